@@ -1,0 +1,28 @@
+"""Scaling laws for compressed representations: formats, their capacity, and what follows from it."""
+
+from . import named_formats as _named_formats  # noqa: F401  (fills the catalogue)
+from . import runs
+from .capacity import BoundedLogistic, Curve, Logistic, effective_bits, fit_curve
+from .fitting import Fit, fit, profile
+from .formats import Format, parse
+from .laws import Law
+from .measure import Measured, gmse
+from .named_formats import catalogue
+
+__all__ = [
+    "BoundedLogistic",
+    "Curve",
+    "Fit",
+    "Format",
+    "Law",
+    "Logistic",
+    "Measured",
+    "catalogue",
+    "effective_bits",
+    "fit",
+    "fit_curve",
+    "gmse",
+    "parse",
+    "profile",
+    "runs",
+]

@@ -1,0 +1,79 @@
+"""The unified scaling law as a value: loss, the parameters or tokens a loss needs, and the compute-optimal split."""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Law:
+    """Loss(N, D; ρ) = A (N ρ)^-α + B D^-β + E, in nats per token (Panferov et al. 2025, equation 1).
+
+    N: parameters without embeddings; D: training tokens; ρ: capacity, 1 for a dense model.  All arguments broadcast.
+    """
+
+    A: float
+    alpha: float
+    B: float
+    beta: float
+    E: float
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and (value > 0 or (value == 0 and field.name == "E"))):
+                raise ValueError(f"Law: {field.name} must be positive and finite, got {value}")
+
+    def loss(self, N, D, rho=1.0):
+        """Nats per token."""
+        N, D, rho = _positive(N=N, D=D, rho=rho)
+        return self.A * (N * rho) ** -self.alpha + self.B * D**-self.beta + self.E
+
+    def params_for(self, loss, D, rho=1.0):
+        """The N that reaches ``loss`` with D tokens; ValueError where even an infinite model does not."""
+        loss, D, rho = _positive(loss=loss, D=D, rho=rho)
+        room = _room(loss, self.B * D**-self.beta + self.E, "with these tokens even an infinite model")
+        return (self.A / room) ** (1 / self.alpha) / rho
+
+    def tokens_for(self, loss, N, rho=1.0):
+        """The D that reaches ``loss`` with N parameters; ValueError where even infinite data do not."""
+        loss, N, rho = _positive(loss=loss, N=N, rho=rho)
+        room = _room(loss, self.A * (N * rho) ** -self.alpha + self.E, "with these parameters even unlimited training")
+        return (self.B / room) ** (1 / self.beta)
+
+    def compute_optimal(self, flops, rho=1.0):
+        """(N, D) of least loss at 6 N D = ``flops`` (Hoffmann et al. 2022, approach 3, with A ρ^-α for A)."""
+        flops, rho = _positive(flops=flops, rho=rho)
+        ratio = self.alpha * self.A * rho**-self.alpha / (self.beta * self.B)
+        N = ratio ** (1 / (self.alpha + self.beta)) * (flops / 6) ** (self.beta / (self.alpha + self.beta))
+        return N, flops / 6 / N
+
+    def capacity(self, loss, dense_loss, N):
+        """The ρ that explains ``loss`` where the dense model of N parameters, on the same tokens, has ``dense_loss``.
+
+        ρ = (1 + N^α ΔL / A)^(-1/α), as in QuEST's notebook; above 1 where the format trained better than dense.
+        """
+        loss, dense_loss, N = _positive(loss=loss, dense_loss=dense_loss, N=N)
+        term = 1 + N**self.alpha / self.A * (loss - dense_loss)
+        if (term <= 0).any():
+            raise ValueError("the loss lies further below the dense loss than any number of parameters explains")
+        return term ** (-1 / self.alpha)
+
+
+def _positive(**arguments):
+    values = [np.asarray(value, dtype=float) for value in arguments.values()]
+    for name, value in zip(arguments, values, strict=True):
+        if not ((value > 0) & np.isfinite(value)).all():
+            raise ValueError(
+                f"{name} must be positive and finite, got {value[~((value > 0) & np.isfinite(value))].flat[0]}"
+            )
+    return values
+
+
+def _room(loss, floor, what):
+    loss, floor = np.broadcast_arrays(loss, floor)
+    if (loss <= floor).any():
+        worst = np.argmax(floor - loss)
+        raise ValueError(f"loss {loss.flat[worst]:.4g} is out of reach: {what} stays above {floor.flat[worst]:.4g}")
+    return loss - floor

@@ -1,0 +1,65 @@
+"""Minimises a sum of Huber losses from many starts, or for many bootstrap weights, all in one batch of arrays."""
+
+import numpy as np
+
+_STEP = 1e-30  # of the complex step: exact to rounding, since nothing is subtracted
+
+
+def huber(residuals, delta):
+    """½ r² up to ``delta``, then linear."""
+    size = np.abs(residuals)
+    return np.where(size <= delta, size * size / 2, delta * (size - delta / 2))
+
+
+def jacobian(residuals, u):
+    """(r, J) of an analytic function: u (rows, P) → r (rows, n) and J (rows, P, n), by complex steps."""
+    shifted = u[:, None, :] + 1j * _STEP * np.eye(u.shape[1])
+    values = residuals(shifted)
+    return values[:, 0].real, values.imag / _STEP
+
+
+def minimise(residuals, start, lower, upper, weights, delta, max_iterations=300, tolerance=1e-12):
+    """Each row of ``start`` (rows, P) taken to a minimum of Σ wᵢ huber(rᵢ) within [lower, upper].
+
+    residuals: u (…, P) → (…, n), analytic, the same function for each row; weights: (n,) or (rows, n).
+    Returns u (rows, P), the objectives (rows,) and whether each row converged.  Damped Newton steps on Huber's own
+    curvature; the damping is the curvature of iteratively reweighted least squares, which always leads downhill.
+    """
+    u = np.clip(start, lower, upper)
+    weights = np.broadcast_to(weights, (len(u), np.shape(weights)[-1]))
+    objective = (weights * huber(residuals(u), delta)).sum(axis=1)
+    damping, quiet = np.full(len(u), 0.1), np.zeros(len(u), dtype=int)
+    active = np.ones(len(u), dtype=bool)
+    for _ in range(max_iterations):
+        rows = np.flatnonzero(active)
+        if len(rows) == 0:
+            break
+        trial = np.clip(
+            u[rows] + _steps(residuals, u[rows], weights[rows], delta, damping[rows], lower, upper), lower, upper
+        )
+        value = (weights[rows] * huber(residuals(trial), delta)).sum(axis=1)
+        better = value < objective[rows]
+        gain = (objective[rows] - value) / np.maximum(objective[rows], 1e-300)
+        u[rows[better]], objective[rows[better]] = trial[better], value[better]
+        damping[rows] = np.clip(np.where(better, damping[rows] / 4, damping[rows] * 4), 1e-9, None)
+        quiet[rows] = np.where(better & (gain > tolerance), 0, quiet[rows] + better)
+        # Done: three steps that gain nothing more, or no step however short that leads down.
+        active[rows] = (quiet[rows] < 3) & (damping[rows] < 1e10)
+    return u, objective, ~active
+
+
+def _steps(residuals, u, weights, delta, damping, lower, upper):
+    r, J = jacobian(residuals, u)
+    size = np.maximum(np.abs(r), 1e-300)
+    gradient = np.einsum("spn,sn->sp", J, weights * np.clip(r, -delta, delta))
+    stuck = ((u <= lower) & (gradient >= 0)) | ((u >= upper) & (gradient <= 0))
+    J = np.where(stuck[:, :, None], 0.0, J)
+    newton = (J * (weights * (size <= delta))[:, None, :]) @ J.swapaxes(1, 2)
+    reweighted = (J * (weights * np.minimum(1, delta / size))[:, None, :]) @ J.swapaxes(1, 2)
+    identity = np.eye(u.shape[1])
+    diagonal = np.einsum("spp->sp", reweighted)
+    reweighted = reweighted + identity * diagonal[:, None, :]
+    floor = 1e-14 * diagonal.max(axis=1, initial=1e-30)
+    curvature = newton + damping[:, None, None] * reweighted + identity * (floor[:, None] + stuck)[:, None, :]
+    step = -np.linalg.solve(curvature, np.where(stuck, 0.0, gradient)[:, :, None])[:, :, 0]
+    return np.clip(step, -2, 2)

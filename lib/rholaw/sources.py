@@ -1,0 +1,99 @@
+"""The distributions a weight may come from, of mean 0 and variance 1, with their partial moments in closed form."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from scipy import special, stats
+
+NAMES = ("normal", "laplace", "logistic", "student-t(ν)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A symmetric distribution of unit variance.
+
+    ``tail_moments(t)`` gives ∫_t^∞ xᵏ f(x) dx for k = 0, 1, 2 and t ≥ 0; everything that this package integrates in
+    closed form is a difference of such tails.
+    """
+
+    name: str
+    degrees: float | None = None
+
+    @cached_property
+    def distribution(self):
+        """The frozen scipy distribution, for density, quantiles and samples."""
+        if self.name == "normal":
+            return stats.norm()
+        if self.name == "laplace":
+            return stats.laplace(scale=np.sqrt(0.5))
+        if self.name == "logistic":
+            return stats.logistic(scale=np.sqrt(3) / np.pi)
+        return stats.t(self.degrees, scale=np.sqrt((self.degrees - 2) / self.degrees))
+
+    def tail_moments(self, t):
+        """(P(X > t), E[X; X > t], E[X²; X > t]) for an array t ≥ 0; ∞ is allowed and gives zeros."""
+        t = np.asarray(t, dtype=float)
+        finite = np.isfinite(t)
+        moments = _TAILS[self.name](np.where(finite, t, 0.0), self.degrees)
+        return tuple(np.where(finite, moment, 0.0) for moment in moments)
+
+    def density(self, x):
+        """f(x)."""
+        return self.distribution.pdf(x)
+
+    def magnitude_quantile(self, p):
+        """The t with P(|X| < t) = p."""
+        return self.distribution.isf((1 - np.asarray(p)) / 2)
+
+    def __str__(self):
+        return self.name if self.degrees is None else f"{self.name}({self.degrees:g})"
+
+
+def _normal(t, _):
+    tail, density = special.ndtr(-t), np.exp(-t * t / 2) / np.sqrt(2 * np.pi)
+    return tail, density, t * density + tail
+
+
+def _laplace(t, _):
+    b = np.sqrt(0.5)
+    half = np.exp(-t / b) / 2
+    return half, half * (t + b), half * (t * t + 2 * b * t + 2 * b * b)
+
+
+def _logistic(t, _):
+    s = np.sqrt(3) / np.pi
+    u = np.exp(-t / s)
+    tail, integral = u / (1 + u), s * np.log1p(u)  # P(X > t) and ∫_t^∞ P(X > x) dx
+    return tail, t * tail + integral, t * t * tail + 2 * (t * integral - s * s * special.spence(1 + u))
+
+
+def _student(t, nu):
+    c = np.sqrt((nu - 2) / nu)  # X = c T with T the standard Student variable
+    y = t / c
+    tail = special.stdtr(nu, -y)
+    density = np.exp(special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2)) / np.sqrt(nu * np.pi)
+    density = density * (1 + y * y / nu) ** (-(nu + 1) / 2)
+    first = (nu + y * y) / (nu - 1) * density
+    second = (y * (nu + y * y) * density + nu * tail) / (nu - 2)
+    return tail, c * first, c * c * second
+
+
+_TAILS = {"normal": _normal, "laplace": _laplace, "logistic": _logistic, "student-t": _student}
+
+
+@lru_cache
+def source(name):
+    """The Source called "normal", "laplace", "logistic" or "student-t(ν)" with ν > 2.
+
+    Raises ValueError that lists the names.
+    """
+    if name in ("normal", "laplace", "logistic"):
+        return Source(name)
+    match = re.fullmatch(r"student-t\(([0-9.]+)\)", str(name))
+    if match is None:
+        raise ValueError(f"unknown source {name!r}; there are {', '.join(NAMES)}, for instance 'student-t(5)'")
+    if not (degrees := float(match[1])) > 2:
+        raise ValueError(f"source {name!r}: ν must exceed 2, or the variance is infinite")
+    return Source("student-t", degrees)

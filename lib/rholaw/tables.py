@@ -1,0 +1,182 @@
+"""The tables in data/: a CSV beside a manifest of at most 20 lines, read only when the two agree.
+
+`python -m rholaw.tables check` holds every table against its manifest; `update NAME` records a change that is meant.
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import os
+import re
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+DATA = Path(__file__).parents[2] / "data"
+CLASSES = ("published", "measured", "synthetic")
+MOST_LINES = 20  # a manifest that nobody reads is worth nothing
+KEYS = {
+    "title": str,
+    "class": str,
+    "source": str,
+    "licence": str,
+    "date": str,
+    "columns": list,
+    "rows": int,
+    "sha256": str,
+    "unknown": list,
+    "units": dict,
+}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known about one table, and what is not."""
+
+    name: str  # the path below data/ without its ending, "runs/quest2025"
+    title: str
+    kind: str  # `class` in the file: "published", "measured" or "synthetic"
+    source: str
+    licence: str
+    date: str  # as precise as it is known: "2025-06-02", "2025-02" or "2025"
+    columns: tuple[str, ...]  # in the order of the file
+    rows: int  # without the header
+    sha256: str  # of the bytes of the CSV
+    unknown: tuple[str, ...]  # never empty: silence is not a status
+    units: dict[str, str]  # only for columns whose name does not say it
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What travels with the rows in `DataFrame.attrs["provenance"]`, a list with one such record per table."""
+        return {"table": self.name, "class": self.kind, "source": self.source, "licence": self.licence}
+
+
+def names() -> list[str]:
+    """Every table in data/, also one that lacks its CSV or its manifest."""
+    if not DATA.is_dir():
+        raise ValueError(f"there is no folder {DATA}: the tables belong to a checkout, install it by pip install -e .")
+    files = [path for ending in ("csv", "toml") for path in DATA.rglob(f"*.{ending}")]
+    return sorted({path.relative_to(DATA).with_suffix("").as_posix() for path in files})
+
+
+def manifest(name: str) -> Manifest:
+    """The manifest of a table; ValueError when there is none or when it does not follow the rules."""
+    return _parse(name, _bytes(name, ".toml").decode())
+
+
+def read(name: str) -> pd.DataFrame:
+    """A table whose bytes agree with its manifest; otherwise ValueError says what differs and what to do."""
+    about, raw = manifest(name), _bytes(name, ".csv")
+    if wrong := _differences(about, raw):
+        raise ValueError(
+            f"table {name} does not match its manifest: {'; '.join(wrong)}. To go back to the recorded table: "
+            f"git checkout data/{name}.csv data/{name}.toml. "
+            f"If the change is meant: python -m rholaw.tables update {name}"
+        )
+    header, *rows = _records(raw)
+    frame = pd.DataFrame({column: _typed(cells) for column, cells in zip(header, zip(*rows, strict=True), strict=True)})
+    frame.attrs["provenance"] = [about.provenance]
+    return frame
+
+
+def update(name: str) -> Manifest:
+    """Record the CSV's present row count and sha256 in its manifest, in one step; all other lines stay as they are.
+
+    ValueError, and no change, when the columns differ: their names and units are for a person to enter.
+    """
+    raw, text = _bytes(name, ".csv"), _bytes(name, ".toml").decode()
+    text = re.sub(r"^rows\s*=.*$", f"rows = {len(_records(raw)) - 1}", text, count=1, flags=re.M)
+    text = re.sub(r"^sha256\s*=.*$", f'sha256 = "{hashlib.sha256(raw).hexdigest()}"', text, count=1, flags=re.M)
+    about = _parse(name, text)
+    if wrong := _differences(about, raw):
+        raise ValueError(f"table {name}: {'; '.join(wrong)}; mend the table, or its manifest data/{name}.toml, by hand")
+    draft = DATA / f"{name}.toml.tmp"
+    draft.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(draft, DATA / f"{name}.toml")
+    return about
+
+
+def _bytes(name: str, ending: str) -> bytes:
+    if name not in (known := names()):
+        raise ValueError(f"there is no table {name!r} in data/; there are {', '.join(known) or 'none'}")
+    if not (file := DATA / f"{name}{ending}").is_file():
+        raise ValueError(f"table {name} has no file data/{name}{ending}: a table is a .csv beside a .toml")
+    return file.read_bytes()
+
+
+def _parse(name: str, text: str) -> Manifest:
+    where = f"manifest data/{name}.toml"
+    if (lines := len(text.splitlines())) > MOST_LINES:
+        raise ValueError(f"{where} has {lines} lines, at most {MOST_LINES} are allowed: shorten it")
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{where} is not TOML: {error}") from error
+    if wrong := sorted(KEYS.keys() ^ found.keys()):
+        raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}; it needs exactly {', '.join(KEYS)}")
+    for key, kind in KEYS.items():
+        if type(found[key]) is not kind or (found[key] in ("", [])):
+            raise ValueError(f"{where}: {key} must be a {kind.__name__} with content, not {found[key]!r}")
+    if found["class"] not in CLASSES:
+        raise ValueError(f"{where}: class is {found['class']!r}, it must be one of {', '.join(CLASSES)}")
+    if strays := sorted(found["units"].keys() - set(found["columns"])):
+        raise ValueError(f"{where} gives units for columns that it does not list: {', '.join(strays)}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    return Manifest(name=name, kind=values.pop("class"), **values)
+
+
+def _records(raw: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(raw.decode(errors="replace"), newline="")))
+
+
+def _typed(cells: tuple[str, ...]) -> list:
+    """A column as truth values, whole numbers, floats or text, the first that fits all its cells; "" is missing.
+
+    Not pandas.read_csv, for which "none" is missing too, and the last digit of a float a matter of its version.
+    """
+    if set(cells) <= {"true", "false"}:
+        return [cell == "true" for cell in cells]
+    for kind in (int, lambda cell: float(cell or "nan")):
+        try:
+            return [kind(cell) for cell in cells]
+        except ValueError:
+            continue
+    return [cell or None for cell in cells]
+
+
+def _differences(about: Manifest, raw: bytes) -> list[str]:
+    wrong, (header, *rows) = [], _records(raw) or [[]]
+    if header != list(about.columns):
+        wrong.append(f"its columns are {', '.join(header)}, the manifest lists {', '.join(about.columns)}")
+    if len(rows) != about.rows or not rows:
+        wrong.append(f"it has {len(rows)} rows, the manifest says {about.rows}")
+    if ragged := [number for number, row in enumerate(rows, start=2) if len(row) != len(header)]:
+        wrong.append(f"record {ragged[0]} does not have {len(header)} cells")
+    if (digest := hashlib.sha256(raw).hexdigest()) != about.sha256:
+        wrong.append(f"its bytes have sha256 {digest[:12]}…, the manifest says {about.sha256[:12]}…")
+    return wrong
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code, 1 when a table is refused."""
+    parser = argparse.ArgumentParser(prog="python -m rholaw.tables", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("check", help="hold every table against its manifest")
+    commands.add_parser("update", help="record a changed table in its manifest").add_argument("name")
+    chosen, refused = parser.parse_args(arguments), 0
+    for name in names() if chosen.command == "check" else [chosen.name]:
+        try:
+            about = update(name) if chosen.command == "update" else manifest(name)
+            print(f"ok       {name}: {about.kind}, {len(read(name))} rows")
+        except ValueError as error:
+            refused = 1
+            print(f"refused  {error}", file=sys.stderr)
+    return refused
+
+
+if __name__ == "__main__":
+    sys.exit(main())
