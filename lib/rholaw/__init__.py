@@ -1,10 +1,10 @@
 """Scaling laws for compressed representations: formats, their capacity, and what follows from it."""
 
 from . import named_formats as _named_formats  # noqa: F401  (fills the catalogue)
-from . import runs
+from . import runs, tables
 from .capacity import BoundedLogistic, Curve, Logistic, effective_bits, fit_curve
 from .fitting import Fit, fit, profile
-from .formats import Format, parse
+from .formats import Format, parse, parse_list
 from .laws import Law
 from .measure import Measured, gmse
 from .named_formats import catalogue
@@ -23,6 +23,8 @@ __all__ = [
     "fit_curve",
     "gmse",
     "parse",
+    "parse_list",
     "profile",
     "runs",
+    "tables",
 ]

@@ -132,7 +132,8 @@ def fit_curve(form, gmse, rho, n_bootstrap=0, seed=0):
             return form(*np.exp(log_parameters))(gmse[rows]) - rho[rows]
 
         start = [-0.8, 0.3] if form is Curve else [0.0, 1.0]
-        return form(*np.exp(least_squares(residuals, start, bounds=(-7, 7), xtol=1e-12, ftol=1e-12).x))
+        solution = least_squares(residuals, start, bounds=(-7, 7), xtol=1e-12, ftol=1e-12).x
+        return form(*np.exp(solution).tolist())
 
     everything = np.arange(len(gmse))
     curve = solve(everything)

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from scipy import stats
+from tqdm import tqdm
 
 from .capacity import Curve
 from .laws import Law
@@ -165,7 +166,8 @@ def _bounds(model, fixed):
 def _identified(residuals, u, lower, upper, names):
     """{name: bool} from the curvature at the optimum: off its bounds, and with a small enough standard error.
 
-    The noise is the robust spread of the residuals.  Directions in which the residuals hardly change have no error at
+    The noise is the robust spread of the residuals that a fit of so many parameters cannot bring to zero, widened by
+    Student's t where few are left.  Directions in which the residuals hardly change have no error at
     all: what takes part in one is unidentified, even without noise.  A parameter on its bound still blurs the others:
     it enters in its own unit, not as a logarithm.
     """
@@ -173,7 +175,8 @@ def _identified(residuals, u, lower, upper, names):
     free = lower < upper
     on_bound = ((u <= lower) | (u >= upper))[free]
     J = J[0][free].T / np.where(on_bound, np.exp(u[free]), 1.0)
-    noise = 1.4826 * np.median(np.abs(r)) * np.sqrt(len(J) / max(len(J) - free.sum(), 1))
+    left = max(len(J) - int(free.sum()), 1)
+    noise = 1.4826 * np.median(np.sort(np.abs(r[0]))[-left:]) * stats.t.ppf(0.975, left) / stats.norm.ppf(0.975)
     _, singular, directions = np.linalg.svd(J, full_matrices=False)
     flat = singular <= 1e-7 * singular.max(initial=0)
     variance = (directions**2 / np.where(flat, np.inf, singular)[:, None] ** 2).sum(axis=0) * noise**2

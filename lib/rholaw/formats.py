@@ -124,6 +124,14 @@ def parse(text):
     return replace(format, sparsity=sparsity, source="")
 
 
+def parse_list(text):
+    """The Formats that ``text`` names, separated by commas. Raises ValueError as ``parse`` does, and for none."""
+    words = [word for word in str(text).split(",") if word.strip()]
+    if not words:
+        raise ValueError("name at least one format, for instance 'int4, e2m1'")
+    return [parse(word) for word in words]
+
+
 def _parse_sparsity(word, text):
     if match := re.fullmatch(r"(\d+):(\d+)", word):
         n, m = int(match[1]), int(match[2])

@@ -1,0 +1,91 @@
+"""One style for every figure, and the colour and the mark of each kind of format."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+# Okabe and Ito's colours, which colour-blind readers tell apart; the mark says the same once more.
+KINDS = {
+    "dense": ("#000000", "*"),
+    "integer": ("#0072B2", "o"),
+    "float": ("#D55E00", "s"),
+    "codebook": ("#009E73", "D"),
+    "sparse": ("#CC79A7", "^"),
+    "sparse + quantised": ("#E69F00", "v"),
+}
+GREY = "#767676"
+
+
+def style():
+    """Set the style: legible at phone width, vector graphics, the same file from the same data."""
+    set_matplotlib_formats("svg")
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (5.6, 3.8),
+            "figure.constrained_layout.use": True,
+            "font.size": 11,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.color": "#e6e6e6",
+            "axes.axisbelow": True,
+            "axes.prop_cycle": mpl.cycler(color=[colour for colour, _ in KINDS.values()][1:]),
+            "legend.frameon": False,
+            "legend.fontsize": 10,
+            "lines.markersize": 6,
+            "svg.hashsalt": "rholaw",
+        }
+    )
+
+
+def kind(format):
+    """Which of KINDS a Format is drawn as."""
+    if format.element is None:
+        return "dense" if format.sparsity is None else "sparse"
+    if format.sparsity is not None:
+        return "sparse + quantised"
+    return {"Uniform": "integer", "Float": "float"}.get(type(format.element).__name__, "codebook")
+
+
+def marks(format):
+    """Colour and marker of a Format, as keywords for ``plot``."""
+    colour, marker = KINDS[kind(format)]
+    return {"color": colour, "marker": marker}
+
+
+def scatter(axes, formats, x, y, label=True):
+    """Draw each format as the mark of its kind, named beside it, with one legend entry a kind."""
+    drawn = set()
+    for format, a, b in zip(formats, x, y, strict=True):
+        name = kind(format)
+        axes.plot(a, b, linestyle="none", label=None if name in drawn else name, **marks(format))
+        drawn.add(name)
+    for (a, b), names in _groups(axes, formats, x, y).items() if label else ():
+        text = ", ".join(names) if len(names) < 4 else ",\n".join([", ".join(names[:3]), ", ".join(names[3:])])
+        axes.annotate(text, (a, b), textcoords="offset points", xytext=(6, -3), fontsize=8, va="top", color="#444444")
+
+
+def _groups(axes, formats, x, y):
+    """{place: names}: points too close to be named apart share a label."""
+    axes.figure.canvas.draw()  # so that places on the page are known
+    groups = {}
+    for format, a, b in zip(formats, x, y, strict=True):
+        place = axes.transData.transform((a, b))
+        near = (old for old in groups if abs(axes.transData.transform(old) - place).max() < 14)
+        groups.setdefault(next(near, (a, b)), []).append(str(format))
+    return groups
+
+
+def plain_log(axis):
+    """Ticks of a logarithmic axis as plain numbers."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def interval(axes, x, value, low, high, **keywords):
+    """A point with its 95 % interval."""
+    axes.errorbar(x, value, yerr=[[value - low], [high - value]], capsize=3, linestyle="none", **keywords)
+
+
+__all__ = ["GREY", "KINDS", "interval", "kind", "marks", "plain_log", "plt", "scatter", "style"]

@@ -1,0 +1,110 @@
+"""environment.yml, pyproject.toml and constraints.txt describe one environment."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+FROM_CONDA = {"pytorch": "torch"}  # conda's name → pip's, where they differ by more than spelling
+
+
+def declared(pyproject: str) -> dict[str, SpecifierSet]:
+    """Every dependency of pyproject.toml, extras included."""
+    project = tomllib.loads(pyproject)["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    return {canonicalize_name(r.name): r.specifier for r in map(Requirement, lines)}
+
+
+def pinned(constraints: str) -> dict[str, str]:
+    """Name → version of constraints.txt, where every line is a plain `name==version`."""
+    pins = {}
+    for line in constraints.splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            (pin,) = requirement.specifier
+            assert pin.operator == "==", f"{line}: not a pin"
+            assert not (requirement.url or requirement.marker or "+" in pin.version), f"{line}: more than a plain pin"
+            name = canonicalize_name(requirement.name)
+            assert name not in pins, f"{line}: pinned twice"
+            pins[name] = pin.version
+    return pins
+
+
+def conda(environment: str) -> dict[str, SpecifierSet]:
+    """Name as pip writes it → spec, of environment.yml and of its `pip:` list."""
+    specs, editable = {}, False
+    entries = yaml.safe_load(environment)["dependencies"]
+    for entry in entries:
+        for line in entry["pip"] if isinstance(entry, dict) else [entry]:
+            if line == "-e .":
+                editable = True
+                continue
+            requirement = Requirement(line)
+            name = canonicalize_name(FROM_CONDA.get(requirement.name, requirement.name))
+            assert name not in specs, f"{line}: named twice"
+            specs[name] = requirement.specifier
+    assert editable, "environment.yml does not install this package"
+    return specs
+
+
+def disagreements(pyproject: str, constraints: str, environment: str) -> list[str]:
+    """What differs between the three, a line each."""
+    wanted, pins, specs = declared(pyproject), pinned(constraints), conda(environment)
+    python = specs.pop("python", None)
+    specs.pop("pip", None)
+    problems = []
+    if python != SpecifierSet(tomllib.loads(pyproject)["project"]["requires-python"]):
+        problems.append(f"python: environment.yml says {python}")
+    problems += [f"{name}: in pyproject.toml, not in environment.yml" for name in wanted.keys() - specs.keys()]
+    problems += [f"{name}: in environment.yml, not in pyproject.toml" for name in specs.keys() - wanted.keys()]
+    for name in wanted.keys() | specs.keys():
+        if name not in pins:
+            problems.append(f"{name}: no pin in constraints.txt")
+            continue
+        for where, spec in (("pyproject.toml", wanted.get(name)), ("environment.yml", specs.get(name))):
+            if spec is not None and (not spec or not spec.contains(pins[name])):
+                problems.append(f"{name}: {where} says {str(spec) or 'anything'}, the pin is {pins[name]}")
+    return sorted(problems)
+
+
+def texts() -> list[str]:
+    return [(ROOT / name).read_text() for name in ("pyproject.toml", "constraints.txt", "environment.yml")]
+
+
+def test_the_three_files_agree():
+    assert disagreements(*texts()) == []
+
+
+def test_torch_is_a_range_in_conda():
+    (spec,) = [spec for name, spec in conda(texts()[2]).items() if name == "torch"]
+    assert {s.operator for s in spec} == {">=", "<"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "problem"),
+    [
+        (0, '"scipy>=1.13"', '"scipy>=99"', "scipy: pyproject.toml says >=99, the pin is"),
+        (0, '"scipy>=1.13",', '"scipy>=1.13", "newcomer>=1",', "newcomer: in pyproject.toml, not in environment.yml"),
+        (1, "\nscipy==", "\nscipyy==", "scipy: no pin in constraints.txt"),
+        (2, "- scipy>=1.13", "- scipy<1.13", "scipy: environment.yml says <1.13, the pin is"),
+        (2, "- scipy>=1.13", "- scipy", "scipy: environment.yml says anything"),
+        (2, "  - scipy>=1.13\n", "", "scipy: in pyproject.toml, not in environment.yml"),
+        (2, "python>=3.11,<3.13", "python>=3.10", "python: environment.yml says"),
+    ],
+)
+def test_a_disagreement_is_found(file, old, new, problem):
+    changed = texts()
+    assert old in changed[file]
+    changed[file] = changed[file].replace(old, new)
+    assert any(found.startswith(problem) for found in disagreements(*changed))
+
+
+@pytest.mark.parametrize("spec", ["scipy=1.13", "scipy 1.13", "scipy>=1.13.*.2"])
+def test_a_loose_spec_is_refused(spec):
+    with pytest.raises(ValueError, match="scipy"):
+        conda(texts()[2].replace("scipy>=1.13", spec))

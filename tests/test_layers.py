@@ -1,0 +1,79 @@
+"""One direction: a module of the package imports only from its left."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import rholaw
+
+PACKAGE = Path(rholaw.__file__).parent
+ORDER = ["book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "formats", "named_formats"]
+ORDER += ["runs", "measure", "capacity", "laws", "models", "optimise", "fitting", "figures"]
+
+
+def modules(package: Path = PACKAGE) -> dict[str, list[str]]:
+    """Module or subpackage → the source of its files."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).with_suffix("").parts[0]
+        if name != "__init__":
+            found.setdefault(name, []).append(path.read_text())
+    return found
+
+
+def imported(source: str) -> set[str]:
+    """The modules of this package that a file imports, at whatever depth; "" stands for the package itself."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "rholaw"}
+        elif isinstance(node, ast.ImportFrom):
+            base = "rholaw" + ("." + node.module if node.module else "") if node.level else node.module
+            if base == "rholaw":
+                names |= {f"rholaw.{alias.name}" for alias in node.names}
+            elif base.startswith("rholaw."):
+                names.add(base)
+    return {[*name.split("."), ""][1] for name in names}
+
+
+def wrong_arrows(sources: dict[str, list[str]]) -> list[str]:
+    """Imports that run back, a line each."""
+    problems = [f"{name}: give it a place in ORDER, in {Path(__file__).name}" for name in sources if name not in ORDER]
+    for name in sources.keys() & set(ORDER):
+        for other in set().union(*map(imported, sources[name])) - {name}:
+            if other not in ORDER:
+                problems.append(f"{name} imports {other or 'the package'}, which is no module of ORDER")
+            elif ORDER.index(other) > ORDER.index(name):
+                problems.append(f"{name} imports {other}, which stands to its right")
+    return sorted(problems)
+
+
+def test_modules_import_only_from_their_left():
+    assert wrong_arrows(modules()) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "problem"),
+    [
+        ({"grids": ["from .formats import Format"]}, "grids imports formats, which stands to its right"),
+        ({"grids": ["def f():\n    import rholaw.laws"]}, "grids imports laws, which stands to its right"),
+        ({"grids": ["from . import measure"]}, "grids imports measure, which stands to its right"),
+        ({"grids": ["from rholaw import gmse"]}, "grids imports gmse, which is no module of ORDER"),
+        ({"grids": ["import rholaw as rl"]}, "grids imports the package, which is no module of ORDER"),
+        ({"newcomer": [""]}, "newcomer: give it a place in ORDER, in test_layers.py"),
+    ],
+)
+def test_an_arrow_that_runs_back_is_found(sources, problem):
+    assert wrong_arrows(sources) == [problem]
+
+
+def test_arrows_to_the_left_are_allowed():
+    sources = {"laws": ["import numpy", "from .capacity import Curve\nfrom rholaw.grids import uniform"]}
+    assert wrong_arrows(sources) == []
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_no_module_shares_its_name_with_a_public_function(name):
+    assert importlib.import_module(f"rholaw.{name}") is getattr(rholaw, name)
