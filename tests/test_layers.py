@@ -9,8 +9,20 @@ import pytest
 import rholaw
 
 PACKAGE = Path(rholaw.__file__).parent
-ORDER = ["book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "formats", "named_formats"]
-ORDER += ["runs", "measure", "capacity", "laws", "models", "optimise", "fitting", "figures"]
+ORDER = ["book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"]
+ORDER += [
+    "bounds",
+    "formats",
+    "named_formats",
+    "runs",
+    "measure",
+    "capacity",
+    "laws",
+    "models",
+    "optimise",
+    "fitting",
+    "figures",
+]
 
 
 def modules(package: Path = PACKAGE) -> dict[str, list[str]]:

@@ -20,24 +20,30 @@ _EXPONENT_BITS = {torch.float32: (torch.int32, 0x7F800000), torch.float64: (torc
 
 @dataclass(frozen=True)
 class Uniform:
-    """Equally spaced levels, one apart: mid-rise (no zero level) where their number is even, mid-tread where it is odd.
+    """Equally spaced levels, one apart, from ``lowest``: integers (mid-tread), or halves between them (mid-rise).
 
     A tie goes to the even integer on a mid-tread grid, as in integer hardware, and up on a mid-rise grid.
     """
 
     name: str
-    bits: int
+    bits: float
+    lowest: float
     count: int
+
+    dim = 1
 
     @cached_property
     def levels(self):
-        return np.arange(self.count) - (self.count - 1) / 2
+        return self.lowest + np.arange(self.count)
+
+    @property
+    def reach(self):
+        """What the largest magnitude of a block is divided by: half the width of the grid."""
+        return (self.count - 1) / 2
 
     def round(self, x):
-        half = (self.count - 1) / 2
-        if self.count % 2:
-            return x.round().clamp_(-half, half)
-        return x.floor().add_(0.5).clamp_(-half, half)
+        y = x.round() if self.lowest == int(self.lowest) else x.floor().add_(0.5)
+        return y.clamp_(self.lowest, self.lowest + self.count - 1)
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,13 @@ class Float:
     exponent: int
     mantissa: int
     largest: float
+
+    dim = 1
+
+    @property
+    def reach(self):
+        """What the largest magnitude of a block is divided by."""
+        return self.largest
 
     @property
     def bits(self):
@@ -84,6 +97,13 @@ class Codebook:
     bits: float
     values: tuple[float, ...]
 
+    dim = 1
+
+    @property
+    def reach(self):
+        """What the largest magnitude of a block is divided by."""
+        return max(self.values[-1], -self.values[0])
+
     @cached_property
     def levels(self):
         return np.asarray(self.values)
@@ -98,12 +118,22 @@ Grid = Uniform | Float | Codebook
 
 def mid_rise(bits):
     """``intB``: 2^B levels ±½, ±1½, … without a zero: the paper's INT."""
-    return Uniform(f"int{bits}", bits, 2**bits)
+    return Uniform(f"int{bits}", bits, -(2**bits - 1) / 2, 2**bits)
 
 
 def mid_tread(bits):
     """``sintB``: the 2^B − 1 integers from −(2^(B−1) − 1) to 2^(B−1) − 1."""
-    return Uniform(f"sint{bits}", bits, 2**bits - 1)
+    return Uniform(f"sint{bits}", bits, 1.0 - 2 ** (bits - 1), 2**bits - 1)
+
+
+def full_range(bits):
+    """``fintB``: all 2^B integers of two's complement, −2^(B−1) to 2^(B−1) − 1."""
+    return Uniform(f"fint{bits}", bits, -(2.0 ** (bits - 1)), 2**bits)
+
+
+def unsigned(bits):
+    """``uintB``: the integers 0 to 2^B − 1, for blocks with a minimum or a zero point of their own."""
+    return Uniform(f"uint{bits}", bits, 0.0, 2**bits)
 
 
 def float_grid(exponent, mantissa, name=None, largest=math.inf):
