@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (some minutes the first time)"
 	@$(if $(new),$(PYTHON) -m venv --clear $(VENV),true)
 	@rm -f $(READY)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,dev]"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,dev,oracles]"
 	@printf '%s' "$(CURDIR)" > $(READY)
 
 book: $(READY)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+import pandas as pd
 import pytest
 
 BOOK = Path(__file__).resolve().parents[1] / "_build" / "html"
@@ -130,3 +131,27 @@ def test_a_page_that_is_not_well_is_found(content, expected, context, tmp_path):
     found = problems(context, path)
     assert bool(found) == bool(expected)
     assert not expected or any(problem.startswith(expected) for problem in found)
+
+
+def test_a_web_table_filters_and_sorts(context, tmp_path):
+    from rholaw.webtable import WebTable
+
+    frame = pd.DataFrame(
+        {"GMSE": [0.3, 2e-5, float("nan")], "what": ["one <bit>", "eight", "none"]}, index=["a", "b", "c"]
+    )
+    html = WebTable(frame.rename_axis("name"), {"GMSE": "{:.2g}"})._repr_html_()
+    (tmp_path / "page.html").write_text(PAGE % (GOOD + html + html.replace("webtable-", "other-")))
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    names = "() => [...document.querySelectorAll('div.webtable')][0].querySelectorAll('tbody tr:not([hidden]) td:first-child')"
+    shown = lambda: page.evaluate(f"() => [...({names})()].map(e => e.textContent)")  # noqa: E731
+    assert shown() == ["a", "b", "c"]
+    first = page.locator("div.webtable").first
+    first.get_by_role("button", name="GMSE").press("Enter")  # by keyboard
+    assert shown() == ["b", "a", "c"]
+    first.get_by_role("button", name="GMSE").click()
+    assert shown() == ["c", "a", "b"]
+    first.get_by_role("searchbox").fill("<BIT> 0.3")
+    assert shown() == ["a"]
+    assert first.locator("output").text_content() == "1 of 3"
+    page.close()

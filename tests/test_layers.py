@@ -9,20 +9,10 @@ import pytest
 import rholaw
 
 PACKAGE = Path(rholaw.__file__).parent
-ORDER = ["book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"]
-ORDER += [
-    "bounds",
-    "formats",
-    "named_formats",
-    "runs",
-    "measure",
-    "capacity",
-    "laws",
-    "models",
-    "optimise",
-    "fitting",
-    "figures",
-]
+ORDER = """
+book tables sources grids sparsity integrals scales block_integrals ggml vectors bounds formats named_formats
+runs measure capacity laws models optimise fitting cards figures webtable
+""".split()
 
 
 def modules(package: Path = PACKAGE) -> dict[str, list[str]]:
@@ -30,7 +20,7 @@ def modules(package: Path = PACKAGE) -> dict[str, list[str]]:
     found = {}
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package).with_suffix("").parts[0]
-        if name != "__init__":
+        if not name.startswith("__"):
             found.setdefault(name, []).append(path.read_text())
     return found
 

@@ -184,7 +184,7 @@ def test_a_changed_table_is_refused_with_the_way_out(data, old, new, says):
     edit(data / f"{NAME}.csv", old, new)
     with pytest.raises(ValueError, match=says) as refusal:
         tables.read(NAME)
-    for part in (f"table {NAME}", f"git checkout data/{NAME}.csv", f"python -m rholaw.tables update {NAME}"):
+    for part in (f"table {NAME}", f"git checkout data/{NAME}.csv", f"python -m rholaw update {NAME}"):
         assert part in str(refusal.value)
 
 

@@ -1,7 +1,7 @@
 """Scaling laws for compressed representations: formats, their capacity, and what follows from it."""
 
 from . import named_formats as _named_formats  # noqa: F401  (fills the catalogue)
-from . import runs, tables
+from . import runs
 from .capacity import BoundedLogistic, Curve, Logistic, effective_bits, fit_curve
 from .fitting import Fit, fit, profile
 from .formats import Format, parse, parse_list
@@ -26,5 +26,4 @@ __all__ = [
     "parse_list",
     "profile",
     "runs",
-    "tables",
 ]

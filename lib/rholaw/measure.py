@@ -1,18 +1,15 @@
 """GMSE(R): the error with which a format represents N(0,1) data, relative to its variance. Exact, or sampled."""
 
-import hashlib
-import json
 import math
-import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
-from . import block_integrals
+from . import block_integrals, tables
 from .formats import parse
 from .integrals import squared_error
 from .scales import gaussian_scale, survivors_energy
@@ -21,8 +18,8 @@ from .sparsity import NofM
 
 ROW = block_integrals.ROW
 CHUNK = 2**18  # weights sampled at once
-SAMPLES = 2**21
-"""Samples by default: a standard error below 0.2 % of the value for every format of the catalogue but the trellises."""
+SAMPLES, PRECISION = 2**21, 0.002
+"""So many samples by default, and more until the standard error is below that share of the value."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,8 @@ def gmse(format, source="normal", *, samples=SAMPLES, seed=0, progress=False):
 
     format: a Format or its text.  source: "normal", "laplace", "logistic", "student-t(ν)", all of unit variance, or an
     array or tensor of samples, which ``Format.quantize`` rounds.  For a named source the value is exact wherever an
-    integral is known; else ``samples`` values are drawn, in rows of 4096, and the result is kept in the user's cache.
+    integral is known; else ``samples`` values are drawn, in rows of about 4096, or the recorded result is taken
+    (data/measured/gmse).
     The scale is the format's own, a Gaussian constant times the RMS where it has no block, whatever the source: what
     ``quantize`` would do to such data.  Scales of a whole row or tensor are taken to cover 4096 or 4096² weights.
     Raises ValueError for an unknown source, for NaN or infinity, and for samples without variance.
@@ -120,44 +118,45 @@ def _together(format, shape):
     return size if math.prod(shape) % size == 0 and math.prod(shape) > size else 1
 
 
+@lru_cache(maxsize=4096)
 def _sampled(format, data, samples, seed, progress):
+    recorded = _recorded().get((str(format), str(data), samples, seed))
+    if recorded:
+        return recorded
     row = max(ROW // format.multiple, 1) * format.multiple
-    rows = CHUNK // ROW
-    chunks = max(round(samples / CHUNK), 1)
-    samples = chunks * rows * row
-    key = f"{format} | {data} | {samples} | {seed}"
-    path = cache_folder() / (hashlib.sha256(f"{_fingerprint()} {key}".encode()).hexdigest()[:32] + ".json")
-    if path.exists():
-        return Measured(**json.loads(path.read_text()))
+    rows, chunks = CHUNK // ROW, max(round(samples / CHUNK), 1)
     generator = np.random.default_rng(seed)
-    parts = []
-    for _ in tqdm(range(chunks), desc=str(format), unit="chunk", disable=not progress):
-        x = torch.from_numpy(data.distribution.ppf(generator.random((rows, row))).astype(np.float32))
-        parts.append(_ratio((format.quantize(x).double() - x.double()).square(), torch.ones(x.shape), format, x.shape))
-    value = math.fsum(part.value for part in parts) / len(parts)
-    stderr = math.sqrt(math.fsum(part.stderr**2 for part in parts)) / len(parts)
-    measured = Measured(value, stderr, "sampled", samples)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(asdict(measured)))
-    os.replace(temporary, path)
-    return measured
+    parts, value, stderr = [], 0.0, math.inf
+    with tqdm(total=chunks, desc=str(format), unit="chunk", disable=not progress) as bar:
+        while len(parts) < chunks or (samples >= SAMPLES and stderr > PRECISION * value and len(parts) < 8 * chunks):
+            x = torch.from_numpy(data.distribution.ppf(generator.random((rows, row))).astype(np.float32))
+            squares = (format.quantize(x).double() - x.double()).square()
+            parts.append(_ratio(squares, torch.ones_like(squares), format, x.shape))
+            value = math.fsum(part.value for part in parts) / len(parts)
+            stderr = math.sqrt(math.fsum(part.stderr**2 for part in parts)) / len(parts)
+            bar.update()
+    return Measured(value, stderr, "sampled", len(parts) * rows * row)
 
 
-def cache_folder():
-    """Where sampled values are kept: RHOLAW_CACHE, or the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rholaw"
-    return Path(os.environ.get("RHOLAW_CACHE", default))
+TABLE = "measured/gmse"
 
 
 @cache
-def _fingerprint():
-    """Changes with the code that a sampled value depends on, and with torch."""
-    here = Path(__file__).parent
-    names = ("sources", "grids", "sparsity", "scales", "ggml", "vectors", "formats", "measure")
-    digest = hashlib.sha256(torch.__version__.encode())
-    for name in names:
-        digest.update((here / f"{name}.py").read_bytes())
-    for table in sorted((here.parents[1] / "data" / "codebooks").glob("*.csv")):
-        digest.update(table.read_bytes())
-    return digest.hexdigest()
+def _recorded():
+    """{(format, source, samples, seed): Measured}: what ``record`` computed once; a test samples some of it again."""
+    if TABLE not in tables.names():
+        return {}
+    rows = tables.read(TABLE).itertuples(index=False)
+    return {(r.format, r.source, r.samples, r.seed): Measured(r.value, r.stderr, "sampled", r.n) for r in rows}
+
+
+def record(formats, progress=True):
+    """A table with a row for each of ``formats`` whose GMSE has to be sampled, measured afresh."""
+    rows = []
+    for format in formats:
+        measured = gmse(format, samples=SAMPLES + 1, progress=progress)  # one more, which rounds away, is not recorded
+        if measured.method == "sampled":
+            rows.append(
+                (str(format), "normal", SAMPLES, 0, f"{measured.value:.9g}", f"{measured.stderr:.3g}", measured.n)
+            )
+    return pd.DataFrame(rows, columns=["format", "source", "samples", "seed", "value", "stderr", "n"])

@@ -79,11 +79,12 @@ for bits in (4, 8):
             f"sint{bits}/{size}",
             "Symmetric integers with a zero, largest magnitude on the last level",
         )
-declare("int4/g128", "int4/g128", "Mid-rise integers, largest magnitude on the last level")
-declare("int4/g128:mse", "int4/g128:mse", "Mid-rise integers, the scale of least error")
+for size in ("g32", "g128"):
+    declare(f"int4/{size}", f"int4/{size}", "Mid-rise integers, largest magnitude on the last level")
+    declare(f"int4/{size}:mse", f"int4/{size}:mse", "Mid-rise integers, the scale of least error")
+    declare(f"uint4/{size}:zero", f"uint4/{size}:zero", "AWQ and GPTQ: scale and integer zero point a block")
 declare("fint4/g32:fp32", "fint4/g32:fp32", "torchao and compressed-tensors: full range, largest magnitude on 7.5")
 declare("fint4/g128:fp32", "fint4/g128:fp32", "torchao and compressed-tensors: full range, largest magnitude on 7.5")
-declare("uint4/g128:zero", "uint4/g128:zero", "AWQ and GPTQ: scale and integer zero point a block")
 declare("uint4/g128:fp32", "uint4/g128:fp32", "Scale and minimum a block")
 declare("nf4/g64:fp32", "nf4/g64:fp32", "QLoRA (arXiv 2305.14314), without double quantisation")
 declare(

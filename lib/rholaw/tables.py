@@ -1,6 +1,6 @@
 """The tables in data/: a CSV beside a manifest of at most 20 lines, read only when the two agree.
 
-`python -m rholaw.tables check` holds every table against its manifest; `update NAME` records a change that is meant.
+`python -m rholaw check` holds every table against its manifest; `update NAME` records a change that is meant.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def read(name: str) -> pd.DataFrame:
         raise ValueError(
             f"table {name} does not match its manifest: {'; '.join(wrong)}. To go back to the recorded table: "
             f"git checkout data/{name}.csv data/{name}.toml. "
-            f"If the change is meant: python -m rholaw.tables update {name}"
+            f"If the change is meant: python -m rholaw update {name}"
         )
     header, *rows = _records(raw)
     frame = pd.DataFrame({column: _typed(cells) for column, cells in zip(header, zip(*rows, strict=True), strict=True)})
@@ -163,7 +163,7 @@ def _differences(about: Manifest, raw: bytes) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code, 1 when a table is refused."""
-    parser = argparse.ArgumentParser(prog="python -m rholaw.tables", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m rholaw", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("check", help="hold every table against its manifest")
     commands.add_parser("update", help="record a changed table in its manifest").add_argument("name")
@@ -176,7 +176,3 @@ def main(arguments: list[str] | None = None) -> int:
             refused = 1
             print(f"refused  {error}", file=sys.stderr)
     return refused
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,141 @@
+"""How fast a format quantises and dequantises, beside the packages that know it and a clone of the tensor.
+
+    python bench/formats.py [--record] [--repeat 7] [format …]
+
+A matrix of N(0,1) float32, 4096 × 4096 unless the format is slow. The entries of a format take turns, so that a busy
+spell of the machine meets each of them; medians count. CPU time is that of all threads of the process. The packages are
+those of bench/oracles.py, each where its definition is the format's; what is not installed is left out.
+"""
+
+import argparse
+import csv
+import datetime
+import importlib.util
+import runpy
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import rholaw as rl
+from rholaw import tables
+
+HERE, OURS, NAME, COLUMNS = Path(__file__).parent, "rholaw", "measured/formats_speed", 4096
+ORACLES = runpy.run_path(str(HERE / "oracles.py"))
+ROWS = dict.fromkeys(("int4", "sint4", "e2m1", "e4m3fn", "sint4/g128:fp32", "int4/g128", "sint8/g32"), 4096)
+ROWS |= dict.fromkeys(("fint4/g32:fp32", "q4_0", "uint4/g128:zero", "fp8_tensor", "fp8_row", "mxfp4"), 4096)
+ROWS |= dict.fromkeys(("mxfp8_e4m3", "nvfp4", "nf4/g64:fp32", "lm4", "2:4", "2:4+int4", "8:16", "s0.5"), 4096)
+ROWS |= {"int4+out0.01": 4096, "q4_k": 512, "iq4_nl": 512, "vq2_256": 256, "higgs_4": 256, "e8p": 64, "trellis2": 2}
+HEADER = ("format", "package", "threads", "rows", "mparam_per_cpu_second", "mparam_per_second", "of_clone")
+
+
+def packages(text):
+    """Package → what quantises as the format does; ours and the clone first."""
+    found = {OURS: rl.parse(text).quantize, "clone": torch.clone}
+    for oracle in ORACLES["ORACLES"] + ORACLES["BY_HAND"]:
+        installed = importlib.util.find_spec(oracle.package) is not None
+        if oracle.same and installed and rl.parse(oracle.text) == rl.parse(text):
+            found.setdefault(oracle.package, oracle.code)
+    return found
+
+
+def medians(codes, x, repeat):
+    """Package → (CPU seconds, seconds), over ``repeat`` rounds after one that does not count."""
+    times = {package: [] for package in codes}
+    for _ in range(repeat + 1):
+        for package, code in codes.items():
+            cpu, wall = time.process_time(), time.perf_counter()
+            code(x)
+            times[package].append((time.process_time() - cpu, time.perf_counter() - wall))
+    return {
+        package: [statistics.median(each) for each in zip(*runs[1:], strict=True)] for package, runs in times.items()
+    }
+
+
+def measure(text, threads, repeat):
+    """Records of the table, a package each."""
+    torch.set_num_threads(threads)
+    x = torch.randn(ROWS.get(text, COLUMNS), COLUMNS, generator=torch.Generator().manual_seed(0))
+    rates = {
+        package: [x.numel() / 1e6 / seconds for seconds in pair]
+        for package, pair in medians(packages(text), x, repeat).items()
+    }
+    floor = rates["clone"][0]
+    return [(text, package, threads, len(x), *pair, pair[0] / floor) for package, pair in rates.items()]
+
+
+def row(records):
+    """A line for print: ours, and the fastest other package by CPU time."""
+    (text, _, threads, rows, cpu, wall, share), (*_, clone, _, _), *others = records
+    others = sorted(((other[4], other[1]) for other in others), reverse=True)
+    rivals = ", ".join(f"{package} {rate:.3g}" for rate, package in others)
+    ratio = f"{cpu / others[0][0]:.2f}" if others else ""
+    return (
+        f"| {text} | {threads} | {rows} | {cpu:.3g} | {wall:.3g} | {clone:.0f} | {1 / share:.1f} | {ratio} | {rivals} |"
+    )
+
+
+def machine():
+    """In general words."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cores = f"{len(models)} cores of {models[0]}" if models else "an unknown processor"
+    return f"{cores}, shared; torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def record(records, repeat):
+    folder = tables.DATA / "measured"
+    folder.mkdir(exist_ok=True)
+    with open(tables.DATA / f"{NAME}.csv", "w", newline="\n") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        writer.writerows(
+            (*known, *(f"{number:.4g}" for number in rates)) for *known, x, y, z in records for rates in [(x, y, z)]
+        )
+    (tables.DATA / f"{NAME}.toml").write_text(
+        f'''title = "Speed of quantising and dequantising a matrix of N(0,1) float32, rows of {COLUMNS}"
+class = "measured"
+source = """measured by this project: python bench/formats.py --record; medians of {repeat} rounds, all packages in turn
+on {machine()}"""
+licence = "MIT"
+date = "{datetime.date.today()}"
+columns = {str(list(HEADER)).replace("'", '"')}
+rows = {len(records)}
+sha256 = "to be filled"
+unknown = ["what else the machine did meanwhile", "other processors: the ratios may differ there"]
+[units]
+mparam_per_cpu_second = "10^6 weights per second of CPU, summed over threads"
+mparam_per_second = "10^6 weights per second"
+of_clone = "share of the rate of torch.clone on the same tensor, per CPU second"
+''',
+        encoding="utf-8",
+    )
+    tables.update(NAME)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("formats", nargs="*", default=list(ROWS))
+    parser.add_argument("--record", action="store_true", help=f"write data/{NAME}.csv")
+    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    chosen = parser.parse_args()
+    print(f"{machine()}\n")
+    print(
+        "| format | threads | rows | Mparam per CPU second | per second | clone | slower than clone | × best rival | rivals |"
+    )
+    print("|---|--:|--:|--:|--:|--:|--:|--:|---|")
+    records = []
+    for threads in chosen.threads:
+        for text in chosen.formats:
+            found = measure(text, threads, chosen.repeat)
+            print(row(found), flush=True)
+            records += found
+    if chosen.record:
+        record(records, chosen.repeat)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
