@@ -143,8 +143,11 @@ def test_a_web_table_filters_and_sorts(context, tmp_path):
     (tmp_path / "page.html").write_text(PAGE % (GOOD + html + html.replace("webtable-", "other-")))
     page = context.new_page()
     page.goto((tmp_path / "page.html").as_uri())
-    names = "() => [...document.querySelectorAll('div.webtable')][0].querySelectorAll('tbody tr:not([hidden]) td:first-child')"
-    shown = lambda: page.evaluate(f"() => [...({names})()].map(e => e.textContent)")  # noqa: E731
+    names = "document.querySelector('div.webtable').querySelectorAll('tbody tr:not([hidden]) td:first-child')"
+
+    def shown():
+        return page.evaluate(f"() => [...{names}].map(e => e.textContent)")
+
     assert shown() == ["a", "b", "c"]
     first = page.locator("div.webtable").first
     first.get_by_role("button", name="GMSE").press("Enter")  # by keyboard

@@ -9,10 +9,11 @@ import pytest
 import rholaw
 
 PACKAGE = Path(rholaw.__file__).parent
-ORDER = """
-book tables sources grids sparsity integrals scales block_integrals ggml vectors bounds formats named_formats
-runs measure capacity laws models optimise fitting cards figures webtable
-""".split()
+ORDER = [
+    *("book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"),
+    *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "optimise", "fitting"),
+    *("cards", "figures", "webtable"),
+]
 
 
 def modules(package: Path = PACKAGE) -> dict[str, list[str]]:
