@@ -9,13 +9,18 @@ those of bench/oracles.py, each where its definition is the format's; what is no
 
 import argparse
 import csv
+import ctypes
 import datetime
+import importlib.metadata
 import importlib.util
+import os
 import runpy
 import statistics
 import sys
 import time
 from pathlib import Path
+
+os.environ["NUMPY_MADVISE_HUGEPAGE"] = "0"  # or NumPy leaves huge pages behind, which triple a clone's speed
 
 import torch
 
@@ -44,8 +49,10 @@ def packages(text):
 def medians(codes, x, repeat):
     """Package → (CPU seconds, seconds), over ``repeat`` rounds after one that does not count."""
     times = {package: [] for package in codes}
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: None)
     for _ in range(repeat + 1):
         for package, code in codes.items():
+            trim(0)  # all find fresh memory: whether that of an earlier result is at hand decides over a clone's time
             cpu, wall = time.process_time(), time.perf_counter()
             code(x)
             times[package].append((time.process_time() - cpu, time.perf_counter() - wall))
@@ -86,25 +93,26 @@ def machine():
 
 
 def record(records, repeat):
+    others = sorted({package for _, package, *_ in records} - {OURS, "clone", "torch"})
+    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in others) or "no other package"
     folder = tables.DATA / "measured"
     folder.mkdir(exist_ok=True)
     with open(tables.DATA / f"{NAME}.csv", "w", newline="\n") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
-        writer.writerows(
-            (*known, *(f"{number:.4g}" for number in rates)) for *known, x, y, z in records for rates in [(x, y, z)]
-        )
+        writer.writerows((*entry[:4], *(f"{rate:.4g}" for rate in entry[4:])) for entry in records)
     (tables.DATA / f"{NAME}.toml").write_text(
         f'''title = "Speed of quantising and dequantising a matrix of N(0,1) float32, rows of {COLUMNS}"
 class = "measured"
 source = """measured by this project: python bench/formats.py --record; medians of {repeat} rounds, all packages in turn
-on {machine()}"""
+on {machine()}
+with {versions}"""
 licence = "MIT"
 date = "{datetime.date.today()}"
 columns = {str(list(HEADER)).replace("'", '"')}
 rows = {len(records)}
 sha256 = "to be filled"
-unknown = ["what else the machine did meanwhile", "other processors: the ratios may differ there"]
+unknown = ["what else the machine did meanwhile", "other processors, where the ratios may differ"]
 [units]
 mparam_per_cpu_second = "10^6 weights per second of CPU, summed over threads"
 mparam_per_second = "10^6 weights per second"
@@ -122,10 +130,8 @@ def main():
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     chosen = parser.parse_args()
-    print(f"{machine()}\n")
-    print(
-        "| format | threads | rows | Mparam per CPU second | per second | clone | slower than clone | × best rival | rivals |"
-    )
+    print(f"{machine()}\n\nIn 10^6 weights per second of CPU, but for one column.\n")
+    print("| format | threads | rows | rate | by the clock | clone | slower than clone | × best rival | rivals |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|---|")
     records = []
     for threads in chosen.threads:

@@ -125,29 +125,29 @@ class Format:
         kept = self.sparsity.mask(y) if self.sparsity else None
         outliers = self.outliers.mask(y) if self.outliers else None
         rounded = kept if outliers is None else ~outliers if kept is None else kept & ~outliers
-        body = y if rounded is None else y * rounded
+        body = y if rounded is None else scales.masked(y, rounded)  # from here on a tensor of our own
         if self.element is not None:
             body = self._rounded(body, rounded)
-            body = body if rounded is None else body.mul_(rounded)
+            body = body if rounded is None else scales.masked(body, rounded, out=body)
         if outliers is not None:
-            body = torch.where(outliers, self.outliers.stored(y), body)
+            body.masked_scatter_(outliers, self.outliers.stored(y[outliers]))
         body = vectors.hadamard(body, self.rotation) if self.rotation else body
         return body * unit if unit != 1.0 else body
 
     def _rounded(self, y, mask):
         if hasattr(self.element, "code"):  # it brings its own scales
             return self.element.code(_rows(y, self.element.block).float()).to(y.dtype).reshape(y.shape)
+        out = None if mask is None else y
         if self.block:
             length = self.block.length(y.shape)
-            blocks = y.reshape(-1, length)
-            return scales.apply(
-                blocks, self.element, self.block, None if mask is None else mask.reshape(-1, length)
-            ).reshape(y.shape)
-        survivors = y if mask is None else y[mask]
-        share = self.outliers.share if self.outliers else 0.0
-        rms = float(survivors.square().mean(dtype=torch.float64).sqrt()) if survivors.numel() else 0.0
-        scale = scales.gaussian_scale(self.element, self.sparsity, share) * rms
-        return self.element.round(y / scale).mul_(scale) if scale > 0 else torch.zeros_like(y)
+            blocks, mask, out = (None if t is None else t.reshape(-1, length) for t in (y, mask, out))
+            return scales.apply(blocks, self.element, self.block, mask, out).reshape(y.shape)
+        rms = scales.rms(y, y.numel() if mask is None else int(mask.count_nonzero()))
+        scale = scales.gaussian_scale(self.element, self.sparsity, self.outliers.share if self.outliers else 0.0) * rms
+        if not scale > 0:
+            return torch.zeros_like(y)
+        row, out = (t if t is None or self.element.dim > 1 else t.reshape(1, -1) for t in (y, out))
+        return scales.rounded(row, self.element, y.new_full((1, 1), scale), out).reshape(y.shape)
 
     def __str__(self):
         words = [f"hadamard{self.rotation}"] if self.rotation else []

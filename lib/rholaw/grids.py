@@ -18,8 +18,15 @@ from .sources import source
 _EXPONENT_BITS = {torch.float32: (torch.int32, 0x7F800000), torch.float64: (torch.int64, 0x7FF0000000000000)}
 
 
+class Rounding:
+    """``round`` keeps its argument; ``round_`` may overwrite it, and returns the result."""
+
+    def round(self, x):
+        return self.round_(x.clone())
+
+
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Rounding):
     """Equally spaced levels, one apart, from ``lowest``: integers (mid-tread), or halves between them (mid-rise).
 
     A tie goes to the even integer on a mid-tread grid, as in integer hardware, and up on a mid-rise grid.
@@ -41,13 +48,13 @@ class Uniform:
         """What the largest magnitude of a block is divided by: half the width of the grid."""
         return (self.count - 1) / 2
 
-    def round(self, x):
-        y = x.round() if self.lowest == int(self.lowest) else x.floor().add_(0.5)
+    def round_(self, x):
+        y = x.round_() if self.lowest == int(self.lowest) else x.floor_().add_(0.5)
         return y.clamp_(self.lowest, self.lowest + self.count - 1)
 
 
 @dataclass(frozen=True)
-class Float:
+class Float(Rounding):
     """Sign, exponent and mantissa bits with IEEE-style bias and subnormals; magnitudes end at ``largest``.
 
     Ties go to the even code, and to the larger magnitude where no mantissa bit can be even (IEEE 754, section 4.3.1).
@@ -82,15 +89,15 @@ class Float:
         magnitudes = magnitudes[(magnitudes > 0) & (magnitudes <= self.largest)]
         return np.concatenate([-magnitudes[::-1], [0.0], magnitudes])
 
-    def round(self, x):
+    def round_(self, x):
         integers, mask = _EXPONENT_BITS[x.dtype]
         step = (x.view(integers) & mask).view(x.dtype)  # 2^⌊log2 |x|⌋: the float's own exponent field
         step = step.clamp_(min=self.smallest_normal).mul_(2.0**-self.mantissa)
-        return (x / step).round_().mul_(step).clamp_(-self.largest, self.largest)
+        return x.div_(step).round_().mul_(step).clamp_(-self.largest, self.largest)
 
 
 @dataclass(frozen=True)
-class Codebook:
+class Codebook(Rounding):
     """Any increasing levels; a tie goes to the lower one.  ``bits`` is the length of a stored code."""
 
     name: str
@@ -108,9 +115,35 @@ class Codebook:
     def levels(self):
         return np.asarray(self.values)
 
-    def round(self, x):
-        levels = torch.as_tensor(self.levels, dtype=x.dtype, device=x.device)
-        return levels[torch.bucketize(x.contiguous(), (levels[1:] + levels[:-1]) / 2)]
+    def round_(self, x):
+        tables = _cell_tables(self, x.dtype, x.device)
+        if tables is None:
+            levels = torch.as_tensor(self.levels, dtype=x.dtype, device=x.device)
+            return levels[torch.bucketize(x.contiguous(), (levels[1:] + levels[:-1]) / 2)]
+        edges, pairs = tables
+        cell = self.cell(x, len(edges)).view(-1)
+        above = x.reshape(-1) > edges.index_select(0, cell)
+        return pairs.index_select(0, cell.mul_(2).add_(above)).view(x.shape)
+
+    def cell(self, x, count):
+        """In which of ``count`` uniform cells x lies; it never falls where x grows, whatever the rounding."""
+        density = count / (self.values[-1] - self.values[0])
+        return (x * density).add_(-self.values[0] * density).clamp_(0, count - 1).int().contiguous()
+
+
+@lru_cache
+def _cell_tables(codebook, dtype, device):
+    """For uniform cells the edge that lies in each, and the levels below and above it; None if some need two edges."""
+    levels = torch.as_tensor(codebook.levels, dtype=dtype)
+    edges = (levels[1:] + levels[:-1]) / 2
+    for count in (2**k for k in range(4, 13)):
+        cells = codebook.cell(edges, count).long()
+        if (cells.diff() > 0).all():
+            below = torch.bucketize(torch.arange(count), cells)  # edges in the cells before
+            pairs = torch.stack([levels[below], levels[(below + 1).clamp(max=len(edges))]], 1).view(-1)
+            edge_of = torch.full((count,), math.inf, dtype=dtype).index_put((cells,), edges)
+            return edge_of.to(device), pairs.to(device)
+    return None
 
 
 Grid = Uniform | Float | Codebook
@@ -182,3 +215,14 @@ def _cells(levels, normal):
 def lloyd_max_grid(bits):
     """``lmB``: Lloyd-Max levels for N(0,1)."""
     return Codebook(f"lm{bits}", bits, lloyd_max(2**bits))
+
+
+def parse_levels(text):
+    """A tuple of increasing numbers from text such as "-1, 0, 1". Raises ValueError for anything else."""
+    try:
+        values = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise ValueError(f"levels are numbers separated by commas, as in '-1, 0, 1', not {text!r}") from None
+    if len(values) < 2 or not np.isfinite(values).all() or not (np.diff(values) > 0).all():
+        raise ValueError(f"levels must be at least two finite, increasing numbers, not {text!r}")
+    return values

@@ -5,6 +5,7 @@ A block has a rule, which proposes a scale from its values, and a type, in which
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from scipy.optimize import minimize_scalar
 
 from .integrals import squared_error
 from .sources import source
+from .sparsity import CHUNK
 
 TYPES = {
     "fp32": 32,
@@ -80,41 +82,78 @@ def block_text(block, default_rule):
     return ":".join([size, *([block.type] if block.type != "fp16" or rule else []), *rule])
 
 
-def apply(blocks, element, block, mask=None):
+def apply(blocks, element, block, mask=None, out=None):
     """The dequantised ``blocks`` (n, length): each row scaled by the block's rule, rounded, and scaled back.
 
     mask: survivors of sparsity, or None; the others are already zero and come back as zero.
+    out: what may hold the result, ``blocks`` itself if need be (default: a new tensor).
     """
+    if element.dim > 1 or len(blocks) == 1:  # it divides the work itself
+        return _apply(blocks, element, block, mask)
+    out = torch.empty_like(blocks) if out is None else out
+    top = _largest(blocks.view(1, -1)).view(()) if block.type == "e4m3" else None
+    rows = max(1, CHUNK // blocks.shape[1])
+    masks = repeat(None) if mask is None else mask.split(rows)
+    for part, kept, into in zip(blocks.split(rows), masks, out.split(rows), strict=False):
+        into.copy_(_apply(part, element, block, kept, top))
+    return out
+
+
+def _apply(blocks, element, block, mask=None, top=None):
     if block.rule == "minmax":
         return _affine(blocks, element, block.type)
     if block.rule == "zero":
         return _zero_point(blocks, element, block.type)
-    if block.rule == "mse":
-        return _search(blocks, element, block.type)
-    if block.rule == "four-six":
-        reaches = (element.reach, element.reach * 2 / 3)
-        return _better((_rounded(blocks, element, _proposed(blocks, r, block.type, element)) for r in reaches), blocks)
     if block.rule == "signmax":
-        low, high = torch.aminmax(blocks, dim=1, keepdim=True)
+        low, high = _extremes(blocks)
         signed = torch.where(high > -low, high, low)
-        return _rounded(blocks, element, _stored(signed / element.lowest, block.type))
+        return rounded(blocks, element, _stored(signed / element.lowest, block.type))
     if block.rule in ("absmean", "rms"):
-        return _rounded(blocks, element, _stored(_mean_scale(blocks, element, block.rule, mask), block.type))
-    return _rounded(blocks, element, _proposed(blocks, element.reach, block.type, element))
+        return rounded(blocks, element, _stored(_mean_scale(blocks, element, block.rule, mask), block.type))
+    largest = _largest(blocks)
+    proposed = [absmax_scale(largest, reach, block.type, element, top) for reach in _reaches(element, block)]
+    return rounded(blocks, element, _best(proposed, blocks, element))
 
 
-def _rounded(blocks, element, scale):
+def rounded(blocks, element, scale, out=None):
+    """Each row of ``blocks`` (n, length) divided by its ``scale`` (n, 1), rounded, and scaled back; 0 where that is 0.
+
+    out: what may hold the result, ``blocks`` itself if need be (default: a new tensor).
+    """
+    if element.dim == 1 and blocks.shape[1] > CHUNK:
+        out = torch.empty_like(blocks) if out is None else out
+        for part, into in zip(blocks.split(CHUNK, 1), out.split(CHUNK, 1), strict=True):
+            into.copy_(rounded(part, element, scale))
+        return out
     y = blocks / scale
     if not scale.all():
         y.masked_fill_(scale == 0, 0.0)
-    y = element.round(y)
-    y.mul_(scale)
-    return y
+    return (element.round_(y) if element.dim == 1 else element.round(y)).mul_(scale)
 
 
-def _proposed(blocks, reach, type, element):
-    low, high = torch.aminmax(blocks, dim=1, keepdim=True)
-    return absmax_scale(torch.maximum(high, -low), reach, type, element)
+def rms(y, count):
+    """The root mean square of ``count`` values of ``y``, the others being zero."""
+    total = sum(part.square().sum(dtype=torch.float64) for part in y.reshape(-1).split(CHUNK))
+    return float((total / count).sqrt()) if count else 0.0
+
+
+def masked(y, mask, out=None):
+    """y × mask, in parts: a whole mask would become a tensor of floats first."""
+    out = torch.empty_like(y, memory_format=torch.contiguous_format) if out is None else out
+    for part, kept, into in zip(*(t.reshape(-1).split(CHUNK) for t in (y, mask, out)), strict=True):
+        torch.mul(part, kept, out=into)
+    return out
+
+
+def _extremes(blocks):
+    return blocks.amin(dim=1, keepdim=True), blocks.amax(dim=1, keepdim=True)  # ten times as fast as aminmax
+
+
+def _largest(blocks):
+    if blocks.numel() > CHUNK:  # their magnitudes would leave the cache
+        low, high = _extremes(blocks)
+        return torch.maximum(high, -low)
+    return blocks.abs().amax(dim=1, keepdim=True)
 
 
 def absmax_scale(largest, reach, type, element, tensor_largest=None):
@@ -170,37 +209,41 @@ def _mean_scale(blocks, element, rule, mask):
 
 
 def _affine(blocks, element, type):
-    low, high = torch.aminmax(blocks, dim=1, keepdim=True)
+    low, high = _extremes(blocks)
     scale, low = _stored((high - low) / (element.count - 1), type), _stored(low, type)
-    return _rounded(blocks - low, element, scale) + low
+    return rounded(blocks - low, element, scale).add_(low)
 
 
 def _zero_point(blocks, element, type):
-    low, high = torch.aminmax(blocks, dim=1, keepdim=True)
+    low, high = _extremes(blocks)
     low, high = low.clamp(max=0), high.clamp(min=0)
     scale = _stored((high - low) / (element.count - 1), type)
     safe = torch.where(scale > 0, scale, 1.0)
     zero = (-low / safe).round().clamp(0, element.count - 1)
-    return (element.round((blocks / safe).round() + zero) - zero) * scale
+    return element.round_((blocks / safe).round_().add_(zero)).sub_(zero).mul_(scale)
 
 
-def _search(blocks, element, type):
+def _reaches(element, block):
+    """What the largest magnitude is to meet, one number a candidate."""
+    if block.rule == "four-six":
+        return element.reach, element.reach * 2 / 3
+    if block.rule != "mse":
+        return (element.reach,)
     # In e8m0 a step is a factor of two: the scale of absmax and its neighbours hold the optimum.
-    factors = (0.5, 1.0, 2.0) if type.startswith("e8m0") else np.linspace(1.0, 0.45, 48)
-    candidates = (_rounded(blocks, element, _proposed(blocks, element.reach / f, type, element)) for f in factors)
-    return _better(candidates, blocks)
+    factors = (0.5, 1.0, 2.0) if block.type.startswith("e8m0") else np.linspace(1.0, 0.45, 48)
+    return tuple(element.reach / f for f in factors)
 
 
-def _better(candidates, blocks):
-    """Block by block the candidate of least squared error."""
-    best, least = None, None
-    for candidate in candidates:
-        error = (candidate - blocks).square().sum(dim=1, keepdim=True)
-        if best is None:
-            best, least = candidate, error
+def _best(proposed, blocks, element):
+    """Block by block the scale of least squared error, the first of equals."""
+    best, least = proposed[0], None
+    for scale in proposed if len(proposed) > 1 else ():
+        error = rounded(blocks, element, scale).sub_(blocks).square_().sum(dim=1, keepdim=True)
+        if least is None:
+            least = error
         else:
             wins = error < least
-            best, least = torch.where(wins, candidate, best), torch.where(wins, error, least)
+            best, least = torch.where(wins, scale, best), torch.where(wins, error, least)
     return best
 
 
