@@ -203,7 +203,8 @@ def test_a_zero_block_among_others_stays_zero(name):
 def keeps_its_scale(format):
     """The largest magnitude is a level, or saturates within an unchanged scale. (On the full range it is neither.)"""
     shrinks = format.element.name.startswith("fint") and format.block.rule == "absmax"
-    return format.block.rule in ("absmax", "signmax", "minmax") and format.block.type != "e4m3" and not shrinks
+    kept_alone = format.block.type not in ("e4m3", "dq8")  # those hang on all scales of the tensor
+    return format.block.rule in ("absmax", "signmax", "minmax") and kept_alone and not shrinks
 
 
 IDEMPOTENT = [name for name, format in BLOCKED.items() if keeps_its_scale(format) and not format.outliers]

@@ -345,6 +345,8 @@ def _refuse_contradictions(format):
     }.get(block.rule, False)
     if wrong:
         raise ValueError(f"the rule {block.rule!r} does not go with {element.name}/{block}")
+    if block.type == "dq8" and (block.rule != "absmax" or not isinstance(block.size, int)):
+        raise ValueError(f"scales in dq8 go with blocks gK and the rule absmax, not with {block}")
     if block.rule not in ("absmax", "mse", "four-six") and block.type not in scales.TYPE_LIMITS:
         raise ValueError(f"the rule {block.rule!r} needs scales in fp32, fp16 or bf16, not {block.type}")
     if element.dim > 1 and (block.rule != "rms" or (isinstance(block.size, int) and block.size % element.dim)):

@@ -79,7 +79,7 @@ def _exact(format, data):
         rms = math.sqrt(survivors_energy(sparsity, data, end) / (format.density - share))
         levels = element.levels * (gaussian_scale(element, sparsity, share) * rms)
         return float(squared_error(levels, sparsity, data, end))
-    if block.rule in ("absmax", "signmax"):
+    if block.rule in ("absmax", "signmax") and block.type != "dq8":
         if not grouped or block_integrals.assumed_length(block) % sparsity.m == 0:
             return block_integrals.absmax_error(element, block, sparsity, data, end)
     elif sparsity is None and not share:

@@ -87,6 +87,7 @@ declare("fint4/g32:fp32", "fint4/g32:fp32", "torchao and compressed-tensors: ful
 declare("fint4/g128:fp32", "fint4/g128:fp32", "torchao and compressed-tensors: full range, largest magnitude on 7.5")
 declare("uint4/g128:fp32", "uint4/g128:fp32", "Scale and minimum a block")
 declare("nf4/g64:fp32", "nf4/g64:fp32", "QLoRA (arXiv 2305.14314), without double quantisation")
+declare("nf4_dq", "nf4/g64:dq8", "QLoRA (arXiv 2305.14314), section 3: double quantisation, as bitsandbytes has it")
 declare(
     "bitnet_b158", "ternary/tensor:fp32:absmean", "BitNet b1.58 (arXiv 2402.17764), section 2: mean magnitude as scale"
 )

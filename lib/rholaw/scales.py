@@ -23,6 +23,7 @@ TYPES = {
     "e8m0-even": 8,  # the same after rounding the largest to the grid's mantissa
     "e8m0-ceil": 8,  # ⌈log2 largest⌉ less the exponent of the grid's top
     "e8m0-rceil": 8,  # the least power of two that saturates nothing
+    "dq8": 8 + 32 / 256,  # less their mean, in 8 bits that share an fp32 factor per 256 scales (QLoRA, section 3)
     "e4m3": 8,  # with one fp32 factor a tensor, chosen so that its largest scale is 448
 }
 """Scale type → bits that it takes per block."""
@@ -88,7 +89,9 @@ def apply(blocks, element, block, mask=None, out=None):
     mask: survivors of sparsity, or None; the others are already zero and come back as zero.
     out: what may hold the result, ``blocks`` itself if need be (default: a new tensor).
     """
-    if element.dim > 1 or len(blocks) == 1:  # it divides the work itself
+    if (
+        element.dim > 1 or len(blocks) == 1 or block.type == "dq8"
+    ):  # divides the work itself, or needs all scales at once
         return _apply(blocks, element, block, mask)
     out = torch.empty_like(blocks) if out is None else out
     top = _largest(blocks.view(1, -1)).view(()) if block.type == "e4m3" else None
@@ -167,7 +170,29 @@ def absmax_scale(largest, reach, type, element, tensor_largest=None):
         top = largest.max() if tensor_largest is None else tensor_largest
         factor = top / (E4M3_LARGEST * reach)
         return _e4m3(largest / reach / factor) * factor if top > 0 else torch.zeros_like(largest)
+    if type == "dq8":
+        return _double_quantised(largest / reach)
     return _stored(largest / reach, type)
+
+
+@lru_cache
+def _dynamic_levels():
+    """bitsandbytes' 8-bit dynamic map: seven decades, each with twice as many levels as the one below."""
+    decades = [
+        10.0 ** (i - 6) * (np.linspace(0.1, 1, 2**i + 1)[1:] + np.linspace(0.1, 1, 2**i + 1)[:-1]) / 2 for i in range(7)
+    ]
+    positive = np.concatenate(decades)
+    return torch.from_numpy(np.concatenate([-positive[::-1], [0.0], positive, [1.0]]))
+
+
+def _double_quantised(scale):
+    offset = scale.mean()
+    groups = torch.nn.functional.pad((scale - offset).view(-1), (0, -len(scale) % 256)).view(-1, 256)
+    factor = groups.abs().amax(dim=1, keepdim=True)
+    levels = _dynamic_levels().to(groups)
+    middle = (levels[1:] + levels[:-1]) / 2
+    codes = torch.bucketize(torch.where(factor > 0, groups / factor, 0.0), middle)
+    return (levels[codes] * factor).view(-1)[: len(scale)].view_as(scale) + offset
 
 
 def _stored(scale, type):
