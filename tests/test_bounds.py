@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rholaw.bounds import entropy_coded, shannon
+import rholaw as rl
+from rholaw.bounds import entropy_coded, shannon, sparse_support
 
 # Computed apart from this package, by quadrature: bits → step, GMSE with centres, GMSE with centroids.
 ENTROPY_CODED = {
@@ -51,3 +52,45 @@ def test_a_rate_out_of_range_is_refused(bits):
 
 def test_shannon_takes_arrays():
     assert shannon(np.array([1, 2])).tolist() == [0.25, 0.0625]
+
+
+@pytest.mark.parametrize("bits", [0.0, 0.5, 2.0, 6.0])
+def test_without_pruning_the_sparse_bound_is_shannons(bits):
+    assert sparse_support(bits, 1.0) == pytest.approx((shannon(bits),) * 2)
+
+
+@pytest.mark.parametrize("bits", [0.3, 1.0, 2.0, 4.0])
+def test_pruning_first_never_beats_shannon_and_never_helps(bits):
+    for density in np.linspace(0.01, 1, 100):
+        bound = sparse_support(bits, density)
+        assert shannon(bits) <= bound.lower <= bound.reached * (1 + 1e-12) or bound.lower == np.inf
+    reached = [sparse_support(bits, density).reached for density in np.linspace(0.01, 1, 100)]
+    assert np.argmin(reached) == 99
+
+
+@pytest.mark.parametrize(("kept", "rate"), [("s0.5", 3), ("s0.5", 5), ("s0.75", 4)])
+def test_formats_lie_above_the_sparse_bound(kept, rate):
+    density = 1 - float(kept[1:])
+    mask = -(density * np.log2(density) + (1 - density) * np.log2(1 - density))
+    bound = sparse_support(mask + density * rate, density)
+    assert bound.lower < rl.gmse(f"{kept}+lm{rate}").value
+    assert bound.lower > rl.gmse(kept).value
+
+
+def test_the_entropy_power_of_the_survivors_is_right():
+    from scipy import integrate, stats
+
+    density, rate = 0.4, 7.0
+    edge = stats.norm.isf(density / 2)
+    entropy = (
+        2 * integrate.quad(lambda x: -stats.norm.pdf(x) / density * np.log(stats.norm.pdf(x) / density), edge, 12)[0]
+    )
+    mask = stats.bernoulli(density).entropy() / np.log(2)
+    error = sparse_support(mask + density * rate, density).lower - rl.gmse("s0.6").value
+    assert error == pytest.approx(density * np.exp(2 * entropy) / (2 * np.pi * np.e) * 4**-rate, rel=1e-6)
+
+
+def test_a_mask_that_does_not_fit_is_infinite_and_a_wrong_share_is_refused():
+    assert sparse_support(0.5, 0.5) == (np.inf, np.inf)
+    with pytest.raises(ValueError, match="0 < density"):
+        sparse_support(2, 0)

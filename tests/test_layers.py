@@ -12,7 +12,7 @@ PACKAGE = Path(rholaw.__file__).parent
 ORDER = [
     *("book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"),
     *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "optimise", "fitting"),
-    *("cards", "figures", "webtable"),
+    *("cards", "figures", "webtable", "theory"),
 ]
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import entr
 
 from .sources import source
 
@@ -20,6 +21,36 @@ class EntropyCoded(NamedTuple):
     step: float
     centre: float  # GMSE when a code comes back as the centre of its cell
     centroid: float  # GMSE when it comes back as the mean of its cell
+
+
+class SparseSupport(NamedTuple):
+    """GMSE where a share of the weights is kept, by magnitude: which ones is stored, and their values."""
+
+    lower: float  # no code of the values does better
+    reached: float  # an ideal code of the values reaches this
+
+
+def sparse_support(bits, density):
+    """The SparseSupport at ``bits`` stored for each weight, kept or not, of which the share ``density`` is kept.
+
+    The mask costs its entropy; what is left is spent on the values kept.  Their error lies above Shannon's lower bound,
+    (p² exp(e/p − 1)) 4^−r of their density with p = density, energy e and rate r, and an ideal code reaches that of a
+    Gaussian of their variance, or of their magnitudes after a bit for the sign.  Infinite where the mask does not fit.
+    """
+    if not (bits >= 0 and 0 < density <= 1):
+        raise ValueError(f"bits ≥ 0 and 0 < density ≤ 1 are needed, got {bits} and {density}")
+    mask = float(entr([density, 1 - density]).sum() / np.log(2))
+    rate = (bits - mask) / density
+    if rate < 0:
+        return SparseSupport(np.inf, np.inf)
+    data = source("normal")
+    _, first, energy = (2 * float(moment) for moment in data.tail_moments(data.magnitude_quantile(1 - density)))
+    power, mean = energy / density, first / density
+    signed = power - mean**2 * rate if rate < 1 else (power - mean**2) * 4.0 ** (1 - rate)
+    entropy_power = density**2 * np.exp(power - 1)
+    lower = 1 - energy + density * entropy_power * 4.0**-rate
+    reached = 1 - energy + density * min(power * 4.0**-rate, signed)
+    return SparseSupport(max(float(lower), shannon(bits)), float(reached))
 
 
 @lru_cache
