@@ -11,8 +11,8 @@ import rholaw
 PACKAGE = Path(rholaw.__file__).parent
 ORDER = [
     *("book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"),
-    *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "optimise", "fitting"),
-    *("cards", "figures", "webtable", "theory"),
+    *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "rivals", "optimise"),
+    *("fitting", "validation", "cards", "figures", "webtable", "theory"),
 ]
 
 

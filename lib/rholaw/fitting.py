@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, special, stats
 from tqdm import tqdm
 
-from .capacity import Curve
 from .laws import Law
-from .models import MODELS
 from .optimise import jacobian, minimise
+from .rivals import MODELS
 
 IDENTIFIED_SE = 0.5
 """A parameter is identified where the standard error of its logarithm stays below this: a factor of 2.7 at 95 %."""
@@ -24,6 +23,10 @@ class Fit:
     ``identified`` says not to quote it.  status: "converged", "bound hit: …" or "not converged".  objective: Σ Huber of
     the log-loss residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, empty without a bootstrap, and
     conditional on a bound where one is hit.  residuals: log predicted − log observed.  samples: (bootstraps, params).
+    standard_errors: of the logarithms of the free parameters, from the curvature.  condition: largest over smallest
+    singular value of the Jacobian by the logarithms of the free parameters; 1e6 and more says that some combination of
+    them is free.  aic: 2 k − 2 log likelihood, for residuals that are independent with the density exp(−huber(r) / s),
+    of which this fit is the maximum; its s counts as a parameter.
     """
 
     name: str
@@ -35,6 +38,9 @@ class Fit:
     residuals: np.ndarray = field(repr=False)
     samples: np.ndarray = field(repr=False)
     model: object = field(repr=False)
+    standard_errors: dict = field(repr=False)
+    condition: float = field(repr=False)
+    aic: float = field(repr=False)
 
     @property
     def rmse(self):
@@ -55,7 +61,12 @@ class Fit:
         return np.exp(self.model.log_loss(u, self.model.columns(runs)))
 
     def capacity(self, weights, activations="dense", level=0.95):
-        """(ρ, low, high) of a pair of formats; low and high are nan without a bootstrap."""
+        """(ρ, low, high) of a pair of formats; low and high are nan without a bootstrap.
+
+        Raises ValueError for a law in which a format is no factor on N.
+        """
+        if not self.model.has_capacity:
+            raise ValueError(f"the law {self.name!r} has no ρ: in it a format is no factor on N")
         pair = pd.DataFrame({"n_params": [1.0], "n_tokens": [1.0], "weights": [weights], "activations": [activations]})
         columns = self.model.columns(pair)
 
@@ -69,14 +80,16 @@ class Fit:
         return value, *(float(q) for q in np.quantile(rho(self.samples), [(1 - level) / 2, (1 + level) / 2]))
 
     def law(self):
-        """The part that all formats share, as a Law."""
+        """The part that all formats share, as a Law. Raises ValueError where it is not A N^-α + B D^-β + E."""
+        if self.name in ("frantar", "quartet"):
+            raise ValueError(f"the dense part of the law {self.name!r} is not A N^-α + B D^-β + E")
         return Law(**{name: self.params[name] for name in ("A", "alpha", "B", "beta", "E")})
 
     def curve(self, family="quantised"):
-        """The capacity curve of a family (law "unified" only)."""
-        first = self.model.curve_start(family)
-        F, C, L = list(self.params.values())[first : first + 3]
-        return Curve(F=F, C=C, L=L)
+        """The capacity curve of a family (the laws "unified…" only; the family of a composed error is "composed")."""
+        if not hasattr(self.model, "curve"):
+            raise ValueError(f"the law {self.name!r} has no curve of ρ over GMSE")
+        return self.model.curve(family, list(self.params.values()))
 
     def table(self):
         """A row per parameter: value, interval, and whether the data identify it; missing values where they do not."""
@@ -92,11 +105,12 @@ class Fit:
             raise ValueError("this fit has no bootstrap: fit with n_bootstrap of 100 or more for intervals")
 
 
-def fit(law, runs, *, fixed=None, huber_delta=1e-3, n_bootstrap=0, seed=0, progress=False):
-    """The Fit of ``law`` ("chinchilla", "unified", "decoupled") to ``runs``.
+def fit(law, runs, *, fixed=None, huber_delta=1e-3, target="log", n_bootstrap=0, seed=0, progress=False):
+    """The Fit of ``law`` (a name in ``rivals.MODELS``: "chinchilla", "unified", "decoupled", …) to ``runs``.
 
     runs: a DataFrame with n_params, n_tokens, loss, and weights and activations (format strings) where the law reads
     them.  fixed: {parameter: value} held; the unified law holds every L at 1 unless ``fixed`` names it None.
+    target: "log" compares logarithms of losses, "loss" the losses themselves; huber_delta is in its unit.
     n_bootstrap: resamples of the runs, within each pair of formats, each refitted from the optimum.
     Raises ValueError for bad runs, fewer runs than free parameters, or an unknown law or parameter.
     """
@@ -110,9 +124,15 @@ def fit(law, runs, *, fixed=None, huber_delta=1e-3, n_bootstrap=0, seed=0, progr
         raise ValueError(f"the law {law!r} has {free.sum()} free parameters here, and there are only {len(runs)} runs")
     columns, log_loss = model.columns(runs), np.log(runs["loss"].to_numpy(float))
 
-    def residuals(u):
+    def log_residuals(u):
         return model.log_loss(u, columns) - log_loss
 
+    def loss_residuals(u):
+        return np.exp(model.log_loss(u, columns)) - np.exp(log_loss)
+
+    if target not in ("log", "loss"):
+        raise ValueError(f"target is {target!r}, it must be 'log' or 'loss'")
+    residuals = log_residuals if target == "log" else loss_residuals
     weights = np.ones(len(runs))
     starts = np.clip(model.starts(columns, log_loss), lower, upper)
     rough, objective, _ = minimise(residuals, starts, lower, upper, weights, huber_delta, max_iterations=30)
@@ -137,10 +157,11 @@ def fit(law, runs, *, fixed=None, huber_delta=1e-3, n_bootstrap=0, seed=0, progr
         status=status,
         objective=float(objective[winner]),
         intervals={name: tuple(pair) for name, pair in zip(names, np.asarray(intervals).tolist(), strict=False)},
-        identified=_identified(residuals, u, lower, upper, names),
-        residuals=residuals(u),
+        residuals=log_residuals(u),
         samples=samples,
         model=model,
+        aic=_aic(float(objective[winner]), len(runs), int(free.sum()), huber_delta),
+        **_curvature(residuals, u, lower, upper, names),
     )
 
 
@@ -163,33 +184,53 @@ def _bounds(model, fixed):
     return np.log(np.array([bounds[name] for name in model.names])).T
 
 
-def _identified(residuals, u, lower, upper, names):
-    """{name: bool} from the curvature at the optimum: off its bounds, and with a small enough standard error.
+def _curvature(residuals, u, lower, upper, names):
+    """Standard errors, condition number and {name: identified} from the curvature at the optimum.
 
-    The noise is the robust spread of the residuals that a fit of so many parameters cannot bring to zero, widened by
-    Student's t where few are left.  Directions in which the residuals hardly change have no error at
-    all: what takes part in one is unidentified, even without noise.  A parameter on its bound still blurs the others:
-    it enters in its own unit, not as a logarithm.
+    Identified is what stands off its bounds with a small enough standard error.  The noise is the robust spread of the
+    residuals that a fit of so many parameters cannot bring to zero, widened by Student's t where few are left.
+    Directions in which the residuals hardly change have no error at all: what takes part in one is unidentified, even
+    without noise.  A parameter on its bound still blurs the others: it enters in its own unit, not as a logarithm.
     """
     r, J = jacobian(residuals, u[None])
     free = lower < upper
     on_bound = ((u <= lower) | (u >= upper))[free]
-    J = J[0][free].T / np.where(on_bound, np.exp(u[free]), 1.0)
+    J = J[0][free].T
+    spread = np.linalg.svd(J, compute_uv=False)
+    J = J / np.where(on_bound, np.exp(u[free]), 1.0)
     left = max(len(J) - int(free.sum()), 1)
     noise = 1.4826 * np.median(np.sort(np.abs(r[0]))[-left:]) * stats.t.ppf(0.975, left) / stats.norm.ppf(0.975)
     _, singular, directions = np.linalg.svd(J, full_matrices=False)
     flat = singular <= 1e-7 * singular.max(initial=0)
     variance = (directions**2 / np.where(flat, np.inf, singular)[:, None] ** 2).sum(axis=0) * noise**2
     in_flat = (directions[flat] ** 2 > 1e-6).any(axis=0)
-    known = (np.sqrt(variance) < IDENTIFIED_SE) & ~in_flat & ~on_bound
-    return dict.fromkeys(names, True) | dict(zip(np.array(names)[free].tolist(), known.tolist(), strict=True))
+    errors = np.where(in_flat | on_bound, np.inf, np.sqrt(variance))
+    known = dict(zip(np.array(names)[free].tolist(), (errors < IDENTIFIED_SE).tolist(), strict=True))
+    return {
+        "standard_errors": dict(zip(known, errors.tolist(), strict=True)),
+        "condition": float(spread[0] / max(spread[-1], 1e-300)) if len(spread) else 1.0,
+        "identified": dict.fromkeys(names, True) | known,
+    }
+
+
+def _aic(objective, count, free, delta):
+    """2 k − 2 log likelihood at the best s, for residuals of density exp(−huber(r) / s) / Z(s)."""
+
+    def minus_log_likelihood(log_s):
+        s = np.exp(log_s)
+        core = np.sqrt(2 * np.pi * s) * special.erf(delta / np.sqrt(2 * s))
+        tails = 2 * s / delta * np.exp(-(delta**2) / (2 * s))
+        return objective / s + count * np.log(core + tails)
+
+    best = optimize.minimize_scalar(minus_log_likelihood, bounds=(-80, 5), method="bounded", options={"xatol": 1e-9})
+    return float(2 * (free + 1) + 2 * best.fun)
 
 
 def _bootstrap(residuals, u, runs, lower, upper, delta, count, seed, progress, batch=250):
     """(count, P): the parameters refitted to resamples of the runs, drawn within each pair of formats, from ``u``."""
     if not count:
         return np.empty((0, len(u)))
-    keys = [name for name in ("weights", "activations") if name in runs.columns]
+    keys = [name for name in ("weights", "activations", "forward", "backward") if name in runs.columns]
     strata = list(runs.groupby(keys, sort=False).indices.values()) if keys else [np.arange(len(runs))]
     generator = np.random.default_rng(seed)
     weights = np.zeros((count, len(runs)))
