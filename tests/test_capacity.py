@@ -78,3 +78,16 @@ def test_the_band_covers_the_truth():
         covered.append(low <= 0.41 <= high)
         assert np.ptp(found.band(0.1)) > 0
     assert sum(covered) >= 8
+
+
+def test_families_share_what_they_are_told_to():
+    gmse = np.geomspace(1e-4, 0.6, 15)
+    truth = {"a": rl.Curve(F=0.4, C=1.2), "b": rl.Curve(F=0.4, C=0.6)}
+    family = np.repeat(["a", "b"], 15)
+    rho = np.concatenate([curve(gmse) for curve in truth.values()])
+    for shared, exact in [((), True), (("F",), True), (("C",), False), (("F", "C"), False)]:
+        curves, rmse = rl.fit_families(np.tile(gmse, 2), rho, family, shared)
+        assert (rmse < 1e-6) == exact
+        assert all(len({getattr(curve, name) for curve in curves.values()}) == 1 for name in shared)
+        if exact:
+            assert pytest.approx(0.6, rel=1e-5) == curves["b"].C

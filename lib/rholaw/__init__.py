@@ -2,7 +2,7 @@
 
 from . import named_formats as _named_formats  # noqa: F401  (fills the catalogue)
 from . import runs
-from .capacity import BoundedLogistic, Curve, Logistic, effective_bits, fit_curve
+from .capacity import BoundedLogistic, Curve, Logistic, effective_bits, fit_curve, fit_families
 from .fitting import Fit, fit, profile
 from .formats import Format, parse, parse_list
 from .laws import Law
@@ -21,6 +21,7 @@ __all__ = [
     "effective_bits",
     "fit",
     "fit_curve",
+    "fit_families",
     "gmse",
     "parse",
     "parse_list",

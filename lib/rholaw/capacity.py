@@ -141,3 +141,25 @@ def fit_curve(form, gmse, rho, n_bootstrap=0, seed=0):
     draws = (generator.choice(everything, len(everything)) for _ in range(n_bootstrap))
     samples = tuple(solve(rows) for rows in draws if len(np.unique(gmse[rows])) >= 3)
     return CurveFit(curve, float(np.sqrt(np.mean((curve(gmse) - rho) ** 2))), samples)
+
+
+def fit_families(gmse, rho, family, shared=()):
+    """({family: Curve with L = 1}, rmse in ρ) by least squares over all pairs at once.
+
+    shared: the parameters, of "F" and "C", that all families have in common.
+    """
+    gmse, rho, family = np.asarray(gmse, dtype=float), np.asarray(rho, dtype=float), np.asarray(family)
+    names = list(dict.fromkeys(family.tolist()))
+    width = {name: 1 if name in shared else len(names) for name in "FC"}
+
+    def curves(log_parameters):
+        F, C = np.split(np.exp(log_parameters), [width["F"]])
+        return {name: Curve(float(F[i % width["F"]]), float(C[i % width["C"]])) for i, name in enumerate(names)}
+
+    def residuals(log_parameters):
+        found = curves(log_parameters)
+        return np.concatenate([found[name](gmse[family == name]) - rho[family == name] for name in names])
+
+    start = np.repeat([-0.8, 0.3], [width["F"], width["C"]])
+    solution = least_squares(residuals, start, bounds=(-7, 7), xtol=1e-12, ftol=1e-12)
+    return curves(solution.x), float(np.sqrt(np.mean(solution.fun**2)))

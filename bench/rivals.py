@@ -1,0 +1,40 @@
+"""Every law on QuEST's runs: in sample, on larger models, on formats left out; writes data/measured/rivals.csv.
+
+    .venv/bin/python bench/rivals.py        # then: .venv/bin/python -m rholaw update measured/rivals
+
+Takes minutes: each number is a hundred fits.
+"""
+
+import pandas as pd
+
+import rholaw as rl
+from rholaw import tables, validation
+
+LAWS = ["unified", "unified-bounded", "unified-logistic", "unified-composed", "additive", "additive-composed"]
+LAWS += ["decoupled", "chen", "kumar", "kumar-offset", "frantar", "sun"]
+HELD = {"free": {}, "1.0": {"E": 1.0}, "1.5": {"E": 1.5}}
+
+runs = rl.runs.load("quest2025")
+dense = (runs.weights == "dense") & (runs.activations == "dense")
+chosen = validation.counted(runs[(runs.rotated | dense) & ~runs.weights.str.contains(":")], 74)
+parts = []
+for name, fixed in HELD.items():
+    table = validation.compare(LAWS, chosen, max_params=2.1e8, fixed=fixed, n_bootstrap=60)
+    print(table.drop(columns="reason").to_string(), flush=True)
+    parts.append(table.reset_index().assign(E=name))
+columns = [
+    "E",
+    "law",
+    "free",
+    "aic",
+    "seen",
+    "size",
+    "size_low",
+    "size_high",
+    "format",
+    "format_low",
+    "format_high",
+    "reason",
+]
+frame = pd.concat(parts)[columns]
+frame.to_csv(tables.DATA / "measured" / "rivals.csv", index=False, lineterminator="\n", float_format="%.6g")
