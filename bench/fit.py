@@ -75,7 +75,7 @@ def by_chinchilla(runs):
         for row in runs.itertuples():
             fit.database.append(C=6 * row.n_params * row.n_tokens, N=row.n_params, D=row.n_tokens, loss=row.loss)
         fit.fit()
-        x = (np.log(fit.E), np.log(fit.A), np.log(fit.B), fit.alpha, fit.beta)
+        x = np.array([np.log(fit.E), np.log(fit.A), np.log(fit.B), fit.alpha, fit.beta], dtype=float)
     return objective(x, *(np.log(runs[name].to_numpy()) for name in ("n_params", "n_tokens", "loss")))
 
 

@@ -37,4 +37,5 @@ columns = [
     "reason",
 ]
 frame = pd.concat(parts)[columns]
+frame["reason"] = frame["reason"].str.replace("ρ", "rho")  # tables are ASCII
 frame.to_csv(tables.DATA / "measured" / "rivals.csv", index=False, lineterminator="\n", float_format="%.6g")
