@@ -14,9 +14,7 @@ LAWS = ["unified", "unified-bounded", "unified-logistic", "unified-composed", "a
 LAWS += ["decoupled", "chen", "kumar", "kumar-offset", "frantar", "sun"]
 HELD = {"free": {}, "1.0": {"E": 1.0}, "1.5": {"E": 1.5}}
 
-runs = rl.runs.load("quest2025")
-dense = (runs.weights == "dense") & (runs.activations == "dense")
-chosen = validation.counted(runs[(runs.rotated | dense) & ~runs.weights.str.contains(":")], 74)
+chosen = validation.counted(rl.runs.one_estimator(rl.runs.load("quest2025")), 74)
 parts = []
 for name, fixed in HELD.items():
     table = validation.compare(LAWS, chosen, max_params=2.1e8, fixed=fixed, n_bootstrap=60)

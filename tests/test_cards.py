@@ -11,9 +11,7 @@ from rholaw.webtable import WebTable
 
 @pytest.fixture(scope="module")
 def fit():
-    runs = rl.runs.load("quest2025")
-    dense = (runs.weights == "dense") & (runs.activations == "dense")
-    return rl.fit("unified", runs[(runs.rotated | dense) & ~runs.weights.str.contains(":")], n_bootstrap=20)
+    return rl.fit("unified", rl.runs.one_estimator(rl.runs.load("quest2025")), n_bootstrap=20)
 
 
 def test_a_card(fit):

@@ -273,3 +273,10 @@ def test_check_never_fails_otherwise_than_by_a_message(values):
             runs.check(column, ["loss"])
             assert values
             assert all(0 < value < math.inf for value in values)
+
+
+def test_one_estimator_is_dense_or_rotated_and_not_sparse():
+    chosen = runs.one_estimator(runs.load("quest2025"))
+    assert len(chosen) == 74
+    assert set(chosen.weights) == {"dense", "e2m1", "int1", "int2", "int3", "int4", "int8"}
+    assert (chosen.rotated | (chosen.weights == "dense")).all()

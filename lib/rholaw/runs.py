@@ -41,6 +41,12 @@ def load(names: str | Iterable[str], mix: bool = False) -> pd.DataFrame:
     return runs
 
 
+def one_estimator(runs: pd.DataFrame) -> pd.DataFrame:
+    """QuEST's runs with one way of training: dense, or quantised with a Hadamard rotation; none is sparse as well."""
+    dense = (runs["weights"] == "dense") & (runs["activations"] == "dense")
+    return runs[(runs["rotated"] | dense) & ~runs["weights"].str.contains(":")]
+
+
 def check(frame: pd.DataFrame, columns: Iterable[str] = POSITIVE) -> None:
     """Refuse a table unless each of these columns holds positive finite numbers and there is a row.
 
