@@ -33,13 +33,14 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 # An update keeps the environment; a set-up that was interrupted left no stamp and starts again from nothing.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt content.txt
 	@[ -n "$(PYTHON)" ] || { echo "rholaw needs Python 3.11 or 3.12, and none was found. Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c "$(usable)" || { echo "rholaw needs Python 3.11 or 3.12, not $$($(PYTHON) --version 2>&1). Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (some minutes the first time)"
 	@$(if $(new),$(PYTHON) -m venv --clear $(VENV),true)
 	@rm -f $(READY)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,dev,oracles]"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,cluster,dev,oracles]"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r content.txt
 	@printf '%s' "$(CURDIR)" > $(READY)
 
 book: $(READY)
