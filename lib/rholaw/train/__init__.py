@@ -1,0 +1,1 @@
+"""Training in compressed representations: decoders, the gradients of rounding and pruning, records and sweeps."""

@@ -1,0 +1,171 @@
+"""A Config is one training run: the decoder, its data, how it is compressed, and how it is optimised."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+
+from ..formats import NofM, parse
+from ..grids import Uniform
+from .masks import parse_backward, parse_schedule
+
+METHODS = {
+    "ste": "the gradient passes as if nothing were rounded",
+    "clip": "it passes where the value lies between the ends of the grid",
+    "trust": "it passes where the error is at most half a step of the grid (QuEST, arXiv 2502.05003, section 3)",
+    "lsq": "as clip, and the step of the grid is learned (Esser et al. 2020, arXiv 1902.08153, equation 3)",
+    "noise": "no rounding: fresh Gaussian noise of the format's GMSE is added",
+    "channel": "no rounding: the value shrinks to (1 − GMSE) of itself, and noise makes up the error to GMSE",
+}
+"""How the gradient passes a rounded tensor, by name."""
+
+DTYPES = ("float32", "bfloat16")
+PER_MEMBER = ("weights", "activations", "method", "backward", "schedule", "seed", "lr", "weight_decay", "clip")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run.  ValueError, with all that is wrong, when it cannot be trained.
+
+    tokens are rounded up to whole steps of batch_tokens, a multiple of context.  weights and activations are formats of
+    every linear layer; embeddings, head and norms stay dense.  method is one of METHODS; backward and schedule say how
+    a pruned weight learns and how the mask moves (`masks`).  warmup is a share of the steps; a cosine to 10 % follows.
+    """
+
+    layers: int
+    heads: int
+    width: int
+    hidden: int
+    context: int
+    vocabulary: int
+    corpus: str
+    tokens: int
+    batch_tokens: int
+    lr: float
+    weights: str = "dense"
+    activations: str = "dense"
+    method: str = "trust"
+    backward: str = "fw"
+    schedule: str = "magnitude"
+    seed: int = 0
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    warmup: float = 0.1
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        if wrong := list(_wrong(self)):
+            raise ValueError("; ".join(wrong))
+        for name in ("weights", "activations"):  # one spelling, so that equal runs have one id
+            object.__setattr__(self, name, str(parse(getattr(self, name))))
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits that any change of a field changes."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def shape(self) -> tuple:
+        """What the members of one batched program have in common: every field but those of compression and seed."""
+        return tuple(getattr(self, field.name) for field in fields(self) if field.name not in PER_MEMBER)
+
+    @property
+    def steps(self) -> int:
+        return math.ceil(self.tokens / self.batch_tokens)
+
+    @property
+    def rows(self) -> int:
+        """Sequences per step."""
+        return self.batch_tokens // self.context
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Counts by group; the law's N is all but embedding and head."""
+        matrices = {"attention": 4 * self.width**2, "mlp": 3 * self.width * self.hidden}
+        groups = {name: self.layers * count for name, count in matrices.items()}
+        groups["norm"] = (2 * self.layers + 1) * self.width
+        return {**groups, "embedding": self.vocabulary * self.width, "head": self.vocabulary * self.width}
+
+    @property
+    def n_params(self) -> int:
+        """The law's N: parameters without embedding and head."""
+        return sum(count for name, count in self.parameters.items() if name not in ("embedding", "head"))
+
+    @property
+    def flops_per_token(self) -> float:
+        """Training FLOPs: 6 a weight of every matrix, head included, and 6 context × width a layer for attention."""
+        matrices = sum(count for name, count in self.parameters.items() if name in ("attention", "mlp", "head"))
+        return 6.0 * matrices + 6.0 * self.layers * self.context * self.width
+
+
+def llama(width: int, layers: int, heads: int) -> dict[str, int]:
+    """The shape of a Llama decoder, with the hidden width of the paper's sizes: 8/3 of the width, rounded up.
+
+    To a multiple of 256 as there (arXiv 2506.01863, Table 2), of 8 below a width of 512.
+    """
+    multiple = 256 if width >= 512 else 8
+    return {"width": width, "layers": layers, "heads": heads, "hidden": math.ceil(width * 8 / 3 / multiple) * multiple}
+
+
+PAPER_SIZES = {
+    "30M": llama(640, 6, 5),
+    "50M": llama(768, 7, 6),
+    "100M": llama(1024, 8, 8),
+    "200M": llama(1280, 10, 10),
+}
+"""The paper's decoders (Table 2)."""
+
+
+def _wrong(config):
+    """What is wrong with a Config, a sentence each."""
+    for field in fields(config):
+        value, kind = getattr(config, field.name), field.type
+        right = isinstance(value, (int, float)) if kind is float else type(value) is kind
+        if not right or isinstance(value, bool):
+            yield f"{field.name} must be a {kind.__name__}, not {value!r}"
+            return
+    for name in ("layers", "heads", "width", "hidden", "context", "vocabulary", "tokens", "batch_tokens"):
+        if getattr(config, name) < 1:
+            yield f"{name} must be positive, not {getattr(config, name)}"
+            return
+    for name in ("lr", "clip"):
+        if not (math.isfinite(getattr(config, name)) and getattr(config, name) > 0):
+            yield f"{name} must be positive and finite, not {getattr(config, name)}"
+    if config.width % config.heads or config.width // config.heads % 2:
+        yield f"width {config.width} must be an even multiple of heads {config.heads}: rotary positions pair channels"
+    if config.batch_tokens % config.context:
+        yield f"batch_tokens {config.batch_tokens} must be a multiple of context {config.context}"
+    if not 0 <= config.warmup < 1:
+        yield f"warmup must be a share of the steps from 0 to 1, not {config.warmup}"
+    if not 0 <= config.weight_decay < 1:
+        yield f"weight_decay must lie between 0 and 1, not {config.weight_decay}"
+    if config.dtype not in DTYPES:
+        yield f"dtype must be one of {', '.join(DTYPES)}, not {config.dtype!r}"
+    if config.method not in METHODS:
+        yield f"method must be one of {', '.join(METHODS)}, not {config.method!r}"
+    for read, text in ((parse_backward, config.backward), (parse_schedule, config.schedule)):
+        try:
+            read(text)
+        except ValueError as error:
+            yield str(error)
+    for name in ("weights", "activations"):
+        try:
+            format = parse(getattr(config, name))
+        except ValueError as error:
+            yield f"{name}: {error}"
+            continue
+        yield from _unfit(config, name, format)
+
+
+def _unfit(config, name, format):
+    for row in sorted({config.width, config.hidden}):
+        if row % format.multiple:
+            yield f"{name}: {format} needs rows that are a multiple of {format.multiple}, and a layer has rows of {row}"
+    if config.method == "lsq" and format.element is not None:
+        if not isinstance(format.element, Uniform) or format.block or format.outliers or format.sparsity:
+            yield f"{name}: lsq learns the step of an integer grid such as int4, one a tensor; {format} is none"
+    if name == "weights" and config.schedule != "magnitude":
+        if format.sparsity is None or isinstance(format.sparsity, NofM):
+            yield f"schedule {config.schedule} moves the mask of a share such as s0.5; {format} has none"
+    if name == "weights" and config.backward != "fw" and format.sparsity is None:
+        yield f"backward {config.backward} is for pruned weights; {format} prunes none"
