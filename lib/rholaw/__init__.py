@@ -8,6 +8,7 @@ from .formats import Format, parse, parse_list
 from .laws import Law
 from .measure import Measured, gmse
 from .named_formats import catalogue
+from .train.model import QuantizedLinear
 
 __all__ = [
     "BoundedLogistic",
@@ -17,6 +18,7 @@ __all__ = [
     "Law",
     "Logistic",
     "Measured",
+    "QuantizedLinear",
     "catalogue",
     "effective_bits",
     "fit",

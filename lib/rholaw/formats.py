@@ -127,14 +127,15 @@ class Format:
         rounded = kept if outliers is None else ~outliers if kept is None else kept & ~outliers
         body = y if rounded is None else scales.masked(y, rounded)  # from here on a tensor of our own
         if self.element is not None:
-            body = self._rounded(body, rounded)
+            body = self.rounded(body, rounded)
             body = body if rounded is None else scales.masked(body, rounded, out=body)
         if outliers is not None:
             body.masked_scatter_(outliers, self.outliers.stored(y[outliers]))
         body = vectors.hadamard(body, self.rotation) if self.rotation else body
         return body * unit if unit != 1.0 else body
 
-    def _rounded(self, y, mask):
+    def rounded(self, y, mask=None):
+        """The element and its scales alone: ``y`` rounded, where what ``mask`` leaves out is zero already."""
         if hasattr(self.element, "code"):  # it brings its own scales
             return self.element.code(_rows(y, self.element.block).float()).to(y.dtype).reshape(y.shape)
         out = None if mask is None else y

@@ -107,15 +107,20 @@ def _apply(blocks, element, block, mask=None, top=None):
         return _affine(blocks, element, block.type)
     if block.rule == "zero":
         return _zero_point(blocks, element, block.type)
+    return rounded(blocks, element, scale_of(blocks, element, block, mask, top))
+
+
+def scale_of(blocks, element, block, mask=None, top=None):
+    """The stored scale (n, 1) of each row of ``blocks``, for the rules that have no minimum or zero point."""
     if block.rule == "signmax":
         low, high = _extremes(blocks)
         signed = torch.where(high > -low, high, low)
-        return rounded(blocks, element, _stored(signed / element.lowest, block.type))
+        return _stored(signed / element.lowest, block.type)
     if block.rule in ("absmean", "rms"):
-        return rounded(blocks, element, _stored(_mean_scale(blocks, element, block.rule, mask), block.type))
+        return _stored(_mean_scale(blocks, element, block.rule, mask), block.type)
     largest = _largest(blocks)
     proposed = [absmax_scale(largest, reach, block.type, element, top) for reach in _reaches(element, block)]
-    return rounded(blocks, element, _best(proposed, blocks, element))
+    return _best(proposed, blocks, element)
 
 
 def rounded(blocks, element, scale, out=None):

@@ -5,9 +5,10 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields
 
-from ..formats import NofM, parse
+from ..formats import parse
 from ..grids import Uniform
-from .masks import parse_backward, parse_schedule
+from ..sparsity import TopK
+from .masks import Magnitude, RigL, parse_backward, parse_schedule
 
 METHODS = {
     "ste": "the gradient passes as if nothing were rounded",
@@ -161,11 +162,23 @@ def _unfit(config, name, format):
     for row in sorted({config.width, config.hidden}):
         if row % format.multiple:
             yield f"{name}: {format} needs rows that are a multiple of {format.multiple}, and a layer has rows of {row}"
-    if config.method == "lsq" and format.element is not None:
-        if not isinstance(format.element, Uniform) or format.block or format.outliers or format.sparsity:
-            yield f"{name}: lsq learns the step of an integer grid such as int4, one a tensor; {format} is none"
-    if name == "weights" and config.schedule != "magnitude":
-        if format.sparsity is None or isinstance(format.sparsity, NofM):
-            yield f"schedule {config.schedule} moves the mask of a share such as s0.5; {format} has none"
-    if name == "weights" and config.backward != "fw" and format.sparsity is None:
-        yield f"backward {config.backward} is for pruned weights; {format} prunes none"
+    plain = isinstance(format.element, Uniform) and not (format.block or format.outliers or format.sparsity)
+    if config.method == "lsq" and format.element is not None and not plain:
+        yield f"{name}: lsq learns the step of an integer grid such as int4, one a tensor; {format} is none"
+    if name == "weights":
+        yield from _unpruned(config, format)
+
+
+def _unpruned(config, format):
+    """Schedules and backward masks that have nothing to act on."""
+    try:
+        schedule, backward = parse_schedule(config.schedule), parse_backward(config.backward)
+    except ValueError:
+        return  # said already
+    moves = not isinstance(schedule, Magnitude)
+    if moves and not isinstance(format.sparsity, TopK):
+        yield f"schedule {schedule} moves the mask of a share such as s0.5; {format} has none"
+    if backward.name != "fw" and format.sparsity is None:
+        yield f"backward {backward} is for pruned weights; {format} prunes none"
+    if isinstance(schedule, RigL) and (backward.name != "fw" or format.rotation):
+        yield f"schedule {schedule} keeps the mask of unrotated weights, with backward fw; not {format} with {backward}"

@@ -1,0 +1,265 @@
+"""A Llama-style decoder whose linear layers are compressed, for one run or for several side by side.
+
+Every parameter has a first dimension M, one entry a member: several small models train in one batched program.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..formats import parse
+from .config import METHODS, Config
+from .gradients import Compression, gaussian_scales
+from .pruning import Pruning
+
+ROPE_BASE = 10_000.0
+
+
+class QuantizedLinear(nn.Linear):
+    """A torch Linear whose weights and inputs are compressed in every forward pass, for models of one's own.
+
+    weights, activations: formats, as text or Format; method: how the gradient passes, one of `config.METHODS` but lsq.
+    ValueError for a format that does not divide the rows.
+    """
+
+    def __init__(self, in_features, out_features, bias=False, *, weights="dense", activations="dense", method="trust"):
+        if method not in METHODS or method == "lsq":
+            raise ValueError(f"method must be one of {', '.join(m for m in METHODS if m != 'lsq')}, not {method!r}")
+        super().__init__(in_features, out_features, bias)
+        self.weights, self.activations = (Compression(parse(text), method) for text in (weights, activations))
+        for compression in (self.weights, self.activations):
+            if in_features % compression.format.multiple:
+                raise ValueError(
+                    f"{compression.format} needs rows that are a multiple of {compression.format.multiple}, "
+                    f"and this layer has rows of {in_features}"
+                )
+
+    def forward(self, x):
+        return F.linear(self.activations(x[None])[0], self.weights(self.weight[None])[0], self.bias)
+
+
+def convert(model, weights="dense", activations="dense", method="trust", skip=("lm_head", "embed")):
+    """Replace every Linear of ``model`` in place by a QuantizedLinear with the same parameters; returns the model.
+
+    skip: what the names of the layers that stay as they are contain.
+    """
+    for name, layer in list(model.named_modules()):
+        if type(layer) is not nn.Linear or any(word in name for word in skip):
+            continue
+        new = QuantizedLinear(
+            layer.in_features,
+            layer.out_features,
+            layer.bias is not None,
+            weights=weights,
+            activations=activations,
+            method=method,
+        )
+        new.weight, new.bias = layer.weight, layer.bias
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, new)
+    return model
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring members that are compressed alike: one batched rounding for all of them."""
+
+    members: slice
+    weights: Compression
+    activations: Compression
+    backward: str
+    schedule: str
+
+
+def groups(configs: list[Config]) -> list[Group]:
+    """The runs of equal compression among ``configs``, in their order."""
+    found, start = [], 0
+    for end in range(1, len(configs) + 1):
+        first = configs[start]
+        if end < len(configs) and sort_key(configs[end]) == sort_key(first):
+            continue
+        weights, activations = (Compression(parse(text), first.method) for text in (first.weights, first.activations))
+        found.append(Group(slice(start, end), weights, activations, first.backward, first.schedule))
+        start = end
+    return found
+
+
+def sort_key(config):
+    """How a run is compressed; runs of equal key belong beside each other."""
+    return config.weights, config.activations, config.method, config.backward, config.schedule
+
+
+class Linear(nn.Module):
+    """x ↦ x Ŵᵀ, member by member: x (M, n, in) to (M, n, out), Ŵ and x̂ as the groups compress them."""
+
+    def __init__(self, members, rows, columns, found, scale=1.0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(members, rows, columns))
+        self.std = scale / math.sqrt(columns)
+        self.groups = found
+        self.pruning = Pruning(found)
+        if any(_learns(group.weights) for group in found):
+            self.weight_step = nn.Parameter(torch.empty(members, 1))
+        if any(_learns(group.activations) for group in found):
+            self.activation_step = nn.Parameter(torch.full((members, 1), math.nan))
+
+    @torch.no_grad()
+    def start(self, seeds):
+        """What the first weights decide: learned steps equal to the format's own scale, and RigL's masks."""
+        self.pruning.start(self.weight, seeds)
+        for group in self.groups:
+            if _learns(group.weights):
+                part = self.weight[group.members]
+                self.weight_step[group.members] = gaussian_scales(part, group.weights.format)
+
+    def compressed(self):
+        """Ŵ, (M, out, in), with its gradient."""
+        return self._join(self._weights(index, group) for index, group in enumerate(self.groups))
+
+    def forward(self, x):
+        if not all(group.activations.format.parts == () for group in self.groups):
+            x = self._join(self._inputs(x[group.members], group) for group in self.groups)
+        return torch.bmm(x, self.compressed().to(x.dtype).mT)
+
+    def _weights(self, index, group):
+        part = self.weight[group.members]
+        if not group.weights.format.parts:
+            return part
+        if _learns(group.weights):
+            return group.weights(part, step=self.weight_step[group.members])
+        kept, alive = self.pruning(index, part)
+        return group.weights(part, kept, alive)
+
+    def _inputs(self, x, group):
+        if not group.activations.format.parts:
+            return x
+        if not _learns(group.activations):
+            return group.activations(x)
+        step = self.activation_step
+        if step[group.members].isnan().any():  # the first batch tells
+            with torch.no_grad():
+                step[group.members] = gaussian_scales(x, group.activations.format)
+        return group.activations(x, step=step[group.members])
+
+    @staticmethod
+    def _join(parts):
+        parts = list(parts)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _learns(compression):
+    return compression.method == "lsq" and compression.format.element is not None
+
+
+class Block(nn.Module):
+    """Attention and a SwiGLU layer, each after an RMSNorm and added to its input."""
+
+    def __init__(self, config, members, found):
+        super().__init__()
+        width, hidden, residual = config.width, config.hidden, 1 / math.sqrt(2 * config.layers)
+        self.heads = config.heads
+        self.attention_norm = nn.Parameter(torch.ones(members, 1, width))
+        self.query, self.key, self.value = (Linear(members, width, width, found) for _ in range(3))
+        self.out = Linear(members, width, width, found, residual)
+        self.mlp_norm = nn.Parameter(torch.ones(members, 1, width))
+        self.gate, self.up = (Linear(members, hidden, width, found) for _ in range(2))
+        self.down = Linear(members, width, hidden, found, residual)
+
+    def forward(self, x, rotary, shape):
+        members, rows, context = shape
+        y = norm(x, self.attention_norm)
+
+        def heads(linear):
+            return linear(y).view(members * rows, context, self.heads, -1).transpose(1, 2)
+
+        query, key = (rotate(heads(linear), rotary) for linear in (self.query, self.key))
+        mixed = F.scaled_dot_product_attention(query, key, heads(self.value), is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).reshape(x.shape))
+        y = norm(x, self.mlp_norm)
+        return x + self.down(F.silu(self.gate(y)) * self.up(y))
+
+
+class Decoder(nn.Module):
+    """The decoders of ``configs``, which share their `Config.shape`: RMSNorm, rotary positions, SwiGLU, no biases.
+
+    forward(tokens (M, B, T + 1)) gives the loss at every position (M, B, T), nats per token.  Each member starts from
+    its own seed: normal weights of standard deviation 1/√columns, 1/√(2 layers) of that where a branch ends.
+    """
+
+    def __init__(self, configs):
+        super().__init__()
+        config, members = configs[0], len(configs)
+        if len({one.shape for one in configs}) > 1:
+            raise ValueError("the members of one program share their shape, data and schedule; these runs do not")
+        found = groups(configs)
+        self.embedding = nn.Parameter(torch.empty(members, config.vocabulary, config.width))
+        self.blocks = nn.ModuleList(Block(config, members, found) for _ in range(config.layers))
+        self.norm = nn.Parameter(torch.ones(members, 1, config.width))
+        self.head = nn.Parameter(torch.empty(members, config.vocabulary, config.width))
+        self.register_buffer("rotary", rotary(config.context, config.width // config.heads), persistent=False)
+        self._start([one.seed for one in configs])
+
+    @property
+    def linears(self):
+        """Every compressed layer."""
+        return [module for module in self.modules() if isinstance(module, Linear)]
+
+    @torch.no_grad()
+    def _start(self, seeds):
+        drawn = [(self.embedding, self.embedding.shape[2] ** -0.5), (self.head, self.head.shape[2] ** -0.5)]
+        drawn += [(linear.weight, linear.std) for linear in self.linears]
+        for member, seed in enumerate(seeds):
+            generator = torch.Generator().manual_seed(seed)
+            for parameter, std in drawn:
+                parameter[member].normal_(0.0, std, generator=generator)
+        for linear in self.linears:
+            linear.start(seeds)
+
+    def set_moment(self, step, steps):
+        """Tell the masks which of how many steps this is."""
+        for linear in self.linears:
+            linear.pruning.moment = (step, steps)
+
+    @torch.no_grad()
+    def relative_errors(self):
+        """(M,): the squared error of all compressed weights over their squares, as they are now."""
+        error = square = 0.0
+        for linear in self.linears:
+            weight = linear.weight.double()
+            error = error + (linear.compressed() - weight).square().sum((1, 2))
+            square = square + weight.square().sum((1, 2))
+        return error / square
+
+    def forward(self, tokens):
+        inputs, targets = tokens[..., :-1], tokens[..., 1:]
+        members, rows, context = shape = inputs.shape
+        member = torch.arange(members, device=tokens.device)[:, None]
+        x = self.embedding[member, inputs.reshape(members, -1)]
+        for block in self.blocks:
+            x = block(x, self.rotary, shape)
+        x = norm(x, self.norm)
+        logits = torch.bmm(x, self.head.to(x.dtype).mT).float()
+        losses = F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1), reduction="none")
+        return losses.view(members, rows, context)
+
+
+def norm(x, weight):
+    """RMSNorm."""
+    return F.rms_norm(x, x.shape[-1:], eps=1e-6) * weight
+
+
+def rotary(context, size):
+    """cos and sin (2, context, size / 2) of the rotary positions (Su et al. 2021)."""
+    frequency = ROPE_BASE ** (-torch.arange(0, size, 2) / size)
+    angle = torch.arange(context)[:, None] * frequency
+    return torch.stack([angle.cos(), angle.sin()])
+
+
+def rotate(x, rotary):
+    """Turn the pairs of channels of x (…, context, size) by their positions' angles."""
+    cos, sin = rotary.to(x.dtype)
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)

@@ -1,0 +1,61 @@
+"""The masks of one layer while it trains: what a group's schedule and backward mask say at the present step."""
+
+import torch
+
+from .. import vectors
+from . import masks
+
+
+class Pruning:
+    """The masks of a layer's groups; `moment` is set by the trainer before every step.
+
+    Calling it with a group's place and weights (M, rows, columns) gives (kept, alive): the forward mask, and where the
+    gradient may pass; (None, None) for a group that is not sparse.
+    """
+
+    def __init__(self, groups):
+        self.groups = groups
+        self.policies = [(masks.parse_schedule(g.schedule), masks.parse_backward(g.backward)) for g in groups]
+        self.masks = {}  # a group's place → the mask that RigL keeps
+        self.moment = (0, 1)  # the step, and how many there are
+
+    def start(self, weight, seeds):
+        """Draw RigL's first masks, each member's from its own seed."""
+        for place, (group, (schedule, _)) in enumerate(zip(self.groups, self.policies, strict=True)):
+            if isinstance(schedule, masks.RigL):
+                generators = [torch.Generator().manual_seed(seed) for seed in seeds[group.members]]
+                share = group.weights.format.sparsity.share
+                self.masks[place] = masks.rigl_init(weight[group.members], share, generators)
+
+    @torch.no_grad()
+    def __call__(self, place, weight):
+        format = self.groups[place].weights.format
+        if (sparsity := format.sparsity) is None:
+            return None, None
+        schedule, backward = self.policies[place]
+        step, steps = self.moment
+        if place in self.masks:
+            kept = self.masks[place]
+            return kept, torch.ones_like(kept) if schedule.updates(step, steps) else kept
+        y = vectors.hadamard(weight, format.rotation) if format.rotation else weight
+        kept = masks.magnitude_mask(sparsity, y, schedule.share(step / steps, 1 - sparsity.density))
+        return kept, masks.backward_mask(backward, y, kept, getattr(sparsity, "m", None))
+
+    @torch.no_grad()
+    def move(self, weight, gradient, *averages):
+        """After the backward pass of a step at which RigL moves: exchange, and start what came from nothing.
+
+        gradient is dense, and is cut to the new mask; averages are those of the optimiser.  All are (M, rows, columns).
+        """
+        step, steps = self.moment
+        for place, mask in self.masks.items():
+            schedule, members = self.policies[place][0], self.groups[place].members
+            if not schedule.updates(step, steps):
+                continue
+            share = self.groups[place].weights.format.sparsity.share
+            part, slope = weight[members], gradient[members]
+            new = masks.rigl_update(mask, part, slope, share, schedule.fraction(step / steps))
+            for tensor in (part, *(average[members] for average in averages)):
+                tensor.masked_fill_(new & ~mask, 0.0)
+            slope.mul_(new)
+            self.masks[place] = new

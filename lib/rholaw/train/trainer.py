@@ -1,0 +1,297 @@
+"""Runs of one shape, trained side by side in one batched program: AdamW, warm-up and cosine, clipping, records."""
+
+import math
+import os
+import platform
+import subprocess
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import distributed
+from tqdm import tqdm
+
+from ..formats import parse
+from ..measure import gmse
+from . import corpus as corpora
+from .model import Decoder, sort_key
+
+BETAS, EPSILON, LAST_RATE = (0.9, 0.95), 1e-8, 0.1
+CURVE_POINTS, ERROR_POINTS, HELD_OUT_TOKENS = 48, 6, 65_536
+CHECKPOINT_SECONDS = 60.0
+
+
+def train(configs, device="cpu", checkpoint=None, compile=False, progress=True, corpus=None):
+    """One record (a dict, see `records`) for each of ``configs``, which share `Config.shape` and train together.
+
+    device: "cpu" or "cuda"; checkpoint: a file that is written every minute and from which the same call goes on;
+    corpus: a Corpus to train on (default: the one that the configs name).  A run whose loss leaves the numbers is
+    recorded as diverged and does not disturb its neighbours.  ValueError for configs of several shapes.
+    """
+    order = sorted(range(len(configs)), key=lambda i: sort_key(configs[i]))
+    program = Program([configs[i] for i in order], device, compile, corpus)
+    if checkpoint is not None:
+        program.restore(Path(checkpoint))
+    program.run(checkpoint and Path(checkpoint), progress)
+    records = dict(zip(order, program.records(), strict=True))
+    return [records[i] for i in range(len(configs))]
+
+
+class Program:
+    """The state of a batched program: all parameters of a member are one row of a matrix, and so are its moments."""
+
+    def __init__(self, configs, device="cpu", compile=False, corpus=None):
+        self.configs, self.device = configs, torch.device(device)
+        self.config = config = configs[0]
+        self.corpus = corpus or corpora.load(config.corpus, config.vocabulary)
+        self.model = Decoder(configs).to(self.device)
+        self.flat, self.gradient, self.decay = _flatten(self.model)
+        self.moments = [torch.zeros_like(self.flat) for _ in range(2)]
+        self.parameters = list(self.model.parameters())
+        self.views = [_views(matrix, self.model) for matrix in (self.flat, self.gradient, *self.moments)]
+        self.lr, self.clip, self.weight_decay = (
+            torch.tensor([getattr(one, name) for one in configs], device=self.device)[:, None]
+            for name in ("lr", "clip", "weight_decay")
+        )
+        self.step, self.seconds, self.curve, self.errors = 0, 0.0, [], []
+        self.sum_of_losses = torch.zeros(len(configs), device=self.device)
+        self.skipped = torch.zeros(len(configs), dtype=torch.int64, device=self.device)
+        points = np.unique(np.geomspace(1, config.steps, CURVE_POINTS).round().astype(int))
+        self.curve_steps = set(points.tolist())
+        self.error_steps = set(np.linspace(1, config.steps, ERROR_POINTS).round().astype(int).tolist())
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.forward = torch.compile(self.model) if compile else self.model
+
+    def run(self, checkpoint=None, progress=True):
+        """Train to the last step."""
+        begun, saved = time.perf_counter() - self.seconds, time.perf_counter()
+        label = f"{len(self.configs)} × {self.config.n_params:,}"
+        with tqdm(total=self.config.steps, initial=self.step, desc=label, unit="step", disable=not progress) as bar:
+            while self.step < self.config.steps:
+                self.advance()
+                bar.update()
+                self.seconds = time.perf_counter() - begun
+                if checkpoint and time.perf_counter() - saved > CHECKPOINT_SECONDS:
+                    self.save(checkpoint)
+                    saved = time.perf_counter()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.seconds = time.perf_counter() - begun
+        if checkpoint:
+            self.save(checkpoint)
+
+    def advance(self):
+        """One step for every member."""
+        share = self.step / self.config.steps
+        self.model.set_moment(self.step, self.config.steps)
+        _seed_noise(self.step)
+        with self._precision():
+            losses = self.forward(self._batch(self.step)).mean((1, 2))
+        parts = torch.autograd.grad(losses.sum(), self.parameters)
+        torch.cat([part.reshape(len(part), -1) for part in parts], 1, out=self.gradient)
+        if distributed.is_initialized():  # data parallel: one average of one matrix
+            distributed.all_reduce(self.gradient, distributed.ReduceOp.SUM)
+            self.gradient.div_(distributed.get_world_size())
+        for linear in self.model.linears:
+            linear.pruning.move(*(views[linear.weight] for views in self.views))
+        self._update(_rate(share, self.config.warmup, 1 / self.config.steps))
+        self.step += 1
+        self.sum_of_losses += losses.detach()
+        if self.step in self.curve_steps:
+            self._note_loss()
+        if self.step in self.error_steps:
+            self.errors.append([self.step * self.config.batch_tokens, *self.model.relative_errors().tolist()])
+
+    def _note_loss(self):
+        since = self.step - (self.curve[-1][0] // self.config.batch_tokens if self.curve else 0)
+        self.curve.append([self.step * self.config.batch_tokens, *(self.sum_of_losses / since).tolist()])
+        self.sum_of_losses.zero_()
+
+    @torch.no_grad()
+    def _update(self, rate):
+        """AdamW (Loshchilov and Hutter 2019) with a rate, a clip and a decay of its own for every member."""
+        norm = self.gradient.norm(dim=1, keepdim=True)
+        finite = norm.isfinite()
+        self.skipped += ~finite[:, 0]  # nothing is learned from such a step, and nothing spoiled
+        gradient = torch.where(finite, self.gradient * (self.clip / norm).clamp(max=1.0), 0.0)
+        first, second = self.moments
+        first.lerp_(gradient, 1 - BETAS[0])
+        second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        count = self.step + 1
+        change = second.div(1 - BETAS[1] ** count).sqrt_().add_(EPSILON).reciprocal_().mul_(first)
+        lr = self.lr * rate
+        self.flat.mul_(1 - lr * self.weight_decay * self.decay).sub_(change.mul_(lr / (1 - BETAS[0] ** count)))
+
+    def _batch(self, step):
+        """(M, B, T + 1): runs of one seed see the same data in the same order."""
+        rows, seeds = self.config.rows, [one.seed for one in self.configs]
+        drawn = {s: corpora.batches(self.corpus.train, self.config.context, rows, s, step) for s in set(seeds)}
+        tokens = torch.stack([drawn[seed] for seed in seeds])
+        if distributed.is_initialized():
+            tokens = tokens[:, distributed.get_rank() :: distributed.get_world_size()]
+        return tokens.to(self.device, non_blocking=True)
+
+    def _precision(self):
+        half = self.config.dtype == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext()
+
+    @torch.no_grad()
+    def held_out(self):
+        """(M, blocks): the mean loss of each held-out block."""
+        context, tokens = self.config.context, self.corpus.held_out
+        count = min(HELD_OUT_TOKENS, len(tokens) - 1) // context
+        blocks = corpora.held_out_blocks(tokens, context, count)
+        self.model.set_moment(self.config.steps, self.config.steps)
+        _seed_noise(self.config.steps)
+        parts = []
+        for part in blocks.split(self.config.rows):
+            tokens = part.to(self.device).expand(len(self.configs), *part.shape)
+            with self._precision():
+                parts.append(self.model(tokens).mean(2))
+        return torch.cat(parts, 1).double().cpu()
+
+    def records(self):
+        """A record for every member, in the program's order."""
+        losses = self.held_out()
+        shared = {
+            "parameters": self.config.parameters,
+            "n_params": self.config.n_params,
+            "n_tokens": self.config.steps * self.config.batch_tokens,
+            "corpus_sha256": self.corpus.sha256,
+            "tokenizer_sha256": self.corpus.tokenizer_sha256,
+            "revision": revision(),
+            "environment": environment(),
+            "device": _device_name(self.device),
+            "members": len(self.configs),
+            "seconds": round(self.seconds, 3),
+            "started": self.started,
+        }
+        tokens = shared["n_tokens"] * len(self.configs)
+        flops = self.config.flops_per_token * tokens
+        speed = {"tokens_per_s": round(tokens / self.seconds, 1), "flops": flops}
+        speed["mfu"] = round(flops / self.seconds / matmul_rate(self.device, self.config.dtype), 4)
+        return [{**self._record(i, one, losses[i]), **shared, **speed} for i, one in enumerate(self.configs)]
+
+    def _record(self, i, config, losses):
+        loss, stderr = float(losses.mean()), float(losses.std() / math.sqrt(len(losses)))
+        diverged = not math.isfinite(loss) or int(self.skipped[i]) > 0
+        return {
+            "id": config.id,
+            "config": asdict(config),
+            "status": "diverged" if diverged else "finished",
+            "loss": loss if math.isfinite(loss) else None,
+            "loss_stderr": stderr if math.isfinite(loss) else None,
+            "bits_per_byte": loss / math.log(2) / self.corpus.bytes_per_token if math.isfinite(loss) else None,
+            "skipped_steps": int(self.skipped[i]),
+            "curve": [[point[0], round(point[1 + i], 5)] for point in self.curve],
+            "gmse": gmse(parse(config.weights)).value,
+            "realised": [[point[0], float(f"{point[1 + i]:.5g}")] for point in self.errors],
+        }
+
+    def save(self, path):
+        """Write all that `restore` needs, at once or not at all."""
+        state = {name: getattr(self, name) for name in ("step", "seconds", "curve", "errors", "started")}
+        state |= {name: getattr(self, name) for name in ("flat", "moments", "sum_of_losses", "skipped")}
+        state |= {
+            "ids": [one.id for one in self.configs],
+            "masks": [linear.pruning.masks for linear in self.model.linears],
+        }
+        draft = path.with_suffix(f".{os.getpid()}.tmp")
+        torch.save(state, draft)
+        os.replace(draft, path)
+
+    def restore(self, path):
+        """Go on from ``path`` if it holds these runs; a file of other runs or a broken one is passed over."""
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except (FileNotFoundError, RuntimeError, EOFError, ValueError):
+            return
+        if state.pop("ids") != [one.id for one in self.configs]:
+            return
+        for linear, found in zip(self.model.linears, state.pop("masks"), strict=True):
+            linear.pruning.masks = found
+        self.flat.copy_(state.pop("flat"))
+        for moment, value in zip(self.moments, state.pop("moments"), strict=True):
+            moment.copy_(value)
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def _flatten(model):
+    """(parameters, gradients, decay): the parameters of ``model`` become views of the rows of one matrix (M, P)."""
+    flat = torch.cat([p.detach().reshape(len(p), -1) for p in model.parameters()], 1)
+    decay = torch.zeros_like(flat[:1])
+    decays = _views(decay, model)
+    for parameter, values in _views(flat, model).items():
+        parameter.data = values
+        decays[parameter].fill_(float(parameter.ndim == 3 and parameter.shape[1] > 1))  # matrices only
+    return flat, torch.zeros_like(flat), decay
+
+
+def _views(flat, model):
+    """{parameter: its part of the rows of ``flat`` (M, P)}, in the parameters' order."""
+    parameters = list(model.parameters())
+    parts = flat.split([p[0].numel() for p in parameters], 1)
+    return {p: part.unflatten(1, p.shape[1:]) for p, part in zip(parameters, parts, strict=True)}
+
+
+def _rate(share, warmup, one_step):
+    """The learning rate in units of its peak: linear warm-up, then a cosine to LAST_RATE."""
+    if share < warmup:
+        return (share + one_step) / (warmup + one_step)
+    return LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
+
+
+def _seed_noise(step):
+    torch.manual_seed(step)  # what "noise" and "channel" draw depends on the step alone, so that a run can resume
+
+
+@lru_cache
+def matmul_rate(device, dtype):
+    """FLOP/s of a large matrix product on this device, the best of some: what MFU is measured against."""
+    size, kind = (8192, getattr(torch, dtype)) if device.type == "cuda" else (1024, torch.float32)
+    a = torch.randn(size, size, device=device, dtype=kind)
+    best = math.inf
+    for _ in range(8):
+        begun = time.perf_counter()
+        (a @ a)[0, 0].item()
+        best = min(best, time.perf_counter() - begun)
+    return 2 * size**3 / best
+
+
+def _device_name(device):
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+
+
+def environment():
+    """What the numbers may depend on."""
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+@lru_cache
+def revision():
+    """The commit of this checkout, with "+" where files differ from it; "unknown" outside one."""
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty=+",
+        "--exclude=*",
+        "--abbrev=12",
+    ]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
