@@ -20,7 +20,7 @@ import tokenizers
 import torch
 from tqdm import tqdm
 
-from . import texts
+from rholaw.train import texts
 
 END = "<|end of document|>"  # token 0, after every document
 LEAST, MOST = 257, 65_536  # the 256 bytes and END; what fits uint16
