@@ -1,6 +1,8 @@
-"""Training runs: the series in data/runs as tidy tables, and the check that any table of runs must pass."""
+"""Training runs: series in data/runs and stores of one's own as tidy tables, and the check that any table must pass."""
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,9 @@ from . import tables
 TEXT = ("architecture", "corpus", "weights", "activations", "method")
 POSITIVE = ("n_params", "n_tokens", "loss")
 SETTINGS = ("lr", "seq_len", "batch_tokens")  # recorded by some series only; positive where they are
+STORE = "runs.jsonl"  # the file in the folder of a store: a run a line
+LEADING = (*("n_params", "n_tokens", "weights", "activations", "method", "loss", "loss_stderr", "seed", "lr"),
+           *("seq_len", "batch_tokens", "architecture", "corpus", "status"))  # fmt: skip
 
 
 def series() -> list[str]:
@@ -17,17 +22,19 @@ def series() -> list[str]:
     return [name.removeprefix("runs/") for name in tables.names() if name.startswith("runs/")]
 
 
-def load(names: str | Iterable[str], mix: bool = False) -> pd.DataFrame:
+def load(names: str | Path | Iterable[str | Path], mix: bool = False) -> pd.DataFrame:
     """The runs of one or several series, a run a row: n_params (non-embedding), n_tokens, loss (nats per token), ….
 
-    `weights` and `activations` are format strings, "dense" where uncompressed; `attrs["provenance"]` lists the tables.
+    A name is that of a series, or the path of a folder that `rholaw.train` keeps records in.  `weights` and
+    `activations` are format strings, "dense" where uncompressed; `attrs["provenance"]` lists the tables.  Where the
+    runs have a status only the finished ones are given, and the provenance counts the rest under "left_out".
     ValueError for an unknown series, a table that does not match its manifest, a run that cannot be, and for
     synthetic series beside real ones unless `mix`.
     """
-    chosen = [names] if isinstance(names, str) else list(names)
+    chosen = [str(name) for name in ([names] if isinstance(names, str | Path) else names)]
     known = series()
-    if wrong := [name for name in chosen if name not in known]:
-        raise ValueError(f"there is no series {wrong[0]!r}; there are: {', '.join(known)}")
+    if wrong := [name for name in chosen if name not in known and not (Path(name) / STORE).is_file()]:
+        raise ValueError(f"there is no series {wrong[0]!r}, nor a folder with {STORE}; there are: {', '.join(known)}")
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(f"name each series once and at least one, not {chosen!r}; there are: {', '.join(known)}")
     frames = [_series(name) for name in chosen]
@@ -78,9 +85,61 @@ def check(frame: pd.DataFrame, columns: Iterable[str] = POSITIVE) -> None:
             )
 
 
+def stored(folder: str | Path) -> list[dict]:
+    """The records in a store, in order; a last line that a crash cut short is none.  ValueError for a line not JSON."""
+    file, records = Path(folder) / STORE, []
+    whole = file.read_bytes().rpartition(b"\n")[0] if file.is_file() else b""
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            if not isinstance(record["id"], str) or not isinstance(record["status"], str):
+                raise TypeError("id and status must be text")
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file}, line {number} is no record of a run: {error!r}") from None
+        records.append(record)
+    return records
+
+
+def tidy(records: Iterable[dict]) -> pd.DataFrame:
+    """Records as a table, the last record of each id a row: LEADING, then all other plain entries and settings.
+
+    A group of parameters becomes n_GROUP; `realised` is the relative error of the weights at the end; no curves.
+    """
+    rows = [_row(record) for record in {record["id"]: record for record in records}.values()]
+    names = list(dict.fromkeys([*LEADING, *(name for row in rows for name in row)]))
+    return pd.DataFrame({name: [row.get(name) for row in rows] for name in names})
+
+
+def _row(record: dict) -> dict:
+    config = {name: value for name, value in record.get("config", {}).items() if name not in ("tokens", "context")}
+    groups = {f"n_{group}": count for group, count in record.get("parameters", {}).items()}
+    plain = {name: value for name, value in record.items() if not isinstance(value, list | dict)}
+    row = {"architecture": "llama", "seq_len": record.get("config", {}).get("context"), **config, **groups, **plain}
+    row |= record.get("environment", {})
+    row["realised"] = record["realised"][-1][-1] if record.get("realised") else None
+    return row
+
+
+def _read(name: str) -> pd.DataFrame:
+    """The rows of a series, or those of a store."""
+    if name in series():
+        return tables.read(f"runs/{name}")
+    frame = tidy(stored(name))
+    about = {"table": name, "class": "measured", "source": f"runs recorded in {name}", "licence": "as the corpora"}
+    frame.attrs["provenance"] = [about]
+    return frame
+
+
 def _series(name: str) -> pd.DataFrame:
     """One series, with its name as the first column."""
-    frame = tables.read(f"runs/{name}")
+    frame = _read(name)
+    if "status" in frame:
+        finished = frame["status"] == "finished"
+        frame.attrs["provenance"][0]["left_out"] = frame.loc[~finished, "status"].value_counts().to_dict()
+        frame = frame[finished].reset_index(drop=True)
+        for column in {"n_params", "n_tokens"} & set(frame.columns):  # missing in a run that failed: read as floats
+            if len(frame) and (frame[column] % 1 == 0).all():
+                frame[column] = frame[column].astype("int64")
     try:
         check(frame, [*POSITIVE, *(column for column in SETTINGS if column in frame)])
         for column in TEXT:
@@ -90,7 +149,8 @@ def _series(name: str) -> pd.DataFrame:
             if not pd.api.types.is_integer_dtype(frame[column]):
                 raise ValueError(f"the column {column} must hold whole numbers")
         # Two runs may share everything but what came out only if a column, such as the seed, tells them apart.
-        if (twice := frame.duplicated(frame.columns.drop("loss").tolist())).any():
+        same = ["id"] if "id" in frame else frame.columns.drop("loss").tolist()
+        if (twice := frame.duplicated(same)).any():
             raise ValueError(f"the run in row {int(twice.argmax())} is there twice")
     except ValueError as error:
         raise ValueError(f"series {name}: {error}") from error
