@@ -39,9 +39,10 @@ def read(file: str | Path) -> list[Config]:
     if wrong:
         lines = []
         for what, places in wrong.items():
-            more = f" (and {len(places) - 1} more like it)" if len(places) > 1 else ""
-            lines.append(f"{_with_line(places[0], text)}: {what}{more}")
-        raise ValueError(f"{file} is refused, nothing was run:\n  " + "\n  ".join(lines))
+            line, more = _line(places[0], text), f" (and {len(places) - 1} more like it)" if places[1:] else ""
+            lines.append((line, f"{f'line {line}, ' if line else ''}{places[0]}: {what}{more}"))
+        said = "\n  ".join(text for _, text in sorted(lines))
+        raise ValueError(f"{file} is refused, nothing was run:\n  {said}")
     return list(configs.values())
 
 
@@ -144,10 +145,9 @@ def _completed(values: dict, factors: dict) -> dict:
     for text, factor in factors.items():
         if isinstance(values.get("lr"), float) and _same(values.get("weights", "dense"), text):
             values = values | {"lr": float(f"{values['lr'] * factor:.6g}")}
-    if "hidden" not in values and all(
-        isinstance(values.get(name), int | float) for name in ("width", "layers", "heads")
-    ):
-        values = values | llama(values["width"], values["layers"], values["heads"])
+    if "hidden" not in values and {"width", "layers", "heads"} <= values.keys():
+        known = isinstance(values["width"], int | float)  # otherwise Config says so
+        values = values | {"hidden": llama(values["width"], 1, 1)["hidden"] if known else 0}
     return values
 
 
@@ -164,12 +164,10 @@ def _same(one, other) -> bool:
         return False
 
 
-def _with_line(where: str, text: str) -> str:
-    """The place with the line of the file where its table begins."""
-    header = re.match(r"\[\[(\w+)\]\] (\d+)|(\[[^\]]+\])", where)
+def _line(where: str, text: str) -> int:
+    """The number of the line where the table at this place begins, or 0."""
+    header = re.match(r"(\[+[^\]]+\]+) ?(\d*)", where)
     if not header:
-        return where
-    wanted = f"[[{header[1]}]]" if header[1] else header[3]
-    lines = [number for number, line in enumerate(text.splitlines(), start=1) if line.strip().startswith(wanted)]
-    place = int(header[2]) - 1 if header[1] else 0
-    return f"line {lines[place]}, {where}" if place < len(lines) else where
+        return 0
+    lines = [number for number, line in enumerate(text.splitlines(), start=1) if line.startswith(header[1])]
+    return dict(enumerate(lines, start=1)).get(int(header[2] or 1), 0)

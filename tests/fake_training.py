@@ -1,0 +1,100 @@
+"""What the tests of records and sweeps share: small runs, a trainer that only pretends, and processes to kill."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+from dataclasses import asdict, replace
+
+from rholaw.train.config import Config
+
+TINY = Config(
+    layers=1,
+    heads=1,
+    width=8,
+    hidden=24,
+    context=32,
+    vocabulary=512,
+    corpus="shakespeare",
+    tokens=20_000,
+    batch_tokens=256,
+    lr=0.01,
+)
+
+
+def tiny(**changes):
+    return replace(TINY, **changes)
+
+
+def record(config=TINY, status="finished", loss=3.0, **more):
+    """As the trainer makes them, with less in it."""
+    return {
+        "id": config.id,
+        "config": asdict(config),
+        "status": status,
+        "parameters": config.parameters,
+        "n_params": config.n_params,
+        "n_tokens": config.steps * config.batch_tokens,
+        "loss": loss,
+        "loss_stderr": 0.01,
+        "curve": [[256, 6.0], [20_224, loss]],
+        "realised": [[256, 0.1], [20_224, 0.12]],
+        "environment": {"torch": "2.13.0"},
+        **more,
+    }
+
+
+def train(configs, device, checkpoint, progress):
+    """Three steps of 2 ms, each noted in the checkpoint, as is every start and every step in a log beside it."""
+    log = checkpoint.parent.parent / "log"
+    done = json.loads(checkpoint.read_text()) if checkpoint.exists() else 0
+    for step in range(done, 3):
+        with open(log, "a") as file:
+            file.write(f"{step} {' '.join(config.id for config in configs)}\n")
+        time.sleep(0.002)
+        draft = checkpoint.with_suffix(".tmp")
+        draft.write_text(json.dumps(step + 1))
+        os.replace(draft, checkpoint)
+    return [record(config) for config in configs]
+
+
+def train_slowly(configs, device, checkpoint, progress):
+    time.sleep(0.2)
+    return train(configs, device, checkpoint, progress)
+
+
+def train_with_trouble(configs, device, checkpoint, progress):
+    """Seed 3 cannot be trained, seed 4 diverges."""
+    if any(config.seed == 3 for config in configs):
+        raise ValueError("seed 3 is unlucky")
+    return [record(config, loss=float("nan") if config.seed == 4 else 3.0) for config in configs]
+
+
+def train_and_die_once(configs, device, checkpoint, progress):
+    """The first process that trains seed 2 kills itself."""
+    marker = checkpoint.parent.parent / "died"
+    if any(config.seed == 2 for config in configs) and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_slowly(configs, device, checkpoint, progress)
+
+
+def train_and_die(configs, device, checkpoint, progress):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def forked(function, *arguments):
+    """A process that calls the function, killed when the block ends."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads; these never call torch
+        process = multiprocessing.get_context("fork").Process(target=function, args=arguments)
+        process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
