@@ -118,7 +118,7 @@ def backward_mask(backward, weight, kept, group=None):
     magnitude = weight.detach().abs().view(len(weight), -1, group or size)
     kept_groups = kept.view(magnitude.shape)
     rms = torch.linalg.vector_norm(magnitude, dim=(1, 2), keepdim=True, dtype=torch.float64) / math.sqrt(size)
-    scale = rms.clamp_min(1e-300) * math.sqrt(2)  # Φ(z) − ½ = erf(z / √2) / 2, which is exact near 0
+    scale = rms * math.sqrt(2)  # Φ(z) − ½ = erf(z / √2) / 2, which is exact near 0
     if name != "area-banded-rms":
         t_p = (scale * torch.erfinv(torch.full_like(scale, 2 * x))).to(magnitude.dtype)
         if name == "rms":
@@ -126,7 +126,7 @@ def backward_mask(backward, weight, kept, group=None):
     t_k = magnitude.masked_fill(~kept_groups, torch.inf).amin(2, keepdim=True)
     if name == "area-banded-rms":
         t_a = scale * torch.erfinv((1 - x) * torch.erf(t_k / scale))
-        passes = kept_groups | (magnitude < torch.minimum(t_a.to(magnitude.dtype), t_k))
+        passes = kept_groups | (magnitude < t_a.to(magnitude.dtype))
     else:
         passes = torch.where(t_p <= t_k, kept_groups | (magnitude < t_p), (magnitude < t_k) | (magnitude > t_p))
     return passes.view(weight.shape)
