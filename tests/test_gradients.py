@@ -53,7 +53,7 @@ def test_the_forward_value_of_long_codes(name):
 def test_trust_passes_where_the_error_is_half_a_step_at_most(bits, seed, stretch):
     x = stack(2, 16, 16, seed=seed, dtype=torch.float64) * stretch
     format = rl.parse(f"int{bits}")
-    step = gaussian_scales(x, format, None)[..., None]
+    step = gaussian_scales(x, format)[..., None]
     error = (Compression(format)(x) - x).abs()
     assert torch.equal(passes(format, "trust", x), (error <= step / 2 * (1 + 1e-12)).double())
 
@@ -66,7 +66,7 @@ def test_clip_stops_beyond_the_last_level_and_trust_half_a_step_later(text):
         rows = x.reshape(-1, format.block.size)
         scale = scales.scale_of(rows, format.element, format.block).expand_as(rows).reshape(x.shape)
     else:
-        scale = gaussian_scales(x, format, None)[..., None]
+        scale = gaussian_scales(x, format)[..., None]
     levels = format.element.levels
     y = x / scale
     for method, margin in (("clip", 0.0), ("trust", 0.5)):

@@ -156,3 +156,22 @@ def test_rigl_keeps_its_mask_between_exchanges(corpus):
     assert moved == [5, 10]  # until 75 % of 20 steps, by less each time
     grown = seen[5] & ~seen[4]
     assert grown.any()
+
+
+def test_layers_of_one_shape_start_from_masks_of_their_own(corpus):
+    program = trainer.Program([replace(TINY, weights="s0.75", schedule="rigl:5")], corpus=corpus)
+    first, second = program.model.linears[:2]
+    assert not torch.equal(first.pruning.masks[0], second.pruning.masks[0])
+
+
+def test_learned_steps_begin_at_the_formats_scale_and_move(corpus):
+    config = replace(TINY, weights="int3", activations="int4", method="lsq")
+    program = trainer.Program([config, replace(TINY, weights="int3")], corpus=corpus)
+    linear = program.model.linears[0]
+    begun = linear.weight_step.detach().clone()
+    torch.testing.assert_close(
+        linear.compressed()[0], linear.groups[0].weights.format.quantize(linear.weight[0].detach())
+    )
+    program.run(progress=False)
+    assert (linear.weight_step[0] / begun[0] - 1).abs() > 1e-3
+    assert linear.activation_step[0] > 0 and linear.activation_step.isfinite()[0]

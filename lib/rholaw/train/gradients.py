@@ -130,7 +130,7 @@ def _pairs(y, kept):
     return zip(y, y if kept is None else kept, strict=True)
 
 
-def gaussian_scales(y, format, kept):
+def gaussian_scales(y, format, kept=None):
     """(M, 1): what `Format.rounded` scales each tensor by, without asking the device for a number."""
     rows = y.reshape(len(y), -1)
     count = rows.shape[1] if kept is None else kept.reshape(len(y), -1).sum(1, keepdim=True)

@@ -102,14 +102,14 @@ class Linear(nn.Module):
         self.groups = found
         self.pruning = Pruning(found)
         if any(_learns(group.weights) for group in found):
-            self.weight_step = nn.Parameter(torch.empty(members, 1))
+            self.weight_step = nn.Parameter(torch.ones(members, 1))
         if any(_learns(group.activations) for group in found):
             self.activation_step = nn.Parameter(torch.full((members, 1), math.nan))
 
     @torch.no_grad()
-    def start(self, seeds):
+    def start(self, generators):
         """What the first weights decide: learned steps equal to the format's own scale, and RigL's masks."""
-        self.pruning.start(self.weight, seeds)
+        self.pruning.start(self.weight, generators)
         for group in self.groups:
             if _learns(group.weights):
                 part = self.weight[group.members]
@@ -211,12 +211,12 @@ class Decoder(nn.Module):
     def _start(self, seeds):
         drawn = [(self.embedding, self.embedding.shape[2] ** -0.5), (self.head, self.head.shape[2] ** -0.5)]
         drawn += [(linear.weight, linear.std) for linear in self.linears]
-        for member, seed in enumerate(seeds):
-            generator = torch.Generator().manual_seed(seed)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for member, generator in enumerate(generators):
             for parameter, std in drawn:
                 parameter[member].normal_(0.0, std, generator=generator)
         for linear in self.linears:
-            linear.start(seeds)
+            linear.start(generators)
 
     def set_moment(self, step, steps):
         """Tell the masks which of how many steps this is."""

@@ -19,13 +19,12 @@ class Pruning:
         self.masks = {}  # a group's place → the mask that RigL keeps
         self.moment = (0, 1)  # the step, and how many there are
 
-    def start(self, weight, seeds):
-        """Draw RigL's first masks, each member's from its own seed."""
+    def start(self, weight, generators):
+        """Draw RigL's first masks, each member's from its own generator."""
         for place, (group, (schedule, _)) in enumerate(zip(self.groups, self.policies, strict=True)):
             if isinstance(schedule, masks.RigL):
-                generators = [torch.Generator().manual_seed(seed) for seed in seeds[group.members]]
                 share = group.weights.format.sparsity.share
-                self.masks[place] = masks.rigl_init(weight[group.members], share, generators)
+                self.masks[place] = masks.rigl_init(weight[group.members], share, generators[group.members])
 
     @torch.no_grad()
     def __call__(self, place, weight):
@@ -38,14 +37,17 @@ class Pruning:
             kept = self.masks[place]
             return kept, torch.ones_like(kept) if schedule.updates(step, steps) else kept
         y = vectors.hadamard(weight, format.rotation) if format.rotation else weight
-        kept = masks.magnitude_mask(sparsity, y, schedule.share(step / steps, 1 - sparsity.density))
+        share = schedule.share(step / steps, getattr(sparsity, "share", None))
+        kept = masks.magnitude_mask(sparsity, y, share)
         return kept, masks.backward_mask(backward, y, kept, getattr(sparsity, "m", None))
 
     @torch.no_grad()
     def move(self, weight, gradient, *averages):
         """After the backward pass of a step at which RigL moves: exchange, and start what came from nothing.
 
-        gradient is dense, and is cut to the new mask; averages are those of the optimiser.  All are (M, rows, columns).
+        The step then descends along what the new mask leaves of the gradient; the authors' code skips the descent, and
+        with an exchange in every step nothing would learn.  gradient is dense, and is cut to the new mask; averages are
+        those of the optimiser.  All are (M, rows, columns).
         """
         step, steps = self.moment
         for place, mask in self.masks.items():
