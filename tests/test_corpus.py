@@ -95,6 +95,11 @@ def test_split_holds_out_at_least_one_document_and_never_all(names):
     assert train and held_out and sorted(train + held_out) == sorted(names)
 
 
+def test_documents_whose_hashes_all_fall_into_the_held_out_part_are_split():
+    names = [name for name in (f"d{i}" for i in range(100)) if texts.share("held out", name) < texts.HELD_OUT]
+    assert [len(part) for part in texts.split(names)] == [1, len(names) - 1]
+
+
 def test_a_document_stays_in_its_part_when_others_come():
     names = [f"d{i}" for i in range(2000)]
     assert 160 < len(texts.split(names)[1]) < 240
@@ -125,7 +130,8 @@ def test_rfc_keeps_prose_and_joins_pages(monkeypatch, tmp_path):
     (tmp_path / "standard" / "rfc99999.txt.gz").write_bytes(gzip.compress(page.encode()))
     (tmp_path / "standard" / "rfc99998.txt").write_text(page.replace("small", "grey"))
     (tmp_path / "standard" / "rfc99997.txt").write_bytes(b"\xff no text in UTF-8")
-    (tmp_path / "links").symlink_to(tmp_path / "standard")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "rfc99996.txt.gz").symlink_to("../informational/rfc99996.txt.gz")  # a package not installed
     documents, version, _ = texts.read("rfc")
     assert documents == {"rfc99999": prose, "rfc99998": prose.replace("small", "grey")}
     assert version.startswith("3 RFCs, listing ")
@@ -325,6 +331,8 @@ def test_batches_depend_on_their_arguments_only():
     count = len(tokens) // 16 - 1
     epochs = [corpus.batches(tokens, 16, count, 1, epoch) for epoch in range(2)]
     assert not torch.equal(*epochs)
+    offsets = {int(corpus.batches(np.arange(64), 16, 3, 0, epoch).min()) for epoch in range(20)}
+    assert len(offsets) > 5  # the blocks of an epoch begin where others do not
     # Twice the rows, half the steps: the same text in the same order.
     assert torch.equal(corpus.batches(tokens, 16, 16, 1, 35)[:8], want)
 
