@@ -98,3 +98,15 @@ def forked(function, *arguments):
     finally:
         process.kill()
         process.join()
+
+
+class Sleeper:
+    """A job that says who does it, then sleeps."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __call__(self):
+        self.file.with_suffix(".tmp").write_text(str(os.getpid()))
+        self.file.with_suffix(".tmp").rename(self.file)
+        time.sleep(60)

@@ -70,7 +70,7 @@ def run(
     raises an error is recorded as failed, and trained again only if `retry_failed`.  `train` is called as
     `trainer.train` is; the workers must be able to import it.  RuntimeError when workers keep dying.
     """
-    configs, store = list(configs), Store(folder)
+    configs, store = list(configs), Store(Path(folder).absolute())  # workers may start elsewhere
     if engine not in engines.ENGINES:
         raise ValueError(f"there is no engine {engine!r}; there are {', '.join(engines.ENGINES)}")
     since = len(store.records()) if retry_failed else 0
@@ -78,7 +78,7 @@ def run(
     job = partial(work, units(configs, members), store.folder, train, device, until, since)
     with closing(_Progress(configs, store)) as progress:
         if not store.settled(since).issuperset(config.id for config in configs):
-            engines.ENGINES[engine](job, workers, device, progress.show)
+            engines.start(engine, job, workers, device, store.folder / "logs", progress.show)
             progress.show()
     return count(configs, store)
 
