@@ -95,6 +95,14 @@ def test_a_block_overrides_its_size_and_a_format_its_block(write):
     assert (config.tokens, config.weights, config.activations, config.lr) == (512, "int4", "int8", 1.0)
 
 
+def test_a_list_in_defaults_counts_where_nothing_else_sets_the_field(write):
+    head = HEAD.replace("lr = 0.01", "lr = 0.01\nseed = [0, 1]\ntokens = [500, 600]").replace("tokens = 1000\n", "")
+    text = "[[runs]]\nsize = 'small'\nweights = ['dense', 'int4']\n[[runs]]\nsize = 'small'\nseed = 7\ntokens = 9"
+    found = [(config.weights, config.seed, config.tokens) for config in sweep.read(write(text, head))]
+    assert found == [*itertools.product(["dense", "int4"], [0, 1], [500, 600]), ("dense", 7, 9)]
+    assert "(seed 0, tokens 600): the same run as" in refusal(write("[[runs]]\nsize = 'large'", head))
+
+
 def test_all_that_is_wrong_is_said_at_once_with_its_line(write):
     path = write(
         "colour = 1\n"

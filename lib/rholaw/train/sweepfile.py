@@ -17,7 +17,7 @@ Report = Callable[[str, str], None]  # where, and what is wrong there
 
 
 def read(file: str | Path) -> list[Config]:
-    """The runs of a sweep file, in its order: the last list of a block runs fastest.
+    """The runs of a sweep file, in its order: the last list of a block runs fastest, one in [defaults] faster still.
 
     ValueError with all that is wrong and where: unknown keys, runs that `Config` refuses, runs that are there twice,
     an exclusion that meets nothing.
@@ -56,8 +56,6 @@ def _check(content: dict, report: Report) -> None:
         for number, block in enumerate(blocks, start=1):
             where = f"[[{name}]] {number}"
             _check_keys(where, block, KEYS[name], report)
-            for key in (key for key, value in block.items() if value == []):
-                report(where, f"{key} is an empty list, and makes no run")
             for entry in _several(block.get("format", [])):
                 if isinstance(entry, dict):
                     _check_keys(f"{where}, format", entry, FIELDS, report)
@@ -77,8 +75,11 @@ def _check_keys(where: str, table: dict, known: list[str], report: Report) -> No
     if not isinstance(table, dict):
         report(where, f"must be a table, not {table!r}")
         return
-    for key in table.keys() - set(known):
-        report(where, f"{key!r} is no key here{_meant(key, known)}; there are {', '.join(known)}")
+    for key, value in table.items():
+        if key not in known:
+            report(where, f"{key!r} is no key here{_meant(key, known)}; there are {', '.join(known)}")
+        elif value == []:
+            report(where, f"{key} is an empty list, and makes no run")
 
 
 def _meant(word: str, known: list[str]) -> str:
@@ -124,19 +125,21 @@ def _required(name: str) -> bool:
 
 def _expanded(content: dict, report: Report) -> Iterator[tuple[str, str, dict]]:
     """(where, name of the size, values of a Config's fields) of every run."""
-    sizes = PAPER_SIZES | content.get("sizes", {})
+    sizes, defaults = PAPER_SIZES | content.get("sizes", {}), content.get("defaults", {})
+    several = {key: value for key, value in defaults.items() if isinstance(value, list)}
     for number, block in enumerate(content.get("runs", []), start=1):
-        axes = {key: _several(value) for key, value in block.items()}
+        axes = {key: _several(value) for key, value in (block | several | block).items()}
         for choice in itertools.product(*axes.values()):
             chosen = dict(zip(axes, choice, strict=True))
-            several = ", ".join(f"{key} {chosen[key]}" for key in axes if len(axes[key]) > 1)
-            where = f"[[runs]] {number}" + (f" ({several})" if several else "")
+            which = ", ".join(f"{key} {chosen[key]}" for key in axes if len(axes[key]) > 1)
+            where = f"[[runs]] {number}" + (f" ({which})" if which else "")
             size, form = chosen.pop("size", None), chosen.pop("format", {})
             if size is not None and size not in sizes:
                 report(where, f"there is no size {size!r}{_meant(size, list(sizes))}; there are {', '.join(sizes)}")
                 continue
             form = form if isinstance(form, dict) else {"weights": form}
-            values = content.get("defaults", {}) | sizes.get(size, {}) | chosen | form
+            own = {key: value for key, value in chosen.items() if key in block}
+            values = defaults | chosen | sizes.get(size, {}) | own | form
             yield where, size, values
 
 
