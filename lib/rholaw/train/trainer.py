@@ -94,9 +94,7 @@ class Program:
             losses = self.forward(self._batch(self.step)).mean((1, 2))
         parts = torch.autograd.grad(losses.sum(), self.parameters)
         torch.cat([part.reshape(len(part), -1) for part in parts], 1, out=self.gradient)
-        if distributed.is_initialized():  # data parallel: one average of one matrix
-            distributed.all_reduce(self.gradient, distributed.ReduceOp.SUM)
-            self.gradient.div_(distributed.get_world_size())
+        _average(self.gradient)
         for linear in self.model.linears:
             linear.pruning.move(*(views[linear.weight] for views in self.views))
         self._update(_rate(share, self.config.warmup, 1 / self.config.steps))
@@ -109,6 +107,7 @@ class Program:
 
     def _note_loss(self):
         since = self.step - (self.curve[-1][0] // self.config.batch_tokens if self.curve else 0)
+        _average(self.sum_of_losses)
         self.curve.append([self.step * self.config.batch_tokens, *(self.sum_of_losses / since).tolist()])
         self.sum_of_losses.zero_()
 
@@ -194,7 +193,9 @@ class Program:
         }
 
     def save(self, path):
-        """Write all that `restore` needs, at once or not at all."""
+        """Write all that `restore` needs, at once or not at all; of several processes the first writes."""
+        if distributed.is_initialized() and distributed.get_rank():
+            return
         state = {name: getattr(self, name) for name in ("step", "seconds", "curve", "errors", "started")}
         state |= {name: getattr(self, name) for name in ("flat", "moments", "sum_of_losses", "skipped")}
         state |= {
@@ -245,6 +246,13 @@ def _rate(share, warmup, one_step):
     if share < warmup:
         return (share + one_step) / (warmup + one_step)
     return LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
+
+
+def _average(tensor):
+    """Average in place over the processes that share this run (`parallel`), if there are several."""
+    if distributed.is_initialized():
+        distributed.all_reduce(tensor)
+        tensor.div_(distributed.get_world_size())
 
 
 def _seed_noise(step):
