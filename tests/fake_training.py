@@ -1,6 +1,7 @@
 """What the tests of records and sweeps share: small runs, a trainer that only pretends, and processes to kill."""
 
 import contextlib
+import hashlib
 import json
 import multiprocessing
 import os
@@ -9,6 +10,9 @@ import time
 import warnings
 from dataclasses import asdict, replace
 
+import numpy as np
+
+from rholaw.train import corpus
 from rholaw.train.config import Config
 
 TINY = Config(
@@ -48,13 +52,13 @@ def record(config=TINY, status="finished", loss=3.0, **more):
 
 
 def train(configs, device, checkpoint, progress):
-    """Three steps of 2 ms, each noted in the checkpoint, as is every start and every step in a log beside it."""
+    """Three steps of 5 ms, each noted in the checkpoint, as is every start and every step in a log beside it."""
     log = checkpoint.parent.parent / "log"
     done = json.loads(checkpoint.read_text()) if checkpoint.exists() else 0
     for step in range(done, 3):
         with open(log, "a") as file:
             file.write(f"{step} {' '.join(config.id for config in configs)}\n")
-        time.sleep(0.002)
+        time.sleep(0.005)
         draft = checkpoint.with_suffix(".tmp")
         draft.write_text(json.dumps(step + 1))
         os.replace(draft, checkpoint)
@@ -98,6 +102,17 @@ def forked(function, *arguments):
     finally:
         process.kill()
         process.join()
+
+
+def token_file(path):
+    """A corpus for the real trainer: a periodic text, so that there is something to learn in a few steps."""
+    ids = np.tile(np.arange(40, dtype="<u2"), 4000)
+    header = {"name": "invented", "vocabulary": 300, "bytes_per_token": 2.0, "version": "1", "source": "made up"}
+    header |= {"train": len(ids) // 2, "held_out": len(ids) // 2, "train_documents": 1, "held_out_documents": 1}
+    header |= {"sha256": "0" * 64, "tokenizer_sha256": "1" * 64, "tokenizer": "{}", "format": corpus.FORMAT}
+    header["tokens_sha256"] = hashlib.sha256(ids.tobytes()).hexdigest()
+    path.write_bytes(json.dumps(header).encode() + b"\n" + ids.tobytes())
+    return path
 
 
 class Sleeper:

@@ -32,9 +32,7 @@ def test_local_workers_finish_also_when_one_is_killed(tmp_path, capsys):
     assert run(tmp_path, fake_training.train_and_die_once, "local") == {"finished": 6}
     assert (tmp_path / "died").exists()
     assert "of 6 runs 6 finished" in capsys.readouterr().err
-    began = time.perf_counter()
     assert run(tmp_path, fake_training.train_and_die, "local") == {"finished": 6}  # nothing is left to train
-    assert time.perf_counter() - began < 1
 
 
 def test_workers_that_keep_dying_are_not_started_forever(tmp_path, monkeypatch):

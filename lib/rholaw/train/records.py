@@ -1,8 +1,10 @@
 """A store keeps the record of every run, a JSON line each, that no crash can halve and no two processes can double."""
 
 import contextlib
+import csv
 import fcntl
 import hashlib
+import io
 import json
 import math
 import os
@@ -105,6 +107,59 @@ class Store:
             with open(self.folder / TORN, "ab") as aside:
                 aside.write(torn + b"\n")
             os.ftruncate(file, len(raw) - len(torn))
+
+
+def export(store: Store, file: str | Path, title: str) -> Path:
+    """Write a store as a table for data/runs: a CSV, and beside it a manifest, unless there is one already.
+
+    Columns that are the same in all runs, and that no series must have, go into the manifest's source.  What the
+    manifest says of what is unknown is a beginning; a person completes it.  ValueError when there is no record.
+    """
+    frame = store.frame().drop(columns="error", errors="ignore").convert_dtypes()
+    if frame.empty:
+        raise ValueError(f"there is no record in {store.file}")
+    constant = {
+        name: frame[name][0] for name in frame if name not in ("id", *runs.LEADING) and frame[name].nunique() == 1
+    }
+    columns = [name for name in frame if name not in constant]
+    rows = [columns, *([_cell(value) for value in row] for row in frame[columns].itertuples(index=False))]
+    csv.writer(text := io.StringIO(newline=""), lineterminator="\n").writerows(rows)
+    raw = text.getvalue().encode("ascii", "backslashreplace")
+    path = Path(file)
+    draft = path.with_suffix(".tmp")
+    draft.write_bytes(raw)
+    os.replace(draft, path)
+    if not (about := path.with_suffix(".toml")).exists():
+        about.write_text(_manifest(frame, constant, columns, raw, title), encoding="utf-8")
+    return path
+
+
+def _cell(value) -> str:
+    if value is None or value is pd.NA or value != value:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _manifest(frame: pd.DataFrame, constant: dict, columns: list[str], raw: bytes, title: str) -> str:
+    """As `tables` reads it."""
+    same = ", ".join(f"{name} {_cell(value)}" for name, value in constant.items() if _cell(value))
+    lost = frame.loc[frame["status"] != "finished", "status"].value_counts()
+    unknown = [f"{number} runs {status}: what their loss would have been" for status, number in lost.items()]
+    unknown.append("what other learning rates, texts and lengths of training would give")
+    entries = {
+        "title": title,
+        "class": "measured",
+        "source": f"recorded by python -m rholaw.train sweep; the same in all runs: {same}",
+        "licence": "MIT (the records); no text of the corpus is in them",
+        "date": max(frame["started"].dropna())[:10] if "started" in frame else "",
+        "columns": columns,
+        "rows": len(frame),
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "unknown": unknown,
+    }
+    units = {"n_params": "non-embedding parameters", "n_tokens": "training tokens", "loss": "nats per held-out token"}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in entries.items()]
+    return "\n".join([*lines, "[units]", *(f"{name} = {json.dumps(unit)}" for name, unit in units.items())]) + "\n"
 
 
 @contextlib.contextmanager
