@@ -13,7 +13,7 @@ PACKAGE = Path(rholaw.__file__).parent
 ORDER = [
     *("book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"),
     *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "rivals", "optimise"),
-    *("fitting", "validation", "train", "cards", "figures", "webtable", "theory"),
+    *("fitting", "validation", "ladder", "train", "cards", "figures", "webtable", "theory"),
 ]
 
 

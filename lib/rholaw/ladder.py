@@ -1,0 +1,106 @@
+"""Capacity without a parametric law: a ladder of dense models turns a loss into the size that would have reached it.
+
+At one fixed number of tokens and over some range of sizes, ln N is a smooth function of the dense loss.  A compressed
+model of N parameters that reaches the loss of a dense one of N_eq has ρ = N_eq(its loss) / N_eq(the dense loss at N).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+KIND = ("weights", "activations", "method", "backward", "schedule")
+DENSE = {"weights": "dense", "activations": "dense"}
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """ln N as a quadratic of ln loss, between the lowest and the highest loss of the dense models.
+
+    Of a power law with an irreducible loss it takes ρ within 1 % where the losses span less than a quarter.
+    """
+
+    coefficients: tuple[float, float, float]  # of x², x and 1, x = ln loss − centre
+    centre: float
+    low: float
+    high: float
+    rmse: float  # of ln N
+
+    def equivalent(self, loss):
+        """The dense size that reaches ``loss``, a number or an array; NaN outside the ladder."""
+        loss = np.asarray(loss, dtype=float)
+        inside = (loss >= self.low) & (loss <= self.high)
+        return np.where(inside, np.exp(np.polyval(self.coefficients, np.log(loss) - self.centre)), np.nan)
+
+
+def fit_ladder(n_params, loss):
+    """The Ladder through dense models.  ValueError for fewer than five sizes, or where the loss does not fall with N."""
+    n_params, loss = np.asarray(n_params, dtype=float), np.asarray(loss, dtype=float)
+    if (sizes := len(np.unique(n_params))) < 5:
+        raise ValueError(f"a ladder needs five dense sizes or more, got {sizes}: fewer cannot show a curve")
+    means = np.array([loss[n_params == size].mean() for size in np.unique(n_params)])
+    if not (np.diff(means) < 0).all():
+        worst = int(np.argmax(np.diff(means)))
+        raise ValueError(
+            f"the dense loss does not fall from N = {np.unique(n_params)[worst]:,.0f} to the next size: "
+            "these runs are not limited by size, or too noisy"
+        )
+    centre = float(np.log(loss).mean())
+    coefficients = np.polyfit(np.log(loss) - centre, np.log(n_params), 2)
+    residuals = np.polyval(coefficients, np.log(loss) - centre) - np.log(n_params)
+    return Ladder(
+        tuple(coefficients.tolist()),
+        centre,
+        float(means.min()),
+        float(means.max()),
+        float(np.sqrt(np.mean(residuals**2))),
+    )
+
+
+def capacities(runs, level=0.95):
+    """ρ of every kind of compressed run in a table, with its interval: a DataFrame, a row per size and kind.
+
+    runs: rows of `rholaw.runs`, of one n_tokens, with a seed; the dense ones of at least five sizes.  Each seed is the
+    whole experiment once, ladder included: rho is the geometric mean over the seeds, low and high its interval by
+    Student's t on ln ρ (NaN for one seed), sd the standard deviation of ln ρ between seeds.  note says why rho is
+    missing: a loss outside the ladder.  ValueError for several n_tokens, no seed, or a run that is there twice.
+    """
+    if missing := [name for name in ("n_params", "n_tokens", "loss", "seed", "weights") if name not in runs]:
+        raise ValueError(f"the runs lack the columns {', '.join(missing)}")
+    if runs["n_tokens"].nunique() != 1:
+        raise ValueError("a ladder compares runs of one number of tokens: select one n_tokens first")
+    runs = runs.assign(**{name: runs.get(name, pd.Series("", index=runs.index)) for name in KIND})
+    dense = (runs["weights"] == "dense") & (runs["activations"].isin(["dense", ""]))
+    keys = ["n_params", *KIND, "seed"]
+    if (twice := runs.assign(**{"method": runs["method"].where(~dense, "")}).duplicated(keys)).any():
+        raise ValueError(f"the run in row {runs.index[twice][0]} is there twice; average or select first")
+    found = []
+    for seed, all_sizes in runs[dense].groupby("seed"):
+        ladder = fit_ladder(all_sizes["n_params"], all_sizes["loss"])
+        own = all_sizes.set_index("n_params")["loss"]
+        for _, run in runs[~dense & (runs["seed"] == seed)].iterrows():
+            if run["n_params"] in own.index:
+                ratio = ladder.equivalent(run["loss"]) / ladder.equivalent(own[run["n_params"]])
+                found.append({**run[["n_params", *KIND, "loss"]], "seed": seed, "ln_rho": math.log(ratio)})
+    frame = pd.DataFrame(found)
+    rows = [_summary(key, group, level) for key, group in frame.groupby(["n_params", *KIND], sort=False)]
+    return pd.DataFrame(rows)
+
+
+def _summary(key, group, level):
+    values, count = group["ln_rho"].to_numpy(), len(group)
+    outside = int(np.isnan(values).sum())
+    mean, sd = values.mean(), values.std(ddof=1) if count > 1 else math.nan
+    half = student.ppf((1 + level) / 2, count - 1) * sd / math.sqrt(count) if count > 1 else math.nan
+    return {
+        **dict(zip(["n_params", *KIND], key, strict=True)),
+        "rho": math.exp(mean),
+        "low": math.exp(mean - half),
+        "high": math.exp(mean + half),
+        "loss": group["loss"].mean(),
+        "sd": sd,
+        "seeds": count,
+        "note": f"{outside} of {count} losses lie outside the ladder" if outside else "",
+    }
