@@ -29,4 +29,6 @@ __all__ = [
     "parse_list",
     "profile",
     "runs",
+    "survey",
+    "totals",
 ]

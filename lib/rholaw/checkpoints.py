@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .containers import File, contents
+from .containers import contents
+from .tensor_files import File
 
 # What a folder is searched for, the first that it has: shards with an index before single files.
 PREFERENCE = ("*.safetensors.index.json", "model.safetensors", "*.safetensors", "*.bin.index.json")

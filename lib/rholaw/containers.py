@@ -1,112 +1,20 @@
-"""The files that hold tensors: safetensors, GGUF, CTranslate2 and PyTorch archives. Headers first, values when asked.
+"""The files that checkpoints come in: safetensors, GGUF, CTranslate2 and PyTorch archives → metadata and tensors.
 
-Every length and place that a file states is held against the file before it is used, and nothing in a file is run.
+Only headers are read, and nothing in a file is run.
 """
 
-import io
 import json
 import math
-import mmap
-import os
 import re
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from .tensor_files import BITS, NAMES, PLAIN, Cursor, Tensor, apart, plain, unreadable
+
 HEADER_LIMIT = 100_000_000  # bytes; the limit of the safetensors package
-PLAIN = {
-    **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
-    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "F8_E8M0": torch.float8_e8m0fnu},
-    **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "BOOL": torch.bool},
-    **{"U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "C64": torch.complex64},
-}
-BITS = {name: 8 * dtype.itemsize for name, dtype in PLAIN.items()}
-BITS |= {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8}  # safetensors has them, torch not
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of a checkpoint, whose values stay in the file until they are asked for.
-
-    dtype: as safetensors ("BF16", "I32", …) or GGUF ("Q4_1", …) calls it.  quantised: its values were rounded to at
-    most 8 bits before.  tied: the name of the tensor whose values it shares, or "".
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    quantised: bool
-    load: Callable = field(repr=False, compare=False)
-    tied: str = ""
-
-    @property
-    def count(self):
-        """How many values it has."""
-        return math.prod(self.shape)
-
-    @property
-    def matrix(self):
-        """(rows, row): the shape with all but the last dimension taken together."""
-        return math.prod(self.shape[:-1]), self.shape[-1] if self.shape else 1
-
-    def read(self):
-        """All values, a tensor of ``shape``: floats as the file stores them, float32 where they were quantised.
-
-        Raises ValueError where the file has changed or no reader knows the dtype.
-        """
-        return self.rows(0, self.matrix[0]).reshape(self.shape)
-
-    def rows(self, start, stop):
-        """The rows from ``start`` to before ``stop`` of ``matrix``, a tensor (stop − start, row)."""
-        return self.load(start, stop).reshape(stop - start, self.matrix[1])
-
-
-class File(io.FileIO):
-    """An open file with its ``path``, ``size`` and first bytes; parts of it by offset, from any thread."""
-
-    def __init__(self, path):
-        super().__init__(path)
-        self.path, self.size, self.head = Path(path), os.fstat(self.fileno()).st_size, self.read(16)
-
-    def part(self, offset, count):
-        """``count`` bytes from ``offset`` on, a tensor of uint8."""
-        buffer = torch.empty(count, dtype=torch.uint8)
-        view, done = memoryview(buffer.numpy()), 0
-        while done < count:
-            if not (step := os.preadv(self.fileno(), [view[done : done + 2**30]], offset + done)):
-                raise ValueError(f"{self.path.name} ends at byte {offset + done}: it became shorter while it was read")
-            done += step
-        return buffer
-
-
-class Cursor:
-    """Numbers and texts of a File one after another; ValueError where it ends too early."""
-
-    def __init__(self, file):
-        self.bytes, self.place = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), 0
-
-    def skip(self, count):
-        """Where the next ``count`` bytes begin."""
-        start, self.place = self.place, self.place + count
-        if self.place > len(self.bytes):
-            raise ValueError(f"truncated: {count} bytes are due at byte {start}, and the file has {len(self.bytes)}")
-        return start
-
-    def take(self, count):
-        """The next ``count`` bytes."""
-        return self.bytes[self.skip(count) : self.place]
-
-    def number(self, code):
-        """The next number, by its letter in ``struct``, little-endian."""
-        return struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
-
-    def text(self, length_code):
-        """The next text, behind its length."""
-        return self.take(self.number(length_code)).decode("utf-8")  # UnicodeDecodeError is a ValueError
 
 
 def contents(file):
@@ -125,38 +33,6 @@ def contents(file):
     )
 
 
-def _plain(file, name, shape, dtype, offset, tied=""):
-    """A Tensor whose bytes lie in the file as memory holds them."""
-    if dtype not in PLAIN:
-        return Tensor(name, shape, dtype, True, _unreadable(f"packed {dtype} values, which no reader here knows"), tied)
-    row = PLAIN[dtype].itemsize * (shape[-1] if shape else 1)
-
-    def load(start, stop):
-        return file.part(offset + start * row, (stop - start) * row).view(PLAIN[dtype])
-
-    return Tensor(name, shape, dtype, dtype.startswith("F8"), load, tied)
-
-
-def _unreadable(reason):
-    def load(start, stop):
-        raise ValueError(reason)
-
-    return load
-
-
-def _apart(extents, size):
-    """ValueError unless the (begin, end, name) lie in a file of ``size`` bytes and do not overlap."""
-    end, before = 0, ""
-    for begin, stop, name in sorted(extents):
-        if stop > size:
-            raise ValueError(
-                f"truncated: {name} ends at byte {stop} and the file has {size}; complete the download or copy it anew"
-            )
-        if begin < end:
-            raise ValueError(f"{before} and {name} overlap: the file is damaged")
-        end, before = max(end, stop), name
-
-
 def _safetensors(file):
     if file.size < 8:
         raise ValueError(f"truncated: it has {file.size} bytes, a header alone needs 8")
@@ -168,12 +44,13 @@ def _safetensors(file):
     if length > HEADER_LIMIT:
         raise ValueError(f"its header of {length} bytes exceeds the format's limit of {HEADER_LIMIT}")
     try:
-        header = json.loads(file.part(8, length).numpy().tobytes(), object_pairs_hook=_once)
+        header = json.loads(file.part(8, length).numpy().tobytes().decode("utf-8"), object_pairs_hook=_once)
+        "".join(header).encode("utf-8")  # refuses halves of characters, which no output could hold
     except ValueError as error:
         raise ValueError(f"its header is no JSON: {error}") from None
-    if not isinstance(header, dict):
-        raise ValueError(f"its header is a JSON {type(header).__name__}, not an object")
-    metadata = header.pop("__metadata__", {})
+    metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict):
+        raise ValueError("its header, or the __metadata__ in it, is no JSON object")
     tensors, extents, start = [], [], 8 + length
     for name, entry in header.items():
         shape, dtype, begin, end = _entry(name, entry)
@@ -181,8 +58,8 @@ def _safetensors(file):
             raise ValueError(f"{name}: {dtype} of shape {list(shape)} takes {needed // 8} bytes, not {end - begin}")
         if begin < end:
             extents.append((start + begin, start + end, name))
-        tensors.append(_plain(file, name, shape, dtype, start + begin))
-    _apart(extents, file.size)
+        tensors.append(plain(file, name, shape, dtype, start + begin))
+    apart(extents, file.size)
     used = sum(end - begin for begin, end, _ in extents)
     if start + used != file.size:
         raise ValueError(f"{file.size - start - used} of its bytes belong to no tensor: the file is damaged")
@@ -216,7 +93,7 @@ def _gguf(file):
     from gguf import constants, quants  # late: it takes a third of a second
 
     cursor = Cursor(file)
-    cursor.take(4)
+    cursor.skip(4)
     version = cursor.number("I")
     if version not in (2, 3):
         raise ValueError(f"GGUF version {version}; versions 2 and 3, little-endian, can be read")
@@ -249,12 +126,11 @@ def _gguf(file):
         if nbytes := math.prod(shape) // block * size:
             extents.append((start + offset, start + offset + nbytes, name))
         if kind.name in PLAIN:
-            tensors.append(_plain(file, name, shape, kind.name, start + offset))
+            tensors.append(plain(file, name, shape, kind.name, start + offset))
         else:
-            row = (shape[-1] if shape else 1) // block * size
-            load = _gguf_load(file, start + offset, row, kind, quants.dequantize)
-            tensors.append(Tensor(name, shape, kind.name, True, load))
-    _apart(extents, file.size)
+            load = _gguf_load(file, start + offset, kind, block, size, quants.dequantize)
+            tensors.append(Tensor(name, shape, kind.name, 8 * size / block, True, load))
+    apart(extents, file.size)
     return metadata, tensors
 
 
@@ -274,14 +150,16 @@ def _gguf_value(cursor, kind):
     return np.frombuffer(raw, dtype="<" + GGUF_SCALARS[item]).tolist()
 
 
-def _gguf_load(file, offset, row, kind, dequantize):
+def _gguf_load(file, offset, kind, block, size, dequantize):
     def load(start, stop):
-        raw = file.part(offset + start * row, (stop - start) * row).numpy().reshape(stop - start, row)
+        first, last = start // block, -(-stop // block)
+        raw = file.part(offset + first * size, (last - first) * size).numpy().reshape(1, -1)
         try:
-            with np.errstate(all="ignore"):  # damaged scales are infinite; the survey finds that out
-                return torch.from_numpy(dequantize(raw, kind))
+            with np.errstate(all="ignore"):  # damaged scales are infinite, which whoever reads finds out
+                values = torch.from_numpy(dequantize(raw, kind))
         except NotImplementedError:
             raise ValueError(f"the gguf package cannot dequantise {kind.name}") from None
+        return values.view(-1)[start - first * block : stop - first * block]
 
     return load
 
@@ -302,13 +180,12 @@ def _ctranslate2(file):
         offset = cursor.skip(nbytes)
         if code >= len(CT2_TYPES) or math.prod(shape) * BITS[CT2_TYPES[code]] != 8 * nbytes:
             raise ValueError(f"{name}: type {code} of shape {list(shape)} does not take {nbytes} bytes")
-        tensors[name] = _plain(file, name, shape, CT2_TYPES[code], offset)
+        tensors[name] = plain(file, name, shape, CT2_TYPES[code], offset)
     for _ in range(cursor.number("I")):
         alias, name = (cursor.text("H").rstrip("\0") for _ in range(2))
         if name not in tensors:
             raise ValueError(f"{alias} stands for {name}, which is not there")
-        of = tensors[name]
-        tensors[alias] = Tensor(alias, of.shape, of.dtype, of.quantised, of.load, tied=name)
+        tensors[alias] = replace(tensors[name], name=alias, tied=name)
     return metadata, list(tensors.values())
 
 
@@ -318,27 +195,26 @@ def _torch(file):
         loaded = torch.load(file.path, map_location="cpu", weights_only=True, mmap=file.head.startswith(b"PK") or None)
     except Exception as error:  # whatever a damaged archive makes of itself
         asks = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it asks for {asks[1]}, which is no tensor" if asks else str(error).splitlines()[0]
+        reason = f"it asks for {asks[1]}, which is no tensor" if asks else f"{error!s:.200}" or type(error).__name__
         raise ValueError(
             f"PyTorch refuses to load it as weights only: {reason}. Nothing in it was run; "
             f"whoever trusts it may save its tensors as safetensors"
         ) from None
-    while isinstance(loaded, dict) and (inner := [loaded[k] for k in STATE_KEYS if isinstance(loaded.get(k), dict)]):
-        loaded = inner[0]
-    found, owners = dict(_named(loaded, "")), {}
+    states = [loaded[key] for key in STATE_KEYS if isinstance(loaded, dict) and isinstance(loaded.get(key), dict)]
+    found, owners = dict(_named(states[0] if states else loaded, "")), {}
     if not found:
         raise ValueError("it holds no tensors by name")
     tensors = []
     for name, value in found.items():
-        value, dtype = value.detach(), {v: k for k, v in PLAIN.items()}.get(value.dtype, str(value.dtype))
+        value, dtype = value.detach(), NAMES.get(value.dtype, str(value.dtype))
+        # Sparse, quantised and meta tensors are none, nor is one that repeats its storage, as large as it likes.
         whole = value.layout is torch.strided and dtype in PLAIN and value.device.type == "cpu"
-        whole = whole and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-        key = (value.data_ptr(), value.shape, value.stride()) if whole and value.numel() else name
-        tied = owners.setdefault(key, name)
-        load = _torch_load(value) if whole else _unreadable(f"a tensor that is no plain array, {dtype}")
-        tensors.append(
-            Tensor(name, tuple(value.shape), dtype, dtype.startswith("F8"), load, tied if tied != name else "")
-        )
+        whole = whole and value.nbytes <= value.untyped_storage().nbytes()
+        place = (value.data_ptr(), value.shape, value.stride()) if whole and value.numel() else name
+        tied = owners.setdefault(place, name)
+        load = _torch_load(value) if whole else unreadable(f"{dtype} in a layout that cannot be read")
+        bits, few = 8 * value.element_size(), dtype.startswith("F8") or not whole
+        tensors.append(Tensor(name, tuple(value.shape), dtype, bits, few, load, tied if tied != name else ""))
     return {}, tensors
 
 
@@ -355,8 +231,9 @@ def _named(value, name):
 
 
 def _torch_load(value):
-    flat = value.reshape(math.prod(value.shape[:-1]), value.shape[-1] if value.ndim else 1)
-    return lambda start, stop: flat[start:stop].clone()
+    if value.is_contiguous():
+        return lambda start, stop: value.view(-1)[start:stop].clone()
+    return lambda start, stop: value.reshape(-1)[start:stop]  # a transposed matrix is copied as a whole
 
 
 def _pointer(file):

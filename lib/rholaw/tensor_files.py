@@ -1,0 +1,142 @@
+"""Parts of a file as tensors that are read when asked, and what every reader of such files needs.
+
+Every length and place that a file states is held against the file before it is used.
+"""
+
+import io
+import math
+import mmap
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+PLAIN = {
+    **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
+    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64},
+    **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "BOOL": torch.bool},
+    **{"U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8},
+}
+NAMES = {dtype: name for name, dtype in PLAIN.items()}
+BITS = {name: 8 * dtype.itemsize for name, dtype in PLAIN.items()}
+BITS |= {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8}  # in safetensors too
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a checkpoint, whose values stay in the file until they are asked for.
+
+    dtype: as safetensors ("BF16", "I32", …) or GGUF ("Q4_1", …) calls it.  bits: that it takes in the file, per value.
+    quantised: its values were rounded to at most 8 bits before.  load: (start, stop) → so many of its values in their
+    order.  tied: whose values it shares, a name, or "".
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    bits: float
+    quantised: bool
+    load: Callable = field(repr=False, compare=False)
+    tied: str = ""
+
+    @property
+    def count(self):
+        """How many values it has."""
+        return math.prod(self.shape)
+
+    @property
+    def matrix(self):
+        """(rows, row): all but the last dimension taken together; what has fewer than two is a column."""
+        return (self.count, 1) if len(self.shape) < 2 else (math.prod(self.shape[:-1]), self.shape[-1])
+
+    def read(self):
+        """All values, a tensor of ``shape``: floats as the file stores them, float32 where they were quantised.
+
+        Raises ValueError where no reader knows the dtype, or the file became shorter.
+        """
+        return self.load(0, self.count).reshape(self.shape)
+
+    def rows(self, start, stop):
+        """Some rows of ``matrix``, from ``start`` to before ``stop``: a tensor (stop − start, row)."""
+        row = self.matrix[1]
+        return self.load(start * row, stop * row).view(-1, row)
+
+
+class File(io.FileIO):
+    """An open file with its ``path``, ``size`` and first bytes; parts of it by offset, from any thread."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.path, self.size, self.head = Path(path), os.fstat(self.fileno()).st_size, self.read(16)
+
+    def part(self, offset, count):
+        """``count`` bytes from ``offset`` on, a tensor of uint8."""
+        buffer = torch.empty(count, dtype=torch.uint8)
+        view, done = memoryview(buffer.numpy()), 0
+        while done < count:
+            if not (step := os.preadv(self.fileno(), [view[done : done + 2**30]], offset + done)):
+                raise ValueError(f"{self.path.name} ends at byte {offset + done}: it became shorter while it was read")
+            done += step
+        return buffer
+
+
+class Cursor:
+    """Numbers and texts of a File one after another; ValueError where it ends too early."""
+
+    def __init__(self, file):
+        self.bytes, self.place = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), 0
+
+    def skip(self, count):
+        """Where the next ``count`` bytes begin."""
+        start, self.place = self.place, self.place + count
+        if self.place > len(self.bytes):
+            raise ValueError(f"truncated: {count} bytes are due at byte {start}, and the file has {len(self.bytes)}")
+        return start
+
+    def take(self, count):
+        """The next ``count`` bytes."""
+        return self.bytes[self.skip(count) : self.place]
+
+    def number(self, code):
+        """The next number, by its letter in ``struct``, little-endian."""
+        return struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
+
+    def text(self, length_code):
+        """The next text, behind its length."""
+        return self.take(self.number(length_code)).decode("utf-8")  # UnicodeDecodeError is a ValueError
+
+
+def plain(file, name, shape, dtype, offset):
+    """A Tensor whose bytes lie in the file as memory holds them."""
+    if dtype not in PLAIN:
+        load = unreadable(f"packed {dtype} values, which cannot be read")
+        return Tensor(name, shape, dtype, BITS[dtype], True, load)
+    size = PLAIN[dtype].itemsize
+
+    def load(start, stop):
+        return file.part(offset + start * size, (stop - start) * size).view(PLAIN[dtype])
+
+    return Tensor(name, shape, dtype, BITS[dtype], dtype.startswith("F8"), load)
+
+
+def unreadable(reason):
+    def load(start, stop):
+        raise ValueError(reason)
+
+    return load
+
+
+def apart(extents, size):
+    """ValueError unless the (begin, end, name) lie in a file of ``size`` bytes and do not overlap."""
+    end, before = 0, ""
+    for begin, stop, name in sorted(extents):
+        if stop > size:
+            raise ValueError(
+                f"truncated: {name} ends at byte {stop} and the file has {size}; complete the download or copy it anew"
+            )
+        if begin < end:
+            raise ValueError(f"{before} and {name} overlap: the file is damaged")
+        end, before = max(end, stop), name
