@@ -19,18 +19,17 @@ HEADER_LIMIT = 100_000_000  # bytes; the limit of the safetensors package
 
 def contents(file):
     """(metadata, [Tensor]) of a File. Raises ValueError that says what is wrong and what to do."""
-    for begins, reader in READERS.items():
-        if re.match(begins, file.head, re.DOTALL) or (reader is _safetensors and file.path.suffix == ".safetensors"):
-            try:
-                return reader(file)
-            except (ValueError, OverflowError, RecursionError) as error:
-                raise ValueError(f"{file.path.name}: {error}") from None
-    if not file.size:
-        raise ValueError(f"{file.path.name} is empty")
-    raise ValueError(
-        f"{file.path.name} begins with {file.head[:8]!r}, as neither safetensors, GGUF, PyTorch nor CTranslate2 does: "
-        f"it is encrypted, damaged, or no checkpoint"
-    )
+    known = [reader for begins, reader in READERS.items() if re.match(begins, file.head, re.DOTALL)]
+    known += [_safetensors] * (file.path.suffix == ".safetensors")
+    if not known:
+        raise ValueError(
+            f"{file.path.name} begins with {file.head[:8]!r}, as neither safetensors, GGUF, PyTorch nor CTranslate2 "
+            f"files do: it is empty, encrypted, damaged, or no checkpoint"
+        )
+    try:
+        return known[0](file)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{file.path.name}: {error}") from None
 
 
 def _safetensors(file):
@@ -45,7 +44,6 @@ def _safetensors(file):
         raise ValueError(f"its header of {length} bytes exceeds the format's limit of {HEADER_LIMIT}")
     try:
         header = json.loads(file.part(8, length).numpy().tobytes().decode("utf-8"), object_pairs_hook=_once)
-        "".join(header).encode("utf-8")  # refuses halves of characters, which no output could hold
     except ValueError as error:
         raise ValueError(f"its header is no JSON: {error}") from None
     metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
@@ -77,6 +75,7 @@ def _entry(name, entry):
     try:
         shape, dtype, (begin, end) = entry["shape"], entry["dtype"], entry["data_offsets"]
         numbers = [*shape, begin, end]
+        name.encode()  # refuses halves of characters, which no output could hold
         sound = dtype in BITS and all(type(n) is int and 0 <= n < 2**63 for n in numbers) and isinstance(shape, list)
     except (TypeError, KeyError, ValueError):
         sound = False
