@@ -144,7 +144,8 @@ def totals(table, keep=KEPT):
 def _named(formats):
     """{as it was asked for: Format}."""
     texts = formats.split(",") if isinstance(formats, str) else list(formats)
-    named = {str(text).strip(): parse(text) for text in texts if str(text).strip()}
+    names = [str(text).strip() for text in texts if str(text).strip()]
+    named = {name: parse(name) for name in names}
     if not named:
         raise ValueError("name at least one format, for instance 'int4/g128, mxfp4'")
     return named
