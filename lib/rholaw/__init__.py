@@ -9,6 +9,7 @@ from .laws import Law
 from .measure import Measured, gmse
 from .named_formats import catalogue
 from .train.model import QuantizedLinear
+from .weights import survey, totals
 
 __all__ = [
     "BoundedLogistic",

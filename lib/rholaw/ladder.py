@@ -29,14 +29,14 @@ class Ladder:
     rmse: float  # of ln N
 
     def equivalent(self, loss):
-        """The dense size that reaches ``loss``, a number or an array; NaN outside the ladder."""
+        """The dense size of that loss, a number or an array; NaN outside the ladder."""
         loss = np.asarray(loss, dtype=float)
         inside = (loss >= self.low) & (loss <= self.high)
         return np.where(inside, np.exp(np.polyval(self.coefficients, np.log(loss) - self.centre)), np.nan)
 
 
 def fit_ladder(n_params, loss):
-    """The Ladder through dense models.  ValueError for fewer than five sizes, or where the loss does not fall with N."""
+    """The Ladder through dense models.  ValueError for fewer than five sizes, or a loss that does not fall with N."""
     n_params, loss = np.asarray(n_params, dtype=float), np.asarray(loss, dtype=float)
     if (sizes := len(np.unique(n_params))) < 5:
         raise ValueError(f"a ladder needs five dense sizes or more, got {sizes}: fewer cannot show a curve")
