@@ -14,6 +14,7 @@ import numpy as np
 
 from rholaw.train import corpus
 from rholaw.train.config import Config
+from rholaw.train.records import Store
 
 TINY = Config(
     layers=1,
@@ -102,6 +103,22 @@ def forked(function, *arguments):
     finally:
         process.kill()
         process.join()
+
+
+def wait_until(condition, seconds=60):
+    """AssertionError when it does not come true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def hold(folder, ids, until):
+    """Claim runs for a minute; a file tells when they are."""
+    with Store(folder).claim(ids) as mine:
+        assert mine
+        until.touch()
+        time.sleep(60)
 
 
 def token_file(path):

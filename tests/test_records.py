@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from fake_training import forked, record, tiny
+from fake_training import forked, hold, record, tiny, wait_until
 
 from rholaw import runs
 from rholaw.train.records import Store
@@ -125,17 +125,9 @@ def test_writers_at_once_and_killed_at_any_moment_lose_and_halve_nothing(store):
 # ---- claims
 
 
-def hold(folder, ids, until):
-    with Store(folder).claim(ids) as mine:
-        assert mine
-        until.touch()
-        time.sleep(60)
-
-
 def test_a_claim_is_one_process_s_and_dies_with_it(store, tmp_path):
     with forked(hold, store.folder, ["b", "a"], tmp_path / "held"):
-        while not (tmp_path / "held").exists():
-            time.sleep(0.002)
+        wait_until((tmp_path / "held").exists)
         with store.claim(["b", "c"]) as mine:
             assert not mine
         with store.claim(["c", "d"]) as mine, store.claim(["d"]) as twice:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import fake_training
 import pytest
-from fake_training import forked, record, tiny
+from fake_training import forked, record, tiny, wait_until
 
 from rholaw.train import sweep, sweepfile
 from rholaw.train.config import llama
@@ -220,6 +220,16 @@ def test_killed_at_random_ten_times_every_run_is_there_exactly_once(tmp_path):
     assert sum(steps.values()) - len(steps) <= 20
 
 
+def test_a_worker_takes_over_what_one_that_died_had_claimed(tmp_path):
+    with forked(fake_training.hold, tmp_path, [SEEDS[0].id], tmp_path / "held") as other:
+        wait_until((tmp_path / "held").exists)
+        with forked(sweep.work, sweep.units(SEEDS, 1), tmp_path, fake_training.train_slowly, "cpu") as worker:
+            wait_until((tmp_path / "log").exists)  # it has passed the unit that the other holds
+            other.kill()
+            worker.join()
+    assert [found["config"]["seed"] for found in Store(tmp_path).records()] == [1, 2, 3, 4, 5, 0]
+
+
 def test_two_workers_never_train_the_same(tmp_path):
     groups = sweep.units([tiny(seed=seed) for seed in range(40)], 2)
     with ExitStack() as stack:
@@ -236,7 +246,6 @@ def test_two_sweeps_that_overlap_never_train_the_same(tmp_path):
         for members in (2, 3):
             groups = sweep.units(configs, members)
             stack.enter_context(forked(sweep.work, groups, tmp_path, fake_training.train, "cpu"))
-        while len(Store(tmp_path).records()) < 30:
-            time.sleep(0.01)
+        wait_until(lambda: len(Store(tmp_path).records()) == 30)
     trained = [line.split()[1:] for line in (tmp_path / "log").read_text().splitlines() if line[0] == "0"]
     assert Counter(itertools.chain(*trained)) == Counter(config.id for config in configs)
