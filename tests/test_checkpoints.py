@@ -444,6 +444,30 @@ def test_mutations_of_other_containers_are_refused_or_read(others, name, data):
     opened(path)
 
 
+REAL = {"all-MiniLM-L6-v2": 11_000, "SmolLM2-135M-Instruct": 300}  # bytes at the beginning that say much
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+@pytest.mark.parametrize("name", [name for name in REAL if name in INSTALLED])
+def test_mutated_headers_of_real_files_are_refused_or_understood(tmp_path_factory, name, data):
+    original = INSTALLED[name] / "model.safetensors" if INSTALLED[name].is_dir() else INSTALLED[name]
+    places = st.integers(0, REAL[name])
+    changes = data.draw(st.lists(st.tuples(places, st.integers(0, 255)), min_size=1, max_size=3))
+    path = tmp_path_factory.getbasetemp() / f"mutated{original.suffix}"
+    with open(original, "rb") as source, open(path, "wb") as target:
+        target.write(source.read(3 * 2**20))
+        target.truncate(original.stat().st_size)  # the rest is a hole
+        for place, byte in changes:
+            target.seek(place)
+            target.write(bytes([byte]))
+    try:
+        with checkpoints.open(path) as checkpoint:
+            assert len(checkpoint.tensors) > 0
+    except ValueError as error:
+        assert path.name in str(error)
+
+
 def test_the_files_that_mutations_start_from_can_be_read(others):
     folder, contents = others
     assert all(opened(folder / name) for name in contents)

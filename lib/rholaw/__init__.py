@@ -8,7 +8,6 @@ from .formats import Format, parse, parse_list
 from .laws import Law
 from .measure import Measured, gmse
 from .named_formats import catalogue
-from .train.model import QuantizedLinear
 from .weights import survey, totals
 
 __all__ = [

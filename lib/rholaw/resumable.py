@@ -1,17 +1,20 @@
 """A table that takes long: rows kept as they come, so that an interruption costs little, and a file written at once."""
 
+import importlib.util
 import json
 import os
 from pathlib import Path
 
 
 def destination(out):
-    """``out`` as a Path, or None. Raises ValueError unless it ends in .parquet or .csv, in a folder that is there."""
+    """``out`` as a Path, or None. Raises ValueError unless it ends in .parquet or .csv and can be written."""
     if out is None:
         return None
     out = Path(out)
     if out.suffix not in (".parquet", ".csv"):
         raise ValueError(f"out is {out.name!r}, it must end in .parquet or .csv")
+    if out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ValueError(f"{out.name} needs the package pyarrow: install it, or choose a .csv")
     if not out.parent.is_dir():
         raise ValueError(f"there is no folder {out.parent} to write {out.name} to")
     return out

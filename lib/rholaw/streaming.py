@@ -155,7 +155,7 @@ def _coder(format, moments, part, chunks, count, pool):
         return None
     if block.size == "tensor" or block.type == "e4m3":
         return partial(_beside, format, moments.largest)
-    return format.quantize if sparsity else partial(_blocks, element, block)
+    return partial(_blocks, format)
 
 
 def _survivors(x, sparsity):
@@ -170,9 +170,11 @@ def _rounded(element, sparsity, scale, x):
     return q if mask is None else scales.masked(q, mask, out=q)
 
 
-def _blocks(element, block, x):
+def _blocks(format, x):
     """By blocks that need nothing from outside of them."""
-    return scales.apply(x.view(-1, block.length(x.shape)), element, block).view(x.shape)
+    if format.sparsity:
+        return format.quantize(x)
+    return scales.apply(x.view(-1, format.block.length(x.shape)), format.element, format.block).view(x.shape)
 
 
 def _beside(format, largest, x):
@@ -180,4 +182,4 @@ def _beside(format, largest, x):
     block = x.new_zeros(format.multiple)
     block[0] = largest
     rows = torch.cat([x.view(-1), block]).view(-1, format.multiple)
-    return format.quantize(rows).view(-1)[: x.numel()].view(x.shape)
+    return _blocks(format, rows).view(-1)[: x.numel()].view(x.shape)

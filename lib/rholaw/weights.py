@@ -39,9 +39,9 @@ def survey(path, formats, *, rotation=128, device="cpu", out=None, fit=None, pro
 
     formats: text such as "nvfp4, 2:4+int4", or a list of texts and Formats.  rotation: the size of the Hadamard
     rotation that is tried along the rows, or the largest power of two below it that divides them; 0 for none.
-    device: where to compute.  out: a .parquet or .csv to write; beside it OUT.partial keeps the finished tensors, so
-    that a survey of the same files and formats goes on where it was interrupted.  fit: a Fit of the unified law with
-    a bootstrap (default: to QuEST's runs).
+    device: where to compute, on a CPU with as many threads as torch.get_num_threads() says.  out: a .parquet or .csv
+    to write; beside it OUT.partial keeps the finished tensors, so that a survey of the same files and formats goes on
+    where it was interrupted.  fit: a Fit of the unified law with a bootstrap (default: to QuEST's runs).
 
     ==================  ===============================================================================================
     name, shape, dtype  of the tensor, as the file has them; the shape as text, "384x1536"
@@ -73,8 +73,8 @@ def survey(path, formats, *, rotation=128, device="cpu", out=None, fit=None, pro
     """
     named = _named(formats)
     device, out = _device(device), resumable.destination(out)
-    if rotation and (rotation < 0 or rotation & (rotation - 1)):
-        raise ValueError(f"rotation is {rotation}, it must be a power of two, as 128, or 0 for none")
+    if rotation and (rotation < 2 or rotation & (rotation - 1)):
+        raise ValueError(f"rotation is {rotation}, it must be a power of two from 2, as 128, or 0 for none")
     with checkpoints.open(path) as checkpoint:
         gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
         fit = fit or _default_fit()
@@ -127,7 +127,7 @@ def totals(table, keep=KEPT):
         stored = part.bytes.where(~(measured & kept), part.parameters * DENSE_BITS / 8).sum()
         inside = inside.assign(rotated_error=inside.rotated_error.fillna(inside.error))
         columns = ["error", "rotated_error", "gmse", "rho", "rho_low", "rho_high"]
-        means = inside[columns].mul(inside.parameters, axis=0).sum(skipna=False) / max(inside.parameters.sum(), 1)
+        means = inside[columns].mul(inside.parameters, axis=0).sum(skipna=False) / (inside.parameters.sum() or np.nan)
         rows[name] = {
             "parameters": part.parameters.sum(),
             "compressed": inside.parameters.sum(),
