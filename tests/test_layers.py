@@ -13,8 +13,10 @@ PACKAGE = Path(rholaw.__file__).parent
 ORDER = [
     *("book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"),
     *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "rivals", "optimise"),
-    *("fitting", "validation", "tensor_files", "containers", "checkpoints", "resumable", "streaming", "weights"),
-    *("cards", "figures", "webtable", "theory"),
+    *("fitting", "validation", "ladder", "train", "tensor_files", "containers", "checkpoints", "resumable"),
+    *("streaming", "weights", "cards", "figures", "webtable", "theory"),
+    *("hardware", "geometry", "speed", "observed", "capacities", "costs", "checked", "inputs", "scenario", "uncertain"),
+    *("outcomes", "rows", "doubts", "advice", "planning"),
 ]
 
 

@@ -8,6 +8,9 @@ from .formats import Format, parse, parse_list
 from .laws import Law
 from .measure import Measured, gmse
 from .named_formats import catalogue
+from .planning import Plan, plan
+from .scenario import Scenario, ScenarioError
+from .train.model import QuantizedLinear
 from .weights import survey, totals
 
 __all__ = [
@@ -18,7 +21,10 @@ __all__ = [
     "Law",
     "Logistic",
     "Measured",
+    "Plan",
     "QuantizedLinear",
+    "Scenario",
+    "ScenarioError",
     "catalogue",
     "effective_bits",
     "fit",
@@ -27,6 +33,7 @@ __all__ = [
     "gmse",
     "parse",
     "parse_list",
+    "plan",
     "profile",
     "runs",
     "survey",

@@ -1,0 +1,173 @@
+"""What a scenario is made of: the model, the options, the hardware, the traffic, the prices, the project, the run.
+
+Defaults are at work wherever a scenario says nothing.  chapters/scenario.toml explains every key.
+"""
+
+import datetime
+import math
+from dataclasses import dataclass, field, fields
+
+from . import geometry as shapes
+from .checked import by_name, counts, names, number, spread, text, unknown
+from .formats import parse
+from .hardware import STATUSES
+
+KINDS = ("train", "qat", "post-training")
+COMPARISONS = ("equal-loss", "equal-n")
+
+
+def _geometry(value, about):
+    """A name, or a table of a Geometry's fields."""
+    if isinstance(value, (str, shapes.Geometry)):
+        return value
+    known = [item.name for item in fields(shapes.Geometry)]
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a name or a table with {', '.join(known)}")
+    if wrong := [key for key in value if key not in known]:
+        raise ValueError(unknown(wrong[0], known))
+    if missing := [name for name in known[:7] if name not in value]:
+        raise ValueError(f"lacks {', '.join(missing)}")
+    return shapes.Geometry(**value)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is served or trained. One of geometry, checkpoint and params says its shape."""
+
+    geometry: str | shapes.Geometry = field(default="", metadata={"read": _geometry})
+    checkpoint: str = text("")
+    params: float = number(0.0, "non-embedding parameters")
+    tokens: float = number(0.0, "training tokens")
+
+    @property
+    def shape(self):
+        """Its Geometry."""
+        if isinstance(self.geometry, shapes.Geometry):
+            return self.geometry
+        if self.geometry:
+            return shapes.named()[self.geometry]
+        return shapes.of_checkpoint(self.checkpoint) if self.checkpoint else shapes.of_size(self.params)
+
+    @property
+    def n_tokens(self):
+        """D: the tokens given, or 20 a parameter (Hoffmann et al. 2022)."""
+        return self.tokens or 20 * self.shape.non_embedding
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to compress: formats as the catalogue writes them, and what you have measured yourself."""
+
+    weights: str = text("dense")
+    activations: str = text("dense")
+    kv: str = text("dense")
+    kernel: str = text("auto", ("auto", *STATUSES))
+    rho: tuple = spread((), "capacity, of the parameters", 0.0, 1.5)
+    dloss: tuple = spread((), "nats per token", -1.0, 20.0)
+    speedup_prefill: tuple = spread((), "times, end to end", 0.0, 100.0, above=True)
+    speedup_decode: tuple = spread((), "times, end to end", 0.0, 100.0, above=True)
+    measured_on: str = text("")
+
+    @property
+    def name(self):
+        """As tables show it: weights, "x" activations where they are compressed, "kv" likewise."""
+        parts = [self.weights]
+        parts += [f"x {self.activations}"] if self.activations != "dense" else []
+        parts += [f"kv {self.kv}"] if self.kv != "dense" else []
+        return " ".join(parts)
+
+    @property
+    def dense(self):
+        """Whether nothing is compressed."""
+        return not any(parse(each).parts for each in (self.weights, self.activations, self.kv))
+
+    @property
+    def credited(self):
+        """Whether it has a speed-up of yours."""
+        return bool(self.speedup_prefill or self.speedup_decode)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where it runs."""
+
+    devices: tuple = names(("H100 80GB SXM",), "names of devices")
+    gpus: tuple = counts((1,), "devices a replica")
+    engine: str = text("vLLM")
+    batches: tuple = counts((1, 8, 32, 128, 256), "sequences in flight")
+    reserve_gb: float = number(shapes.RESERVE / 1e9, "GB a device")
+    system_efficiency: tuple = spread((), "share of the time that the roofline explains", 0.0, 1.0, above=True)
+    parallel_efficiency: tuple = spread((), "share of the ideal speed of several devices", 0.0, 1.0, above=True)
+    overrides: str = text("")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is asked of it."""
+
+    requests_per_month: float = number(1e6, "requests a month", high=1e15)
+    tokens_in: float = number(1000.0, "tokens a request", 1, 1e9)
+    tokens_out: float = number(300.0, "tokens a request", 1, 1e9)
+    context: float = number(0.0, "tokens a sequence", high=1e9)
+    latency_ms: float = number(math.inf, "milliseconds a token of output", above=True)
+    utilisation: tuple = spread((0.3, 0.5, 0.7), "share of the hours paid", 0.0, 1.0, above=True)
+
+    @property
+    def window(self):
+        """Tokens that memory must hold for each sequence: the context given, or prompt and answer."""
+        return self.context or self.tokens_in + self.tokens_out
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What things cost; rents that are not given here come from data/hardware/prices."""
+
+    currency: str = text("USD")
+    rate: float = number(1.0, "units of the currency a USD", above=True)
+    gpu_hour_usd: tuple = by_name("USD an hour, one number or [low, middle, high]")
+    purchase_usd: tuple = by_name("USD, one number or [low, middle, high]")
+    lifetime_months: float = number(36.0, "months", above=True)
+    billing: str = text("hours", ("hours", "machines"))
+    overhead: tuple = spread((1.3, 1.4, 1.5), "times the rent", 1.0, 10.0)
+    electricity_usd_kwh: tuple = spread((0.08, 0.12, 0.2), "USD a kWh", 0.0, 10.0)
+    pue: tuple = spread((1.05, 1.2, 1.4), "power of the building over power of the machines", 1.0, 5.0)
+    power_share: tuple = spread((0.4, 0.7, 0.9), "share of the greatest power", 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Project:
+    """What it takes to get there, and what would be good enough."""
+
+    kind: str = text("train", KINDS)
+    compare: str = text("", ("", *COMPARISONS))
+    tolerance: float = number(0.02, "nats per token")
+    target_loss: float = number(0.0, "nats per token", high=50)
+    engineer_weeks: tuple = spread((2.0, 4.0, 8.0), "weeks")
+    engineer_week_usd: float = number(4000.0, "USD a week")
+    evaluation_usd: float = number(5000.0, "USD")
+    qat_tokens: float = number(1e9, "tokens")
+    calibration_hours: float = number(8.0, "device hours")
+    slowdown: tuple = spread((1.0, 1.3, 2.0), "times a training step of 16 bits", 0.1, 100.0)
+    mfu: tuple = spread((), "share of the arithmetic in training", 0.0, 1.0, above=True)
+    train_device: str = text("")
+    horizon_months: float = number(24.0, "months", 1, 600)
+    discount_rate: float = number(0.05, "share a year", 0.0, 1.0)
+
+    @property
+    def comparison(self):
+        """ "equal-loss" where a model is trained anew and nothing else is said, else "equal-n"."""
+        return self.compare or ("equal-loss" if self.kind == "train" else "equal-n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the plan is computed."""
+
+    samples: float = number(2000, "draws", 100, 1e6)
+    seed: float = number(0, "any number")
+    today: str = text("")
+
+    @property
+    def date(self):
+        """The day of the plan."""
+        return datetime.date.fromisoformat(self.today) if self.today else datetime.date.today()

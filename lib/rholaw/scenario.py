@@ -1,0 +1,153 @@
+"""A scenario: everything a plan needs to know, checked before any work; read from TOML or YAML, or built in Python.
+
+    scenario = Scenario.read("chapters/scenario.toml")              every wrong key, value and unit is named at once
+    scenario = Scenario.of({"model": {"geometry": "Llama-3.1-8B"}, "formats": [{"weights": "fp8_row"}]})
+    scenario.replace(traffic={"requests_per_month": 2e6})           a copy with other values
+
+Money goes in as USD; ``prices.currency`` and ``prices.rate`` say in what it comes out.  A number that is uncertain is
+given as [low, middle, high]; a single number is certain.  chapters/scenario.toml explains every key.
+"""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import geometry as shapes
+from .checked import build, unknown
+from .formats import parse
+from .hardware import devices
+from .inputs import Hardware, Model, Option, Prices, Project, Run, Traffic
+
+PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
+
+
+class ScenarioError(ValueError):
+    """A scenario cannot be used; the message has a line for each thing that is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A whole scenario. formats: the Options to compare with 16 bits, which are always among them."""
+
+    model: Model
+    formats: tuple
+    hardware: Hardware = field(default_factory=Hardware)
+    traffic: Traffic = field(default_factory=Traffic)
+    prices: Prices = field(default_factory=Prices)
+    project: Project = field(default_factory=Project)
+    run: Run = field(default_factory=Run)
+
+    def __post_init__(self):
+        _refuse("this scenario", list(_contradictions(self)))
+
+    @classmethod
+    def read(cls, path):
+        """The scenario in a .toml, .yaml or .yml file. Raises ScenarioError with every wrong key, value or unit."""
+        path = Path(path)
+        found = _parsed(path)
+        part = found.get("hardware") if isinstance(found, dict) else None
+        if isinstance(part, dict) and isinstance(part.get("overrides"), str) and part["overrides"]:
+            part["overrides"] = str(path.parent / part["overrides"])  # named from where the scenario lies
+        return cls.of(found, str(path))
+
+    @classmethod
+    def of(cls, data, where="scenario"):
+        """The scenario in nested dicts, as a file has them. Raises ScenarioError as ``read``."""
+        known, problems = [*PARTS, "formats"], []
+        if not isinstance(data, dict):
+            raise ScenarioError(f"{where} must have the parts {', '.join(known)}")
+        problems += [unknown(key, known, "part") for key in data if key not in known]
+        parts = {key: build(kind, data.get(key, {}), key, problems) for key, kind in PARTS.items()}
+        formats = data.get("formats")
+        if not isinstance(formats, list) or not formats:
+            problems.append('formats: name at least one, as in [[formats]] weights = "fp8_row"')
+            formats = []
+        options = tuple(build(Option, item, f"formats {i}", problems) for i, item in enumerate(formats, 1))
+        _refuse(where, problems)
+        return cls(formats=options, **parts)
+
+    def replace(self, **parts):
+        """A copy; each part is a dict of the values to change, or formats=[…] a list of dicts."""
+        changed, problems = {}, []
+        for key, values in parts.items():
+            if key == "formats":
+                changed[key] = tuple(build(Option, item, key, problems) for item in values)
+            elif key in PARTS:
+                changed[key] = build(PARTS[key], values, key, problems, getattr(self, key))
+            else:
+                problems.append(unknown(key, [*PARTS, "formats"], "part"))
+        _refuse("the change", problems)
+        return dataclasses.replace(self, **changed)
+
+    @property
+    def options(self):
+        """16 bits, then the others."""
+        return (Option(), *(option for option in self.formats if not option.dense))
+
+
+def _refuse(where, problems):
+    if problems:
+        raise ScenarioError("\n  ".join([f"{where} cannot be used:", *problems]))
+
+
+def _parsed(path):
+    if not path.is_file():
+        raise ScenarioError(f"there is no scenario file {path}")
+    content = path.read_text(encoding="utf-8")
+    if path.suffix == ".toml":
+        try:
+            return tomllib.loads(content)
+        except tomllib.TOMLDecodeError as error:
+            raise ScenarioError(f"{path} is not TOML: {error}") from None
+    if path.suffix not in (".yaml", ".yml"):
+        raise ScenarioError(f"{path}: a scenario is a .toml, .yaml or .yml file")
+    try:
+        import yaml
+    except ImportError:
+        raise ScenarioError(f"{path}: reading YAML needs the package pyyaml; TOML needs none") from None
+    try:
+        return yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"{path} is not YAML: {error}") from None
+
+
+def _contradictions(scenario):
+    """What each part allows and the whole does not: a line each."""
+    model, hardware, project, prices = scenario.model, scenario.hardware, scenario.project, scenario.prices
+    given = [name for name in ("geometry", "checkpoint", "params") if getattr(model, name)]
+    if len(given) != 1:
+        yield f"model: give one of geometry, checkpoint and params, not {' and '.join(given) or 'none'}"
+    elif isinstance(model.geometry, str) and model.geometry not in ("", *shapes.named()):
+        yield f"model.geometry: {unknown(model.geometry, shapes.named(), 'geometry')}"
+    elif model.checkpoint:
+        try:
+            shapes.of_checkpoint(model.checkpoint)
+        except ValueError as error:
+            yield f"model.checkpoint: {error}"
+    try:
+        known = devices(hardware.overrides or None)
+    except (OSError, ValueError) as error:
+        yield f"hardware.overrides: {error}"
+        known = devices()
+    for where, chosen in (
+        ("hardware.devices", hardware.devices),
+        ("project.train_device", [project.train_device] if project.train_device else []),
+        ("prices.gpu_hour_usd", dict(prices.gpu_hour_usd)),
+        ("prices.purchase_usd", dict(prices.purchase_usd)),
+    ):
+        yield from (f"{where}: {unknown(name, list(known), 'device')}" for name in chosen if name not in known)
+    for option in scenario.formats:
+        for role in ("weights", "activations", "kv"):
+            try:
+                parse(getattr(option, role))
+            except ValueError as error:
+                yield f"formats, {role}: {error}"
+        if option.credited and not option.measured_on:
+            yield f"formats, {option.weights}: a speed-up of yours needs measured_on: the kernel, machine and version"
+    if project.kind != "train" and project.comparison == "equal-loss":
+        yield f"project.compare: equal-loss trains a larger model anew; {project.kind} keeps the model it has: equal-n"
+    try:
+        scenario.run.date  # noqa: B018
+    except ValueError:
+        yield f"run.today: {scenario.run.today!r} is no date such as 2026-11-24"

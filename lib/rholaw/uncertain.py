@@ -1,0 +1,89 @@
+"""What is uncertain in a plan, drawn: the law, speeds, prices, effort; all inputs at any quantiles at once."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.special import ndtri
+
+from . import costs, observed
+
+PARALLEL = (0.6, 0.8, 1.0)
+"""Share of the ideal speed of several devices, where nobody gave one: assumed, not measured."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draws of what is uncertain, each (n,).
+
+    law: which draw of the law; rank: the quantile behind it; kernels: standard normal; place: of the overhead, 0 where
+    all of it shrinks, 1 where none does; price: a quantile; effort: weeks; the rest: values of what they are called.
+    """
+
+    law: np.ndarray
+    rank: np.ndarray
+    kernels: np.ndarray
+    place: np.ndarray
+    system: np.ndarray
+    parallel: np.ndarray
+    price: np.ndarray
+    utilisation: np.ndarray
+    overhead: np.ndarray
+    effort: np.ndarray
+    mfu: np.ndarray
+    slowdown: np.ndarray
+    power: np.ndarray
+    pue: np.ndarray
+    electricity: np.ndarray
+
+
+NAMES = tuple(item.name for item in fields(Drawn) if item.name != "rank")
+
+
+def ranges(scenario):
+    """{name: ((low, middle, high), source)} of the inputs that are drawn from a triangle."""
+    prices, project, hardware = scenario.prices, scenario.project, scenario.hardware
+
+    def given(value, known, source):
+        return (value, "scenario") if value else (known, source)
+
+    calibrated = "data/hardware/observed, calibration rows"
+    assumed = "scenario; the default is assumed, not measured"
+    return {
+        "system": given(hardware.system_efficiency, observed.system_efficiency(hardware.engine), calibrated),
+        "parallel": given(hardware.parallel_efficiency, PARALLEL, "assumed, not measured"),
+        "mfu": given(project.mfu, observed.mfu(), "data/hardware/training"),
+        "utilisation": (scenario.traffic.utilisation, "scenario"),
+        "overhead": (prices.overhead, "scenario; mercatus-ai.com, 2026-05, says 1.3 to 1.5"),
+        "effort": (project.engineer_weeks, "scenario"),
+        "slowdown": (project.slowdown, assumed),
+        "power": (prices.power_share, "scenario; 0.4 to 0.9 is what inference services report"),
+        "pue": (prices.pue, "scenario"),
+        "electricity": (prices.electricity_usd_kwh, "scenario"),
+    }
+
+
+def draw(scenario, order, quantiles):
+    """Drawn at ``quantiles``, {name: (n,) in (0, 1)}; order: the law's draws, from little capacity to much."""
+    place = np.minimum((quantiles["law"] * len(order)).astype(int), len(order) - 1)
+    return Drawn(
+        law=order[place],
+        rank=quantiles["law"],
+        kernels=ndtri(quantiles["kernels"]),
+        place=quantiles["place"],
+        price=quantiles["price"],
+        **{name: costs.triangular(bounds, quantiles[name]) for name, (bounds, _) in ranges(scenario).items()},
+    )
+
+
+def random(scenario, order):
+    """Drawn at random, as many as the scenario wants, from its seed."""
+    generator = np.random.default_rng(int(scenario.run.seed))
+    return draw(scenario, order, {name: generator.random(int(scenario.run.samples)) for name in NAMES})
+
+
+def one_by_one(scenario, order, low=0.1, high=0.9):
+    """Drawn at the medians, and then with each of NAMES at ``low`` and at ``high`` in turn: 1 + 2 len(NAMES) draws."""
+    quantiles = {name: np.full(1 + 2 * len(NAMES), 0.5) for name in NAMES}
+    for i, name in enumerate(NAMES):
+        quantiles[name][1 + 2 * i : 3 + 2 * i] = low, high
+    return draw(scenario, order, quantiles)
