@@ -153,13 +153,13 @@ def test_a_fingerprint_covers_all_that_a_chapter_depends_on(tmp_path):
     chapter = root / "chapters" / "index.ipynb"
     seen = {book.fingerprint(chapter, root)}
     assert book.fingerprint(chapter, root) in seen
-    for changed in ("lib/new.py", "data/runs/new.csv", "constraints.txt", "chapters/index.ipynb"):
+    for changed in ("lib/new.py", "lib/new.html", "data/runs/new.csv", "constraints.txt", "chapters/index.ipynb"):
         path = root / changed
         path.parent.mkdir(exist_ok=True)
         path.write_text((path.read_text() if path.exists() else "") + "\n")
         seen.add(book.fingerprint(chapter, root))
     seen.add(book.fingerprint(chapter, root, quick=True))
-    assert len(seen) == 6
+    assert len(seen) == 7
     (root / "chapters" / "other.ipynb").write_text("changed")
     assert book.fingerprint(chapter, root) in seen
 
@@ -187,6 +187,25 @@ def test_the_toc_must_name_files_that_exist(tmp_path):
     (root / "_toc.yml").write_text("format: jb-book\nroot: index\nparts: [{chapters: [{file: missing}]}]\n")
     with pytest.raises(book.BuildError, match="names 'missing'"):
         book.pages(root)
+
+
+def test_vega_is_staged_once_and_only_where_a_page_asks_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(book, "vega", lambda: "vega")
+    page = new_code_cell(
+        "1", outputs=[new_output("display_data", {"text/html": f'<script src="_static/{book.VEGA}">'})]
+    )
+    for cells, expected in (([], []), ([page], ["vega"])):
+        root = small_book(tmp_path / str(len(cells)), index=[new_markdown_cell("# A"), *cells])
+        shutil.copytree(root / "chapters", root / "_build" / "executed")
+        book.stage(root)
+        found = (root / "_build" / "stage").rglob(book.VEGA)
+        assert [path.read_text() for path in found] == expected
+
+
+def test_vega_keeps_to_a_scope_of_its_own():
+    script = book.vega()
+    assert script.startswith("(() => {") and script.endswith("})();\n")
+    assert script.count("window.vegaEmbed=") == 1 and "</script" not in script
 
 
 def picture(**mystnb) -> dict:

@@ -16,7 +16,7 @@ ORDER = [
     *("fitting", "validation", "ladder", "train", "tensor_files", "containers", "checkpoints", "resumable"),
     *("streaming", "weights", "cards", "figures", "webtable", "theory"),
     *("hardware", "geometry", "speed", "observed", "capacities", "costs", "checked", "inputs", "scenario", "uncertain"),
-    *("outcomes", "rows", "doubts", "advice", "planning"),
+    *("outcomes", "rows", "doubts", "advice", "planning", "explorer"),
 ]
 
 

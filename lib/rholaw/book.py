@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN = {"parameters", "show", "lesson", "remove-input", "remove-cell", "answer"}  # code that a page does not fold
+VEGA = "vega.js"  # among the assets, which the pages find in _static/
 KINDS = {bool: "True or False", int: "a whole number", float: "a finite number", str: "text"}
 
 
@@ -139,7 +140,8 @@ def _files(node: object) -> Iterator[str]:
 
 def fingerprint(chapter: Path, root: Path, quick: bool = False) -> str:
     """A digest of everything that an executed chapter depends on."""
-    inputs = [*sorted((root / "lib").rglob("*.py")), *sorted((root / "data").rglob("*"))]
+    inputs = [path for path in sorted((root / "lib").rglob("*")) if path.suffix in (".py", ".html")]
+    inputs += sorted((root / "data").rglob("*"))
     inputs += [root / "constraints.txt", root / "assets" / "ipython_kernel_config.py", chapter]
     versions = (sys.version, importlib.metadata.version("torch"), quick)
     digest = hashlib.sha256(repr(versions).encode())
@@ -257,6 +259,15 @@ def stage(root: Path) -> None:
     (target / "assets" / "mathjax").mkdir(parents=True)
     shutil.copy(mathjax / "tex-svg-full.js", target / "assets" / "mathjax")
     shutil.copy(root / "assets" / "book.css", target / "assets")
+    if any(f"_static/{VEGA}" in page.read_text() for page in target.rglob("*.ipynb")):
+        (target / "assets" / VEGA).write_text(vega())
+
+
+def vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, in a scope of its own: all it declares is `vegaEmbed`."""
+    from vl_convert import javascript_bundle
+
+    return "(() => {\n" + javascript_bundle("window.vegaEmbed = vegaEmbed;") + "\n})();\n"
 
 
 def as_page(notebook: dict) -> dict:
