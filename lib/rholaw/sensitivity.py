@@ -1,0 +1,117 @@
+"""What an error in the weights costs a language model: noise by groups of layers, and errors as its inputs weigh them.
+
+The linearity result (HIGGS, arXiv 2411.17525, theorem 1): for small errors that are independent of the weights, the
+loss rises by Σ α t², where t² is the relative squared error of a layer, and α a property of the model alone.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """α of some ``matrices`` that err alike, in nats per unit of relative squared error, with its standard error."""
+
+    matrices: tuple[str, ...]
+    alpha: float
+    stderr: float
+
+
+def groups(model, depths=3):
+    """{"query 0-9": names, …}: the matrices of a kind in each of ``depths`` parts of the layers, bottom to top."""
+    parts = np.array_split(np.arange(model.layers), depths)
+    places = {place: name for name, place in model.linear.items()}
+    kinds = dict.fromkeys(part for _, part in model.linear.values())
+    return {
+        f"{kind} {layers[0]}-{layers[-1]}": tuple(places[layer, kind] for layer in layers)
+        for kind in kinds
+        for layers in parts
+        if len(layers)
+    }
+
+
+def noise(model, blocks, before, matrices, error, seeds=3):
+    """The Sensitivity of ``matrices`` by Gaussian noise of relative squared ``error``, in nats per token of ``blocks``.
+
+    before: the losses of ``blocks`` without noise.  Each seed's noise is added and subtracted: what the loss does to
+    first order cancels.  The standard error is over blocks and, from two seeds on, over seeds.
+    """
+    rises = []
+    for seed in range(seeds):
+        generator = torch.Generator().manual_seed(seed)
+        added = {name: _noise(model.weights[name], error, generator) for name in matrices}
+        pair = [
+            model.with_weights({name: model.weights[name] + sign * each for name, each in added.items()})
+            for sign in (1, -1)
+        ]
+        rises.append(sum(noisy.losses(blocks) for noisy in pair).double().mean(dim=1) / 2 - before.double().mean(dim=1))
+    rises = torch.stack(rises) / error
+    by_block, by_seed = rises.mean(dim=0), rises.mean(dim=1)
+    variance = by_block.var() / len(by_block) + (by_seed.var() / seeds if seeds > 1 else 0.0)
+    return Sensitivity(tuple(matrices), float(rises.mean()), math.sqrt(variance))
+
+
+def _noise(weight, error, generator):
+    drawn = torch.randn(weight.shape, generator=generator)
+    return drawn * (error * weight.square().mean() / drawn.square().mean()).sqrt()
+
+
+def second_moments(model, blocks, progress=False):
+    """{matrix: mean squares of its inputs (columns,)} over the tokens of ``blocks``, the calibration text."""
+    sums = {}
+
+    def observe(name, inputs):
+        sums[name] = sums.get(name, 0) + inputs.double().square().sum(dim=0)
+
+    model.losses(blocks, observe, progress)
+    return {name: (total / blocks[:, 1:].numel()).float() for name, total in sums.items()}
+
+
+def errors(model, compressed, moments):
+    """A row for each matrix of the blocks: its error relative to itself, plain and as its inputs weigh it.
+
+    error: Σ (ŵ − w)² / Σ w².  weighted_error: Σ m (ŵ − w)² / Σ m w², with the second moments m of the inputs, which is
+    E|(ŵ − w) x|² / E|w x|² for inputs that are not correlated.
+    """
+    rows = []
+    for name, (layer, part) in model.linear.items():
+        squares = model.weights[name].double().square()
+        lost = (compressed.weights[name] - model.weights[name]).double().square()
+        m = moments[name].double()
+        row = {"name": name, "layer": layer, "part": part, "error": float(lost.sum() / squares.sum())}
+        rows.append(row | {"weighted_error": float((lost @ m).sum() / (squares @ m).sum())})
+    return pd.DataFrame(rows)
+
+
+def predicted(sensitivities, errors):
+    """(Σ α t², its standard error): t² is the mean error of a group's matrices; ``errors`` has name and error."""
+    means = {each: errors[errors.name.isin(each.matrices)].error.mean() for each in sensitivities}
+    rise = sum(each.alpha * mean for each, mean in means.items())
+    return rise, math.sqrt(sum((each.stderr * mean) ** 2 for each, mean in means.items()))
+
+
+def trained(fit, n_params, gmse, level=0.95):
+    """(rise, low, high), arrays: what training with weights of error ``gmse`` costs by a Fit of the unified law.
+
+    That is A N^-α (ρ^-α − 1) nats per token, whatever the tokens, with N ``n_params`` outside of embedding and head.
+    The interval is the bootstrap's; nan without one.
+    """
+    gmse = np.atleast_1d(gmse)
+
+    def rise(values):
+        A, alpha = (values[list(fit.params).index(name)] for name in ("A", "alpha"))
+        return A * n_params**-alpha * (fit.model.curve("quantised", list(values))(gmse) ** -alpha - 1)
+
+    spread = [rise(sample) for sample in fit.samples] or [np.full(len(gmse), np.nan)]
+    low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return rise(np.array(list(fit.params.values()))), low, high
+
+
+def explaining(fit, n_params, rise):
+    """The ρ that would cost ``rise`` nats per token by a Fit of the unified law: the inverse of ``trained``."""
+    A, alpha = fit.params["A"], fit.params["alpha"]
+    return (1 + np.asarray(rise) * n_params**alpha / A) ** (-1 / alpha)
