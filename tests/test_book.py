@@ -49,18 +49,6 @@ def missing(reason: str) -> None:
     (pytest.fail if os.environ.get("REQUIRE_BOOK") else pytest.skip)(reason)
 
 
-@pytest.fixture(scope="session")
-def context():
-    from playwright.sync_api import sync_playwright
-
-    if BROWSER is None:
-        missing("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER)
-        yield browser.new_context()
-        browser.close()
-
-
 def problems(context, path: Path) -> list[str]:
     """Everything wrong with a page; an empty list when it is well."""
     found = []

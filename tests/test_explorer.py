@@ -5,13 +5,10 @@ import tomllib
 
 import numpy as np
 import pytest
-import test_book
-from test_book import BOOK, DESK, PAGE, PHONE, missing
+from test_book import BOOK, DESK, PAGE, PHONE, missing, problems
 
 import rholaw as rl
 from rholaw import book, explorer
-
-context = test_book.context
 
 COLUMNS = {"params": "n_params", "memory": "memory_gb", "prefill": "prefill_tokens_s", "decode": "decode_tokens_s"}
 COLUMNS |= {"saving": "saving_month", "once": "cost_once", "break_even": "break_even_requests"}
@@ -221,7 +218,7 @@ def test_the_chart_follows_the_table(page, path, made):
 
 
 def test_the_page_is_well(path, context):
-    assert test_book.problems(context, path) == []
+    assert problems(context, path) == []
 
 
 def test_without_scripts_there_is_a_table_and_a_chart(path, made, context):

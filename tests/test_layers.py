@@ -14,7 +14,7 @@ ORDER = [
     *("book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"),
     *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "rivals", "optimise"),
     *("fitting", "validation", "ladder", "train", "tensor_files", "containers", "checkpoints", "resumable"),
-    *("streaming", "weights", "language", "sensitivity", "cards", "figures", "model_cards", "webtable", "theory"),
+    *("streaming", "weights", "cards", "figures", "webtable", "theory"),
     *("hardware", "geometry", "speed", "observed", "capacities", "costs", "checked", "inputs", "scenario", "uncertain"),
     *("outcomes", "rows", "doubts", "advice", "planning", "explorer"),
 ]
