@@ -14,9 +14,9 @@ ORDER = [
     *("book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"),
     *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "rivals", "optimise"),
     *("fitting", "validation", "ladder", "train", "tensor_files", "containers", "checkpoints", "resumable"),
-    *("streaming", "weights", "cards", "figures", "webtable", "theory"),
+    *("streaming", "weights", "language", "sensitivity", "cards", "figures", "model_cards", "webtable", "theory"),
     *("hardware", "geometry", "speed", "observed", "capacities", "costs", "checked", "inputs", "scenario", "uncertain"),
-    *("outcomes", "rows", "doubts", "advice", "planning", "explorer"),
+    *("outcomes", "rows", "doubts", "advice", "planning", "plan_figures", "explorer"),
 ]
 
 
