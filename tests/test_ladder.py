@@ -51,6 +51,19 @@ def test_a_loss_outside_the_ladder_gives_no_number():
     assert found["rho"].iloc[1] != found["rho"].iloc[1] or found["note"].iloc[1] == ""
 
 
+def test_a_run_without_its_dense_counterpart_is_not_passed_over():
+    runs = table(lambda n: 5 * n**-0.2, {"int2": 0.5})
+    dense, small = runs["weights"] == "dense", runs["n_params"] == 6_700
+    found = capacities(runs[~(dense & small)].assign(backward=None)).set_index("n_params")
+    assert found["rho"][26_800] == pytest.approx(0.5, rel=1e-4) and np.isnan(found["rho"][6_700])
+    assert found["note"].tolist() == ["4 of 4 have no dense run of their size and seed", ""]
+    found = capacities(runs[~(dense & (runs["seed"] == 3))])
+    assert found["note"].tolist() == ["1 of 4 have no dense run of their size and seed"] * 2
+    assert found["seeds"].tolist() == [3, 3] and found["rho"].tolist() == pytest.approx([0.5, 0.5], rel=1e-4)
+    with pytest.raises(ValueError, match="all of these runs are dense"):
+        capacities(runs[dense])
+
+
 def test_a_ladder_refuses_what_it_cannot_use():
     with pytest.raises(ValueError, match="five dense sizes"):
         fit_ladder([1, 2, 3, 4], [4, 3, 2, 1])

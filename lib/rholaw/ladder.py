@@ -64,8 +64,10 @@ def capacities(runs, level=0.95):
 
     runs: rows of `rholaw.runs`, of one n_tokens, with a seed; the dense ones of at least five sizes.  Each seed is the
     whole experiment once, ladder included: rho is the geometric mean over the seeds, low and high its interval by
-    Student's t on ln ρ (NaN for one seed), sd the standard deviation of ln ρ between seeds.  note says why rho is
-    missing: a loss outside the ladder.  ValueError for several n_tokens, no seed, or a run that is there twice.
+    Student's t on ln ρ (NaN for one seed), sd the standard deviation of ln ρ between seeds.  A run is compared with the
+    dense one of its size and seed; note counts the runs without one, which are left out, and the losses outside the
+    ladder, which leave no rho.  ValueError for several n_tokens, no seed, a run that is there twice, or no run but
+    dense ones.
     """
     if missing := [name for name in ("n_params", "n_tokens", "loss", "seed", "weights") if name not in runs]:
         raise ValueError(f"the runs lack the columns {', '.join(missing)}")
@@ -76,23 +78,29 @@ def capacities(runs, level=0.95):
     keys = ["n_params", *KIND, "seed"]
     if (twice := runs.assign(**{"method": runs["method"].where(~dense, "")}).duplicated(keys)).any():
         raise ValueError(f"the run in row {runs.index[twice][0]} is there twice; average or select first")
+    if dense.all():
+        raise ValueError("all of these runs are dense: there is no capacity to find")
     found = []
-    for seed, all_sizes in runs[dense].groupby("seed"):
-        ladder = fit_ladder(all_sizes["n_params"], all_sizes["loss"])
-        own = all_sizes.set_index("n_params")["loss"]
-        for _, run in runs[~dense & (runs["seed"] == seed)].iterrows():
+    for seed, of_seed in runs.assign(is_dense=dense).groupby("seed"):
+        own = of_seed[of_seed["is_dense"]].set_index("n_params")["loss"]
+        ladder = fit_ladder(own.index, own) if len(own) else None
+        for _, run in of_seed[~of_seed["is_dense"]].iterrows():
+            row = {**run[["n_params", *KIND, "loss"]], "seed": seed, "ln_rho": math.nan, "paired": False}
             if run["n_params"] in own.index:
                 ratio = ladder.equivalent(run["loss"]) / ladder.equivalent(own[run["n_params"]])
-                found.append({**run[["n_params", *KIND, "loss"]], "seed": seed, "ln_rho": math.log(ratio)})
+                row |= {"ln_rho": math.log(ratio), "paired": True}
+            found.append(row)
     frame = pd.DataFrame(found)
-    rows = [_summary(key, group, level) for key, group in frame.groupby(["n_params", *KIND], sort=False)]
-    return pd.DataFrame(rows)
+    groups = frame.groupby(["n_params", *KIND], sort=False, dropna=False)
+    return pd.DataFrame([_summary(key, group, level) for key, group in groups])
 
 
 def _summary(key, group, level):
-    values, count = group["ln_rho"].to_numpy(), len(group)
-    outside = int(np.isnan(values).sum())
-    mean, sd = values.mean(), values.std(ddof=1) if count > 1 else math.nan
+    values = group.loc[group["paired"], "ln_rho"].to_numpy()
+    count, alone, outside = len(values), len(group) - len(values), int(np.isnan(values).sum())
+    notes = [f"{alone} of {len(group)} have no dense run of their size and seed"] if alone else []
+    notes += [f"{outside} of {count} losses lie outside the ladder"] if outside else []
+    mean, sd = values.mean() if count else math.nan, values.std(ddof=1) if count > 1 else math.nan
     half = student.ppf((1 + level) / 2, count - 1) * sd / math.sqrt(count) if count > 1 else math.nan
     return {
         **dict(zip(["n_params", *KIND], key, strict=True)),
@@ -102,5 +110,5 @@ def _summary(key, group, level):
         "loss": group["loss"].mean(),
         "sd": sd,
         "seeds": count,
-        "note": f"{outside} of {count} losses lie outside the ladder" if outside else "",
+        "note": "; ".join(notes),
     }
