@@ -53,6 +53,18 @@ def test_the_loss_falls_and_the_record_says_all(corpus, monkeypatch):
     assert record["tokens_per_s"] > 0 and 0 < record["mfu"] < 1
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # of torch, where its graph breaks
+@pytest.mark.parametrize("kind", [{}, {"weights": "int4"}, {"weights": "2:4+int4", "activations": "nvfp4"}])
+def test_compiling_changes_nothing(kind, corpus, monkeypatch):
+    config = replace(TINY, tokens=160, width=16, hidden=48, **kind)
+    (plain,) = train([config], corpus)
+    compiled = []
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or real(model, backend="eager"))
+    (record,) = train([config], corpus, compile=True)
+    assert compiled and record["loss"] == pytest.approx(plain["loss"], rel=1e-5)
+
+
 def test_a_run_is_the_same_alone_as_in_company(corpus):
     own = replace(TINY, weights="int2", seed=5)
     company = [

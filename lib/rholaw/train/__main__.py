@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("file", help="as sweeps/template.toml explains")
         command.add_argument("--store", required=command is not planning, help="a folder for records and checkpoints")
         command.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-        command.add_argument("--compile", action="store_true", help="by torch.compile: pays on a GPU")
+        command.add_argument("--compile", action="store_true", help="all but the rounding by torch.compile")
     for command in (planning, running):
         command.add_argument("--members", type=int, default=sweep.MEMBERS, help="runs side by side, at most")
     planning.add_argument("--measure", action="store_true", help="train some seconds, to say how long all would take")

@@ -124,6 +124,11 @@ class Linear(nn.Module):
             x = self._join(self._inputs(x[group.members], group) for group in self.groups)
         return torch.bmm(x, self.compressed().to(x.dtype).mT)
 
+    def uncompiled(self):
+        """Keep the rounding out of torch.compile: its exact constants come from numpy, which cannot be traced."""
+        if any(group.weights.format.parts or group.activations.format.parts for group in self.groups):
+            self.compressed, self._inputs = (torch.compiler.disable(part) for part in (self.compressed, self._inputs))
+
     def _weights(self, index, group):
         part = self.weight[group.members]
         if not group.weights.format.parts:

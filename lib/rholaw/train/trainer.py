@@ -30,8 +30,10 @@ def train(configs, device="cpu", checkpoint=None, compile=False, progress=True, 
     """One record (a dict, see `records`) for each of ``configs``, which share `Config.shape` and train together.
 
     device: "cpu" or "cuda"; checkpoint: a file that is written every minute and from which the same call goes on;
-    corpus: a Corpus to train on (default: the one that the configs name).  A run whose loss leaves the numbers is
-    recorded as diverged and does not disturb its neighbours.  ValueError for configs of several shapes.
+    corpus: a Corpus to train on (default: the one that the configs name).  compile: by torch.compile, all but the
+    rounding: on a core a fifth less time for dense runs, little for compressed ones; on a GPU not measured.  A run
+    whose loss leaves the numbers is recorded as diverged and does not disturb its neighbours.  ValueError for configs
+    of several shapes.
     """
     order = sorted(range(len(configs)), key=lambda i: sort_key(configs[i]))
     program = Program([configs[i] for i in order], device, compile, corpus)
@@ -65,6 +67,9 @@ class Program:
         self.curve_steps = set(points.tolist())
         self.error_steps = set(np.linspace(1, config.steps, ERROR_POINTS).round().astype(int).tolist())
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        if compile:
+            for linear in self.model.linears:
+                linear.uncompiled()
         self.forward = torch.compile(self.model) if compile else self.model
 
     def run(self, checkpoint=None, progress=True):
