@@ -3,7 +3,8 @@
     python bench/train.py [--device cuda] [--compile] [--record]
 
 Everything is timed in turns in one process, so that a busy machine slows all alike; figures are medians over rounds of
-ratios within a round.  ``--record`` writes data/measured/train_speed.csv (then python -m rholaw update).
+ratios within a round.  On a CPU the time is that of one core's work, which waiting for a busy core does not lengthen.
+``--record`` writes data/measured/train_speed.csv (then python -m rholaw update).
 """
 
 import argparse
@@ -74,13 +75,14 @@ def plain_step(size, batch_tokens, device):
 
 def seconds(step, device, least):
     """Per step, over as many steps as fill ``least`` seconds."""
-    begun, steps = time.perf_counter(), 0
-    while time.perf_counter() - begun < least:
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    begun, steps = clock(), 0
+    while clock() - begun < least:
         step()
         steps += 1
         if device == "cuda":
             torch.cuda.synchronize()
-    return (time.perf_counter() - begun) / steps
+    return (clock() - begun) / steps
 
 
 def side_by_side(steps, device, rounds=7, least=0.4):
