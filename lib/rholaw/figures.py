@@ -14,6 +14,7 @@ KINDS = {
     "sparse": ("#CC79A7", "^"),
     "sparse + quantised": ("#E69F00", "v"),
 }
+COLOURS = (*(colour for colour, _ in KINDS.values()), "#56B4E9", "#8c510a")[1:]  # of series that are no kind of format
 GREY = "#767676"
 
 
@@ -30,7 +31,7 @@ def style():
             "axes.grid": True,
             "grid.color": "#e6e6e6",
             "axes.axisbelow": True,
-            "axes.prop_cycle": mpl.cycler(color=[colour for colour, _ in KINDS.values()][1:]),
+            "axes.prop_cycle": mpl.cycler(color=COLOURS),
             "legend.frameon": False,
             "legend.fontsize": 10,
             "lines.markersize": 6,
@@ -61,7 +62,13 @@ def scatter(axes, formats, x, y, label=True):
         name = kind(format)
         axes.plot(a, b, linestyle="none", label=None if name in drawn else name, **marks(format))
         drawn.add(name)
-    for (a, b), names in _groups(axes, formats, x, y).items() if label else ():
+    if label:
+        name_points(axes, formats, x, y)
+
+
+def name_points(axes, formats, x, y):
+    """Write each format's name beside its point."""
+    for (a, b), names in _groups(axes, formats, x, y).items():
         text = ", ".join(names) if len(names) < 4 else ",\n".join([", ".join(names[:3]), ", ".join(names[3:])])
         axes.annotate(text, (a, b), textcoords="offset points", xytext=(6, -3), fontsize=8, va="top", color="#444444")
 
@@ -88,4 +95,16 @@ def interval(axes, x, value, low, high, **keywords):
     axes.errorbar(x, value, yerr=[[value - low], [high - value]], capsize=3, linestyle="none", **keywords)
 
 
-__all__ = ["GREY", "KINDS", "interval", "kind", "marks", "plain_log", "plt", "scatter", "style"]
+__all__ = [
+    "COLOURS",
+    "GREY",
+    "KINDS",
+    "interval",
+    "kind",
+    "marks",
+    "name_points",
+    "plain_log",
+    "plt",
+    "scatter",
+    "style",
+]

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from .figures import GREY, KINDS, kind, marks, plain_log, plt
+from .figures import COLOURS, GREY, kind, marks, plain_log, plt
 
-COLOURS = (*(colour for colour, _ in KINDS.values()), "#56B4E9", "#8c510a")[1:]
 MARKERS = "osD^vPXp"
 GREEN = "#009E73"
 PHASES = ("prefill", "decode")
@@ -62,7 +61,7 @@ def memory(formats, rho, words):
     """Stored bits over 16 against capacity, and the line bits / (16 ρ) = 1: below it a format saves memory.
 
     formats: Formats; rho: (len(formats), 3), their P10, P50 and P90.  words: rho, bits, pays, and a word for each of
-    ``KINDS`` that is drawn.
+    ``figures.KINDS`` that is drawn.
     """
     fig, axes = plt.subplots(figsize=(5.6, 4.4))
     axes.plot([0, 1.1], [0, 1.1], color="black")
