@@ -418,6 +418,7 @@ TOLD = [
         "hardware": {"devices": ["A100 80GB SXM"], "batches": [8]},
     },
     {"prices": {"currency": "JPY", "rate": 150}, "traffic": {"requests_per_month": 1e9}},
+    {"project": {"kind": "train", "slowdown": [0.66, 0.75, 0.78]}},
 ]
 
 
@@ -433,9 +434,65 @@ def test_both_summaries_have_three_sentences_and_the_same_numbers(parts):
 
 def test_amounts_as_people_write_them():
     assert advice.money(1234567, "USD") == "USD 1,230,000" and advice.money(1234567, "JPY", "ja") == "1,230,000円"
-    assert advice.money(12.345, "USD") == "USD 12.3" and advice.money(0.0, "EUR", "ja") == "0ユーロ"
+    assert advice.money(12.345, "USD") == "USD 12.30" and advice.money(0.0, "EUR", "ja") == "0ユーロ"
     assert advice.money(-0.5, "USD") == "USD -0.50" and advice.money(math.inf, "USD") == "–"
+    assert advice.money(12.345, "JPY", "ja") == "12円" and advice.money(99.96, "CHF", "ja") == "100 CHF"
+    assert advice.money(2e-7, "USD") == "less than USD 0.01" and advice.money(0.3, "JPY", "ja") == "1円未満"
     assert advice.months(math.inf) == "never" and advice.months(3.14, "ja") == "3.1か月"
+    assert advice.months(0.0) == "at once" and advice.months(0.01, "ja") == "0.1か月未満"
+
+
+FREE = {"engineer_weeks": 0, "evaluation_usd": 0}
+SPOKEN = {  # how a plan speaks where a number is one, nothing, or below nothing
+    "one of each": (
+        {"hardware": {"batches": [1]}, "project": {"kind": "qat", "horizon_months": 1, "tolerance": 0.05}},
+        ["1 sequence in flight", "within 1 month in"],
+    ),
+    "cheaper once": (
+        {"project": {"kind": "train", "slowdown": [0.66, 0.75, 0.78]}},
+        ["less once than 16 bits do, so that nothing has to be paid back"],
+    ),
+    "nothing once": (
+        {"project": {"kind": "post-training", "calibration_hours": 0} | FREE, "formats": [FP8 | {"dloss": 0.001}]},
+        ["costs USD 0 once, so that nothing has to be paid back"],
+    ),
+    "cheaper once, dearer a month": (
+        {
+            "project": {"kind": "train", "slowdown": 0.5},
+            "formats": [FP8 | {"rho": 0.9, "speedup_prefill": 1.0, "speedup_decode": 1.0, "measured_on": "x"}],
+            "traffic": {"requests_per_month": 1e6},
+        },
+        ["less once than 16 bits do and USD", "more a month"],
+    ),
+    "next to nothing saved": (
+        {"traffic": {"requests_per_month": 1}},
+        ["costs USD 23,700 once", "saves less than USD 0.01 a month"],
+    ),
+    "neither fits": (
+        {"model": {"geometry": "Qwen2.5-72B"}, "hardware": {"devices": ["RTX 4090"]}},
+        ["and neither do 16 bits", "16 bits: does not fit"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_what_a_plan_says_reads_well(name):
+    parts, expected = SPOKEN[name]
+    plan = planned(**parts)
+    for text in expected:
+        assert text in plan.recommendation
+    wrong = re.compile(r"(?<!\d)[-−]\d|(?<![\d.])1 (sequences|months)\b|\b0\.0 |\bnan\b|\binf\b")
+    assert not wrong.findall(" ".join([plan.recommendation, plan.summary_en, plan.summary_ja, *plan.warnings]))
+
+
+def test_how_far_the_law_is_extrapolated():
+    def told(params):
+        found = planned(model={"geometry": "", "params": params}, project={"kind": "train"}).warnings
+        return [text for text in found if "as large as the largest run" in text]
+
+    largest = RUNS.n_params.max()
+    assert told(largest) == [] and "1.3 times as large" in told(1.3 * largest)[0]
+    assert "4,100 times as large" in told(4100 * largest)[0]
 
 
 def test_every_column_is_described_and_every_assumption_has_a_source():

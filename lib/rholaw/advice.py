@@ -8,6 +8,8 @@ SURE = 0.9
 """Share of the draws in which it must pay to say so without a pilot."""
 
 CURRENCIES_JA = {"USD": "米ドル", "JPY": "円", "EUR": "ユーロ"}
+WHOLE = {"JPY"}
+"""Currencies without hundredths."""
 VERDICTS = {
     "compress": ("Compress", "【圧縮を推奨】"),
     "pilot": ("Run a pilot first", "【まず試験導入を推奨】"),
@@ -21,33 +23,60 @@ AGAIN = (
     "Other traffic, devices or tolerance may change this: change them in the scenario and run it again.",
     "利用量、機器、許容する損失が変われば結論も変わり得ますので、条件を変えて再計算してください。",
 )
+MEASURE = (
+    "What moves the result most is {first}, then {second}: measure these on your own system before you commit.",
+    "結果を最も大きく左右するのは{first}、次いで{second}ですので、決定の前に自社の環境で実測してください。",
+)
+SAVES = (
+    "{option} on {device}, {batch}, saves {saving} a month (P10 to P90: {saving_p10} to {saving_p90}) against the "
+    "cheapest 16-bit deployment, on {base}.",
+    "{device}で{option}を同時{batch}で運用すると、最も安い16ビット運用（{base}）に比べ、"
+    "月額{saving}（P10～P90：{saving_p10}～{saving_p90}）を削減できる見込みです。",
+)
+SEE = (
+    "The recommendation says for each of them what stands against it.",
+    "それぞれの理由は推奨事項の欄に示しています。",
+)
 SENTENCES = {
     "pays": (
+        SAVES,
         (
-            "{option} on {device}, {batch} sequences in flight, saves {saving} a month (P10 to P90: {saving_p10} to "
-            "{saving_p90}) against the cheapest 16-bit deployment, on {base}.",
-            "{device}で{option}を同時{batch}件で運用すると、最も安い16ビット運用（{base}）に比べ、"
-            "月額{saving}（P10～P90：{saving_p10}～{saving_p90}）を削減できる見込みです。",
-        ),
-        (
-            "It costs {once} once, pays back in {payback} (P10 to P90: {payback_p10} to {payback_p90}) and pays within "
-            "{horizon} months in {pays} of the draws.",
+            "It costs {once}, pays back in {payback} (P10 to P90: {payback_p10} to {payback_p90}) and pays within "
+            "{horizon} in {pays} of the draws.",
             "初期費用は{once}、回収期間は{payback}（P10～P90：{payback_p10}～{payback_p90}）で、"
-            "{horizon}か月以内に採算が取れる確率は{pays}です。",
+            "{horizon}以内に採算が取れる確率は{pays}です。",
+        ),
+        MEASURE,
+    ),
+    "gains": (
+        SAVES,
+        (
+            "It costs {once}, so that nothing has to be paid back, and pays within {horizon} in {pays} of the draws.",
+            "初期費用は{once}で済むため回収の必要がなく、{horizon}以内に採算が取れる確率は{pays}です。",
+        ),
+        MEASURE,
+    ),
+    "swaps": (
+        (
+            "{option} on {device}, {batch}, costs {once} and {dearer} more a month than the cheapest 16-bit "
+            "deployment, on {base}.",
+            "{device}で{option}を同時{batch}で運用すると、最も安い16ビット運用（{base}）に比べ、月額は{dearer}多くなりますが、"
+            "初期費用は{once}で済む見込みです。",
         ),
         (
-            "What moves the result most is {first}, then {second}: measure these on your own system before you commit.",
-            "結果を最も大きく左右するのは{first}、次いで{second}ですので、決定の前に自社の環境で実測してください。",
+            "It pays within {horizon} in {pays} of the draws; over a longer time in fewer.",
+            "{horizon}以内に採算が取れる確率は{pays}で、期間が長くなるほど不利になります。",
         ),
+        MEASURE,
     ),
     "late": (
         (
-            "even the best option, {option} on {device}, saves only {saving} a month for {once} once.",
+            "even the best option, {option} on {device}, costs {once} and saves {saving} a month.",
             "最良の候補（{device}の{option}）でも、初期費用{once}に対して削減額は月額{saving}にとどまります。",
         ),
         (
-            "It pays within {horizon} months in {pays} of the draws; {first}, then {second} would change that most.",
-            "{horizon}か月以内に採算が取れる確率は{pays}で、結果を最も大きく左右するのは{first}、次いで{second}です。",
+            "It pays within {horizon} in {pays} of the draws; {first}, then {second} would change that most.",
+            "{horizon}以内に採算が取れる確率は{pays}で、結果を最も大きく左右するのは{first}、次いで{second}です。",
         ),
         AGAIN,
     ),
@@ -65,7 +94,7 @@ SENTENCES = {
             "指定の機器では16ビットのまま条件を満たせませんが、{device}の{option}なら満たせます。",
         ),
         (
-            "It costs {cost} a month and {once} once; with nothing to compare this with, no return is given.",
+            "It costs {cost} a month and {once}; with nothing to compare this with, no return is given.",
             "月額は{cost}、初期費用は{once}で、比較対象がないため投資対効果は示しません。",
         ),
         (
@@ -78,10 +107,15 @@ SENTENCES = {
             "no compressed option meets the limits of the scenario.",
             "条件を満たす圧縮方式がありません。",
         ),
+        SEE,
+        AGAIN,
+    ),
+    "nothing": (
         (
-            "The recommendation says for each of them what stands against it.",
-            "それぞれの理由は推奨事項の欄に示しています。",
+            "no option meets the limits of the scenario, and neither do 16 bits.",
+            "条件を満たす圧縮方式がなく、16ビットでも満たせません。",
         ),
+        SEE,
         AGAIN,
     ),
     "traffic": (
@@ -113,19 +147,22 @@ def verdict(scenario, choice, baseline):
     if scenario.traffic.requests_per_month == 0:
         return "do not compress", "traffic"
     if choice is None:
-        return "do not compress", "none"
+        return "do not compress", "nothing" if baseline is None else "none"
     if baseline is None:
         return "compress", "only"
     if choice.pays >= 0.5:
-        return "compress" if choice.pays >= SURE else "pilot", "pays"
+        why = "swaps" if choice.saving_month <= 0 else "pays" if choice.cost_once > 0 else "gains"
+        return "compress" if choice.pays >= SURE else "pilot", why
     return "do not compress", "late" if choice.saving_month > 0 else "dearer"
 
 
 def recommendation(scenario, table, decision, reason, choice, baseline, tornado):
     """The verdict and why, in English; where no option is feasible, what stands against each."""
-    if reason == "none":
-        first = table[table.option != "dense"].drop_duplicates("option")
-        why = [SENTENCES[reason][0][0], *(f"{row.option}: {row.why_not}." for row in first.itertuples())]
+    if reason in ("none", "nothing"):
+        first = table[~table.feasible].drop_duplicates("option")
+        names = {"dense": "16 bits"}
+        why = [f"{names.get(row.option, row.option)}: {row.why_not}." for row in first.itertuples()]
+        why.insert(0, SENTENCES[reason][0][0])
     else:
         words = _words(scenario, choice, baseline, tornado, "en")
         why = [each[0].format(**words) for each in SENTENCES[reason][:2]]
@@ -141,33 +178,55 @@ def summary(scenario, decision, reason, choice, baseline, tornado, language):
 
 
 def money(value, currency, language="en"):
-    """An amount to three significant digits: "USD 12,300", or "12,300米ドル"."""
+    """An amount to three significant digits: "USD 12,300", "USD 12.30", or "12,300米ドル"."""
     if not np.isfinite(value):
         return "–"
-    digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 0
-    text = f"{round(value, digits):,.{min(max(digits, 0), 2)}f}"
-    return f"{currency} {text}" if language == "en" else f"{text}{CURRENCIES_JA.get(currency, currency)}"
+    cents = 0 if currency in WHOLE else 2
+    small = 0 < value < 10.0**-cents
+    value = 10.0**-cents if small else value
+    shown = round(value, 2 - int(np.floor(np.log10(abs(value))))) if value else 0.0
+    text = f"{shown:,.{cents if 0 < abs(shown) < 100 else 0}f}"
+    if language == "en":
+        return f"{'less than ' if small else ''}{currency} {text}"
+    return f"{text}{CURRENCIES_JA.get(currency, f' {currency}')}{'未満' if small else ''}"
 
 
 def months(value, language="en"):
     """A time to pay back."""
+    english = language == "en"
     if not np.isfinite(value):
-        return "never" if language == "en" else "回収不能"
-    return f"{value:.1f} months" if language == "en" else f"{value:.1f}か月"
+        return "never" if english else "回収不能"
+    if value <= 0:
+        return "at once" if english else "即時"
+    if value < 0.05:
+        return "less than 0.1 months" if english else "0.1か月未満"
+    return f"{value:.1f} months" if english else f"{value:.1f}か月"
+
+
+def _counted(count, noun):
+    return f"{count:g} {noun}{'' if count == 1 else 's'}"
 
 
 def _words(scenario, choice, baseline, tornado, language):
     """What the sentences are filled with."""
     if choice is None:
         return {}
-    words = {"option": choice.option, "device": choice.device, "batch": f"{choice.batch}", "pays": f"{choice.pays:.0%}"}
-    words |= {"horizon": f"{scenario.project.horizon_months:g}", "base": "" if baseline is None else baseline.device}
-    names = {"saving": "saving_month", "once": "cost_once", "cost": "cost_month"}
+    english, currency, horizon = language == "en", scenario.prices.currency, scenario.project.horizon_months
+    words = {"option": choice.option, "device": choice.device, "pays": f"{choice.pays:.0%}"}
+    words["base"] = "" if baseline is None else baseline.device
+    words["batch"] = f"{_counted(choice.batch, 'sequence')} in flight" if english else f"{choice.batch}件"
+    words["horizon"] = _counted(horizon, "month") if english else f"{horizon:g}か月"
+    words |= {"cost": money(choice.cost_month, currency, language)}
+    words |= {"dearer": money(-choice.saving_month, currency, language)}
+    once = money(abs(choice.cost_once), currency, language)
+    if choice.cost_once < 0:
+        words["once"] = f"{once} less once than 16 bits do" if english else f"16ビットの場合より{once}少ない額"
+    else:
+        words["once"] = f"{once} once" if english else once
     for part in ("", "_p10", "_p90"):
-        for word, name in names.items():
-            words[word + part] = money(choice[name + part], scenario.prices.currency, language)
+        words["saving" + part] = money(choice["saving_month" + part], currency, language)
         words["payback" + part] = months(choice["payback_months" + part], language)
     if tornado is not None and len(tornado) > 1:
-        first, second = (INPUTS[name][language == "ja"] for name in tornado.input[:2])
+        first, second = (INPUTS[name][not english] for name in tornado.input[:2])
         words |= {"first": first, "second": second}
     return words

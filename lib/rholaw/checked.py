@@ -13,6 +13,7 @@ import datetime
 import difflib
 import math
 from dataclasses import field, fields
+from numbers import Real
 
 
 def number(default, unit, low=0.0, high=math.inf, *, above=False):
@@ -74,7 +75,7 @@ def unknown(key, known, what="key"):
 
 def _one(value, about):
     unit, low, high = about["unit"], about["low"], about["high"]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         hint = "; write the number alone" if isinstance(value, str) else ""
         raise ValueError(f"must be a number ({unit}), not {value!r}{hint}")
     if math.isnan(value) or not low <= value <= high or (about["above"] and value == low):

@@ -110,7 +110,7 @@ def _of_kernels(cases):
         elif not case.kernel.runs:
             yield f"{name}: {case.kernel.note}."
         elif "nominal (upper bound)" in rungs:
-            yield f"{name}: its speed-up was not measured; half the nominal one, in logarithm, is taken."
+            yield f"{name}: its speed-up was not measured; the square root of the nominal one is taken."
         elif "emulated (at most 1)" in rungs:
             yield f"{name}: emulated, so that it is stored and computed in 16 bits and is no faster."
 
@@ -120,9 +120,10 @@ def _of_the_law(scenario, table, draws, sources):
     if project.kind == "post-training":
         yield "The law does not cover post-training compression: losses are those that you measured, or unknown."
     else:
-        largest = runs.one_estimator(runs.load("quest2025")).n_params.max()
-        if largest < N:
-            yield f"The model is {N / largest:.0f} times larger than the largest run behind the law: an extrapolation."
+        times = N / runs.one_estimator(runs.load("quest2025")).n_params.max()
+        if times > 1.05:
+            shown = f"{float(f'{times:.2g}'):,.4g}"
+            yield f"The model is {shown} times as large as the largest run behind the law: an extrapolation."
         for option, source in sources.items():
             if source.startswith("printed"):
                 yield f"{option.name}: no run was sparse alone; ρ comes from printed figures that disagree."

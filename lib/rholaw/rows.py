@@ -108,15 +108,16 @@ def problems(case, result, i):
     if np.isnan(room):
         yield f"the memory of {case.device.name} is unknown: give it in hardware.overrides"
     elif not need <= room:
-        yield f"does not fit: {need / 1e9:.1f} of {room / 1e9:.0f} GB"
+        wanted = f"{need / 1e9:.1f}" if np.isfinite(need) else "more than any"
+        yield f"does not fit: {wanted} of {room / 1e9:.0f} GB"
     step = median(at(result["latency_ms"], i))
     if step > scenario.traffic.latency_ms:
-        yield f"too slow: {step:.1f} of {scenario.traffic.latency_ms:g} ms a token"
+        yield f"too slow: {step:.1f} ms a token, with a limit of {scenario.traffic.latency_ms:g}"
     loss = quantiles(at(result["dloss"], i))[2]
     if np.isnan(loss):
         yield "loss unknown: the law does not cover post-training; measure it and give dloss"
     elif loss > project.tolerance:
-        yield f"loss too high: up to {loss:+.3f}, with a tolerance of {project.tolerance:g} nats"
+        yield f"loss too high: up to {loss:+.3g}, with a tolerance of {project.tolerance:g} nats"
     if project.target_loss and project.kind == "train" and np.isinf(median(at(result["target_params"], i))):
         yield f"a loss of {project.target_loss:g} is out of reach: most draws of the law have an E of that or more"
 
