@@ -332,11 +332,33 @@ def test_prices_that_are_old_or_missing():
     assert any("price of H100 80GB SXM is 216 days old" in text for text in old.warnings)
     trained = planned(project={"train_device": "B300 SXM"})
     assert "no price of B300 SXM" in trained.recommendation and the(trained, "dense").feasible
+    assert trained.verdict == "cannot tell" and the(trained, "fp8_row x fp8_row").unpriced == "B300 SXM"
     unknown = planned(hardware={"devices": ["B300 SXM"]})
     assert "no price of B300 SXM" in unknown.recommendation and unknown.table.cost_month.isna().all()
     assert any("sources differ about its int8; 153.5" in text for text in unknown.warnings)
     one = planned(hardware={"devices": ["TPU v6e"], "engine": "JetStream"})
     assert any("Only one price of TPU v6e was seen" in text for text in one.warnings)
+
+
+def test_without_a_price_it_is_not_money_that_decides():
+    unknown = planned(hardware={"devices": ["B300 SXM"], "gpus": [1, 2], "batches": [8, 64]})
+    own = unknown.table[unknown.table.option != "dense"]
+    dense = unknown.table[unknown.table.option == "dense"]
+    assert unknown.verdict == "cannot tell" and not unknown.table.feasible.any() and unknown.table.meets.all()
+    assert unknown.choice is None and unknown.baseline is None
+    for rows_ in (own, dense):
+        hours = (rows_.gpus * rows_.hours_month).min()
+        assert f"{float(f'{hours:.3g}'):,.12g}" in unknown.recommendation
+    memory = planned(
+        model={"geometry": "Qwen2.5-72B"}, formats=[INT4], hardware={"devices": ["B300 SXM"], "batches": [400]}
+    )
+    assert not the(memory, "dense").fits and the(memory, "sint4/g128").meets
+    assert memory.verdict == "compress" and "What it costs cannot be told: no price of B300" in memory.recommendation
+    slow = planned(hardware={"devices": ["B300 SXM"]}, project={"kind": "qat", "tolerance": 0})
+    assert slow.verdict == "do not compress" and "neither do 16 bits" not in slow.recommendation  # the loss decides
+    both = planned(hardware={"devices": ["H100 80GB SXM", "B300 SXM"]})
+    assert both.choice.device == both.baseline.device == "H100 80GB SXM"
+    assert the(both, "dense", device="B300 SXM").why_not == "no price of B300 SXM: give prices.gpu_hour_usd"
 
 
 # --- uncertainty --------------------------------------------------------------------------------------------------
@@ -419,6 +441,7 @@ TOLD = [
     },
     {"prices": {"currency": "JPY", "rate": 150}, "traffic": {"requests_per_month": 1e9}},
     {"project": {"kind": "train", "slowdown": [0.66, 0.75, 0.78]}},
+    {"hardware": {"devices": ["B300 SXM"]}},
 ]
 
 

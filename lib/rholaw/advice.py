@@ -14,6 +14,7 @@ VERDICTS = {
     "compress": ("Compress", "【圧縮を推奨】"),
     "pilot": ("Run a pilot first", "【まず試験導入を推奨】"),
     "do not compress": ("Do not compress", "【圧縮は見送りを推奨】"),
+    "cannot tell": ("Cannot tell in money", "【金額では判断できません】"),
 }
 MATTERS = (
     "What moves the result most is {first}, then {second}.",
@@ -32,6 +33,14 @@ SAVES = (
     "cheapest 16-bit deployment, on {base}.",
     "{device}で{option}を同時{batch}で運用すると、最も安い16ビット運用（{base}）に比べ、"
     "月額{saving}（P10～P90：{saving_p10}～{saving_p90}）を削減できる見込みです。",
+)
+ONLY = (
+    "no 16-bit deployment meets the limits of the scenario on the devices given; {option} on {device} does.",
+    "指定の機器では16ビットのまま条件を満たせませんが、{device}の{option}なら満たせます。",
+)
+TRY = (
+    "Measure its loss and its speed on your own system before you commit.",
+    "決定の前に、品質の低下と速度を自社の環境で実測してください。",
 )
 SEE = (
     "The recommendation says for each of them what stands against it.",
@@ -89,17 +98,35 @@ SENTENCES = {
         AGAIN,
     ),
     "only": (
-        (
-            "no 16-bit deployment meets the limits of the scenario on the devices given; {option} on {device} does.",
-            "指定の機器では16ビットのまま条件を満たせませんが、{device}の{option}なら満たせます。",
-        ),
+        ONLY,
         (
             "It costs {cost} a month and {once}; with nothing to compare this with, no return is given.",
             "月額は{cost}、初期費用は{once}で、比較対象がないため投資対効果は示しません。",
         ),
+        TRY,
+    ),
+    "only, unpriced": (
+        ONLY,
         (
-            "Measure its loss and its speed on your own system before you commit.",
-            "決定の前に、品質の低下と速度を自社の環境で実測してください。",
+            "What it costs cannot be told: no price of {unpriced} is known.",
+            "ただし、{unpriced}の価格が不明のため、費用は計算できません。",
+        ),
+        TRY,
+    ),
+    "unpriced": (
+        (
+            "no price of {unpriced} is known, so that neither costs nor returns can be given.",
+            "{unpriced}の価格が不明のため、費用も投資対効果も計算できません。",
+        ),
+        (
+            "{option} on {device}, {batch}, takes {hours} device hours a month (P10 to P90: {hours_p10} to "
+            "{hours_p90}), where 16 bits on {base} take {base_hours}.",
+            "{device}で{option}を同時{batch}で運用した場合、機器の利用時間は月{hours}時間（P10～P90：{hours_p10}～{hours_p90}時間）で、"
+            "16ビット運用（{base}）では月{base_hours}時間です。",
+        ),
+        (
+            "Give prices.gpu_hour_usd in the scenario and run it again.",
+            "シナリオのprices.gpu_hour_usdに単価を記入し、再計算してください。",
         ),
     ),
     "none": (
@@ -112,7 +139,7 @@ SENTENCES = {
     ),
     "nothing": (
         (
-            "no option meets the limits of the scenario, and neither do 16 bits.",
+            "no compressed option meets the limits of the scenario, and neither do 16 bits.",
             "条件を満たす圧縮方式がなく、16ビットでも満たせません。",
         ),
         SEE,
@@ -142,12 +169,32 @@ def choose(table):
     return int(rows.npv.idxmax() if rows.npv.notna().any() else rows.cost_month.idxmin())
 
 
+def spoken(table, choice, baseline):
+    """The rows of an option and of 16 bits that the sentences speak of: ``choice`` and ``baseline``.
+
+    Where there is no choice for want of a price, the option that saves most device hours against 16 bits on the same
+    device, and these; either may be None.
+    """
+    if choice is not None:
+        return choice, baseline
+    hours, dense = (table.gpus * table.hours_month)[table.meets], table.option == "dense"
+    own, plain = hours[~dense], hours[dense]
+    if own.empty or plain.empty:
+        return tuple(None if each.empty else table.loc[each.idxmin()] for each in (own, plain))
+    saved = table.device.map(plain.groupby(table.device).min())[own.index] / own
+    place = saved.idxmax() if saved.notna().any() else own.idxmin()
+    beside = plain[table.device == table.device[place]]
+    return table.loc[place], table.loc[(plain if beside.empty else beside).idxmin()]
+
+
 def verdict(scenario, choice, baseline):
-    """("compress", "pilot" or "do not compress", the key of its reason)."""
+    """(a key of VERDICTS, the key of its reason in SENTENCES); choice and baseline: as ``spoken`` of."""
     if scenario.traffic.requests_per_month == 0:
         return "do not compress", "traffic"
     if choice is None:
         return "do not compress", "nothing" if baseline is None else "none"
+    if not choice.feasible:
+        return ("compress", "only, unpriced") if baseline is None else ("cannot tell", "unpriced")
     if baseline is None:
         return "compress", "only"
     if choice.pays >= 0.5:
@@ -156,7 +203,7 @@ def verdict(scenario, choice, baseline):
     return "do not compress", "late" if choice.saving_month > 0 else "dearer"
 
 
-def recommendation(scenario, table, decision, reason, choice, baseline, tornado):
+def recommendation(table, scenario, decision, reason, choice, baseline, tornado):
     """The verdict and why, in English; where no option is feasible, what stands against each."""
     if reason in ("none", "nothing"):
         first = table[~table.feasible].drop_duplicates("option")
@@ -184,7 +231,7 @@ def money(value, currency, language="en"):
     cents = 0 if currency in WHOLE else 2
     small = 0 < value < 10.0**-cents
     value = 10.0**-cents if small else value
-    shown = round(value, 2 - int(np.floor(np.log10(abs(value))))) if value else 0.0
+    shown = _three(value)
     text = f"{shown:,.{cents if 0 < abs(shown) < 100 else 0}f}"
     if language == "en":
         return f"{'less than ' if small else ''}{currency} {text}"
@@ -203,8 +250,18 @@ def months(value, language="en"):
     return f"{value:.1f} months" if english else f"{value:.1f}か月"
 
 
+def _three(value):
+    """Rounded to three significant digits."""
+    return round(value, 2 - int(np.floor(np.log10(abs(value))))) if value else 0.0
+
+
 def _counted(count, noun):
     return f"{count:g} {noun}{'' if count == 1 else 's'}"
+
+
+def _hours(row, part=""):
+    """Device hours a month of a row."""
+    return f"{_three(row.gpus * row['hours_month' + part]):,.12g}"
 
 
 def _words(scenario, choice, baseline, tornado, language):
@@ -214,6 +271,8 @@ def _words(scenario, choice, baseline, tornado, language):
     english, currency, horizon = language == "en", scenario.prices.currency, scenario.project.horizon_months
     words = {"option": choice.option, "device": choice.device, "pays": f"{choice.pays:.0%}"}
     words["base"] = "" if baseline is None else baseline.device
+    words["unpriced"] = choice.unpriced
+    words["base_hours"] = "" if baseline is None else _hours(baseline)
     words["batch"] = f"{_counted(choice.batch, 'sequence')} in flight" if english else f"{choice.batch}件"
     words["horizon"] = _counted(horizon, "month") if english else f"{horizon:g}か月"
     words |= {"cost": money(choice.cost_month, currency, language)}
@@ -224,6 +283,7 @@ def _words(scenario, choice, baseline, tornado, language):
     else:
         words["once"] = f"{once} once" if english else once
     for part in ("", "_p10", "_p90"):
+        words["hours" + part] = _hours(choice, part)
         words["saving" + part] = money(choice["saving_month" + part], currency, language)
         words["payback" + part] = months(choice["payback_months" + part], language)
     if tornado is not None and len(tornado) > 1:

@@ -2,7 +2,7 @@
 
     import rholaw as rl
     plan = rl.plan("chapters/scenario.toml")         or a Scenario, or nested dicts as the file has them
-    plan.verdict, plan.recommendation                "compress", "pilot" or "do not compress", and why
+    plan.verdict, plan.recommendation                "compress", "pilot", "do not compress" or "cannot tell", and why
     plan.table                                       a row per option × device × number of devices × batch; rows.COLUMNS
     plan.choice, plan.baseline                       rows of the table: what is recommended, what it is compared with
     plan.tornado, plan.assumptions, plan.warnings    what matters most; what was assumed, with dates; what to doubt
@@ -71,13 +71,14 @@ def plan(scenario, law=None):
     choice = None if place is None else table.iloc[place]
     baseline = None if base is None else table.iloc[places.index(base)]
     tornado = _tornado(scenario, cases, draws, base, None if place is None else places[place])
-    verdict, reason = advice.verdict(scenario, choice, baseline)
-    told = (scenario, verdict, reason, choice, baseline, tornado)
+    spoken = advice.spoken(table, choice, baseline)
+    verdict, reason = advice.verdict(scenario, *spoken)
+    told = (scenario, verdict, reason, *spoken, tornado)
     return Plan(
         scenario=scenario,
         table=table,
         verdict=verdict,
-        recommendation=advice.recommendation(scenario, table, verdict, reason, choice, baseline, tornado),
+        recommendation=advice.recommendation(table, *told),
         summary_en=advice.summary(*told, "en"),
         summary_ja=advice.summary(*told, "ja"),
         choice=choice,
@@ -108,7 +109,7 @@ def _baseline(cases, results):
         (j, i): rows.median(rows.at(results[j]["usd_month"], i))
         for j, case in enumerate(cases)
         for i in range(len(case.batches))
-        if case.option.dense and not any(rows.problems(case, results[j], i))
+        if case.option.dense and not (rows.unpriced(case) or any(rows.problems(case, results[j], i)))
     }
     return min(costs, key=costs.get) if costs else None
 

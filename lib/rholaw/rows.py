@@ -59,6 +59,8 @@ COLUMNS = {
     "pays": "share of the draws in which npv is above 0",
     "break_even_requests": "requests a month at which the median npv is 0",
     "feasible": "whether it runs, fits, is fast enough, and good enough in nine of ten draws",
+    "meets": "as feasible, whatever it costs: a price that is not known does not count",
+    "unpriced": "devices that it needs and of which no price is known",
     "why_not": "what stands against it",
     "pareto": "no feasible row is better in money a month, money once, loss and latency together",
 }
@@ -95,15 +97,17 @@ def median(values):
 
 
 def problems(case, result, i):
-    """What stands against an option on a machine at one batch: a text each, none where nothing does."""
+    """What stands against an option on a machine at one batch, whatever it costs: a text each."""
     scenario, project = case.scenario, case.scenario.project
     if not case.kernel.runs:
         yield case.kernel.note
     least = quantiles(at(result["rho"], i))[0]
     if project.comparison == "equal-loss" and least <= LEAST:
         yield f"ρ may be as low as {least:.2g}: a model of equal loss would have no bound"
-    else:
-        yield from _unknown(case)
+    elif np.isnan(case.device.bf16):
+        yield f"the arithmetic of {case.device.name} is unknown: give bf16 in hardware.overrides"
+    elif not case.option.dense and np.isnan(case.training[0].bf16) and project.kind != "post-training":
+        yield f"the arithmetic of {case.training[0].name} is unknown: give bf16 in hardware.overrides"
     need, room = quantiles(at(result["memory"], i))[2], case.device.memory * case.gpus
     if np.isnan(room):
         yield f"the memory of {case.device.name} is unknown: give it in hardware.overrides"
@@ -122,14 +126,10 @@ def problems(case, result, i):
         yield f"a loss of {project.target_loss:g} is out of reach: most draws of the law have an E of that or more"
 
 
-def _unknown(case):
-    """What is not known of the devices that serve and train, and is needed for the cost."""
-    used = {(case.device, case.price)} | (set() if case.option.dense else {case.training})
-    for device, price in sorted(used, key=lambda each: each[0].name):
-        if not np.isfinite(price.mid):
-            yield f"no price of {device.name}: give prices.gpu_hour_usd"
-        if np.isnan(device.bf16):
-            yield f"the arithmetic of {device.name} is unknown: give bf16 in hardware.overrides"
+def unpriced(case):
+    """Names of the devices that serve or train and of which no price is known; 16 bits are not charged for training."""
+    used = (case.device, case.price), *([] if case.option.dense else [case.training])
+    return sorted({device.name for device, price in used if not np.isfinite(price.mid)})
 
 
 def against(case, result, baseline):
@@ -184,9 +184,10 @@ def row(case, result, i, source):
     npv = at(result["npv"], i)
     found["pays"] = np.nan if np.isnan(npv).any() else float((npv > 0).mean())
     found["break_even_requests"] = _break_even(scenario, result, i)
-    wrong = list(problems(case, result, i))
+    wrong, missing = list(problems(case, result, i)), unpriced(case)
     found["fits"] = not any(text.startswith("does not fit") for text in wrong)
-    found |= {"feasible": not wrong, "why_not": "; ".join(wrong)}
+    found |= {"feasible": not (wrong or missing), "meets": not wrong, "unpriced": ", ".join(missing)}
+    found["why_not"] = "; ".join(wrong + [f"no price of {name}: give prices.gpu_hour_usd" for name in missing])
     names = (name + part for name in COLUMNS for part in (QUANTILES if name in UNCERTAIN else ("",)))
     return {name: found[name] for name in names if name in found}
 
