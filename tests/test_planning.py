@@ -361,6 +361,16 @@ def test_without_a_price_it_is_not_money_that_decides():
     assert the(both, "dense", device="B300 SXM").why_not == "no price of B300 SXM: give prices.gpu_hour_usd"
 
 
+def test_an_engine_that_is_not_known_is_named():
+    told = [text for text in planned(hardware={"engine": "vllm"}).warnings if "hardware.engine" in text]
+    assert told == [
+        "No kernel of this engine is known. hardware.engine: vllm: there is no such engine; did you mean vLLM?"
+    ]
+    lists = [text for text in planned(hardware={"engine": "ours"}).warnings if "hardware.engine" in text]
+    assert "there are vLLM, " in lists[0] and "llama.cpp" in lists[0]
+    assert not any("hardware.engine" in text for text in planned().warnings)
+
+
 # --- uncertainty --------------------------------------------------------------------------------------------------
 
 

@@ -106,6 +106,40 @@ def test_everything_wrong_is_named_at_once():
         assert text in told
 
 
+def test_contradictions_are_named_beside_wrong_keys_and_units():
+    told = refused(
+        {
+            "model": {"geometry": "Llama-3.1-9B", "params": 1e9, "tokens": 5},
+            "formats": [{"weights": "fp9"}, {"weights": "int4", "speedup_decode": 2}, {"kernel": "nativ"}],
+            "hardware": {"devices": ["H100"], "gpus": 0},
+            "traffic": {"utilisation": 70},
+            "project": {"kind": "qat", "compare": "equal-loss"},
+            "run": {"today": "yesterday"},
+        }
+    )
+    for text in (
+        "model: give one of geometry, checkpoint and params, not geometry and params",
+        "formats 1.weights: format 'fp9'",
+        "formats 2: a speed-up of yours needs measured_on",
+        "formats 3.kernel: 'nativ' is not one of",
+        "hardware.devices: H100: there is no such device",
+        "hardware.gpus: 0 must be at least 1",
+        "traffic.utilisation: 70 must be above 0",
+        "project.compare: equal-loss trains a larger model anew",
+        "run.today: 'yesterday' is no date",
+    ):
+        assert text in told
+    with pytest.raises(ScenarioError, match=r"(?s)tokens_in.*run\.today"):
+        Scenario.of(SMALL).replace(traffic={"tokens_in": 0}, run={"today": "yesterday"})
+
+
+def test_what_a_default_stands_in_for_is_no_contradiction():
+    assert "give one of" not in refused(SMALL | {"model": {"geometri": "Llama-3.1-8B"}})
+    assert "no such device" not in refused(SMALL | {"hardware": {"overrides": 3, "devices": ["Mine"]}})
+    credited = {"weights": "int4", "speedup_decode": 2, "measured_on": 3}
+    assert "needs measured_on" not in refused(SMALL | {"formats": [credited]})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -117,6 +151,7 @@ def test_everything_wrong_is_named_at_once():
         ({"model": {"geometry": 8}}, "must be a name or a table"),
         ({"model": {"checkpoint": "nowhere"}}, "model.checkpoint: there is no nowhere/config.json"),
         ({"hardware": {"devices": ["H100"]}}, "hardware.devices: H100: there is no such device"),
+        ({"hardware": {"devices": ["l40s"]}}, "did you mean L40S?"),
         ({"hardware": {"overrides": "nowhere.csv"}}, "hardware.overrides: .*nowhere.csv"),
         ({"prices": {"gpu_hour_usd": {"H100": 2}}}, "prices.gpu_hour_usd: H100: there is no such device"),
         ({"prices": {"gpu_hour_usd": 2}}, "must be a table: a name, = and USD an hour"),
@@ -124,7 +159,7 @@ def test_everything_wrong_is_named_at_once():
         ({"project": {"kind": "qat", "compare": "equal-loss"}}, "qat keeps the model it has: equal-n"),
         ({"project": {"kind": "post-training", "compare": "equal-loss"}}, "post-training keeps the model it has"),
         ({"run": {"today": "24.11.2026"}}, "run.today: '24.11.2026' is no date such as 2026-11-24"),
-        ({"formats": [{"weights": "int9"}]}, "formats, weights: format 'int9'"),
+        ({"formats": [{"weights": "int9"}]}, "formats 1.weights: format 'int9'"),
         ({"formats": [{"weights": "2:4", "speedup_decode": 1.3}]}, "needs measured_on"),
         ({"formats": []}, "name at least one"),
         ({"traffic": 3}, "traffic: must be a table of keys, not 3"),

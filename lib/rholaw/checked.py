@@ -67,7 +67,8 @@ def build(kind, data, where, problems, base=None):
 
 def unknown(key, known, what="key"):
     """What to say of a name that does not exist: the closest that does, with its unit, or all of them."""
-    close = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.5)
+    plain = {str(name).lower(): name for name in known}
+    close = [plain[name] for name in difflib.get_close_matches(str(key).lower(), list(plain), n=1, cutoff=0.5)]
     unit = known[close[0]].get("unit") if close and isinstance(known, dict) and hasattr(known[close[0]], "get") else ""
     hint = f"did you mean {close[0]}{f', in {unit}' if unit else ''}?" if close else f"there are {', '.join(known)}"
     return f"{key}: there is no such {what}; {hint}"

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from . import observed, runs, uncertain
-from .hardware import STALE_DAYS, facts
+from .checked import unknown
+from .hardware import STALE_DAYS, engines, facts
 
 INPUTS = {
     "law": ("the law and its capacities", "スケーリング則と容量 ρ"),
@@ -72,6 +73,8 @@ def warnings(scenario, cases, table, draws, sources):
     if any(case.kernel.status == "dequantising" for case in cases):
         yield "kWh assume equal power in all formats; kernels that dequantise were seen to use up to 33 % more energy."
     hardware = scenario.hardware
+    if hardware.engine not in engines():
+        yield f"No kernel of this engine is known. hardware.engine: {unknown(hardware.engine, engines(), 'engine')}"
     if max(hardware.gpus) > 1 and not hardware.parallel_efficiency:
         yield "Several devices a replica: what they lose to communication is assumed, not measured."
     if not hardware.system_efficiency and hardware.engine not in observed.calibrated():

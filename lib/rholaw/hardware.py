@@ -227,6 +227,11 @@ def _compute(name, status):
     return activations if activations in ("fp8", "fp4", "int8", "int4") else "bf16"
 
 
+def engines():
+    """The names of the engines of whose kernels the table knows."""
+    return list(dict.fromkeys(_table("kernels").engine))
+
+
 @dataclass(frozen=True)
 class Speedups:
     """Measured speed-ups of one kernel over bf16 against m, the tokens in flight."""

@@ -10,8 +10,9 @@ given as [low, middle, high]; a single number is certain.  chapters/scenario.tom
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import SimpleNamespace
 
 from . import geometry as shapes
 from .checked import build, unknown
@@ -39,7 +40,7 @@ class Scenario:
     run: Run = field(default_factory=Run)
 
     def __post_init__(self):
-        _refuse("this scenario", list(_contradictions(self)))
+        _refuse("this scenario", list(_contradictions(self, [])))
 
     @classmethod
     def read(cls, path):
@@ -64,20 +65,24 @@ class Scenario:
             problems.append('formats: name at least one, as in [[formats]] weights = "fp8_row"')
             formats = []
         options = tuple(build(Option, item, f"formats {i}", problems) for i, item in enumerate(formats, 1))
-        _refuse(where, problems)
-        return cls(formats=options, **parts)
+        parts["formats"] = options
+        _refuse(where, problems + list(_contradictions(SimpleNamespace(**parts), problems)))
+        return cls(**parts)
 
     def replace(self, **parts):
         """A copy; each part is a dict of the values to change, or formats=[…] a list of dicts."""
         changed, problems = {}, []
         for key, values in parts.items():
             if key == "formats":
-                changed[key] = tuple(build(Option, item, key, problems) for item in values)
+                changed[key] = tuple(build(Option, item, f"formats {i}", problems) for i, item in enumerate(values, 1))
             elif key in PARTS:
                 changed[key] = build(PARTS[key], values, key, problems, getattr(self, key))
             else:
                 problems.append(unknown(key, [*PARTS, "formats"], "part"))
-        _refuse("the change", problems)
+        whole = SimpleNamespace(
+            **{item.name: changed.get(item.name, getattr(self, item.name)) for item in fields(self)}
+        )
+        _refuse("the change", problems + list(_contradictions(whole, problems)))
         return dataclasses.replace(self, **changed)
 
     @property
@@ -112,11 +117,18 @@ def _parsed(path):
         raise ScenarioError(f"{path} is not YAML: {error}") from None
 
 
-def _contradictions(scenario):
-    """What each part allows and the whole does not: a line each."""
+def _contradictions(scenario, problems):
+    """What each part allows and the whole does not: a line each.
+
+    Where ``problems`` names a key, a default stands in for it: what would follow from that default is left out.
+    """
     model, hardware, project, prices = scenario.model, scenario.hardware, scenario.project, scenario.prices
+
+    def wrong(*keys):
+        return any(line.startswith(keys) for line in problems)
+
     given = [name for name in ("geometry", "checkpoint", "params") if getattr(model, name)]
-    if len(given) != 1:
+    if len(given) != 1 and not wrong("model"):
         yield f"model: give one of geometry, checkpoint and params, not {' and '.join(given) or 'none'}"
     elif isinstance(model.geometry, str) and model.geometry not in ("", *shapes.named()):
         yield f"model.geometry: {unknown(model.geometry, shapes.named(), 'geometry')}"
@@ -136,15 +148,16 @@ def _contradictions(scenario):
         ("prices.gpu_hour_usd", dict(prices.gpu_hour_usd)),
         ("prices.purchase_usd", dict(prices.purchase_usd)),
     ):
-        yield from (f"{where}: {unknown(name, list(known), 'device')}" for name in chosen if name not in known)
-    for option in scenario.formats:
+        if not wrong("hardware.overrides"):
+            yield from (f"{where}: {unknown(name, list(known), 'device')}" for name in chosen if name not in known)
+    for i, option in enumerate(scenario.formats, 1):
         for role in ("weights", "activations", "kv"):
             try:
                 parse(getattr(option, role))
             except ValueError as error:
-                yield f"formats, {role}: {error}"
-        if option.credited and not option.measured_on:
-            yield f"formats, {option.weights}: a speed-up of yours needs measured_on: the kernel, machine and version"
+                yield f"formats {i}.{role}: {error}"
+        if option.credited and not option.measured_on and not wrong(f"formats {i}.measured_on"):
+            yield f"formats {i}: a speed-up of yours needs measured_on: the kernel, machine and version"
     if project.kind != "train" and project.comparison == "equal-loss":
         yield f"project.compare: equal-loss trains a larger model anew; {project.kind} keeps the model it has: equal-n"
     try:
