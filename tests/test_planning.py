@@ -361,6 +361,14 @@ def test_without_a_price_it_is_not_money_that_decides():
     assert the(both, "dense", device="B300 SXM").why_not == "no price of B300 SXM: give prices.gpu_hour_usd"
 
 
+def test_energy_is_doubted_by_what_the_table_has_seen():
+    told = [text for text in planned(formats=[INT4]).warnings if "kWh" in text]
+    assert not any("kWh" in text for text in planned().warnings)  # fp8 computes in fp8
+    rows_ = pd.read_csv(Path(__file__).parents[1] / "data" / "hardware" / "energy.csv")
+    for kind, change in rows_.groupby("numbers").change:
+        assert kind in told[0] and f"{change.min():+.0%}" in told[0] and f"{change.max():+.0%}" in told[0]
+
+
 def test_an_engine_that_is_not_known_is_named():
     told = [text for text in planned(hardware={"engine": "vllm"}).warnings if "hardware.engine" in text]
     assert told == [

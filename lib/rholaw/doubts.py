@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from . import observed, runs, uncertain
+from . import observed, runs, tables, uncertain
 from .checked import unknown
 from .hardware import STALE_DAYS, engines, facts
 
@@ -71,7 +71,12 @@ def warnings(scenario, cases, table, draws, sources):
     yield from _of_devices(scenario, {case.device.name: case for case in cases}.values())
     yield from _of_kernels(cases)
     if any(case.kernel.status == "dequantising" for case in cases):
-        yield "kWh assume equal power in all formats; kernels that dequantise were seen to use up to 33 % more energy."
+        change = tables.read("hardware/energy").groupby("numbers").change
+        seen = ", ".join(
+            f"{name} {low:+.0%}" + (f" to {high:+.0%}" if low < high else "")
+            for (name, low), high in zip(change.min().items(), change.max(), strict=True)
+        )
+        yield f"kWh assume equal power in all formats. Energy seen where kernels dequantise, over 16 bits: {seen}."
     hardware = scenario.hardware
     if hardware.engine not in engines():
         yield f"No kernel of this engine is known. hardware.engine: {unknown(hardware.engine, engines(), 'engine')}"
