@@ -77,7 +77,10 @@ def bands(table):
 
 
 def memory():
-    """A row per published figure of memory: model, what, format, tokens, value and predicted in its unit, error."""
+    """A row per published figure of memory: model, what, format, tokens, value and predicted in its unit, error.
+
+    what: the checkpoint; the key-value cache ("kv") of so many tokens; or both, "in use", beside what else is held.
+    """
     rows = tables.read("hardware/memory").copy()
     predicted = []
     for row in rows.itertuples():
@@ -85,9 +88,9 @@ def memory():
         if row.what == "kv":
             predicted.append(shape.kv_bytes(stored.bits) * row.tokens)
         else:
-            parts = shapes.memory(shape, stored.bits, 16, 0, 0, reserve=0)
+            parts = shapes.memory(shape, stored.bits, 16, 1, np.nan_to_num(row.tokens), reserve=0)
             predicted.append(sum(parts.values()))
-    rows["predicted"] = np.array(predicted) / rows.unit.map({"GB": 1e9, "GiB": 2.0**30})
+    rows["predicted"] = np.array(predicted) / rows.unit.map({"GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30})
     return rows.assign(error=rows.predicted / rows.value - 1)
 
 
