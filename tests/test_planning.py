@@ -60,6 +60,14 @@ def test_the_triangular_distribution(bounds, quantile):
     assert float(costs.triangular((low, mid, high), quantile)) == pytest.approx(expected, abs=1e-6)
 
 
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=40))
+def test_quantiles_are_values_of_which_so_many_are_no_larger(values):
+    expected = np.quantile(values, (0.1, 0.5, 0.9), method="inverted_cdf")
+    assert rows.quantiles(np.array(values)).tolist() == expected.tolist()
+    several = rows.quantiles(np.array([values, [*values[1:], math.nan]]))
+    assert several[0].tolist() == expected.tolist() and np.isnan(several[1]).all()
+
+
 def test_costs_by_hand():
     assert costs.per_million(1000.0, 3.6, 0.5) == pytest.approx(2.0)  # 1000 s at USD 3.6 an hour, half of it idle
     assert costs.kwh_per_million(1000.0, 700, 1.2) == pytest.approx(0.7 * 1.2 * 1000 / 3600)

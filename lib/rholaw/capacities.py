@@ -59,6 +59,14 @@ class Draws:
         """
         return _capacity(self, parse(weights), parse(activations))
 
+    def order(self, options):
+        """Places of the draws, from those that give the options little capacity to those that give much: (S,).
+
+        options: each has formats as its ``weights`` and ``activations``.
+        """
+        rhos = [self.capacity(option.weights, option.activations)[0] for option in options]
+        return np.argsort(np.mean([np.log(np.maximum(rho, 1e-300)) for rho in rhos], axis=0), kind="stable")
+
 
 @lru_cache(maxsize=256)
 def _capacity(draws, weights, activations):

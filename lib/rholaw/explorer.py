@@ -24,7 +24,6 @@ from . import geometry as shapes
 from .book import VEGA
 from .figures import GREY, KINDS
 from .hardware import devices
-from .planning import _order, _source
 
 PROJECTS = {"equal-n": "qat", "equal-loss": "train"}
 """What is compared, and the kind of project that compares so."""
@@ -150,7 +149,7 @@ def explore(scenario, sizes, tokens, law=None):
         prices={"gpu_hour_usd": dict.fromkeys(names, 1.0)},
         project={"kind": "qat", "compare": "", "qat_tokens": BILLION, "engineer_weeks": 0.0, "evaluation_usd": 0.0},
     )
-    drawn = uncertain.random(base, _order(base.options, draws))
+    drawn = uncertain.random(base, draws.order(base.options))
     drawn_law, project = draws.at(drawn.law), scenario.project
     memory = devices(scenario.hardware.overrides or None)
     data = {
@@ -162,7 +161,7 @@ def explore(scenario, sizes, tokens, law=None):
         "requests": REQUESTS,
         "projects": PROJECT,
         "options": [option.name for option in base.options],
-        "sources": [_source(base, option, draws) for option in base.options],
+        "sources": [outcomes.source(base, option, draws) for option in base.options],
         "devices": names,
         "room": [memory[name].memory * scenario.hardware.gpus[0] / 1e9 for name in names],
         "prices": [dataclasses.asdict(outcomes.priced(scenario, name)) for name in names],
@@ -210,8 +209,7 @@ def _computed(base, sizes, drawn, draws):
 
 def _spread(values):
     """P10, median and P90 over the draws, as a plan takes them: (B, 3)."""
-    values = np.atleast_2d(np.asarray(values, dtype=float))
-    return np.quantile(values, (0.1, 0.5, 0.9), axis=1, method="inverted_cdf").T
+    return rows.quantiles(np.atleast_2d(np.asarray(values, dtype=float)))
 
 
 def _toml(scenario):

@@ -101,6 +101,13 @@ def bought(price):
     return bool(np.isfinite(price.purchase))
 
 
+def source(scenario, option, draws):
+    """Where the capacity of an Option, or its loss, comes from."""
+    if not option.dense and scenario.project.kind == "post-training":
+        return "loss measured by you" if option.dloss else "not covered: post-training"
+    return "yours" if option.rho or option.dloss else draws.capacity(option.weights, option.activations)[1]
+
+
 def outcome(case, drawn, draws):
     """Everything about a Case for what was Drawn, money in USD: {name: array that broadcasts to (B, n)}."""
     law, rho = draws.at(drawn.law), draws.capacity(case.option.weights, case.option.activations)[0]

@@ -58,12 +58,12 @@ def plan(scenario, law=None):
         scenario = Scenario.of(scenario)
     draws = capacities.draws(law)
     cases = outcomes.cases(scenario, devices(scenario.hardware.overrides or None))
-    drawn = uncertain.random(scenario, _order(scenario.options, draws))
+    drawn = uncertain.random(scenario, draws.order(scenario.options))
     results = [outcomes.outcome(case, drawn, draws) for case in cases]
     base = _baseline(cases, results)
     monthly = None if base is None else rows.at(results[base[0]]["usd_month"], base[1])
     results = [result | rows.against(case, result, monthly) for case, result in zip(cases, results, strict=True)]
-    sources = {option: _source(scenario, option, draws) for option in scenario.options}
+    sources = {option: outcomes.source(scenario, option, draws) for option in scenario.options}
     places = [(j, i) for j in range(len(cases)) for i in range(len(scenario.hardware.batches))]
     table = pd.DataFrame([rows.row(cases[j], results[j], i, sources[cases[j].option]) for j, i in places])
     table["pareto"] = rows.pareto(table)
@@ -90,19 +90,6 @@ def plan(scenario, law=None):
     )
 
 
-def _order(options, draws):
-    """Places of the law's draws, from those that give the options little capacity to those that give much."""
-    rhos = [draws.capacity(option.weights, option.activations)[0] for option in options]
-    return np.argsort(np.mean([np.log(np.maximum(rho, 1e-300)) for rho in rhos], axis=0), kind="stable")
-
-
-def _source(scenario, option, draws):
-    """Where the capacity of an option, or its loss, comes from."""
-    if not option.dense and scenario.project.kind == "post-training":
-        return "loss measured by you" if option.dloss else "not covered: post-training"
-    return "yours" if option.rho or option.dloss else draws.capacity(option.weights, option.activations)[1]
-
-
 def _baseline(cases, results):
     """(case, batch) of the cheapest dense model that runs, fits and is fast enough; None where none is."""
     costs = {
@@ -123,7 +110,7 @@ def _tornado(scenario, cases, draws, base, place):
     table = pd.DataFrame({"input": pd.Series(names, dtype=str), "low": np.nan, "high": np.nan, "centre": np.nan})
     if names:
         case = cases[place[0]]
-        drawn = uncertain.one_by_one(scenario, _order([case.option], draws))
+        drawn = uncertain.one_by_one(scenario, draws.order([case.option]))
         dense, own = (outcomes.outcome(each, drawn, draws) for each in (cases[base[0]], case))
         compared = rows.against(case, own, rows.at(dense["usd_month"], base[1]))
         npv = rows.at(compared["npv"], place[1]) * scenario.prices.rate
