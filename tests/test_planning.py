@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import rholaw as rl
-from rholaw import advice, capacities, costs, geometry, hardware, outcomes, rows, speed, uncertain
+from rholaw import advice, capacities, costs, doubts, geometry, hardware, outcomes, rows, speed, uncertain
 
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
 FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=40)
@@ -230,6 +230,25 @@ def test_whole_machines_are_paid_whole():
     found = planned(prices={"billing": "machines"}, traffic={"requests_per_month": 1e3})
     assert (found.table.hours_month == costs.HOURS).all() and not (found.table.saving_month > 0).any()
     assert found.verdict == "do not compress"
+
+
+def test_more_traffic_than_one_replica_bears_is_priced_as_several():
+    parts = {"hardware": {"gpus": [2], "batches": [64], "devices": ["H100 80GB SXM"]}, "formats": [INT4]}
+    busy = {billing: planned(**parts, prices={"billing": billing}).table.iloc[0] for billing in ("hours", "machines")}
+    used, whole = busy["hours"], busy["machines"]
+    assert used.replicas > 1 and used.hours_month == pytest.approx(used.replicas * costs.HOURS)
+    assert whole.replicas == math.ceil(used.replicas) and whole.cost_month / used.cost_month == pytest.approx(
+        whole.replicas / used.replicas, rel=0.05
+    )
+    alone = planned(**parts, traffic={"requests_per_month": 3e8 / used.replicas}).table.iloc[0]
+    assert alone.replicas == pytest.approx(1) and used.cost_month / alone.cost_month == pytest.approx(used.replicas)
+
+
+def test_absurd_numbers_of_machines_are_doubted():
+    assert not any("leanest" in text for text in planned().warnings)
+    told = planned(traffic={"requests_per_month": 1e14}, hardware={"gpus": [2]}).warnings
+    [text] = [text for text in told if "leanest" in text]
+    assert int(re.search(r"needs ([\d,]+) devices", text)[1].replace(",", "")) > doubts.MANY
 
 
 def test_overrides_reach_the_plan(tmp_path):

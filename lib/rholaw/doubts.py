@@ -32,6 +32,8 @@ UNITS = {
     "pue": "times",
     "electricity": "USD a kWh",
 }
+MANY = 10_000
+"""Devices, of more than which a plan asks whether the traffic is meant."""
 FACTS = ("memory", "bandwidth", "bf16", "fp8", "fp4", "int8", "power")
 
 
@@ -84,6 +86,9 @@ def warnings(scenario, cases, table, draws, sources):
         yield "Several devices a replica: what they lose to communication is assumed, not measured."
     if not hardware.system_efficiency and hardware.engine not in observed.calibrated():
         yield f"No whole-engine speed of {hardware.engine} was observed: its efficiency is that of other engines."
+    fewest = (table.gpus * table.replicas)[table.meets].min()
+    if fewest > MANY:
+        yield f"Even the leanest option needs {fewest:,.0f} devices: check what traffic says of requests and tokens."
     yield from _of_the_law(scenario, table, draws, {o: s for o, s in sources.items() if not o.dense})
 
 

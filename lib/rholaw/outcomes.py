@@ -187,6 +187,7 @@ def _monthly(case, drawn, found):
         "kwh_in": costs.kwh_per_million(prefill, watts, drawn.pue),
         "kwh_out": costs.kwh_per_million(decode, watts, drawn.pue),
         "hours_month": hours,
+        "replicas": hours / costs.HOURS,
         "kwh_month": kwh,
         "usd_month": hours * hourly + bill,
     }

@@ -44,7 +44,8 @@ COLUMNS = {
     "cost_out": "money per million tokens of output",
     "kwh_in": "kWh per million tokens of prompts",
     "kwh_out": "kWh per million tokens of output",
-    "hours_month": "paid hours of a replica a month",
+    "hours_month": "paid hours a month, of all replicas together",
+    "replicas": "paid copies of the model, each on ``gpus`` devices, on average over the month",
     "kwh_month": "kWh a month",
     "cost_month": "money a month",
     "cost_training": "money to train it: anew, or on in the format, or to calibrate",
@@ -74,7 +75,7 @@ MONEY |= {"saving": "saving_month", "npv": "npv"}
 BYTES = {f"memory{part}": f"memory{part}_gb" for part in ("", "_weights", "_embeddings", "_kv", "_reserve")}
 PLAIN = ("rho", "n_params", "n_dense", "loss", "dloss", "prefill_tokens_s", "decode_tokens_s", "latency_ms")
 PLAIN += ("speedup_prefill", "speedup_decode", "margin_prefill", "margin_decode", "margin_memory", "kwh_in", "kwh_out")
-PLAIN += ("hours_month", "kwh_month", "target_params", "target_tokens", "roi", "payback_months")
+PLAIN += ("hours_month", "replicas", "kwh_month", "target_params", "target_tokens", "roi", "payback_months")
 UNCERTAIN = {*MONEY.values(), *BYTES.values(), *PLAIN}
 
 
