@@ -183,6 +183,15 @@ def test_training_anew_charges_the_difference_to_a_dense_model():
     assert own.cost_target / dense.cost_target == pytest.approx(1.5 / 0.8)
 
 
+def test_an_option_may_have_a_slowdown_of_its_own():
+    project = {"kind": "train", "compare": "equal-n", "slowdown": 2.0, "mfu": 0.4}
+    plan = planned(formats=[FP8 | {"slowdown": 0.5}, INT4], project=project)
+    dense = the(plan, "dense").cost_training
+    assert the(plan, "fp8_row x fp8_row").cost_training == pytest.approx(dense / 2)
+    assert the(plan, "sint4/g128").cost_training == pytest.approx(dense * 2)
+    assert "fp8_row x fp8_row: slowdown of training in the format" in set(plan.assumptions.item)
+
+
 # --- the hardware -------------------------------------------------------------------------------------------------
 
 

@@ -62,6 +62,9 @@ def assumptions(scenario, cases, draws):
     for name, (bounds, source) in uncertain.ranges(scenario).items():
         if name != "parallel" or max(hardware.gpus) > 1:
             add(INPUTS[name][0], bounds, UNITS.get(name, "share"), source)
+    for option in scenario.formats:
+        if option.slowdown:
+            add(f"{option.name}: {INPUTS['slowdown'][0]}", option.slowdown, UNITS["slowdown"], "scenario")
     for name in ("A", "alpha", "B", "beta", "E"):
         value = tuple(np.quantile(getattr(draws, name), [0.1, 0.5, 0.9]))
         add(f"law: {name}", value, "", f"bootstrap of {len(draws.fits)} fits")

@@ -67,6 +67,7 @@ class Option:
     speedup_prefill: tuple = spread((), "times, end to end", 0.0, 100.0, above=True)
     speedup_decode: tuple = spread((), "times, end to end", 0.0, 100.0, above=True)
     measured_on: str = text("")
+    slowdown: tuple = spread((), "times a training step of 16 bits", 0.1, 100.0)
 
     @property
     def name(self):

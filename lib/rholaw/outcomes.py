@@ -204,7 +204,7 @@ def _once(case, drawn, found, law):
     scenario, project, dense = case.scenario, case.scenario.project, case.option.dense
     device, hourly = case.training[0], _hourly(case.training[1], drawn)
     N, D = case.shape.non_embedding, scenario.model.n_tokens
-    slower = 1.0 if dense else drawn.slowdown
+    slower = 1.0 if dense else costs.triangular(case.option.slowdown or project.slowdown, drawn.slowdown)
 
     def training(params, tokens, slowdown):
         return costs.training_usd(params, tokens, drawn.mfu, device.bf16, hourly, slowdown)

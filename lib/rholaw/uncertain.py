@@ -16,7 +16,8 @@ class Drawn:
     """Draws of what is uncertain, each (n,).
 
     law: which draw of the law; rank: the quantile behind it; kernels: standard normal; place: of the overhead, 0 where
-    all of it shrinks, 1 where none does; price: a quantile; effort: weeks; the rest: values of what they are called.
+    all of it shrinks, 1 where none does; price, slowdown: quantiles, of each device and option; effort:
+    weeks; the rest: values of what they are called.
     """
 
     law: np.ndarray
@@ -64,14 +65,13 @@ def ranges(scenario):
 
 def draw(scenario, order, quantiles):
     """Drawn at ``quantiles``, {name: (n,) in (0, 1)}; order: the law's draws, from little capacity to much."""
+    own = {name: quantiles[name] for name in ("place", "price", "slowdown")}
     place = np.minimum((quantiles["law"] * len(order)).astype(int), len(order) - 1)
     return Drawn(
         law=order[place],
         rank=quantiles["law"],
         kernels=ndtri(quantiles["kernels"]),
-        place=quantiles["place"],
-        price=quantiles["price"],
-        **{name: costs.triangular(bounds, quantiles[name]) for name, (bounds, _) in ranges(scenario).items()},
+        **{name: costs.triangular(bounds, quantiles[name]) for name, (bounds, _) in ranges(scenario).items()} | own,
     )
 
 
