@@ -8,7 +8,8 @@ import pytest
 from test_book import BOOK, DESK, PAGE, PHONE, missing, problems
 
 import rholaw as rl
-from rholaw import book, explorer
+from rholaw import book
+from rholaw.planning import explorer
 
 COLUMNS = {"params": "n_params", "memory": "memory_gb", "prefill": "prefill_tokens_s", "decode": "decode_tokens_s"}
 COLUMNS |= {"saving": "saving_month", "once": "cost_once", "break_even": "break_even_requests"}

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rholaw as rl
-from rholaw import geometry as shapes
-from rholaw import hardware, observed, speed, tables
+from rholaw import hardware, tables
+from rholaw.planning import geometry as shapes
+from rholaw.planning import observed, speed
 
 DEVICES = hardware.devices()
 LLAMA = shapes.named()["Llama-3.1-8B"]

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 import rholaw as rl
-from rholaw import figures, plan_figures
+from rholaw import figures
 from rholaw.figures import plt
+from rholaw.planning import figures as plan_figures
 
 WORDS = {"rho": "容量", "prefill": "P", "decode": "D", "pays": "有利", "none": "なし", "batch": "B", "bits": "ビット"}
 WORDS |= {"requests": "R", "npv": "V", "unit": "千円", "low": "低", "high": "高", "scale": 1000}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import rholaw as rl
-from rholaw import advice, capacities, costs, doubts, geometry, hardware, outcomes, rows, speed, uncertain
+from rholaw import hardware
+from rholaw.planning import capacities, costs, doubts, geometry, outcomes, rows, speed, uncertain, wording
 
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
 FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=40)
@@ -297,7 +298,7 @@ def test_whatever_is_asked_there_is_an_answer(params, requests, machine, terms):
         hardware={"devices": [device], "batches": [batch]},
         prices={"billing": billing},
     )
-    assert plan.verdict in advice.VERDICTS and plan.summary_en and plan.summary_ja
+    assert plan.verdict in wording.VERDICTS and plan.summary_en and plan.summary_ja
     assert (plan.table.feasible | (plan.table.why_not != "")).all()
 
 
@@ -505,18 +506,18 @@ def test_both_summaries_have_three_sentences_and_the_same_numbers(parts):
     assert len(re.findall(r"\.(?= |$)", plan.summary_en)) == plan.summary_ja.count("。") == 3
     numbers = [sorted(re.findall(r"\d[\d,.]*\d|\d", text)) for text in (plan.summary_en, plan.summary_ja)]
     assert numbers[0] == numbers[1]
-    assert plan.summary_en.startswith(advice.VERDICTS[plan.verdict][0])
-    assert plan.summary_ja.startswith(advice.VERDICTS[plan.verdict][1])
+    assert plan.summary_en.startswith(wording.VERDICTS[plan.verdict][0])
+    assert plan.summary_ja.startswith(wording.VERDICTS[plan.verdict][1])
 
 
 def test_amounts_as_people_write_them():
-    assert advice.money(1234567, "USD") == "USD 1,230,000" and advice.money(1234567, "JPY", "ja") == "1,230,000円"
-    assert advice.money(12.345, "USD") == "USD 12.30" and advice.money(0.0, "EUR", "ja") == "0ユーロ"
-    assert advice.money(-0.5, "USD") == "USD -0.50" and advice.money(math.inf, "USD") == "–"
-    assert advice.money(12.345, "JPY", "ja") == "12円" and advice.money(99.96, "CHF", "ja") == "100 CHF"
-    assert advice.money(2e-7, "USD") == "less than USD 0.01" and advice.money(0.3, "JPY", "ja") == "1円未満"
-    assert advice.months(math.inf) == "never" and advice.months(3.14, "ja") == "3.1か月"
-    assert advice.months(0.0) == "at once" and advice.months(0.01, "ja") == "0.1か月未満"
+    assert wording.money(1234567, "USD") == "USD 1,230,000" and wording.money(1234567, "JPY", "ja") == "1,230,000円"
+    assert wording.money(12.345, "USD") == "USD 12.30" and wording.money(0.0, "EUR", "ja") == "0ユーロ"
+    assert wording.money(-0.5, "USD") == "USD -0.50" and wording.money(math.inf, "USD") == "–"
+    assert wording.money(12.345, "JPY", "ja") == "12円" and wording.money(99.96, "CHF", "ja") == "100 CHF"
+    assert wording.money(2e-7, "USD") == "less than USD 0.01" and wording.money(0.3, "JPY", "ja") == "1円未満"
+    assert wording.months(math.inf) == "never" and wording.months(3.14, "ja") == "3.1か月"
+    assert wording.months(0.0) == "at once" and wording.months(0.01, "ja") == "0.1か月未満"
 
 
 FREE = {"engineer_weeks": 0, "evaluation_usd": 0}
@@ -589,6 +590,6 @@ def test_the_default_law_pools_what_the_runs_leave_open():
 def test_the_example_of_the_module():
     template = Path(__file__).parents[1] / "chapters" / "scenario.toml"
     plan = rl.plan(template)
-    assert plan.verdict in advice.VERDICTS and len(plan.table) == 4 * 2 * 5
+    assert plan.verdict in wording.VERDICTS and len(plan.table) == 4 * 2 * 5
     case = outcomes.cases(plan.scenario, hardware.devices())[0]
     assert case.option.dense and case.batches.shape == (5, 1)

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rholaw as rl
-from rholaw import geometry as shapes
-from rholaw import inputs
-from rholaw.scenario import PARTS, Scenario, ScenarioError
+from rholaw.planning import geometry as shapes
+from rholaw.planning import inputs
+from rholaw.planning.scenario import PARTS, Scenario, ScenarioError
 
 TEMPLATE = Path(__file__).parents[1] / "chapters" / "scenario.toml"
 SMALL = {"model": {"geometry": "Llama-3.1-8B"}, "formats": [{"weights": "fp8_row"}]}

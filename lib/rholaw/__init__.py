@@ -8,8 +8,7 @@ from .formats import Format, parse, parse_list
 from .laws import Law
 from .measure import Measured, gmse
 from .named_formats import catalogue
-from .planning import Plan, plan
-from .scenario import Scenario, ScenarioError
+from .planning import Plan, Scenario, ScenarioError, plan
 from .train.model import QuantizedLinear
 from .weights import survey, totals
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .figures import COLOURS, GREY, kind, marks, plain_log, plt
+from ..figures import COLOURS, GREY, kind, marks, plain_log, plt
 
 MARKERS = "osD^vPXp"
 GREEN = "#009E73"

@@ -9,10 +9,11 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from .. import tables
+from ..formats import parse
+from ..hardware import devices, kernel
 from . import geometry as shapes
-from . import speed, tables
-from .formats import parse
-from .hardware import devices, kernel
+from . import speed
 
 MOST_SEQUENCES = 2048  # TensorRT-LLM's default limit of a batch
 KV_SHARE = 0.9  # of the free memory, for the key-value cache

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 
-from . import tables
+from .. import tables
 
 RESERVE = 3.5e9
 """Bytes a device keeps for activations, workspaces and the engine (AIConfigurator's other_mem, about 3.5 GB)."""

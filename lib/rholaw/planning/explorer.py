@@ -4,7 +4,7 @@
 
 Everything uncertain is computed here, once, with the functions and the draws of ``rl.plan``, at a rent of 1 USD an hour
 and one request a month.  Price, requests and tokens of training enter a plan's money as factors, so that its quantiles
-grow by the same factors: the page looks numbers up and multiplies.  explorer.js holds these products, and writes each
+grow by the same factors: the page looks numbers up and multiplies.  explorer.html holds these products, and writes each
 setting as a scenario of which ``rl.plan`` makes the same numbers.
 """
 
@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..book import VEGA
+from ..figures import GREY, KINDS
+from ..hardware import devices
 from . import capacities, costs, outcomes, rows, uncertain
 from . import geometry as shapes
-from .book import VEGA
-from .figures import GREY, KINDS
-from .hardware import devices
 
 PROJECTS = {"equal-n": "qat", "equal-loss": "train"}
 """What is compared, and the kind of project that compares so."""

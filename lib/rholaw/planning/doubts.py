@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from . import observed, runs, tables, uncertain
+from .. import runs, tables
+from ..hardware import STALE_DAYS, engines, facts
+from . import observed, uncertain
 from .checked import unknown
-from .hardware import STALE_DAYS, engines, facts
 
 INPUTS = {
     "law": ("the law and its capacities", "スケーリング則と容量 ρ"),

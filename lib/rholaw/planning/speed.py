@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..hardware import DENSE, fitted_roofline, measured_speedups
 from .geometry import factors
-from .hardware import DENSE, fitted_roofline, measured_speedups
 
 PREFILL_TOKENS = 8192
 """Tokens that an engine prefills at once, at most."""

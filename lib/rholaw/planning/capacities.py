@@ -10,11 +10,11 @@ from functools import cache, lru_cache
 import numpy as np
 import pandas as pd
 
-from . import runs, tables
-from .capacity import Curve, fit_curve
-from .fitting import Fit, fit
-from .formats import parse
-from .measure import gmse
+from .. import runs, tables
+from ..capacity import Curve, fit_curve
+from ..fitting import Fit, fit
+from ..formats import parse
+from ..measure import gmse
 
 HELD = (0.0, 0.5, 1.0, 1.5)
 """E, in nats per token, of the default law; above 1.5 the fit is more than twice as bad (chapter 07)."""

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import advice, capacities, doubts, outcomes, rows, uncertain
-from .hardware import devices
+from ..hardware import devices
+from . import advice, capacities, doubts, outcomes, rows, uncertain, wording
 from .scenario import Scenario
 
 
@@ -27,7 +27,7 @@ from .scenario import Scenario
 class Plan:
     """The answer to a Scenario; see the module.
 
-    choice, baseline: rows of ``table``, or None; tornado: a row an input (a key of ``advice.INPUTS``): net present
+    choice, baseline: rows of ``table``, or None; tornado: a row an input (a key of ``doubts.INPUTS``): net present
     value of the choice with that input at its 10 % and 90 % and all others at their medians, the widest first;
     npv: of the choice, for every draw, in the scenario's currency.
     """
@@ -79,8 +79,8 @@ def plan(scenario, law=None):
         table=table,
         verdict=verdict,
         recommendation=advice.recommendation(table, *told),
-        summary_en=advice.summary(*told, "en"),
-        summary_ja=advice.summary(*told, "ja"),
+        summary_en=wording.summary(*told, "en"),
+        summary_ja=wording.summary(*told, "ja"),
         choice=choice,
         baseline=baseline,
         tornado=tornado,

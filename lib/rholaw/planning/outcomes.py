@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..formats import parse
+from ..hardware import Device, Kernel, Price, kernel, price
 from . import costs, speed
 from . import geometry as shapes
-from .formats import parse
-from .hardware import Device, Kernel, Price, kernel, price
 from .inputs import Option
 from .scenario import Scenario
 
