@@ -416,6 +416,14 @@ def test_an_engine_that_is_not_known_is_named():
     assert not any("hardware.engine" in text for text in planned().warnings)
 
 
+def test_where_nothing_is_feasible_the_least_obstacle_of_each_option_is_named():
+    parts = {"formats": [FP8 | {"dloss": 1.0}], "hardware": {"batches": [2048, 8]}, "traffic": {"latency_ms": 30}}
+    plan = planned(**parts)
+    assert plan.baseline.batch == 8 and the(plan, "dense", batch=2048).why_not.startswith("does not fit")
+    assert "16 bits:" not in plan.recommendation and "fp8_row x fp8_row: loss too high" in plan.recommendation
+    assert "does not fit" not in plan.recommendation
+
+
 # --- uncertainty --------------------------------------------------------------------------------------------------
 
 

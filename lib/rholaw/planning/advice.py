@@ -50,11 +50,13 @@ def verdict(scenario, choice, baseline):
 
 
 def recommendation(table, scenario, decision, reason, choice, baseline, tornado):
-    """The verdict and why, in English; where no option is feasible, what stands against each."""
+    """The verdict and why, in English; where no option is feasible, the least that stands against each."""
     if reason in ("none", "nothing"):
-        first = table[~table.feasible].drop_duplicates("option")
+        out = table[~table.option.isin(table.option[table.feasible])]
+        near = out.sort_values("why_not", key=lambda text: text.str.count("; "), kind="stable")
         names = {"dense": "16 bits"}
-        why = [f"{names.get(row.option, row.option)}: {row.why_not}." for row in first.itertuples()]
+        near = near.drop_duplicates("option").sort_index()
+        why = [f"{names.get(row.option, row.option)}: {row.why_not}." for row in near.itertuples()]
         why.insert(0, SENTENCES[reason][0][0])
     else:
         filled = words(scenario, choice, baseline, tornado, "en")
