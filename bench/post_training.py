@@ -18,9 +18,9 @@ from rholaw import checkpoints, language, resumable, sensitivity, tables
 
 MODEL = "SmolLM2-135M-Instruct"
 FORMATS = ["int8/g64", "int6/g64", "int5/g64", "int4/g64", "int4/g64:mse", "int3/g64", "int2/g64", "int4", "fp8_row"]
-FORMATS += ["mxfp4", "nvfp4", "nf4/g64:fp32", "q4_0", "q4_1", "s0.25", "s0.5", "2:4", "2:4+int4/g64"]
+FORMATS += ["mxfp4", "nvfp4", "nf4/g64:fp32", "q4_0", "q4_1", "s0.25", "s0.5", "2:4", "2:4+int4/g64", "sint4/g64"]
 ROTATION = 64  # the largest power of two that divides the rows of 576 and of 1,536
-ALONE = ["int3/g64", "nvfp4"]  # formats that also compress one group of matrices and nothing else
+ALONE = ["int3/g64", "2:4"]  # formats that also compress one group of matrices and nothing else
 NOISE = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # relative squared errors of all matrices
 GROUP_NOISE, SEEDS = 0.03, 2  # and of one group
 LENGTH, BLOCKS = 128, {"shakespeare": 16, "python": 16}
