@@ -1,7 +1,6 @@
 """What errors in the weights of a language model cost."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from tiny_llama import TEXT, hub, trained
@@ -63,14 +62,9 @@ def test_the_prediction_sums_over_groups_by_hand(model, blocks):
     assert sensitivity.predicted(found, errors) == pytest.approx((3 * 0.1 + 5 * 0.02, np.hypot(0.04, 0.03)))
 
 
-def test_what_training_costs_is_the_difference_of_two_predictions():
-    fit = rl.fit("unified", rl.runs.one_estimator(rl.runs.load("quest2025")), n_bootstrap=20)
-    runs = pd.DataFrame(
-        {"n_params": 2e8, "n_tokens": 1e12, "weights": ["int3", "int2", "dense"], "activations": "dense"}
-    )
-    *losses, dense = fit.predict(runs)
-    rise, low, high = sensitivity.trained(fit, 2e8, [rl.gmse("int3").value, rl.gmse("int2").value])
-    assert rise == pytest.approx(np.array(losses) - dense)
-    assert (low < rise).all() and (rise < high).all()
-    rho = [fit.capacity(name)[0] for name in ("int3", "int2")]
-    assert sensitivity.explaining(fit, 2e8, rise) == pytest.approx(rho)
+def test_what_training_costs_is_the_difference_of_two_losses():
+    law = rl.Law(A=406.4, alpha=0.34, B=410.7, beta=0.28, E=1.69)
+    rho = np.array([0.3, 0.8, 1.0])
+    rise = sensitivity.trained(law, 2e8, rho)
+    assert rise == pytest.approx(law.loss(2e8, 1e12, rho) - law.loss(2e8, 1e12))
+    assert sensitivity.explaining(law, 2e8, rise) == pytest.approx(rho)

@@ -94,24 +94,15 @@ def predicted(sensitivities, errors):
     return rise, math.sqrt(sum((each.stderr * mean) ** 2 for each, mean in means.items()))
 
 
-def trained(fit, n_params, gmse, level=0.95):
-    """(rise, low, high), arrays: what training with weights of error ``gmse`` costs by a Fit of the unified law.
+def trained(law, n_params, rho):
+    """A N^-α (ρ^-α − 1): by how much a model trained at capacity ρ is worse than a dense one, in nats per token.
 
-    That is A N^-α (ρ^-α − 1) nats per token, whatever the tokens, with N ``n_params`` outside of embedding and head.
-    The interval is the bootstrap's; nan without one.
+    law: a Law, or Draws, whose A and alpha are arrays.  n_params: N, without embedding and head.  The same whatever
+    the tokens, as the unified law has it (Panferov et al., section 3).
     """
-    gmse = np.atleast_1d(gmse)
-
-    def rise(values):
-        A, alpha = (values[list(fit.params).index(name)] for name in ("A", "alpha"))
-        return A * n_params**-alpha * (fit.model.curve("quantised", list(values))(gmse) ** -alpha - 1)
-
-    spread = [rise(sample) for sample in fit.samples] or [np.full(len(gmse), np.nan)]
-    low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return rise(np.array(list(fit.params.values()))), low, high
+    return law.A * n_params**-law.alpha * (rho**-law.alpha - 1)
 
 
-def explaining(fit, n_params, rise):
-    """The ρ that would cost ``rise`` nats per token by a Fit of the unified law: the inverse of ``trained``."""
-    A, alpha = fit.params["A"], fit.params["alpha"]
-    return (1 + np.asarray(rise) * n_params**alpha / A) ** (-1 / alpha)
+def explaining(law, n_params, rise):
+    """The ρ at which training would cost ``rise`` nats per token: the inverse of ``trained``."""
+    return (1 + rise * n_params**law.alpha / law.A) ** (-1 / law.alpha)
