@@ -101,6 +101,24 @@ def test_the_page_and_its_picture_are_written_whole(survey, tmp_path):
     assert "<svg" in (tmp_path / "card.svg").read_text()
 
 
+def test_a_checkpoint_without_matrices_has_a_page_too(tmp_path, fit):
+    save_file({"bias": torch.ones(4), "layer.weight": torch.randn(6, 5)}, tmp_path / "model.safetensors")
+    survey = rl.survey(tmp_path, "int4/g32", fit=fit, progress=False)
+    table = model_cards.choices(survey, 136, 0.6)
+    assert table.reason.tolist() == ["divides none of the matrices"]
+    page = model_cards.card("small", survey, table, 136, 0.6)
+    assert "0 matrices" in page and "Do not compress" in page and "nan" not in page and "Gaussian.**" not in page
+
+
+def test_numbers_are_short():
+    assert [model_cards._few(value) for value in (math.nan, 4.5612e-5, 135.2, 7241.7)] == [
+        "–",
+        "4.56e-05",
+        "135",
+        "7,242",
+    ]
+
+
 @pytest.mark.parametrize("path", ["card.txt", "nowhere/card.md"])
 def test_a_card_goes_to_a_file_that_can_be(path, tmp_path):
     with pytest.raises(ValueError, match=r"ends in \.md"):

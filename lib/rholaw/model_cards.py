@@ -68,7 +68,7 @@ def _refusal(row, stored, tolerance, limit, highest):
     if not row.compressed:
         return "divides none of the matrices"
     if row.bytes >= stored:
-        return f"takes {row.bytes / 1e6:.1f} MB, no less than the {stored / 1e6:.1f} MB as stored"
+        return f"takes {_few(row.bytes / 1e6)} MB, no less than the {_few(stored / 1e6)} MB as stored"
     if highest > tolerance:
         return f"may cost {highest:.2g} nats per token"
     if math.isnan(highest) and not row.error <= limit:
@@ -106,20 +106,21 @@ def recommendation(choices, stored, tolerance):
 
 def card(name, survey, choices, stored, tolerance, figure=""):
     """The page as Markdown.  figure: where the picture of ``draw`` lies, or "" for none."""
-    plain, turned = (kurtoses(survey)[column] for column in ("excess_kurtosis", "rotated_row_kurtosis"))
-    first, matrices = choices.iloc[0], compressed(survey).name.nunique()
+    parameters, inside = choices.parameters.max(), choices.compressed.max()
+    matrices = compressed(survey).name.nunique()
     lines = [
         f"## {name}",
-        f"{first.parameters / 1e6:.1f} million parameters, {stored / 1e6:.1f} MB as stored. {matrices} matrices with "
-        f"{first.compressed / first.parameters:.0%} of the parameters are compressed below, the rest is in 16 bits.",
+        f"{_few(parameters / 1e6)} million parameters, {_few(stored / 1e6)} MB as stored. {matrices} matrices with "
+        f"{inside / max(parameters, 1):.0%} of the parameters are compressed below, the rest is in 16 bits.",
         f"**Choice.** {recommendation(choices, stored, tolerance)}",
-        f"**How Gaussian.** Excess kurtosis of the matrices {plain['min']:.2f} to {plain['max']:.4g}, median "
-        f"{plain['median']:.2f}; of their rows after a Hadamard rotation {turned['min']:.2f} to {turned['max']:.2f}.",
-        "\n".join(_table(choices)),
     ]
+    lines += [f"**How Gaussian.** {_kurtosis(survey)}"] if matrices else []
+    lines.append("\n".join(_table(choices)))
     if len(worst := resisting(survey, 3)):
         told = zip(worst.name, worst.format, worst.ratio, worst.rotated_ratio, strict=True)
-        said = [f"`{tensor}` in {format} {ratio:.1f}, rotated {turned:.1f}" for tensor, format, ratio, turned in told]
+        said = [
+            f"`{tensor}` in {format} {_few(ratio)}, rotated {_few(turned)}" for tensor, format, ratio, turned in told
+        ]
         lines.append(f"**What resists.** Error over that of Gaussian weights: {'; '.join(said)}.")
     lines += [f"![Kurtosis and errors of the matrices]({figure})"] if figure else []
     return "\n\n".join([*lines, ABOUT])
@@ -141,30 +142,48 @@ def _table(choices):
     for row in choices.itertuples():
         rho = f"{row.rho:.2f} [{row.rho_low:.2f}, {row.rho_high:.2f}]" if row.rho == row.rho else "–"
         rise = f"{row.rise:.3f} ± {row.stderr:.3f}" if row.rise == row.rise else "–"
-        cells = [f"`{row.Index}`", f"{row.bytes / 1e6:.1f}", f"{row.error:.4f}", f"{row.rotated_error:.4f}"]
-        cells += [f"{row.ratio:.2f}", rho, rise, row.reason or "acceptable"]
+        cells = [f"`{row.Index}`", _few(row.bytes / 1e6), _few(row.error), _few(row.rotated_error)]
+        cells += [_few(row.ratio), rho, rise, row.reason or "acceptable"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _kurtosis(survey):
+    """A sentence on ``kurtoses``."""
+    found = kurtoses(survey)
+    plain, turned = found.excess_kurtosis, found.rotated_row_kurtosis
+    said = (
+        f"Excess kurtosis of the matrices {_few(plain['min'])} to {_few(plain['max'])}, median {_few(plain['median'])}"
+    )
+    if turned.notna().all():
+        said += f"; of their rows after a Hadamard rotation {_few(turned['min'])} to {_few(turned['max'])}"
+    return said + "."
+
+
+def _few(value):
+    """About three digits, or a dash for what is missing."""
+    return "–" if value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def draw(survey):
     """A Figure: the kurtosis of each matrix and, by format, its error over the Gaussian one; plain and rotated."""
     inside = compressed(survey)
     matrices, formats = inside.drop_duplicates("name"), list(dict.fromkeys(inside.format))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.4))
+    height = 1.2 + 0.35 * len(formats)
+    figure, (upper, lower) = plt.subplots(2, figsize=(5.6, 3 + height), height_ratios=(3, height))
     looks = {"plain": {"marker": "o", "color": "#0072B2"}, "rotated": {"marker": "x", "color": "#D55E00"}}
     for (label, look), kurtosis, ratio, shift in zip(
         looks.items(), ("excess_kurtosis", "rotated_kurtosis"), ("ratio", "rotated_ratio"), (-0.15, 0.15), strict=True
     ):
-        left.plot(np.sort(matrices[kurtosis].dropna()), linestyle="none", markersize=4, label=label, **look)
+        upper.plot(np.sort(matrices[kurtosis].dropna()), linestyle="none", markersize=4, label=label, **look)
         places = inside.format.map(formats.index) + shift
-        right.plot(inside[ratio], places, linestyle="none", markersize=4, **look)
-    left.set(yscale="symlog", xlabel="matrices, in order", ylabel="excess kurtosis")
-    left.legend()
-    right.axvline(1, color=GREY, linewidth=1)
-    right.set(xscale="log", xlabel="error / Gaussian error", yticks=range(len(formats)), yticklabels=formats)
-    right.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    plain_log(right.xaxis)
+        lower.plot(inside[ratio], places, linestyle="none", markersize=4, **look)
+    upper.set(yscale="symlog", xlabel="matrices, in order", ylabel="excess kurtosis")
+    upper.legend()
+    lower.axvline(1, color=GREY, linewidth=1)
+    lower.set(xscale="log", xlabel="error / Gaussian error", yticks=range(len(formats)), yticklabels=formats)
+    lower.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    plain_log(lower.xaxis)
     return figure
 
 

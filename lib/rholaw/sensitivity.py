@@ -89,7 +89,8 @@ def errors(model, compressed, moments):
 
 def predicted(sensitivities, errors):
     """(Σ α t², its standard error): t² is the mean error of a group's matrices; ``errors`` has name and error."""
-    means = {each: errors[errors.name.isin(each.matrices)].error.mean() for each in sensitivities}
+    found = dict(zip(errors.name, errors.error, strict=True))
+    means = {each: np.mean([found[name] for name in each.matrices]) for each in sensitivities}
     rise = sum(each.alpha * mean for each, mean in means.items())
     return rise, math.sqrt(sum((each.stderr * mean) ** 2 for each, mean in means.items()))
 
