@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.ticker import LogLocator
 
 from . import tables
-from .figures import GREY, plain_log, plt
+from .figures import COLOURS, GREY, plain_log, plt
 from .weights import KEPT, totals
 
 DISTURBED = 1.2  # the ratio of real to Gaussian error from which on a matrix resists a format
@@ -171,7 +171,7 @@ def draw(survey):
     matrices, formats = inside.drop_duplicates("name"), list(dict.fromkeys(inside.format))
     height = 1.2 + 0.35 * len(formats)
     figure, (upper, lower) = plt.subplots(2, figsize=(5.6, 3 + height), height_ratios=(3, height))
-    looks = {"plain": {"marker": "o", "color": "#0072B2"}, "rotated": {"marker": "x", "color": "#D55E00"}}
+    looks = {"plain": {"marker": "o", "color": COLOURS[0]}, "rotated": {"marker": "x", "color": COLOURS[1]}}
     for (label, look), kurtosis, ratio, shift in zip(
         looks.items(), ("excess_kurtosis", "rotated_kurtosis"), ("ratio", "rotated_ratio"), (-0.15, 0.15), strict=True
     ):
