@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 
 from rholaw import book
 
@@ -114,6 +115,12 @@ def test_a_chapter_keeps_the_conventions(path):
 def test_every_chapter_is_in_the_toc():
     written = {path for path in (ROOT / "chapters").rglob("*.md") if ".ipynb_checkpoints" not in path.parts}
     assert set(book.pages(ROOT)) == written | set(CHAPTERS)
+
+
+def test_chapters_have_the_numbers_of_their_files():
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    names = [chapter["file"] for part in parts if part.get("numbered") for chapter in part["chapters"]]
+    assert [int(name[:2]) for name in names] == [*range(1, len(names) + 1)]
 
 
 def test_figure_names_are_unique_in_the_book():
