@@ -1,9 +1,10 @@
 """Every page of the built book, opened in headless Chromium with the network blocked, on a desk and on a telephone."""
 
 import os
+import re
 import shutil
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import quote, unquote, urlparse
 
 import pandas as pd
 import pytest
@@ -84,6 +85,37 @@ def test_a_page_is_well(path, context):
     if path is None:
         missing("the book is not built: make book")
     assert problems(context, path) == []
+
+
+FOUND = """() => document.querySelector('.search-summary')?.innerText
+    && [...document.querySelectorAll('ul.search a')].map(e => new URL(e.href).pathname)"""
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        *((word, ["ja/01_summary.html", "ja/02_rollout.html"]) for word in ("量子化", "投資対効果", "推論", "費用")),
+        ("損益分岐点", ["ja/02_rollout.html"]),
+        ("capacity", ["06_capacity.html", "16_plan.html", "notation.html"]),
+        ("quantising", ["index.html", "15_hardware.html"]),
+    ],
+)
+def test_search_finds(query, expected, context):
+    if not PAGES:
+        missing("the book is not built: make book")
+    page = context.new_page()
+    page.goto(f"{(BOOK / 'search.html').as_uri()}?q={quote(query)}")
+    found = page.wait_for_function(FOUND).json_value()
+    assert {(BOOK / name).as_posix() for name in expected} <= {unquote(path) for path in found}
+    page.close()
+
+
+def test_japanese_pages_say_so():
+    if not PAGES:
+        missing("the book is not built: make book")
+    said = {path: re.search(r'<html[^>]* lang="(\w+)"', path.read_text())[1] for path in PAGES}
+    assert {path for path, language in said.items() if language == "ja"} == set(BOOK.glob("ja/*.html"))
+    assert set(said.values()) == {"en", "ja"}
 
 
 PAGE = """<!doctype html><meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">

@@ -5,6 +5,7 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
+FONTS = ["DejaVu Sans", "IPAexGothic"]  # the second, which matplotlib-fontja brings, for what the first lacks
 # Okabe and Ito's colours, which colour-blind readers tell apart; the mark says the same once more.
 KINDS = {
     "dense": ("#000000", "*"),
@@ -18,11 +19,18 @@ COLOURS = (*(colour for colour, _ in KINDS.values()), "#56B4E9", "#8c510a")[1:] 
 GREY = "#767676"
 
 
-def style():
-    """Set the style: legible at phone width, vector graphics, the same file from the same data."""
+def style(japanese=False):
+    """Set the style: legible at phone width, vector graphics, the same file from the same data.
+
+    japanese: whether to write Japanese as well.  Letters are drawn as outlines, so that a page needs no font for them.
+    """
     set_matplotlib_formats("svg")
+    if japanese:
+        with mpl.rc_context():  # the import makes its font that of everything
+            import matplotlib_fontja  # noqa: F401
     mpl.rcParams.update(
         {
+            "font.family": FONTS if japanese else FONTS[:1],
             "figure.figsize": (5.6, 3.8),
             "figure.constrained_layout.use": True,
             "font.size": 11,

@@ -1,0 +1,51 @@
+"""A Sphinx extension for a book in English with pages in Japanese, those in ja/: found by search, marked as Japanese.
+
+Japanese has no spaces, so that an index of words would hold whole clauses.  Here each pair of neighbouring characters
+is a word, of the index and of the question alike: 量子化 is looked for as 量子 and 子化.  The rest is as it was.
+"""
+
+import re
+
+from sphinx.search.en import SearchEnglish
+
+CHARACTERS = "々〆ぁ-ヿ㐀-鿿"
+RUNS = re.compile(f"[{CHARACTERS}]+|[^{CHARACTERS}]+")
+SPLITTER = r"""
+var splitQuery = (query) => query
+    .split(/[^\p{Letter}\p{Number}_\p{Emoji_Presentation}]+/gu)
+    .flatMap(word => word.match(/[CHARACTERS]+|[^CHARACTERS]+/gu) ?? [])
+    .flatMap(run => run.length > 2 && /^[CHARACTERS]/u.test(run)
+        ? [...run].slice(1).map((_, i) => run.slice(i, i + 2)) : [run]);
+""".replace("CHARACTERS", CHARACTERS)
+
+
+def pairs(run):
+    """The pairs of neighbours in a run of Japanese characters; any other run, or a single character, is one word."""
+    return [run[i : i + 2] for i in range(len(run) - 1)] if len(run) > 2 and re.match(f"[{CHARACTERS}]", run) else [run]
+
+
+class Search(SearchEnglish):
+    """English search, and Japanese by pairs of characters."""
+
+    js_splitter_code = SPLITTER
+
+    def split(self, input):
+        """The words of a text."""
+        return [word for each in super().split(input) for run in RUNS.findall(each) for word in pairs(run)]
+
+    def word_filter(self, word):
+        """Whether to index it: English drops its stop words, and would drop pairs that begin with a hiragana."""
+        return word not in self.stopwords
+
+
+def mark(app, page, template, context, doctree):
+    """Say in the page's html element that it is in Japanese."""
+    if page.startswith("ja/"):
+        context["language"] = "ja"
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.add_search_language(Search)
+    app.connect("html-page-context", mark)
+    return {"parallel_read_safe": True}
