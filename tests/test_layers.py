@@ -15,11 +15,11 @@ ORDER = [
     *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "rivals", "optimise"),
     *("fitting", "validation", "ladder", "train", "tensor_files", "containers", "checkpoints", "resumable"),
     *("streaming", "weights", "language", "sensitivity", "cards", "figures", "model_cards", "webtable", "theory"),
-    *("hardware", "planning"),
+    *("hardware", "planning", "bilingual"),
 ]
 PLANNING = [  # the modules of that subpackage
     *("geometry", "speed", "observed", "capacities", "costs", "checked", "inputs", "scenario", "uncertain", "outcomes"),
-    *("rows", "doubts", "wording", "advice", "decide", "figures", "explorer"),
+    *("rows", "doubts", "wording", "advice", "decide", "figures", "explorer", "japanese"),
 ]
 
 

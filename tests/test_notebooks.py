@@ -13,6 +13,7 @@ from rholaw import book
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted(p for p in (ROOT / "chapters").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 EXPERIMENT = re.compile(r"index|\d\d_")  # the index and the numbered chapters; the others explain, and may do without
+LIMITS = {"ja": "## ここでは分からないこと"}  # in a folder's language
 DRAWS = re.compile(r"\bsubplots\(|\bplt\.(figure|plot|show)\(")
 LINES = 20
 
@@ -85,8 +86,8 @@ def cell_problems(notebook) -> list[str]:
     return problems
 
 
-def structure_problems(notebook, name: str) -> list[str]:
-    """A title first; in the index and the numbered chapters an answer, in the latter what is not shown as well."""
+def structure_problems(notebook, name: str, limits: str = "## What this does not show") -> list[str]:
+    """A title first; in the index and the numbered chapters an answer, in the latter its limits as well."""
     problems = []
     cells = notebook.cells
     if not (cells and cells[0].cell_type == "markdown" and re.match(r"# \S", cells[0].source)):
@@ -98,7 +99,7 @@ def structure_problems(notebook, name: str) -> list[str]:
     if answers > 1 or (answers == 0 and EXPERIMENT.match(name)):
         problems.append(f"{answers} cells tagged `answer`, not one")
     if re.match(r"\d\d_", name):
-        for needed in ("## What this does not show", "papermill "):
+        for needed in (limits, "papermill "):
             if needed not in text:
                 problems.append(f"no `{needed.strip()}` in its prose")
     return problems
@@ -109,7 +110,8 @@ def test_a_chapter_keeps_the_conventions(path):
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     nbformat.validate(notebook)
     problems = form_problems(notebook) + parameter_problems(notebook) + cell_problems(notebook)
-    assert problems + structure_problems(notebook, path.stem) == []
+    limits = [LIMITS[path.parent.name]] if path.parent.name in LIMITS else []
+    assert problems + structure_problems(notebook, path.stem, *limits) == []
 
 
 def test_every_chapter_is_in_the_toc():

@@ -10,7 +10,7 @@ from rholaw.figures import plt
 from rholaw.planning import figures as plan_figures
 
 WORDS = {"rho": "容量", "prefill": "P", "decode": "D", "pays": "有利", "none": "なし", "batch": "B", "bits": "ビット"}
-WORDS |= {"requests": "R", "npv": "V", "unit": "千円", "low": "低", "high": "高", "scale": 1000}
+WORDS |= {"requests": "R", "npv": "V（千円）", "low": "低", "high": "高", "scale": 1000}
 WORDS |= {name: name.upper() for name in figures.KINDS}
 
 
@@ -98,7 +98,7 @@ def test_batches_ask_for_one_over_rho_where_it_is_known():
 def test_payoff_shows_the_median():
     fig = plan_figures.payoff([1e3, 1e5], [(-3, -2, -1), (5, 10, 20)], WORDS)
     assert fig.axes[0].lines[0].get_xydata().tolist() == [[1e3, -2], [1e5, 10]]
-    assert fig.axes[0].get_ylabel() == "V, 千円"
+    assert fig.axes[0].get_ylabel() == "V（千円）"
 
 
 def test_tornado_shows_what_matters_widest_on_top():

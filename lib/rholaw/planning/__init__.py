@@ -5,7 +5,7 @@
     checked → inputs → scenario           what a plan is asked, refused before any work where it is wrong
     uncertain → outcomes → rows           draws of what is uncertain, what follows for each option, the table
     doubts → wording → advice → decide    assumptions and warnings, sentences, the verdict, and ``plan`` itself
-    figures · explorer                    what chapters show of it
+    figures · explorer · japanese         what chapters show of it
 
 A module imports only from its left.  Devices, prices and kernels are in ``rholaw.hardware``.
 """

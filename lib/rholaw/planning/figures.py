@@ -105,7 +105,7 @@ def batches(table, words):
 def payoff(requests, values, words):
     """Net present value against requests a month: the median, a band from P10 to P90, and the line 0.
 
-    requests: (n,), rising; values: (n, 3), P10, P50 and P90 in ``words["unit"]``.  words: requests, npv, unit.
+    requests: (n,), rising; values: (n, 3), P10, P50 and P90.  words: requests, npv with its unit.
     """
     fig, axes = plt.subplots()
     low, mid, high = np.transpose(values)
@@ -114,7 +114,7 @@ def payoff(requests, values, words):
     axes.axhline(0, color="black", linewidth=1)
     axes.set_yscale("symlog", linthresh=max(abs(values[0][1]), 1e-9))  # the cost, and what it turns into, both in sight
     plain_log(axes.yaxis)
-    axes.set(xscale="log", xlabel=words["requests"], ylabel=f"{words['npv']}, {words['unit']}")
+    axes.set(xscale="log", xlabel=words["requests"], ylabel=words["npv"])
     return fig
 
 
@@ -122,7 +122,7 @@ def tornado(table, names, words):
     """What moves the result: net present value with one input at its 10 % and 90 %, all others at their medians; inputs
     that move it by less than a hundredth of the first are left out.
 
-    table: a plan's tornado; names: {input: text}.  words: npv, low, high, unit, and scale, the money of one unit.
+    table: a plan's tornado; names: {input: text}.  words: npv with its unit, low, high; scale, the money of one unit.
     """
     fig, axes = plt.subplots()
     rows = table[table.span > 0.01 * table.span.max()][::-1]
@@ -135,6 +135,6 @@ def tornado(table, names, words):
             label=words[key],
         )
     axes.axvline(0, color="black", linewidth=1)
-    axes.set(xlabel=f"{words['npv']}, {words['unit']}")
+    axes.set_xlabel(words["npv"])
     fig.legend(loc="outside lower center", ncols=2)
     return fig
