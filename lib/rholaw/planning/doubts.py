@@ -11,7 +11,7 @@ from .checked import unknown
 INPUTS = {
     "law": ("the law and its capacities", "スケーリング則と容量 ρ"),
     "kernels": ("the speed of the kernels", "カーネルの速度"),
-    "place": ("overhead that does not shrink", "圧縮しても縮まない処理時間"),
+    "place": ("overhead that does not shrink", "圧縮しても短くならない処理時間"),
     "system": ("the efficiency of the engine", "推論エンジンの効率"),
     "parallel": ("the efficiency of several devices", "複数台での並列効率"),
     "price": ("the price of the devices", "機器の価格"),
@@ -19,7 +19,7 @@ INPUTS = {
     "overhead": ("costs beside the rent", "付帯費用"),
     "effort": ("engineering weeks", "開発工数"),
     "mfu": ("utilisation in training", "学習時の計算効率"),
-    "slowdown": ("slowdown of training in the format", "圧縮形式での学習の遅れ"),
+    "slowdown": ("slowdown of training in the format", "圧縮形式での学習速度の低下"),
     "power": ("the power drawn", "消費電力"),
     "pue": ("the power of the building", "施設の電力効率（PUE）"),
     "electricity": ("the price of electricity", "電気料金"),

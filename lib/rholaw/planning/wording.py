@@ -28,8 +28,8 @@ MEASURE = (
 SAVES = (
     "{option} on {device}, {batch}, saves {saving} a month (P10 to P90: {saving_p10} to {saving_p90}) against the "
     "cheapest 16-bit deployment, on {base}.",
-    "{device}で{option}を同時{batch}で運用すると、最も安い16ビット運用（{base}）に比べ、"
-    "月額{saving}（P10～P90：{saving_p10}～{saving_p90}）を削減できる見込みです。",
+    "{device}で{option}を使い、{batch}を同時に処理すると、最も安い16ビット運用（{base}）に比べ、"
+    "月に{saving}（P10～P90：{saving_p10}～{saving_p90}）削減できる見込みです。",
 )
 ONLY = (
     "no 16-bit deployment meets the limits of the scenario on the devices given; {option} on {device} does.",
@@ -66,7 +66,7 @@ SENTENCES = {
         (
             "{option} on {device}, {batch}, costs {once} and {dearer} more a month than the cheapest 16-bit "
             "deployment, on {base}.",
-            "{device}で{option}を同時{batch}で運用すると、最も安い16ビット運用（{base}）に比べ、月額は{dearer}多くなりますが、"
+            "{device}で{option}を使い、{batch}を同時に処理すると、最も安い16ビット運用（{base}）に比べ、月額は{dearer}多くなりますが、"
             "初期費用は{once}で済む見込みです。",
         ),
         (
@@ -78,7 +78,7 @@ SENTENCES = {
     "late": (
         (
             "even the best option, {option} on {device}, costs {once} and saves {saving} a month.",
-            "最良の候補（{device}の{option}）でも、初期費用{once}に対して削減額は月額{saving}にとどまります。",
+            "最良の候補（{device}の{option}）でも、初期費用{once}に対して削減額は月{saving}にとどまります。",
         ),
         (
             "It pays within {horizon} in {pays} of the draws; {first}, then {second} would change that most.",
@@ -89,7 +89,7 @@ SENTENCES = {
     "dearer": (
         (
             "even the best option, {option} on {device}, costs {cost} a month, which is no less than 16 bits do.",
-            "最良の候補（{device}の{option}）でも月額{cost}で、16ビット運用より安くなりません。",
+            "最良の候補（{device}の{option}）でも月額{cost}かかり、16ビット運用より安くなりません。",
         ),
         MATTERS,
         AGAIN,
@@ -118,7 +118,7 @@ SENTENCES = {
         (
             "{option} on {device}, {batch}, takes {hours} device hours a month (P10 to P90: {hours_p10} to "
             "{hours_p90}), where 16 bits on {base} take {base_hours}.",
-            "{device}で{option}を同時{batch}で運用した場合、機器の利用時間は月{hours}時間（P10～P90：{hours_p10}～{hours_p90}時間）で、"
+            "{device}で{option}を使い、{batch}を同時に処理する場合、機器の利用時間は月{hours}時間（P10～P90：{hours_p10}～{hours_p90}時間）で、"
             "16ビット運用（{base}）では月{base_hours}時間です。",
         ),
         (
@@ -145,7 +145,7 @@ SENTENCES = {
     "traffic": (
         (
             "there is no traffic, so that nothing can be saved.",
-            "利用量がないため、削減できる費用がありません。",
+            "利用がないため、削減できる費用がありません。",
         ),
         (
             "What compression costs once would be all that remains of it.",
