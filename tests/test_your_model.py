@@ -54,7 +54,7 @@ def test_a_checkpoint_from_anywhere_gets_its_page(tmp_path):
         ("formats", "int4, fp9", "'fp9'"),
         ("formats", " ", "name at least one format"),
         ("tolerance", 1000.0, "nats per token"),
-        ("text", "nowhere.txt", "nowhere.txt"),
+        ("text", "nowhere.txt", "there is no file nowhere.txt"),
         ("card", "card.pdf", r"ends in \.md"),
         ("card", "nowhere/card.md", "in a folder that is there"),
         ("quick", "maybe", "True or False"),

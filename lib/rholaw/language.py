@@ -168,6 +168,8 @@ def text(name, held_out=True):
     """
     if Path(name).is_file():
         return Path(name).read_text(encoding="utf-8")
+    if Path(name).suffix and not name.startswith("file:"):
+        raise ValueError(f"there is no file {name}")
     documents, _, _ = texts.read(name)
     return "\n".join(documents[each] for each in texts.split(documents)[held_out])
 
