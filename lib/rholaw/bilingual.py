@@ -5,6 +5,8 @@ is a word, of the index and of the question alike: 量子化 is looked for as �
 """
 
 import re
+from importlib.util import find_spec
+from pathlib import Path
 
 from sphinx.search.en import SearchEnglish
 
@@ -44,8 +46,14 @@ def mark(app, page, template, context, doctree):
         context["language"] = "ja"
 
 
+def bring_font(app, config):
+    """Put a Japanese font and its licence beside the pages, for a system without one; book.css names it."""
+    config.html_static_path.append(str(Path(find_spec("matplotlib_fontja").origin).parent / "fonts"))
+
+
 def setup(app):
     """Called by Sphinx."""
     app.add_search_language(Search)
+    app.connect("config-inited", bring_font)
     app.connect("html-page-context", mark)
     return {"parallel_read_safe": True}
