@@ -118,6 +118,13 @@ def test_japanese_pages_say_so():
     assert set(said.values()) == {"en", "ja"}
 
 
+def test_the_style_sheet_names_files_that_are_there():
+    if not PAGES:
+        missing("the book is not built: make book")
+    named = re.findall(r'url\("([^"]+)"\)', (BOOK / "_static" / "book.css").read_text())
+    assert named and all((BOOK / "_static" / name).is_file() for name in named)
+
+
 PAGE = """<!doctype html><meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">
 <title>t</title><article>%s</article>"""
 GOOD = "<h1>Title</h1><p>Text and <code>\\rho</code>.</p>"
