@@ -2,7 +2,7 @@
 #
 #   make book             execute the changed chapters and write _build/html/index.html
 #   make book QUICK=1     the same with quick = True in every chapter: smaller experiments, wider intervals
-#   make test             all tests; ARGS passes options on, as in make test ARGS="tests/test_book.py -x"
+#   make test             all tests; ARGS passes options on, as in make test ARGS="tests/book/test_book.py -x"
 #   make check-book       open every built page in headless Chromium
 #   make lab              JupyterLab in the same environment
 #   PYTHON=…              the interpreter the environment is made from: Python 3.11 or 3.12
@@ -47,7 +47,7 @@ book: $(READY)
 	@$(PY) -m rholaw.book build $(if $(QUICK),--quick)
 
 check-book: $(READY)
-	@REQUIRE_BOOK=1 $(PY) -m pytest -q tests/test_book.py $(ARGS)
+	@REQUIRE_BOOK=1 $(PY) -m pytest -q tests/book/test_book.py $(ARGS)
 
 test: $(READY)
 	@$(PY) -m pytest -q -n auto $(ARGS)

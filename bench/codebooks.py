@@ -18,7 +18,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from rholaw import tables
-from rholaw.vectors import VectorCodebook, nearest
+from rholaw.formats.vectors import VectorCodebook, nearest
 
 # starts, iterations of each, samples per point at their end, iterations on quasi-random points
 EFFORT = {

@@ -14,7 +14,9 @@ import torch
 from tqdm import tqdm
 
 import rholaw as rl
-from rholaw import checkpoints, language, resumable, sensitivity, tables
+from rholaw import checkpoints, tables
+from rholaw.checkpoints import llama as language
+from rholaw.checkpoints import resumable, sensitivity
 
 MODEL = "SmolLM2-135M-Instruct"
 FORMATS = ["int8/g64", "int6/g64", "int5/g64", "int4/g64", "int4/g64:mse", "int3/g64", "int2/g64", "int4", "fp8_row"]

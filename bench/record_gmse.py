@@ -8,7 +8,8 @@ Takes minutes. A test samples each value again, with fewer samples.
 import os
 
 import rholaw as rl
-from rholaw import measure, tables
+from rholaw import tables
+from rholaw.error import measure
 
 path = tables.DATA / f"{measure.TABLE}.csv"
 temporary = path.with_suffix(".tmp")

@@ -8,7 +8,8 @@ Takes minutes: each number is a hundred fits.
 import pandas as pd
 
 import rholaw as rl
-from rholaw import tables, validation
+from rholaw import tables
+from rholaw.laws import held_out as validation
 
 LAWS = ["unified", "unified-bounded", "unified-logistic", "unified-composed", "additive", "additive-composed"]
 LAWS += ["decoupled", "chen", "kumar", "kumar-offset", "frantar", "sun"]

@@ -24,7 +24,8 @@ import torch
 from safetensors.torch import save_file
 
 import rholaw as rl
-from rholaw import checkpoints, streaming
+from rholaw import checkpoints
+from rholaw.checkpoints import streaming
 
 FORMATS = ["int4", "int4/g128", "sint4/g32", "e2m1", "fp8_row", "mxfp4", "nvfp4", "2:4+int4/g128"]
 SIDE = 4096

@@ -12,9 +12,9 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from rholaw.train import corpus
+from rholaw.texts import tokens as corpus
 from rholaw.train.config import Config
-from rholaw.train.records import Store
+from rholaw.train.sweeps.store import Store
 
 TINY = Config(
     layers=1,

@@ -1,8 +1,7 @@
-"""One direction: a module of the package imports only from its left."""
+"""One direction, on two levels: a room imports only from rooms on its left, and so does a module within its room."""
 
 import ast
-import importlib
-import re
+import types
 from pathlib import Path
 
 import pytest
@@ -10,91 +9,143 @@ import pytest
 import rholaw
 
 PACKAGE = Path(rholaw.__file__).parent
-ORDER = [
-    *("book", "tables", "sources", "grids", "sparsity", "integrals", "scales", "block_integrals", "ggml", "vectors"),
-    *("bounds", "formats", "named_formats", "runs", "measure", "capacity", "laws", "models", "rivals", "optimise"),
-    *("fitting", "validation", "ladder", "train", "tensor_files", "containers", "checkpoints", "resumable"),
-    *("streaming", "weights", "language", "sensitivity", "cards", "figures", "model_cards", "webtable", "theory"),
-    *("hardware", "planning", "bilingual"),
+ROOMS = [  # and the modules that stand beside them
+    *("checked", "tables", "distributions", "formats", "error", "runs", "laws", "texts", "checkpoints", "hardware"),
+    *("train", "planning", "lessons", "book"),
 ]
-PLANNING = [  # the modules of that subpackage
-    *("geometry", "speed", "observed", "capacities", "costs", "checked", "inputs", "scenario", "uncertain", "outcomes"),
-    *("rows", "doubts", "wording", "advice", "decide", "figures", "explorer", "japanese"),
-]
+MODULES = {
+    "formats": ["grids", "sparsity", "optimal", "blocks", "ggml", "vectors", "grammar", "named"],
+    "error": ["blocks", "measure", "bounds"],
+    "laws": ["curves", "law", "unified", "rivals", "optimise", "fitting", "draws", "held_out", "ladder"],
+    "texts": ["cleaning", "corpora", "tokens"],
+    "checkpoints": [
+        *("tensors", "containers", "opening", "resumable", "streaming", "surveying", "llama", "sensitivity"),
+    ],
+    "hardware": ["devices", "geometry", "speed", "observed"],
+    "train": ["masks", "config", "pruning", "gradients", "model", "trainer", "sweeps", "torchrun"],
+    "train.sweeps": ["store", "workers", "file", "run", "forecast"],
+    "planning": [
+        "costs",
+        "inputs",
+        "scenario",
+        "uncertain",
+        "outcomes",
+        "rows",
+        "doubts",
+        "wording",
+        "advice",
+        "decide",
+    ],
+    "lessons": ["descent", "memory"],
+    "book": [
+        *("build", "figures", "webtable", "format_card", "checkpoint_card", "plan_figures", "explorer", "japanese"),
+        "search",
+    ],
+}
+LAST = {"__init__", "__main__"}  # doors of a room: they may import all of it
 
 
-def modules(package: Path = PACKAGE) -> dict[str, list[str]]:
-    """Module or subpackage → the source of its files; what a subpackage imports of itself is left out."""
-    found = {}
-    for path in sorted(package.rglob("*.py")):
-        name, *inner = path.relative_to(package).with_suffix("").parts
-        if not name.startswith("__"):
-            source = path.read_text()
-            if inner:
-                source = re.sub(r"^( *)from \.(?!\.)\S* import .*$", r"\1pass", source, flags=re.M)
-                source = re.sub(r"^( *from )\.\.", r"\1.", source, flags=re.M)
-            found.setdefault(name, []).append(source)
-    return found
-
-
-def imported(source: str) -> set[str]:
-    """The modules of this package that a file imports, at whatever depth; "" stands for the package itself."""
+def imported(source: str, place: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """The modules of this package, or names in them, that the file at ``place`` imports, at whatever depth."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "rholaw"}
+            names |= {tuple(alias.name.split("."))[1:] for alias in node.names if alias.name.split(".")[0] == "rholaw"}
         elif isinstance(node, ast.ImportFrom):
-            base = "rholaw" + ("." + node.module if node.module else "") if node.level else node.module
-            if base == "rholaw":
-                names |= {f"rholaw.{alias.name}" for alias in node.names}
-            elif base.startswith("rholaw."):
-                names.add(base)
-    return {[*name.split("."), ""][1] for name in names}
+            base = tuple(node.module.split(".")) if node.module else ()
+            if node.level:
+                base = ("rholaw", *place[: len(place) - node.level], *base)
+            if base[:1] == ("rholaw",):
+                names |= {(*base[1:], alias.name) for alias in node.names}
+    return names
 
 
-def wrong_arrows(sources: dict[str, list[str]], order: list[str] = ORDER) -> list[str]:
-    """Imports that run back, a line each."""
-    problems = [f"{name}: give it a place in ORDER, in {Path(__file__).name}" for name in sources if name not in order]
-    for name in sources.keys() & set(order):
-        for other in set().union(*map(imported, sources[name])) - {name}:
-            if other not in order:
-                problems.append(f"{name} imports {other or 'the package'}, which is no module of ORDER")
-            elif order.index(other) > order.index(name):
-                problems.append(f"{name} imports {other}, which stands to its right")
+def wrong_arrows(sources: dict[str, str], room: str = "", order: list[str] = ROOMS) -> list[str]:
+    """Imports within ``room`` that run back, a line each; sources: dotted name of a module → its text."""
+    inside = tuple(room.split(".")) if room else ()
+    problems = set()
+    for name, source in sources.items():
+        place = tuple(name.split("."))
+        if place[: len(inside)] != inside or place[len(inside)] in LAST:
+            continue
+        here = place[len(inside)]
+        if here not in order:
+            problems.add(f"{here}: give it a place in {room or 'ROOMS'}, in {Path(__file__).name}")
+            continue
+        for target in imported(source, place):
+            if target[: len(inside)] != inside:
+                continue
+            there = target[len(inside) : len(inside) + 1]
+            if there == (here,):
+                continue
+            if not there or there[0] not in order:
+                problems.add(f"{name} imports {'.'.join(target) or 'the package'}, which has no place")
+            elif order.index(there[0]) > order.index(here):
+                problems.add(f"{name} imports {'.'.join(target)}, and {there[0]} stands to the right of {here}")
     return sorted(problems)
 
 
-def test_modules_import_only_from_their_left():
-    assert wrong_arrows(modules()) == []
+def sources() -> dict[str, str]:
+    return {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p.read_text() for p in PACKAGE.rglob("*.py")}
 
 
-def test_modules_of_the_planning_import_only_from_their_left():
-    sources = {}
-    for path in (PACKAGE / "planning").glob("[!_]*.py"):
-        sources[path.stem] = [re.sub(r"^( *)from \.\..* import .*$", r"\1pass", path.read_text(), flags=re.M)]
-    assert len(sources) == len(PLANNING) and wrong_arrows(sources, PLANNING) == []
+def test_rooms_import_only_from_their_left():
+    assert wrong_arrows(sources()) == []
+
+
+@pytest.mark.parametrize("room", MODULES)
+def test_modules_import_only_from_their_left(room):
+    assert wrong_arrows(sources(), room, MODULES[room]) == []
+
+
+def test_every_room_and_module_has_a_place():
+    rooms = {".".join(path.parent.relative_to(PACKAGE).parts) for path in PACKAGE.rglob("__init__.py")} - {""}
+    assert rooms == MODULES.keys()
+    for room, modules in MODULES.items():
+        folder = PACKAGE / room.replace(".", "/")
+        there = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
+        assert there - LAST == set(modules), room
 
 
 @pytest.mark.parametrize(
-    ("sources", "problem"),
+    ("text", "problem"),
     [
-        ({"grids": ["from .formats import Format"]}, "grids imports formats, which stands to its right"),
-        ({"grids": ["def f():\n    import rholaw.laws"]}, "grids imports laws, which stands to its right"),
-        ({"grids": ["from . import measure"]}, "grids imports measure, which stands to its right"),
-        ({"grids": ["from rholaw import gmse"]}, "grids imports gmse, which is no module of ORDER"),
-        ({"grids": ["import rholaw as rl"]}, "grids imports the package, which is no module of ORDER"),
-        ({"newcomer": [""]}, "newcomer: give it a place in ORDER, in test_layers.py"),
+        (
+            "from .named import NAMED",
+            "formats.grids imports formats.named.NAMED, and named stands to the right of grids",
+        ),
+        ("def f():\n    import rholaw.formats.named", "formats.grids imports formats.named, and named stands"),
+        ("from . import named", "formats.grids imports formats.named, and named stands"),
+        ("from rholaw.formats import parse", "formats.grids imports formats.parse, which has no place"),
     ],
 )
-def test_an_arrow_that_runs_back_is_found(sources, problem):
-    assert wrong_arrows(sources) == [problem]
+def test_an_arrow_that_runs_back_within_a_room_is_found(text, problem):
+    (line,) = wrong_arrows({"formats.grids": text}, "formats", MODULES["formats"])
+    assert line.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("from ..laws.law import Law", "formats.grids imports laws.law.Law, and laws stands to the right of formats"),
+        ("from .. import laws", "formats.grids imports laws, and laws stands to the right of formats"),
+        ("import rholaw as rl", "formats.grids imports the package, which has no place"),
+        ("from rholaw import gmse", "formats.grids imports gmse, which has no place"),
+    ],
+)
+def test_an_arrow_that_runs_back_between_rooms_is_found(text, problem):
+    assert wrong_arrows({"formats.grids": text}) == [problem]
+
+
+def test_a_newcomer_needs_a_place():
+    assert wrong_arrows({"newcomer": ""}) == ["newcomer: give it a place in ROOMS, in test_layers.py"]
 
 
 def test_arrows_to_the_left_are_allowed():
-    sources = {"laws": ["import numpy", "from .capacity import Curve\nfrom rholaw.grids import uniform"]}
-    assert wrong_arrows(sources) == []
+    texts = {"laws.unified": "import numpy\nfrom .curves import Curve\nfrom rholaw.formats.grids import uniform"}
+    assert wrong_arrows(texts) == wrong_arrows(texts, "laws", MODULES["laws"]) == []
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_no_module_shares_its_name_with_a_public_function(name):
-    assert importlib.import_module(f"rholaw.{name}") is getattr(rholaw, name)
+def test_no_room_or_module_shares_its_name_with_the_public_face():
+    public = {name for name in rholaw.__all__ if not isinstance(getattr(rholaw, name), types.ModuleType)}
+    assert not public & {part for name in sources() for part in name.split(".")}

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from rholaw import language
-from rholaw.train import corpus
+from rholaw.checkpoints import llama as language
+from rholaw.texts import tokens as corpus
 from rholaw.train.config import Config, llama
 from rholaw.train.model import Decoder
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..hardware import devices
-from . import advice, capacities, doubts, outcomes, rows, uncertain, wording
+from ..hardware.devices import devices
+from ..laws import draws as capacities
+from . import advice, doubts, outcomes, rows, uncertain, wording
 from .scenario import Scenario
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from .. import runs, tables
-from ..hardware import STALE_DAYS, engines, facts
-from . import observed, uncertain
-from .checked import unknown
+from ..checked import unknown
+from ..hardware import observed
+from ..hardware.devices import STALE_DAYS, engines, facts
+from . import uncertain
 
 INPUTS = {
     "law": ("the law and its capacities", "スケーリング則と容量 ρ"),

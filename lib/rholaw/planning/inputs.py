@@ -7,10 +7,10 @@ import datetime
 import math
 from dataclasses import dataclass, field, fields
 
-from ..formats import parse
-from ..hardware import STATUSES
-from . import geometry as shapes
-from .checked import by_name, counts, names, number, spread, text, unknown
+from ..checked import by_name, counts, names, number, spread, text, unknown
+from ..formats.grammar import parse
+from ..hardware import geometry as shapes
+from ..hardware.devices import STATUSES
 
 KINDS = ("train", "qat", "post-training")
 COMPARISONS = ("equal-loss", "equal-n")

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..formats import parse
-from ..hardware import Device, Kernel, Price, kernel, price
-from . import costs, speed
-from . import geometry as shapes
+from ..formats.grammar import parse
+from ..hardware import geometry as shapes
+from ..hardware import speed
+from ..hardware.devices import Device, Kernel, Price, kernel, price
+from . import costs
 from .inputs import Option
 from .scenario import Scenario
 

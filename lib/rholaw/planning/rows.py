@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from . import costs, speed
+from ..hardware import speed
+from . import costs
 
 COLUMNS = {
     "option": "weights, activations and key-value cache, as in Option.name",

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import SimpleNamespace
 
-from ..formats import parse
-from ..hardware import devices
-from . import geometry as shapes
-from .checked import build, unknown
+from ..checked import build, unknown
+from ..formats.grammar import parse
+from ..hardware import geometry as shapes
+from ..hardware.devices import devices
 from .inputs import Hardware, Model, Option, Prices, Project, Run, Traffic
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.special import ndtri
 
-from . import costs, observed
+from ..hardware import observed
+from . import costs
 
 PARALLEL = (0.6, 0.8, 1.0)
 """Share of the ideal speed of several devices, where nobody gave one: assumed, not measured."""

@@ -5,7 +5,13 @@ import math
 import sys
 from functools import partial
 
-from . import corpus, engines, parallel, plan, records, sweep, trainer
+from ..texts import tokens as corpus
+from . import torchrun as parallel
+from . import trainer
+from .sweeps import forecast as plan
+from .sweeps import run as sweep
+from .sweeps import store as records
+from .sweeps import workers as engines
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,9 +5,9 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields
 
-from ..formats import parse
-from ..grids import Uniform
-from ..sparsity import TopK
+from ..formats.grammar import parse
+from ..formats.grids import Uniform
+from ..formats.sparsity import TopK
 from .masks import Magnitude, RigL, parse_backward, parse_schedule
 
 METHODS = {

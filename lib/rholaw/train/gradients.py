@@ -9,9 +9,10 @@ from functools import cached_property, lru_cache
 
 import torch
 
-from .. import scales, vectors
-from ..formats import Format
-from ..measure import gmse
+from ..error.measure import gmse
+from ..formats import blocks as scales
+from ..formats import vectors
+from ..formats.grammar import Format
 
 
 class _Passing(torch.autograd.Function):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..sparsity import NofM
+from ..formats.sparsity import NofM
 
 GMP_END = 0.75  # of the training: the share grows until here, so that a quarter is left to recover
 RIGL_END = 0.75  # of the training: the mask of RigL stays from here on (Evci et al. 2020, section 4)

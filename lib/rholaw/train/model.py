@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..formats import parse
+from ..formats.grammar import parse
 from .config import METHODS, Config
 from .gradients import Compression, gaussian_scales
 from .pruning import Pruning

@@ -2,7 +2,7 @@
 
 import torch
 
-from .. import vectors
+from ..formats import vectors
 from . import masks
 
 

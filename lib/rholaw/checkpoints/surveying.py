@@ -1,0 +1,240 @@
+"""What formats do to a checkpoint's own weights: ``survey``, a row per tensor and format, and its ``totals``."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from .. import runs
+from ..error.measure import gmse
+from ..formats.grammar import DENSE_BITS, parse
+from ..formats.sparsity import CHUNK
+from ..laws.fitting import fit as fit_law
+from . import opening as checkpoints
+from . import resumable
+from .streaming import measured
+
+KEPT = ("embedding", "head", "norm")
+"""The roles that ``totals`` leaves in 16 bits."""
+
+ROLES = {
+    "norm": r"norm|(^|[._/])ln_?(\d|f|\w*[._/])",
+    "head": r"lm_head|embed_out|^output\.weight|(^|/)projection/|predictions\.decoder|classifier|score\.",
+    "embedding": r"emb|wte|wpe|position|token_type",
+    "attention": r"att|[qkvo]_proj|qkv|query|[._]key|[._]value",
+    "mlp": r"mlp|ffn|feed_forward|intermediate|output\.dense|fc_?\d|(gate|up|down)_proj|expert|\.w[io]|h_to_4h",
+}
+"""Role → what the name of a tensor contains in the usual schemes; the first that matches counts, else "other"."""
+
+
+def role(name):
+    """What a tensor does, by its name: "attention", "mlp", "embedding", "head", "norm" or "other"."""
+    return next((role for role, pattern in ROLES.items() if re.search(pattern, name.lower())), "other")
+
+
+def survey(path, formats, *, rotation=128, device="cpu", out=None, fit=None, progress=True):
+    """A DataFrame with a row for each tensor of the checkpoint at ``path`` and each of ``formats``.
+
+    formats: text such as "nvfp4, 2:4+int4", or a list of texts and Formats.  rotation: the size of the Hadamard
+    rotation that is tried along the rows, or the largest power of two below it that divides them; 0 for none.
+    device: where to compute, on a CPU with as many threads as torch.get_num_threads() says.  out: a .parquet or .csv
+    to write; beside it OUT.partial keeps the finished tensors, so that a survey of the same files and formats goes on
+    where it was interrupted.  fit: a Fit of the unified law with a bootstrap (default: to QuEST's runs).
+
+    ==================  ===============================================================================================
+    name, shape, dtype  of the tensor, as the file has them; the shape as text, "384x1536"
+    quantised           its values were rounded to 8 bits or fewer before: errors on that grid are misleadingly small
+    role                attention, mlp, embedding, head, norm or other, by the name
+    parameters          how many values; 0 where the tensor is tied to another, which counts them
+    excess_kurtosis     E[(w − mean)⁴] / σ⁴ − 3; 0 for a Gaussian
+    row_kurtosis        the same of rows that are scaled to one RMS: what is left when rows may have scales of their own
+    peak                largest |w − mean| / σ; about 5 among a million Gaussian weights
+    rotation            the size of the rotation that was tried; 0 where none divides the rows
+    rotated_kurtosis    and rotated_row_kurtosis: both after it
+    format              as it was asked for
+    error               Σ (w − ŵ)² / Σ w², where ŵ is what the format stores
+    rotated_error       the same after the rotation; missing for formats that rotate
+    gmse                ``rl.gmse`` of the format: the error of Gaussian weights
+    ratio               error / gmse
+    rho                 the capacity that the fit's curve has at ``error``, for formats of a family that it knows
+    rho_low, rho_high   its 95 % interval over the fit's bootstrap: how well the runs hold the curve, and no more
+    bits, bytes         stored, per value and in all; 16 bits where the format cannot hold the tensor, integers as in
+                        the file, 0 where tied
+    note                why a number is missing, or is not to be trusted; "" where all is well
+    ==================  ===============================================================================================
+
+    Memory: some chunks of 2^17 weights a thread, or of one row where that is longer; but formats that rank all weights
+    of a tensor (sS, +outR) or share more within it than a largest magnitude or a root mean square (nf4_dq, bitnet_b158)
+    hold several copies of it in float32.  Each tensor is read twice, the second time out of the system's cache.
+    Raises ValueError before any work for a wrong path, format, device or ``out`` and for a damaged file; a tensor that
+    cannot be measured is a row with a note.
+    """
+    named = _named(formats)
+    device, out = _device(device), resumable.destination(out)
+    if rotation and (rotation < 2 or rotation & (rotation - 1)):
+        raise ValueError(f"rotation is {rotation}, it must be a power of two from 2, as 128, or 0 for none")
+    with checkpoints.open(path) as checkpoint:
+        gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
+        fit = fit or _default_fit()
+        finished = resumable.Finished(out, _key(checkpoint, named, rotation))
+        threads, rows = torch.get_num_threads(), []
+        torch.set_num_threads(1)  # the threads of the pool share the cores
+        try:
+            total = sum(tensor.count for tensor in checkpoint.tensors)
+            bar = tqdm(total=total, desc="survey", unit="w", unit_scale=True, disable=not progress)
+            with bar, ThreadPoolExecutor(threads if device.type == "cpu" else 1) as pool:
+                for tensor in checkpoint.tensors:
+                    found = finished.rows.get(tensor.name)
+                    if found is None:
+                        found = _rows(tensor, checkpoint, named, rotation, device, pool)
+                        finished.add(tensor.name, found)
+                    rows += found
+                    bar.update(tensor.count)
+        finally:
+            torch.set_num_threads(threads)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table["gmse"] = table.format.map(gaussian)
+    table["ratio"] = table.error / table.gmse.where(table.gmse > 0)
+    table = _with_capacity(table, named, fit)
+    table.attrs |= {"checkpoint": str(path)}
+    if out:
+        resumable.write(table, out)
+        finished.remove()
+    return table
+
+
+COLUMNS = [
+    *("name", "shape", "dtype", "quantised", "role", "parameters", "excess_kurtosis", "row_kurtosis", "peak"),
+    *("rotation", "rotated_kurtosis", "rotated_row_kurtosis", "format", "error", "rotated_error", "gmse", "ratio"),
+    *("rho", "rho_low", "rho_high", "bits", "bytes", "note"),
+]
+
+
+def totals(table, keep=KEPT):
+    """A row per format of a ``survey``, as if the tensors with a role in ``keep`` stayed in 16 bits.
+
+    parameters and compressed count weights; error, rotated_error, gmse, ratio and the rho are means over the
+    compressed weights (ratio that of the means), missing where the survey lacks one, but for rotated_error, where the
+    plain error stands in for tensors and formats that were not rotated; bits per value and bytes are of the whole
+    checkpoint; worst is the compressed tensor of largest error; quantised says that some were so before.
+    """
+    rows = {}
+    for name, part in table.groupby("format", sort=False):
+        measured, kept = part.error.notna(), part.role.isin(keep)
+        inside = part[measured & ~kept]
+        stored = part.bytes.where(~(measured & kept), part.parameters * DENSE_BITS / 8).sum()
+        inside = inside.assign(rotated_error=inside.rotated_error.fillna(inside.error))
+        columns = ["error", "rotated_error", "gmse", "rho", "rho_low", "rho_high"]
+        means = inside[columns].mul(inside.parameters, axis=0).sum(skipna=False) / (inside.parameters.sum() or np.nan)
+        rows[name] = {
+            "parameters": part.parameters.sum(),
+            "compressed": inside.parameters.sum(),
+            **means,
+            "ratio": means.error / means.gmse if means.gmse > 0 else np.nan,
+            "bits": 8 * stored / max(part.parameters.sum(), 1),
+            "bytes": stored,
+            "worst": inside.loc[inside.error.idxmax(), "name"] if len(inside) else "",
+            "quantised": bool(inside.quantised.any()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("format")
+
+
+def _named(formats):
+    """{as it was asked for: Format}."""
+    texts = formats.split(",") if isinstance(formats, str) else list(formats)
+    names = [str(text).strip() for text in texts if str(text).strip()]
+    named = {name: parse(name) for name in names}
+    if not named:
+        raise ValueError("name at least one format, for instance 'int4/g128, mxfp4'")
+    return named
+
+
+def _device(name):
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
+        raise ValueError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
+    return torch.device(name)
+
+
+def _key(checkpoint, named, rotation):
+    """What must be the same for the rows of an interrupted survey to be of use."""
+    files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in checkpoint.files]
+    return {"files": files, "formats": {name: str(format) for name, format in named.items()}, "rotation": rotation}
+
+
+@cache
+def _default_fit():
+    return fit_law("unified", runs.one_estimator(runs.load("quest2025")), n_bootstrap=100)
+
+
+def _with_capacity(table, named, fit):
+    """The table with rho and its interval, and in ``note`` why it is missing."""
+    for name, format in named.items():
+        rows = (table.format == name) & table.error.notna()
+        if not format.parts:
+            table.loc[rows, ["rho", "rho_low", "rho_high"]] = 1.0
+        elif format.family not in fit.model.families:
+            reason = f"no rho: the runs of the fit hold no {format.family} formats"
+            table.loc[rows, "note"] = [f"{note}; {reason}" if note else reason for note in table.note[rows]]
+        elif rows.any():
+            errors = table.error[rows].to_numpy()
+            table.loc[rows, "rho"] = fit.curve(format.family)(errors)
+            spread = [fit.model.curve(format.family, list(sample))(errors) for sample in fit.samples]
+            if spread:
+                table.loc[rows, ["rho_low", "rho_high"]] = np.quantile(spread, [0.025, 0.975], axis=0).T
+    return table
+
+
+def _tied(tensor, checkpoint):
+    """The name of the tensor that this one repeats, or "": a head may be stored beside the embedding that it is."""
+    if tensor.tied or role(tensor.name) != "head":
+        return tensor.tied
+    parts = [(start, min(start + CHUNK, tensor.count)) for start in range(0, tensor.count, CHUNK)]
+    for other in checkpoint.tensors:
+        alike = role(other.name) == "embedding" and (other.shape, other.dtype) == (tensor.shape, tensor.dtype)
+        if alike and parts and all(torch.equal(tensor.load(*part), other.load(*part)) for part in parts):
+            return other.name
+    return ""
+
+
+def _rows(tensor, checkpoint, named, rotation, device, pool):
+    """The rows of one tensor, as dictionaries: all that no fit is needed for."""
+    facts = {"name": tensor.name, "shape": "x".join(map(str, tensor.shape)) or "scalar", "dtype": tensor.dtype}
+    facts |= {"quantised": tensor.quantised, "role": role(tensor.name), "parameters": tensor.count, "rotation": 0}
+    is_matrix, row = len(tensor.shape) > 1, tensor.matrix[1]
+    fitting = {name: format for name, format in named.items() if is_matrix and row % format.multiple == 0}
+    bits, note = tensor.bits, "empty"
+    try:
+        if tied := _tied(tensor, checkpoint):
+            facts["parameters"], bits, note = 0, 0, f"tied to {tied}, which counts it"
+        elif tensor.count and not tensor.rows(0, 1).is_floating_point():
+            note = "codes, indices or flags: no floating-point numbers, kept as they are"
+        elif tensor.count:
+            bits = DENSE_BITS
+            found = measured(tensor, fitting, rotation, device, pool)
+            largest, errors = found.pop("largest"), found.pop("errors")
+            facts |= found
+            return [facts | _outcome(tensor, format, name, errors.get(name), largest) for name, format in named.items()]
+    except ValueError as error:
+        note = f"{error}; kept in {bits:g} bits"
+    stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": note}
+    return [facts | stored | {"format": name} for name in named]
+
+
+def _outcome(tensor, format, name, errors, largest):
+    """What one format makes of a tensor of finite numbers."""
+    bits, (error, rotated), notes = format.bits, errors or (np.nan, np.nan), []
+    if errors is None:
+        bits, shape = DENSE_BITS, f"rows of {tensor.matrix[1]} weights are no multiple of {format.multiple}"
+        notes = [f"{shape if len(tensor.shape) > 1 else 'no matrix'}: kept in {DENSE_BITS} bits"]
+    if largest == 0:
+        notes.append("all zeros, which every format holds exactly")
+    if tensor.quantised:
+        notes.append(f"already {tensor.dtype}: errors on its own grid are misleadingly small")
+    stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": "; ".join(notes)}
+    return {"format": name, "error": error, "rotated_error": rotated} | stored

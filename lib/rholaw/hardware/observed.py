@@ -1,0 +1,161 @@
+"""Predicted against observed: speeds of whole engines and hours of training runs; and what calibrates a plan.
+
+``system_efficiency`` and ``mfu`` come from the rows of data/hardware/observed and training that are marked for it; the
+others are left for ``speeds`` and ``training``, which show every miss.
+"""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from .. import tables
+from ..formats.grammar import parse
+from . import geometry as shapes
+from . import speed
+from .devices import devices, kernel
+
+MOST_SEQUENCES = 2048  # TensorRT-LLM's default limit of a batch
+KV_SHARE = 0.9  # of the free memory, for the key-value cache
+
+
+@cache
+def system_efficiency(engine):
+    """(low, middle, high): least, median and largest share of an engine's time that the roofline explains, at most 1.
+
+    Of an engine without calibration rows: over all engines.
+    """
+    return _share(_rooflines()[0], engine)
+
+
+def _share(rows, engine):
+    rows = rows[rows.role == "calibration"]
+    rows = rows[rows.engine == engine] if (rows.engine == engine).any() else rows
+    share = np.minimum(rows.tokens_per_second / rows.roofline, 1)
+    return float(share.min()), float(share.median()), float(share.max())
+
+
+def calibrated():
+    """The engines that have calibration rows of their own."""
+    return set(tables.read("hardware/observed").query("role == 'calibration'").engine)
+
+
+@cache
+def mfu():
+    """(low, median, high) share of the bf16 peak that printed training runs reach."""
+    rows = tables.read("hardware/training").query("role == 'range'")
+    return float(rows.mfu.min()), float(rows.mfu.median()), float(rows.mfu.max())
+
+
+@cache
+def _speeds():
+    rows, requests = _rooflines()
+    found = []
+    for row, (tokens, times) in zip(rows.itertuples(), requests, strict=True):
+        low, mid, high = system_efficiency(row.engine)
+        found.append([tokens / times(*case) for case in ((low, -1, 1.0), (mid, 0, 0.5), (high, 1, 0.0))])
+    rows = rows.join(pd.DataFrame(found, columns=["low", "predicted", "high"]))
+    rows["error"] = rows.predicted / rows.tokens_per_second - 1
+    rows["inside"] = rows.tokens_per_second.between(rows.low, rows.high)
+    return rows
+
+
+def speeds():
+    """A row per observed speed: predicted low, middle, high (tokens/s), rung, error of the middle, and ``inside``.
+
+    error: predicted / observed − 1.  The band spans the system efficiency, the place of the overhead and the kernel.
+    """
+    return _speeds().copy()
+
+
+def bands(table):
+    """Of ``speeds`` or a part of it: a row per role and rung with runs, the median and largest |error|, and the share
+    of observations inside their band."""
+    size = table.assign(error=table.error.abs())
+    return size.groupby(["role", "rung"]).agg(
+        runs=("error", "size"), median=("error", "median"), largest=("error", "max"), inside=("inside", "mean")
+    )
+
+
+def memory():
+    """A row per published figure of memory: model, what, format, tokens, value and predicted in its unit, error.
+
+    what: the checkpoint; the key-value cache ("kv") of so many tokens; or both, "in use", beside what else is held.
+    """
+    rows = tables.read("hardware/memory").copy()
+    predicted = []
+    for row in rows.itertuples():
+        shape, stored = shapes.named()[row.model], parse(row.format)
+        if row.what == "kv":
+            predicted.append(shape.kv_bytes(stored.bits) * row.tokens)
+        else:
+            parts = shapes.memory(shape, stored.bits, 16, 1, np.nan_to_num(row.tokens), reserve=0)
+            predicted.append(sum(parts.values()))
+    rows["predicted"] = np.array(predicted) / rows.unit.map({"GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30})
+    return rows.assign(error=rows.predicted / rows.value - 1)
+
+
+def training():
+    """A row per run whose device hours are known: hours by 6 N D at low, middle and high utilisation, and the error."""
+    rows = tables.read("hardware/training").query("role == 'hours'").copy()
+    peak = np.array([devices()[name].bf16 for name in rows.device])
+    ideal = 6 * rows.n_params * rows.n_tokens / peak / 3600
+    rows["implied_mfu"] = ideal / rows.device_hours
+    for name, share in zip(("high", "predicted", "low"), mfu(), strict=True):
+        rows[name] = ideal / share
+    rows["error"] = rows.predicted / rows.device_hours - 1
+    rows["inside"] = rows.device_hours.between(rows.low, rows.high)
+    columns = [
+        "model",
+        "device",
+        "device_hours",
+        "low",
+        "predicted",
+        "high",
+        "error",
+        "inside",
+        "implied_mfu",
+        "source",
+    ]
+    return rows[columns].reset_index(drop=True)
+
+
+@cache
+def _rooflines():
+    """The observations with what the roofline alone says of them; and (tokens, function for its time) of each."""
+    rows = tables.read("hardware/observed")
+    found, requests = zip(*(_request(row) for row in rows.itertuples()), strict=True)
+    return rows.join(pd.DataFrame(found)), requests
+
+
+def _request(row):
+    """The batch, the rung and the tokens/s of an observation by the roofline; its tokens, and its time as a function
+    of the system efficiency, the kernel's quantile and the place of the overhead."""
+    device, shape = devices()[row.device], shapes.named()[row.model]
+    weights, activations, kv = (parse(text) for text in (row.weights, row.activations, row.kv))
+    own, fit = kernel(weights, activations, device, row.engine), speed.efficiency(device, row.engine)
+    if not own.runs:  # it was run, so that there is one
+        own = kernel(weights, activations, device, row.engine, "native" if activations.parts else "dequantising")
+    bits = (weights.bits, activations.bits)
+    batch = row.batch if row.batch > 0 else _batch(row, device, shape, weights.bits, kv.bits)
+    together = min(speed.PREFILL_TOKENS, row.tokens_in * batch)
+    read = speed.prefill(shape, device, fit, together, row.tokens_in)
+    write = speed.decode(shape, device, fit, batch, row.tokens_in + row.tokens_out / 2, kv.bits)
+    faster = [speed.speedup(shape, device, row.engine, own, bits, tokens) for tokens in (together, batch)]
+
+    def times(share, z, place):
+        """Seconds a request: of its prompt, of its output, or of both, as the observation counts."""
+        prompt = read.seconds(faster[0].draw(z), share, place) / together * row.tokens_in
+        output = write.seconds(faster[1].draw(z), share, place) / batch * row.tokens_out
+        return float({"prefill": prompt, "decode": output, "mixed": prompt + output}[row.phase])
+
+    tokens = row.tokens_in if row.phase == "prefill" else row.tokens_out
+    rung = faster[0 if row.phase == "prefill" else 1].rung
+    return {"sequences": batch, "rung": rung, "roofline": tokens / times(1.0, 0, 0.0)}, (tokens, times)
+
+
+def _batch(row, device, shape, bits, kv_bits):
+    """The sequences that fit in memory at their mean length, at most MOST_SEQUENCES."""
+    need = shapes.memory(shape, bits, kv_bits, 1, row.tokens_in + row.tokens_out / 2)
+    free = device.memory - need["weights"] - need["embeddings"] - need["reserve"]
+    return max(1, min(MOST_SEQUENCES, int(KV_SHARE * free / need["kv"])))

@@ -1,0 +1,173 @@
+"""How long a step takes: prefill and decode, always apart, from measured products of matrices up to a whole engine.
+
+    t₁₆  = roofline of 16 bits / η        η: the share of the engine's time that the roofline explains
+    t_q ∈ [roofline_q / η, roofline_q + (t₁₆ − roofline₁₆)]      what is no product of matrices may not shrink
+
+The products of 16 bits follow a fitted roofline; a format divides their time by its speed-up, from the first of:
+measured products → a fitted roofline → the nominal ratio, an upper bound.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .devices import DENSE, fitted_roofline, measured_speedups
+from .geometry import factors
+
+PREFILL_TOKENS = 8192
+"""Tokens that an engine prefills at once, at most."""
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """compute, bandwidth: shares of the peak that products of matrices reach; overhead: seconds a product.
+
+    error: of the logarithm of a time; source: what it was fitted to, or "nominal".
+    """
+
+    compute: float = 1.0
+    bandwidth: float = 1.0
+    overhead: float = 0.0
+    error: float = 0.0
+    source: str = "nominal"
+
+
+def efficiency(device, engine, kernel=DENSE):
+    """The Efficiency of a kernel on a Device under an engine; nominal where nobody measured it."""
+    row = fitted_roofline(device.name, engine, kernel.name)
+    if row is None:
+        return Efficiency()
+    source = f"{row.engine} {row.version}"
+    return Efficiency(
+        row.compute_efficiency, row.bandwidth_efficiency, row.overhead_us * 1e-6, row.median_error, source
+    )
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """Of a format's matrix products over those of 16 bits, at each of some numbers of tokens in flight.
+
+    mid, low, high: arrays; rung: "dense", "measured", "fitted", "nominal (upper bound)", "emulated (at most 1)",
+    "no kernel", or "yours".
+    """
+
+    mid: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    rung: str
+    source: str = ""
+
+    def draw(self, quantile):
+        """The speed-up at a quantile in (0, 1), as if log-normal with ``low`` and ``high`` its 10 % and 90 %."""
+        z = np.asarray(quantile, dtype=float)
+        below, above = np.log(self.mid / self.low), np.log(self.high / self.mid)
+        return self.mid * np.exp(np.where(z < 0, below, above) * z / 1.2816)
+
+
+def products(geometry, device, tokens, bits=(16, 16), kernel=DENSE, fit=None, size=1.0):
+    """Seconds of all the layers' products by the roofline: (compute, bandwidth, overhead), each an array.
+
+    tokens: in flight; bits: of a weight and of an activation, as stored; fit: the Efficiency; size: see ``factors``.
+    Time is max(compute, bandwidth) + overhead (formulas: max(2 m n k / (η_c F), bytes / (η_b W)) + t₀).
+    """
+    fit, grow = fit or Efficiency(), factors(size)
+    tokens = np.asarray(tokens, dtype=float)
+    peak = getattr(device, kernel.compute)
+    moved = geometry.layers * sum(k * bits[1] / 8 + n * 2 for k, n in geometry.shapes)
+    compute = 2 * tokens * geometry.linear * grow["linear"] / (peak * fit.compute)
+    weights = geometry.linear * grow["linear"] * bits[0] / 8
+    bandwidth = (weights + tokens * moved * grow["kv"]) / (device.bandwidth * fit.bandwidth)
+    overhead = geometry.layers * len(geometry.shapes) * grow["products"] * fit.overhead
+    return compute, bandwidth, overhead + np.zeros_like(compute)
+
+
+def time_of(terms):
+    """max(compute, bandwidth) + overhead; what is unknown of the arithmetic does not hide the bandwidth."""
+    compute, bandwidth, overhead = terms
+    return np.fmax(compute, bandwidth) + overhead
+
+
+def speedup(geometry, device, engine, kernel, bits, tokens):
+    """The Speedup of a Kernel for these numbers of tokens, and where it comes from."""
+    tokens = np.asarray(tokens, dtype=float)
+    one = np.ones_like(tokens)
+    if kernel.name == DENSE.name:
+        return Speedup(one, one, one, "dense")
+    if not kernel.runs:
+        return Speedup(one, one, one, "no kernel")
+    if kernel.status == "emulated":
+        return Speedup(one, one, one, "emulated (at most 1)", kernel.source)
+    if (timed := measured_speedups(device.name, engine, kernel.name)) is not None:
+        return Speedup(*timed.at(tokens), "measured", timed.source)
+    base, fit = efficiency(device, engine), efficiency(device, engine, kernel)
+    if fit.source != "nominal" and base.source != "nominal":
+        ratio = time_of(products(geometry, device, tokens, fit=base)) / time_of(
+            products(geometry, device, tokens, bits, kernel, fit)
+        )
+        spread = math.exp(1.2816 * 1.4826 * math.hypot(base.error, fit.error))
+        return Speedup(ratio, ratio / spread, ratio * spread, "fitted", fit.source)
+    ratio = time_of(products(geometry, device, tokens)) / time_of(products(geometry, device, tokens, bits, kernel))
+    ratio = np.maximum(ratio, 1)
+    return Speedup(
+        np.sqrt(ratio), one, ratio, "nominal (upper bound)", "ratio of peaks; half way to it, in logarithm, taken"
+    )
+
+
+def given(bounds, tokens, source):
+    """The Speedup that somebody measured on a whole engine: (low, middle, high)."""
+    low, mid, high = (np.full_like(tokens, value) for value in bounds)
+    return Speedup(mid, low, high, "yours", source)
+
+
+def critical_batch(device, bits, kernel=DENSE, fit=None):
+    """Tokens in flight above which arithmetic limits, not memory: F η_c b / 8 / (2 W η_b) (scaling-book, inference)."""
+    fit = fit or Efficiency()
+    return getattr(device, kernel.compute) * fit.compute * bits / 8 / (2 * device.bandwidth * fit.bandwidth)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Seconds by the roofline: of the products of 16 bits, of the rest of a 16-bit model, of the rest of this one."""
+
+    products: np.ndarray
+    rest: np.ndarray
+    rest_dense: np.ndarray
+    limits: dict
+
+    def dense(self, share):
+        """Seconds of the 16-bit model, of whose time the roofline explains ``share``."""
+        return (self.products + self.rest_dense) / share
+
+    def seconds(self, speedup, share, place=0.5):
+        """Seconds in a format whose products are ``speedup`` times faster; place 0: all shrinks, 1: products alone."""
+        roof = self.products / speedup + self.rest
+        all_shrinks = roof / share
+        products_alone = roof + (self.products + self.rest_dense) * (1 / share - 1)
+        return all_shrinks ** (1 - place) * products_alone**place
+
+
+def prefill(geometry, device, fit, tokens, prompt, size=1.0):
+    """The Step that reads ``tokens`` tokens of prompts, each ``prompt`` long. The head is read once a prompt: left out.
+
+    Attention costs 2 layers heads head_dim S FLOPs a token, half a prompt S being before it (scaling-book).  Without
+    known arithmetic the time is not known either: nan.
+    """
+    compute, bandwidth, overhead = products(geometry, device, tokens, fit=fit, size=size)
+    flops = 2 * geometry.layers * geometry.heads * geometry.head_dim * prompt * tokens * factors(size)["kv"]
+    attention = flops / (device.bf16 * fit.compute)
+    limits = {"arithmetic": compute + attention, "weights": bandwidth, "overhead": overhead}
+    return Step(np.maximum(compute, bandwidth) + overhead, attention, attention, limits)
+
+
+def decode(geometry, device, fit, sequences, context, kv_bits=16, size=1.0):
+    """The Step that writes one token of each of ``sequences`` sequences, ``context`` tokens long so far."""
+    grow, sequences = factors(size), np.asarray(sequences, dtype=float)
+    terms = products(geometry, device, sequences, fit=fit, size=size)
+    head = geometry.vocabulary_matrix * grow["vocabulary"]
+    compute = 2 * sequences * head / (device.bf16 * fit.compute)
+    head = np.fmax(compute, 2 * head / (device.bandwidth * fit.bandwidth)) + fit.overhead
+    cache = sequences * context * grow["kv"] / (device.bandwidth * fit.bandwidth)
+    cache_16, cache_q = cache * geometry.kv_bytes(16), cache * geometry.kv_bytes(kv_bits)
+    limits = {"arithmetic": terms[0], "weights": terms[1], "key-value cache": cache_q, "overhead": terms[2]}
+    return Step(time_of(terms), head + cache_q, head + cache_16, limits)

@@ -1,0 +1,121 @@
+"""How well a law predicts runs that it did not see: a format, a size, or all larger models left out."""
+
+import numpy as np
+import pandas as pd
+
+from .. import runs as run_tables
+from .fitting import fit
+from .rivals import MODELS
+
+COLUMNS = ["fold", "train", "test", "log_rmse", "low", "high", "bias", "worst", "status", "reason"]
+
+
+def counted(runs, count):
+    """``runs``, if they are ``count`` rows: a selection that changes unnoticed changes every number after it."""
+    if len(runs) != count:
+        raise ValueError(f"the selection has {len(runs)} runs, {count} were expected")
+    return runs
+
+
+def leave_one_format_out(law, runs, **settings):
+    """``cross_validate``, a fold for each pair of formats; dense runs always stay, since a ρ is relative to them."""
+    run_tables.check(runs)
+    pairs = runs["weights"] + "|" + runs["activations"]
+    return cross_validate(
+        law, runs, {pair: pairs == pair for pair in pairs.unique() if pair != "dense|dense"}, **settings
+    )
+
+
+def leave_one_size_out(law, runs, **settings):
+    """``cross_validate``, a fold for each n_params."""
+    run_tables.check(runs)
+    sizes = runs["n_params"]
+    return cross_validate(law, runs, {f"{size:.4g}": sizes == size for size in np.unique(sizes)}, **settings)
+
+
+def small_to_large(law, runs, max_params, **settings):
+    """``cross_validate`` with one fold: the runs of more than ``max_params`` parameters, predicted from the others."""
+    run_tables.check(runs)
+    return cross_validate(law, runs, {f"> {max_params:.4g}": runs["n_params"] > max_params}, **settings)
+
+
+def cross_validate(law, runs, folds, **settings):
+    """A row for each fold, fitted to the runs outside it, and a last row "all" over every run that was predicted.
+
+    folds: {name: boolean array, True for the runs left out}.  settings: of ``fit``; with n_bootstrap, low and high are
+    the 95 % range of log_rmse over refits to resamples of the training runs, else nan.  log_rmse, bias and worst: root
+    mean square, mean, and largest magnitude of log predicted − log observed.  A fold that the law cannot predict has
+    no numbers, and its ``reason``.  Compare laws only over folds that all of them predict.
+    """
+    run_tables.check(runs)
+    if law not in MODELS:
+        raise ValueError(f"unknown law {law!r}; there are {', '.join(MODELS)}")
+    rows, points, spreads, reasons = [], [], [], []
+    for name, left_out in folds.items():
+        left_out = np.asarray(left_out, dtype=bool)
+        if not 0 < left_out.sum() < len(runs):
+            raise ValueError(f"fold {name!r} leaves out {left_out.sum()} of {len(runs)} runs: it needs some, not all")
+        row = {"fold": name, "train": int((~left_out).sum()), "test": int(left_out.sum())}
+        try:
+            fitted = fit(law, runs[~left_out], **settings)
+            errors = _log_errors(fitted, runs[left_out])
+        except ValueError as error:
+            reasons.append(name)
+            rows.append(row | {"reason": str(error)})
+            continue
+        points.append(errors[0])
+        spreads.append(errors[1])
+        rows.append(row | _scores(*errors) | {"status": fitted.status, "reason": ""})
+    total = {"fold": "all", "test": sum(len(point) for point in points)}
+    total["reason"] = f"without {', '.join(reasons)}" if reasons else ""
+    if points:
+        total |= _scores(np.concatenate(points), np.concatenate(spreads, axis=1))
+    table = pd.DataFrame([*rows, total], columns=COLUMNS)
+    return table.astype({"train": "Int64", "status": object}).fillna({"status": ""})
+
+
+def compare(laws, runs, max_params, **settings):
+    """A row for each law: in sample, from small models to those above ``max_params``, and with each format left out.
+
+    Columns: free (parameters), aic, seen (log rmse), then for ``size`` and ``format`` the log rmse of unseen runs, its
+    low and high, and the number of runs predicted; ``reason`` says what a law cannot do.
+    """
+    rows = []
+    for law in laws:
+        row = {"law": law}
+        try:
+            fitted = fit(law, runs, **settings)
+        except ValueError as error:
+            rows.append(row | {"reason": str(error)})
+            continue
+        row |= {"free": len(fitted.standard_errors), "aic": fitted.aic, "seen": fitted.rmse, "status": fitted.status}
+        tests = {
+            "size": small_to_large(law, runs, max_params, **settings),
+            "format": leave_one_format_out(law, runs, **settings),
+        }
+        for name, table in tests.items():
+            last = table.iloc[-1]
+            row |= {name: last.log_rmse, f"{name}_low": last.low, f"{name}_high": last.high, f"{name}_runs": last.test}
+        reasons = [reason for table in tests.values() for reason in table.reason[:-1] if reason]
+        rows.append(row | {"reason": reasons[0] if reasons else ""})
+    return pd.DataFrame(rows).set_index("law")
+
+
+def _log_errors(fitted, runs):
+    """log predicted − log observed: (runs,), and (bootstraps, runs)."""
+    observed = np.log(runs["loss"].to_numpy(float))
+    columns = fitted.model.columns(runs)
+    point = fitted.model.log_loss(np.log([*fitted.params.values()]), columns) - observed
+    return point, fitted.model.log_loss(np.log(fitted.samples), columns) - observed
+
+
+def _scores(point, spread):
+    rms = np.sqrt(np.mean(spread**2, axis=1))
+    low, high = np.quantile(rms, [0.025, 0.975]) if len(rms) else (np.nan, np.nan)
+    return {
+        "log_rmse": float(np.sqrt(np.mean(point**2))),
+        "low": float(low),
+        "high": float(high),
+        "bias": float(point.mean()),
+        "worst": float(np.abs(point).max()),
+    }

@@ -1,0 +1,243 @@
+"""Token ids to train on: a corpus, its byte-level BPE, a token file, and the batches drawn from it.
+
+A token file is one line of JSON (padded by spaces to a multiple of 64 bytes), then the ids of the training part and
+those of the held-out part as little-endian uint16; the whole may be compressed by xz.
+"""
+
+import hashlib
+import json
+import lzma
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+import torch
+from tqdm import tqdm
+
+from . import cleaning
+from . import corpora as texts
+
+END = "<|end of document|>"  # token 0, after every document
+LEAST, MOST = 257, 65_536  # the 256 bytes and END; what fits uint16
+FORMAT = "rholaw tokens 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """A tokenised text; losses per token become bits per byte by ``loss / log(2) / bytes_per_token``."""
+
+    name: str  # as given to `load`; a token file remembers the name it was made from
+    vocabulary: int
+    train: np.memmap  # token ids, uint16
+    held_out: np.memmap  # those of other documents
+    bytes_per_token: float  # of the held-out part: UTF-8 bytes over tokens, ends of documents included
+    sha256: str  # of the clean text
+    tokenizer_sha256: str  # of the tokenizer as JSON
+    train_documents: int
+    held_out_documents: int
+    version: str  # of the packages that the text came from
+    source: str  # a sentence: what it is and under which licence
+    tokenizer: str = field(repr=False)  # as JSON
+    path: Path = field(repr=False)  # of the token file
+
+    def decode(self, ids) -> str:
+        """The text of a sequence of token ids; a cut character becomes U+FFFD."""
+        tokenizer = tokenizers.Tokenizer.from_str(self.tokenizer)
+        return tokenizer.decode([int(token) for token in ids], skip_special_tokens=False)
+
+
+def load(name: str, vocabulary: int, folder: Path | str | None = None) -> Corpus:
+    """A corpus by name ("shakespeare", "python", "python:80" for 80 MB, "file:PATH" for a token file), tokenised.
+
+    The first call builds a token file in `folder` (``$RHOLAW_CACHE``, else ``~/.cache/rholaw``), later ones map it to
+    memory; two processes may build at once. The tokenizer sees the training part only. Raises ValueError for an unknown
+    or missing corpus, a vocabulary outside 257 to 65,536 or beyond what the text supports, and a damaged token file.
+    """
+    if not LEAST <= vocabulary <= MOST:
+        raise ValueError(f"vocabulary {vocabulary}: must be from {LEAST} (bytes and an end) to {MOST:,} (uint16)")
+    folder = Path(folder or os.environ.get("RHOLAW_CACHE") or Path.home() / ".cache" / "rholaw")
+    if name.startswith("file:"):
+        corpus = _read(_unpacked(Path(name.removeprefix("file:")).expanduser(), folder))
+        if corpus.vocabulary != vocabulary:
+            raise ValueError(f"{name} was made with a vocabulary of {corpus.vocabulary:,}, not {vocabulary:,}")
+        return corpus
+    path = folder / f"{name.replace(':', '-')}-{vocabulary}-{_key(name, vocabulary)}.tokens"
+    if not path.exists():
+        documents, version, source = texts.read(name)
+        with _atomic(path) as file:
+            _build(file, documents, {"name": name, "vocabulary": vocabulary, "version": version, "source": source})
+    return _read(path)
+
+
+def export(corpus: Corpus, path: Path | str) -> Path:
+    """Writes a corpus as one xz file for a machine without network, where ``load("file:PATH", …)`` takes it."""
+    with _atomic(Path(path)) as file, corpus.path.open("rb") as tokens, lzma.open(file, "wb") as packed:
+        shutil.copyfileobj(tokens, packed, 1 << 20)
+    return Path(path)
+
+
+def batches(tokens: np.ndarray, context: int, rows: int, seed: int, step: int) -> torch.Tensor:
+    """The batch of one training step, (rows, context + 1) int64: position i + 1 is the target of position i.
+
+    It depends on its arguments only. An epoch takes every block of `context` tokens once, in an order and from an
+    offset of its own, both drawn from the seed. Raises ValueError when the tokens hold less than two blocks.
+    """
+    # One block less than fits, so that an epoch has as many at every offset.
+    count = len(tokens) // context - 1 if context > 0 else 0
+    if count < 1 or rows < 1 or seed < 0 or step < 0:
+        raise ValueError(
+            f"context {context}, rows {rows}, seed {seed}, step {step}: no batch of {len(tokens):,} tokens; "
+            "the first two must be positive, the others not negative, and the tokens at least twice the context"
+        )
+    epochs, places = np.divmod(step * rows + np.arange(rows), count)
+    starts = np.empty(rows, dtype=np.int64)
+    for epoch in np.unique(epochs):
+        offset, order = _epoch(count, context, seed, int(epoch))
+        starts[epochs == epoch] = offset + context * order[places[epochs == epoch]]
+    return _blocks(tokens, starts, context)
+
+
+def held_out_blocks(tokens: np.ndarray, context: int, count: int) -> torch.Tensor:
+    """Fixed blocks spread evenly over the tokens, (count, context + 1) int64; no token is predicted twice.
+
+    Raises ValueError when there are fewer blocks than asked for.
+    """
+    most = (len(tokens) - 1) // context if context > 0 else 0
+    if not 1 <= count <= most:
+        raise ValueError(f"{count} blocks of {context} tokens: {len(tokens):,} tokens hold from 1 to {most:,}")
+    return _blocks(tokens, context * (np.arange(count) * most // count), context)
+
+
+def _blocks(tokens, starts, context):
+    return torch.from_numpy(np.asarray(tokens[starts[:, None] + np.arange(context + 1)], dtype=np.int64))
+
+
+@lru_cache(maxsize=64)
+def _epoch(count, context, seed, epoch):
+    random = np.random.default_rng([seed, epoch])
+    return int(random.integers(context)), random.permutation(count)
+
+
+def _key(name, vocabulary):
+    """Changes with everything that the token file depends on; the recipe is the source of these three modules."""
+    recipe = [Path(module).read_text() for module in (cleaning.__file__, texts.__file__, __file__)]
+    version = texts.find(name)[0].version()
+    parts = [name, vocabulary, version, tokenizers.__version__, recipe]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _atomic(path):
+    """A binary file that appears under its name only when it is whole; the last of several writers wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file:
+        try:
+            yield file
+            file.close()
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def learn(documents: list[str], vocabulary: int) -> tokenizers.Tokenizer:
+    """Byte-level BPE of exactly this many tokens; ValueError when the text has too few pairs that occur twice."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=2,
+        special_tokens=[END],
+        initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(documents, trainer)
+    if (size := tokenizer.get_vocab_size()) != vocabulary:
+        raise ValueError(f"vocabulary {vocabulary:,}: the text is too short, it supports at most {size:,}")
+    return tokenizer
+
+
+def _build(file, documents, header):
+    """Writes the token file of clean documents."""
+    parts = texts.split(documents)
+    tokenizer = learn([documents[name] for name in parts[0]], header["vocabulary"])
+    with tqdm(total=len(documents), desc="tokenising", unit="document", disable=None, leave=False) as progress:
+        ids = [_encode(tokenizer, [documents[name] for name in part], progress) for part in parts]
+    data = b"".join(part.tobytes() for part in ids)
+    model = tokenizer.to_str()
+    header |= {
+        "format": FORMAT,
+        "train": len(ids[0]),
+        "held_out": len(ids[1]),
+        "train_documents": len(parts[0]),
+        "held_out_documents": len(parts[1]),
+        "bytes_per_token": sum(len(documents[name].encode()) for name in parts[1]) / len(ids[1]),
+        "sha256": texts.sha256(documents),
+        "tokenizer_sha256": hashlib.sha256(model.encode()).hexdigest(),
+        "tokens_sha256": hashlib.sha256(data).hexdigest(),
+        "tokenizer": model,
+    }
+    line = json.dumps(header).encode()
+    file.write(line + b" " * (-(len(line) + 1) % 64) + b"\n" + data)
+
+
+def _encode(tokenizer, documents, progress):
+    end, ids = tokenizer.token_to_id(END), []
+    for first in range(0, len(documents), 64):
+        # Without offsets, which take most of the time and of the memory.
+        for encoding in tokenizer.encode_batch_fast(documents[first : first + 64]):
+            ids.append(np.array([*encoding.ids, end], dtype="<u2"))
+            progress.update()
+    return np.concatenate(ids)
+
+
+def _unpacked(path, folder):
+    """The token file itself, or what its xz holds, unpacked once under the hash of the packed bytes."""
+    if not path.is_file():
+        raise ValueError(f"there is no token file {path}")
+    with path.open("rb") as file:
+        if file.read(6) != b"\xfd7zXZ\x00":
+            return path
+        file.seek(0)
+        target = folder / f"file-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}.tokens"
+    if not target.exists():
+        try:
+            with _atomic(target) as file, lzma.open(path) as packed:
+                shutil.copyfileobj(packed, file, 1 << 20)
+        except (lzma.LZMAError, EOFError) as error:
+            raise ValueError(f"token file {path}: its xz is damaged or cut short ({error}); copy it again") from None
+    return target
+
+
+def _read(path):
+    """Maps a token file; ValueError says what is wrong with a damaged one."""
+    with path.open("rb") as file:
+        line = file.readline(1 << 26)
+    try:
+        header = json.loads(line)
+    except ValueError:
+        header = None
+    if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
+        raise ValueError(f"{path} is no token file: it does not begin with a header, make it by corpus.export")
+    train, held_out = header.pop("train"), header.pop("held_out")
+    have, want = path.stat().st_size - len(line), 2 * (train + held_out)
+    if have != want:
+        odd = "an odd number, so cut within a token; " if have % 2 else ""
+        raise ValueError(
+            f"token file {path}: {have:,} bytes of tokens, {odd}its header says {want:,}; delete it, then "
+            "copy or build it again"
+        )
+    tokens = np.memmap(path, dtype="<u2", mode="r", offset=len(line))
+    if hashlib.sha256(tokens).hexdigest() != header.pop("tokens_sha256"):
+        raise ValueError(
+            f"token file {path}: its tokens do not have the recorded sha256; delete it, then copy or build it again"
+        )
+    return Corpus(train=tokens[:train], held_out=tokens[train:], path=path, **header)

@@ -1,0 +1,176 @@
+"""A sweep file spells out runs in TOML, in blocks whose lists are multiplied out; sweeps/template.toml explains it."""
+
+import difflib
+import itertools
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from ...formats.grammar import parse
+from ..config import PAPER_SIZES, Config, llama
+
+FIELDS = [field.name for field in fields(Config)]
+KEYS = {"defaults": FIELDS, "sizes": FIELDS, "runs": ["size", "format", *FIELDS], "exclude": ["size", *FIELDS]}
+Report = Callable[[str, str], None]  # where, and what is wrong there
+
+
+def read(file: str | Path) -> list[Config]:
+    """The runs of a sweep file, in its order: the last list of a block runs fastest, one in [defaults] faster still.
+
+    ValueError with all that is wrong and where: unknown keys, runs that `Config` refuses, runs that are there twice,
+    an exclusion that meets nothing.
+    """
+    text = Path(file).read_text(encoding="utf-8")
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file} is not TOML: {error}") from None
+    wrong: dict[str, list[str]] = {}  # what → where
+
+    def report(where, what):
+        wrong.setdefault(what, []).append(where)
+
+    _check(content, report)
+    configs = {} if wrong else _configs(content, report)
+    if not configs and not wrong:
+        report("the file", "there is no run; [[runs]] adds some")
+    if wrong:
+        lines = []
+        for what, places in wrong.items():
+            line, more = _line(places[0], text), f" (and {len(places) - 1} more like it)" if places[1:] else ""
+            lines.append((line, f"{f'line {line}, ' if line else ''}{places[0]}: {what}{more}"))
+        said = "\n  ".join(text for _, text in sorted(lines))
+        raise ValueError(f"{file} is refused, nothing was run:\n  {said}")
+    return list(configs.values())
+
+
+def _check(content: dict, report: Report) -> None:
+    """Report keys that mean nothing and tables that are none."""
+    _check_keys("the file", content, [*KEYS, "lr_factor"], report)
+    for name in ("runs", "exclude"):
+        if not isinstance(blocks := content.get(name, []), list):
+            report("the file", f"{name} is a list of tables: write [[{name}]]")
+            continue
+        for number, block in enumerate(blocks, start=1):
+            where = f"[[{name}]] {number}"
+            _check_keys(where, block, KEYS[name], report)
+            for entry in _several(block.get("format", [])):
+                if isinstance(entry, dict):
+                    _check_keys(f"{where}, format", entry, FIELDS, report)
+    _check_keys("[defaults]", content.get("defaults", {}), FIELDS, report)
+    for name, size in content.get("sizes", {}).items():
+        _check_keys(f"[sizes.{name}]", size, FIELDS, report)
+    for text, factor in content.get("lr_factor", {}).items():
+        try:
+            parse(text)
+        except ValueError as error:
+            report("[lr_factor]", str(error))
+        if not (isinstance(factor, int | float) and factor > 0):
+            report("[lr_factor]", f"{text} must be a positive number, not {factor!r}")
+
+
+def _check_keys(where: str, table: dict, known: list[str], report: Report) -> None:
+    if not isinstance(table, dict):
+        report(where, f"must be a table, not {table!r}")
+        return
+    for key, value in table.items():
+        if key not in known:
+            report(where, f"{key!r} is no key here{_meant(key, known)}; there are {', '.join(known)}")
+        elif value == []:
+            report(where, f"{key} is an empty list, and makes no run")
+
+
+def _meant(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(str(word), known, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _several(value) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _configs(content: dict, report: Report) -> dict[str, Config]:
+    """Id → run, for all that no exclusion names."""
+    configs, places = {}, {}
+    excluded = [0] * len(content.get("exclude", []))
+    for where, size, values in _expanded(content, report):
+        met = [number for number, rule in enumerate(content.get("exclude", [])) if _matches(rule, size, values)]
+        for number in met:
+            excluded[number] += 1
+        if met:
+            continue
+        values = _completed(values, content.get("lr_factor", {}))
+        if lacking := [field for field in FIELDS if field not in values and _required(field)]:
+            report(where, f"it lacks {', '.join(lacking)}")
+            continue
+        try:
+            config = Config(**values)
+        except ValueError as error:
+            report(where, str(error))
+            continue
+        if config.id in configs:
+            report(where, f"the same run as {places[config.id]}")
+        configs[config.id], places[config.id] = config, where
+    for number, count in enumerate(excluded, start=1):
+        if not count:
+            report(f"[[exclude]] {number}", "there is no such run")
+    return configs
+
+
+def _required(name: str) -> bool:
+    return not hasattr(Config, name)  # a default of a dataclass is an attribute of its class
+
+
+def _expanded(content: dict, report: Report) -> Iterator[tuple[str, str, dict]]:
+    """(where, name of the size, values of a Config's fields) of every run."""
+    sizes, defaults = PAPER_SIZES | content.get("sizes", {}), content.get("defaults", {})
+    several = {key: value for key, value in defaults.items() if isinstance(value, list)}
+    for number, block in enumerate(content.get("runs", []), start=1):
+        axes = {key: _several(value) for key, value in (block | several | block).items()}
+        for choice in itertools.product(*axes.values()):
+            chosen = dict(zip(axes, choice, strict=True))
+            which = ", ".join(f"{key} {chosen[key]}" for key in axes if len(axes[key]) > 1)
+            where = f"[[runs]] {number}" + (f" ({which})" if which else "")
+            size, form = chosen.pop("size", None), chosen.pop("format", {})
+            if size is not None and size not in sizes:
+                report(where, f"there is no size {size!r}{_meant(size, list(sizes))}; there are {', '.join(sizes)}")
+                continue
+            form = form if isinstance(form, dict) else {"weights": form}
+            own = {key: value for key, value in chosen.items() if key in block}
+            values = defaults | chosen | sizes.get(size, {}) | own | form
+            yield where, size, values
+
+
+def _completed(values: dict, factors: dict) -> dict:
+    """With the learning rate of the format, and the hidden width of a Llama where none is given."""
+    for text, factor in factors.items():
+        if isinstance(values.get("lr"), float) and _same(values.get("weights", "dense"), text):
+            values = values | {"lr": float(f"{values['lr'] * factor:.6g}")}
+    if "hidden" not in values and {"width", "layers", "heads"} <= values.keys():
+        known = isinstance(values["width"], int | float)  # otherwise Config says so
+        values = values | {"hidden": llama(values["width"], 1, 1)["hidden"] if known else 0}
+    return values
+
+
+def _matches(rule: dict, size: str, values: dict) -> bool:
+    values = values | {"size": size}
+    return all(any(_same(values.get(key), wanted) for wanted in _several(rule[key])) for key in rule)
+
+
+def _same(one, other) -> bool:
+    """Equal, or two spellings of a format."""
+    try:
+        return one == other or str(parse(one)) == str(parse(other))
+    except ValueError:
+        return False
+
+
+def _line(where: str, text: str) -> int:
+    """The number of the line where the table at this place begins, or 0."""
+    header = re.match(r"(\[+[^\]]+\]+) ?(\d*)", where)
+    if not header:
+        return 0
+    lines = [number for number, line in enumerate(text.splitlines(), start=1) if line.startswith(header[1])]
+    return dict(enumerate(lines, start=1)).get(int(header[2] or 1), 0)

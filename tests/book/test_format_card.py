@@ -1,0 +1,72 @@
+"""Cards say what the package computes, and tables of them hold a row a format."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import rholaw as rl
+from rholaw import tables
+from rholaw.book import format_card as cards
+from rholaw.book.webtable import WebTable
+from rholaw.error import measure
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return rl.fit("unified", rl.runs.one_estimator(rl.runs.load("quest2025")), n_bootstrap=20)
+
+
+def test_a_card(fit):
+    card = cards.card("int4", fit)
+    assert card["bits"] == 4
+    assert card["gap, bits"] == pytest.approx(4 + np.log(rl.gmse("int4").value) / np.log(4))
+    assert card["gap, dB"] == pytest.approx(card["gap, bits"] * 6.0206, rel=1e-4)
+    assert card["ρ low"] < card["ρ"] < card["ρ high"]
+    assert card["ρ"] == fit.capacity("int4")[0]
+
+
+def test_no_capacity_without_a_curve(fit):
+    for text in ("2:4", "2:4+int4"):
+        assert np.isnan(cards.card(text, fit)["ρ"])
+    assert "ρ" not in cards.card("2:4")
+
+
+def test_table_and_support(fit):
+    table = cards.table({"mine": rl.parse("int2/g8"), "theirs": rl.parse("nvfp4")}, fit)
+    assert table.index.tolist() == ["mine", "theirs"]
+    assert table.loc["mine", "format"] == "int2/g8"
+    assert "compute capability 10.0" in cards.support("nvfp4")
+    assert cards.support("int7") == ""
+
+
+def test_every_format_that_hardware_supports_is_in_the_catalogue():
+    assert set(tables.read("hardware/format_support").format) <= set(rl.catalogue())
+
+
+def test_web_table_escapes_and_marks_missing_numbers():
+    html = WebTable(
+        pd.DataFrame({"x": [1.5, float("nan")]}, index=["<a>", "b"]).rename_axis("name"), {"x": "{:.1f}"}
+    )._repr_html_()
+    assert "&lt;a&gt;" in html and "<a>" not in html
+    assert ">1.5<" in html and ">–<" in html
+
+
+RECORDED = tables.read(measure.TABLE)
+
+
+@pytest.mark.parametrize("row", list(RECORDED.itertuples(index=False)), ids=lambda row: row.format)
+def test_recorded_errors_are_found_again(row):
+    """Sampled anew with another seed: within 5 standard errors of both together."""
+    samples = 2**15 if row.format.startswith(("trellis", "vq4_4096")) else 2**18
+    again = rl.gmse(row.format, samples=samples, seed=1)
+    assert again.n < row.n
+    assert abs(again.value - row.value) < 5 * np.hypot(again.stderr, row.stderr)
+
+
+def test_every_sampled_format_of_the_catalogue_is_recorded_precisely():
+    recorded = set(RECORDED.format)
+    for format in rl.catalogue().values():
+        measured = rl.gmse(format)
+        if measured.method == "sampled":
+            assert str(format).removeprefix("hadamard1024+") in recorded
+            assert measured.stderr < 0.0021 * measured.value

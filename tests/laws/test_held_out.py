@@ -1,0 +1,74 @@
+"""Held-out errors are those of a fit made by hand, and what a law cannot predict is a row with a reason."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_fitting import compressed_runs
+
+import rholaw as rl
+from rholaw.laws import held_out as validation
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return compressed_runs(noise=0.003, formats=("dense", "int2", "int3", "int4"))
+
+
+def test_a_fold_is_a_fit_to_the_others(runs):
+    table = validation.small_to_large("unified", runs, 5e8, n_bootstrap=50)
+    large = runs.n_params > 5e8
+    fit = rl.fit("unified", runs[~large])
+    errors = np.log(fit.predict(runs[large]) / runs.loss[large])
+    fold, total = table.iloc[0], table.iloc[1]
+    assert (fold.fold, fold.train, fold.test, fold.status) == ("> 5e+08", (~large).sum(), large.sum(), "converged")
+    assert (fold.log_rmse, fold.bias) == pytest.approx((np.sqrt(np.mean(errors**2)), errors.mean()))
+    assert fold.worst == pytest.approx(np.abs(errors).max())
+    assert 0 < fold.low < fold.high
+    assert total.log_rmse == fold.log_rmse
+
+
+def test_each_format_and_each_size_is_left_out_once(runs):
+    formats = validation.leave_one_format_out("unified", runs)
+    assert len(formats) == 7
+    assert "dense|dense" not in set(formats.fold)
+    assert formats.test[:-1].sum() == formats.test.iloc[-1] == (runs.weights != "dense").sum()
+    assert (formats.log_rmse < 0.01).all()
+    assert formats.low.isna().all()
+    sizes = validation.leave_one_size_out("unified", runs)
+    assert sizes.fold.tolist() == ["3e+07", "1e+08", "3e+08", "1e+09", "all"]
+    assert sizes.test.iloc[-1] == len(runs)
+    pooled = np.sqrt(np.average(sizes.log_rmse[:-1] ** 2, weights=sizes.test[:-1]))
+    assert sizes.log_rmse.iloc[-1] == pytest.approx(pooled)
+
+
+def test_a_law_that_cannot_predict_an_unseen_format_says_so(runs):
+    table = validation.leave_one_format_out("decoupled", runs)
+    assert table.log_rmse.isna().all()
+    assert table.test.iloc[-1] == 0
+    assert table.reason.str.contains("has no ρ for weights")[:-1].all()
+    assert table.reason.iloc[-1].startswith("without ")
+
+
+def test_laws_side_by_side(runs):
+    table = validation.compare(["unified", "decoupled", "sun"], runs, 5e8)
+    assert table.loc["unified", "size"] < 0.01
+    assert table.loc["unified", ["size_runs", "format_runs"]].tolist() == [14, 48]
+    assert table.loc["decoupled", "format_runs"] == 0
+    assert table.loc["decoupled", "seen"] <= table.loc["unified", "seen"]
+    assert "one format a run" in table.loc["sun", "reason"]
+    assert np.isnan(table.loc["sun", "seen"])
+
+
+def test_wrong_folds_and_laws_are_refused(runs):
+    with pytest.raises(ValueError, match="leaves out 0 of"):
+        validation.small_to_large("unified", runs, 1e12)
+    with pytest.raises(ValueError, match="unknown law 'unifed'"):
+        validation.leave_one_size_out("unifed", runs)
+    with pytest.raises(ValueError, match="lack the columns loss"):
+        validation.leave_one_size_out("unified", runs.drop(columns="loss"))
+
+
+def test_a_selection_is_counted(runs):
+    assert validation.counted(runs, len(runs)) is runs
+    with pytest.raises(ValueError, match="has 3 runs, 4 were expected"):
+        validation.counted(pd.DataFrame(index=range(3)), 4)
