@@ -1,10 +1,50 @@
-"""Hypothesis without deadlines (machines are shared) and with few enough examples for a quick suite; one browser."""
+"""Short by default, exhaustive with ``--full``; Hypothesis without deadlines (machines are shared); one browser."""
+
+import os
+import sys
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile("rholaw", deadline=None, max_examples=12, derandomize=True)
-settings.load_profile("rholaw")
+# Set before any test module is imported, here and in the processes of pytest-xdist.
+if "--full" in sys.argv:
+    os.environ["RHOLAW_FULL"] = "1"
+
+from sampling import FULL, SEED
+
+os.environ["RHOLAW_SEED"] = str(SEED)  # one sample for all processes, also at midnight
+
+settings.register_profile("short", deadline=None, max_examples=12, derandomize=True)
+settings.register_profile("full", deadline=None, max_examples=300, print_blob=True)
+settings.load_profile("full" if FULL else "short")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="everything: exhaustive products, long and wild tests")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: too long for every day; runs with --full")
+
+
+def pytest_report_header():
+    return (
+        "all of every product" if FULL else f"samples of seed {SEED}: RHOLAW_SEED={SEED} repeats them, --full runs all"
+    )
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if not FULL and item.get_closest_marker("full"):
+            item.add_marker(pytest.mark.skip(reason="runs with --full"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed and not FULL:
+        report.sections.append(("sample", f"seed {SEED}: RHOLAW_SEED={SEED} repeats it"))
 
 
 @pytest.fixture(scope="session")
