@@ -50,8 +50,8 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(scope="session")
 def context():
     """Headless Chromium, for all who open pages."""
+    from browser import BROWSER, missing
     from playwright.sync_api import sync_playwright
-    from test_book import BROWSER, missing
 
     if BROWSER is None:
         missing("no Chromium on this machine")

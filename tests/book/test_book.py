@@ -1,83 +1,10 @@
 """Every page of the built book, opened in headless Chromium with the network blocked, on a desk and on a telephone."""
 
-import os
 import re
-import shutil
-from pathlib import Path
-from urllib.parse import quote, unquote, urlparse
+from urllib.parse import quote, unquote
 
-import pandas as pd
 import pytest
-
-BOOK = Path(__file__).resolve().parents[2] / "_build" / "html"
-PAGES = sorted(path for path in BOOK.rglob("*.html") if "_static" not in path.parts)
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-
-MATHEMATICS = """async () => {
-    if (window.MathJax) await MathJax.startup.promise;
-    const raw = [...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container'));
-    const wrong = [...document.querySelectorAll('mjx-merror, [data-mjx-error]')];
-    return [...raw.map(e => 'not rendered: ' + e.textContent), ...wrong.map(e => 'wrong: ' + e.textContent)];
-}"""
-# TeX in the prose that no one renders, in a link's text or in a table say.
-STRAY_TEX = r"""() => {
-    const walker = document.createTreeWalker(document.querySelector('article') ?? document.body, NodeFilter.SHOW_TEXT);
-    const found = [];
-    while (walker.nextNode()) {
-        const inside = walker.currentNode.parentElement;
-        const text = walker.currentNode.data.trim();
-        if (!inside.closest('pre, code, script, style, .math, mjx-container') && /\\[a-zA-Z]{2,}/.test(text))
-            found.push('TeX in the text: ' + text);
-    }
-    return found;
-}"""
-IMAGES = """() => [...document.querySelectorAll('article img')].flatMap(e => [
-    ...(e.complete && e.naturalWidth > 0 ? [] : ['image not loaded: ' + e.getAttribute('src')]),
-    ...(e.alt ? [] : ['image without a description: ' + e.getAttribute('src')])])"""
-LINKS = "() => [...document.querySelectorAll('a[href]')].map(e => e.href.split(/[#?]/)[0])"
-HEADINGS = "() => [...document.querySelectorAll('h1')].filter(e => e.checkVisibility()).length"
-OVERFLOW = """() => {
-    const width = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth <= width) return [];
-    const wide = [...document.querySelectorAll('article *')].find(e => e.getBoundingClientRect().right > width);
-    return ['wider than the screen: ' + (wide ? wide.outerHTML.slice(0, 120) : 'the page')];
-}"""
-
-
-def missing(reason: str) -> None:
-    """Skip; where the book and the browser are known to be there, fail."""
-    (pytest.fail if os.environ.get("REQUIRE_BOOK") else pytest.skip)(reason)
-
-
-def problems(context, path: Path) -> list[str]:
-    """Everything wrong with a page; an empty list when it is well."""
-    found = []
-
-    def guard(route):
-        if route.request.url.startswith(("file:", "data:", "blob:")):
-            return route.continue_()
-        found.append(f"asks for {route.request.url}")
-        return route.abort()
-
-    page = context.new_page()
-    try:
-        page.route("**/*", guard)
-        page.on("console", lambda m: found.append(f"console: {m.text}") if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: found.append(f"script: {error}"))
-        page.set_viewport_size(DESK)
-        page.goto(path.as_uri())
-        for script in (MATHEMATICS, STRAY_TEX, IMAGES, OVERFLOW):
-            found += page.evaluate(script)
-        local = {unquote(urlparse(link).path) for link in page.evaluate(LINKS) if link.startswith("file:")}
-        found += [f"links to {name}, which does not exist" for name in sorted(local) if not Path(name).is_file()]
-        headings = page.evaluate(HEADINGS)
-        found += [] if headings == 1 else [f"{headings} titles (h1)"]
-        page.set_viewport_size(PHONE)
-        found += [f"{problem} (at {PHONE['width']} px)" for problem in page.evaluate(OVERFLOW)]
-    finally:
-        page.close()
-    return found
+from browser import BOOK, PAGE, PAGES, missing, problems
 
 
 @pytest.mark.parametrize("path", PAGES or [None], ids=lambda path: path and path.relative_to(BOOK).as_posix())
@@ -125,8 +52,6 @@ def test_the_style_sheet_names_files_that_are_there():
     assert named and all((BOOK / "_static" / name).is_file() for name in named)
 
 
-PAGE = """<!doctype html><meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">
-<title>t</title><article>%s</article>"""
 GOOD = "<h1>Title</h1><p>Text and <code>\\rho</code>.</p>"
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
 
@@ -158,30 +83,3 @@ def test_a_page_that_is_not_well_is_found(content, expected, context, tmp_path):
     found = problems(context, path)
     assert bool(found) == bool(expected)
     assert not expected or any(problem.startswith(expected) for problem in found)
-
-
-def test_a_web_table_filters_and_sorts(context, tmp_path):
-    from rholaw.book.webtable import WebTable
-
-    frame = pd.DataFrame(
-        {"GMSE": [0.3, 2e-5, float("nan")], "what": ["one <bit>", "eight", "none"]}, index=["a", "b", "c"]
-    )
-    html = WebTable(frame.rename_axis("name"), {"GMSE": "{:.2g}"})._repr_html_()
-    (tmp_path / "page.html").write_text(PAGE % (GOOD + html + html.replace("webtable-", "other-")))
-    page = context.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
-    names = "document.querySelector('div.webtable').querySelectorAll('tbody tr:not([hidden]) td:first-child')"
-
-    def shown():
-        return page.evaluate(f"() => [...{names}].map(e => e.textContent)")
-
-    assert shown() == ["a", "b", "c"]
-    first = page.locator("div.webtable").first
-    first.get_by_role("button", name="GMSE").press("Enter")  # by keyboard
-    assert shown() == ["b", "a", "c"]
-    first.get_by_role("button", name="GMSE").click()
-    assert shown() == ["c", "a", "b"]
-    first.get_by_role("searchbox").fill("<BIT> 0.3")
-    assert shown() == ["a"]
-    assert first.locator("output").text_content() == "1 of 3"
-    page.close()

@@ -5,7 +5,7 @@ import tomllib
 
 import numpy as np
 import pytest
-from test_book import BOOK, DESK, PAGE, PHONE, missing, problems
+from browser import BOOK, DESK, PAGE, PHONE, missing, problems
 
 import rholaw as rl
 from rholaw.book import build as book

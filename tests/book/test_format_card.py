@@ -1,13 +1,11 @@
 """Cards say what the package computes, and tables of them hold a row a format."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import rholaw as rl
 from rholaw import tables
 from rholaw.book import format_card as cards
-from rholaw.book.webtable import WebTable
 from rholaw.error import measure
 
 
@@ -41,14 +39,6 @@ def test_table_and_support(fit):
 
 def test_every_format_that_hardware_supports_is_in_the_catalogue():
     assert set(tables.read("hardware/format_support").format) <= set(rl.catalogue())
-
-
-def test_web_table_escapes_and_marks_missing_numbers():
-    html = WebTable(
-        pd.DataFrame({"x": [1.5, float("nan")]}, index=["<a>", "b"]).rename_axis("name"), {"x": "{:.1f}"}
-    )._repr_html_()
-    assert "&lt;a&gt;" in html and "<a>" not in html
-    assert ">1.5<" in html and ">–<" in html
 
 
 RECORDED = tables.read(measure.TABLE)
