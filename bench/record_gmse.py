@@ -5,15 +5,11 @@
 Takes minutes. A test samples each value again, with fewer samples.
 """
 
-import os
-
 import rholaw as rl
-from rholaw import tables
+from rholaw import files, tables
 from rholaw.error import measure
 
 path = tables.DATA / f"{measure.TABLE}.csv"
-temporary = path.with_suffix(".tmp")
 frame = measure.record(rl.catalogue().values())
-frame.to_csv(temporary, index=False, lineterminator="\n")
-os.replace(temporary, path)
+files.write(path, frame.to_csv(index=False, lineterminator="\n"))
 print(frame.to_string())

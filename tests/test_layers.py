@@ -10,8 +10,8 @@ import rholaw
 
 PACKAGE = Path(rholaw.__file__).parent
 ROOMS = [  # and the modules that stand beside them
-    *("checked", "tables", "distributions", "formats", "error", "runs", "laws", "texts", "checkpoints", "hardware"),
-    *("train", "planning", "lessons", "book"),
+    *("checked", "files", "tables", "distributions", "formats", "error", "runs", "laws", "texts"),
+    *("checkpoints", "hardware", "train", "planning", "lessons", "book"),
 ]
 MODULES = {
     "formats": ["grids", "sparsity", "optimal", "blocks", "ggml", "vectors", "grammar", "named"],

@@ -286,7 +286,7 @@ def test_update_records_a_meant_change_and_nothing_else(data, capsys):
     changed = [new.split(" = ")[0] for old, new in zip(before, after, strict=True) if old != new]
     assert changed == ["rows", "sha256"]
     assert len(tables.read(NAME)) == 5
-    assert not list(data.rglob("*.tmp"))
+    assert not list(data.rglob("*.draft"))
 
 
 def test_update_does_not_bless_other_columns(data, capsys):

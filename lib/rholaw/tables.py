@@ -7,7 +7,6 @@ import argparse
 import csv
 import hashlib
 import io
-import os
 import re
 import sys
 import tomllib
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
+from . import files
 
 DATA = Path(__file__).parents[2] / "data"
 CLASSES = ("published", "measured", "synthetic")
@@ -94,9 +95,7 @@ def update(name: str) -> Manifest:
     about = _parse(name, text)
     if wrong := _differences(about, raw):
         raise ValueError(f"table {name}: {'; '.join(wrong)}; mend the table, or its manifest data/{name}.toml, by hand")
-    draft = DATA / f"{name}.toml.tmp"
-    draft.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(draft, DATA / f"{name}.toml")
+    files.write(DATA / f"{name}.toml", text)
     return about
 
 

@@ -130,7 +130,7 @@ def test_a_failed_picture_leaves_the_old_page(survey, tmp_path):
     path.write_text("old")
 
     class Broken:
-        def savefig(self, _):
+        def savefig(self, _, format):
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):

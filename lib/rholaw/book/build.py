@@ -27,6 +27,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from .. import files
+
 ROOT = Path(__file__).resolve().parents[3]
 OPEN = {"parameters", "show", "lesson", "remove-input", "remove-cell", "answer"}  # code that a page does not fold
 VEGA = "vega.js"  # among the assets, which the pages find in _static/
@@ -218,8 +220,8 @@ def _run(chapter: Path, mark: str, root: Path, quick: bool, environment: dict[st
         partial.unlink(missing_ok=True)
         return f"{chapter.relative_to(root)}: {_failure(notebook) or done.stderr.strip()}"
     notebook["metadata"]["fingerprint"] = mark
-    partial.write_text(json.dumps(notebook, ensure_ascii=False))
-    os.replace(partial, target)
+    files.write(target, json.dumps(notebook, ensure_ascii=False))
+    partial.unlink()
     return ""
 
 

@@ -1,14 +1,13 @@
 """A checkpoint on one page: how Gaussian it is, what each format does to it, and what to choose, with reasons."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import LogLocator
 
-from .. import tables
+from .. import files, tables
 from ..checkpoints.surveying import KEPT, totals
 from .figures import COLOURS, GREY, plain_log, plt
 
@@ -197,7 +196,6 @@ def destination(path):
 
 def write(path, text, figure):
     """The page at ``path`` and its picture beside it, under the same name as SVG; each whole or not at all."""
-    drafts = {path.with_suffix(".svg"): figure.savefig, path: lambda draft: draft.write_text(text, encoding="utf-8")}
-    for file, save in drafts.items():
-        save(draft := file.with_name(f".{file.name}"))
-        os.replace(draft, file)
+    with files.replacing(path.with_suffix(".svg")) as draft:
+        figure.savefig(draft, format="svg")
+    files.write(path, text)

@@ -2,8 +2,9 @@
 
 import importlib.util
 import json
-import os
 from pathlib import Path
+
+from .. import files
 
 
 def destination(out):
@@ -22,12 +23,11 @@ def destination(out):
 
 def write(table, out):
     """``table`` as the Parquet or CSV file ``out``, all of it or nothing."""
-    draft = out.with_name(out.name + ".tmp")
-    if out.suffix == ".csv":
-        table.to_csv(draft, index=False, lineterminator="\n")
-    else:
-        table.to_parquet(draft, index=False)
-    os.replace(draft, out)
+    with files.replacing(out) as draft:
+        if out.suffix == ".csv":
+            table.to_csv(draft, index=False, lineterminator="\n")
+        else:
+            table.to_parquet(draft, index=False)
 
 
 class Finished:
@@ -43,9 +43,7 @@ class Finished:
         lines = self.path.read_text().split("\n")[:-1] if self.path.exists() else []  # the last may be half a line
         if lines and lines[0] == json.dumps(key):
             self.rows = dict(map(json.loads, lines[1:]))
-        draft = out.with_name(out.name + ".partial.tmp")
-        draft.write_text("\n".join([json.dumps(key), *map(json.dumps, self.rows.items()), ""]))
-        os.replace(draft, self.path)
+        files.write(self.path, "\n".join([json.dumps(key), *map(json.dumps, self.rows.items()), ""]))
 
     def add(self, name, rows):
         self.rows[name] = rows

@@ -9,8 +9,6 @@ import json
 import lzma
 import os
 import shutil
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +18,7 @@ import tokenizers
 import torch
 from tqdm import tqdm
 
+from ..files import replacing
 from . import cleaning
 from . import corpora as texts
 
@@ -70,16 +69,19 @@ def load(name: str, vocabulary: int, folder: Path | str | None = None) -> Corpus
     path = folder / f"{name.replace(':', '-')}-{vocabulary}-{_key(name, vocabulary)}.tokens"
     if not path.exists():
         documents, version, source = texts.read(name)
-        with _atomic(path) as file:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as draft, draft.open("wb") as file:
             _build(file, documents, {"name": name, "vocabulary": vocabulary, "version": version, "source": source})
     return _read(path)
 
 
 def export(corpus: Corpus, path: Path | str) -> Path:
     """Writes a corpus as one xz file for a machine without network, where ``load("file:PATH", …)`` takes it."""
-    with _atomic(Path(path)) as file, corpus.path.open("rb") as tokens, lzma.open(file, "wb") as packed:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as draft, corpus.path.open("rb") as tokens, lzma.open(draft, "wb") as packed:
         shutil.copyfileobj(tokens, packed, 1 << 20)
-    return Path(path)
+    return path
 
 
 def batches(tokens: np.ndarray, context: int, rows: int, seed: int, step: int) -> torch.Tensor:
@@ -130,21 +132,6 @@ def _key(name, vocabulary):
     version = texts.find(name)[0].version()
     parts = [name, vocabulary, version, tokenizers.__version__, recipe]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _atomic(path):
-    """A binary file that appears under its name only when it is whole; the last of several writers wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file:
-        try:
-            yield file
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
 
 
 def learn(documents: list[str], vocabulary: int) -> tokenizers.Tokenizer:
@@ -209,8 +196,9 @@ def _unpacked(path, folder):
         file.seek(0)
         target = folder / f"file-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}.tokens"
     if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            with _atomic(target) as file, lzma.open(path) as packed:
+            with replacing(target) as draft, draft.open("wb") as file, lzma.open(path) as packed:
                 shutil.copyfileobj(packed, file, 1 << 20)
         except (lzma.LZMAError, EOFError) as error:
             raise ValueError(f"token file {path}: its xz is damaged or cut short ({error}); copy it again") from None

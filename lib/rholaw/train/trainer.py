@@ -1,7 +1,6 @@
 """Runs of one shape, trained side by side in one batched program: AdamW, warm-up and cosine, clipping, records."""
 
 import math
-import os
 import platform
 import subprocess
 import time
@@ -16,6 +15,7 @@ import torch
 from torch import distributed
 from tqdm import tqdm
 
+from .. import files
 from ..error.measure import gmse
 from ..formats.grammar import parse
 from ..texts import tokens as corpora
@@ -207,9 +207,8 @@ class Program:
             "ids": [one.id for one in self.configs],
             "masks": [linear.pruning.masks for linear in self.model.linears],
         }
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
-        torch.save(state, draft)
-        os.replace(draft, path)
+        with files.replacing(path) as draft:
+            torch.save(state, draft)
 
     def restore(self, path):
         """Go on from ``path`` if it holds these runs; a file of other runs or a broken one is passed over."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ... import runs
+from ... import files, runs
 
 STATUSES = ("finished", "diverged", "failed")
 SETTLED = ("finished", "diverged")  # never run again; a failed run may be, when asked
@@ -126,11 +126,9 @@ def export(store: Store, file: str | Path, title: str) -> Path:
     csv.writer(text := io.StringIO(newline=""), lineterminator="\n").writerows(rows)
     raw = text.getvalue().encode("ascii", "backslashreplace")
     path = Path(file)
-    draft = path.with_suffix(".tmp")
-    draft.write_bytes(raw)
-    os.replace(draft, path)
+    files.write(path, raw)
     if not (about := path.with_suffix(".toml")).exists():
-        about.write_text(_manifest(frame, constant, columns, raw, title), encoding="utf-8")
+        files.write(about, _manifest(frame, constant, columns, raw, title))
     return path
 
 

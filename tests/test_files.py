@@ -1,0 +1,67 @@
+"""Files are whole or absent."""
+
+import os
+import stat
+import threading
+
+import pytest
+
+from rholaw import files
+
+
+def test_text_and_bytes_arrive_as_they_are(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write(path, "ρ\r\n1\n")
+    assert path.read_bytes() == "ρ\r\n1\n".encode()
+    files.write(str(path), b"\xff\x00")
+    assert path.read_bytes() == b"\xff\x00"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_until_the_end_of_the_block_the_old_file_stands(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with files.replacing(path) as draft:
+        draft.write_text("new")
+        assert path.read_text() == "old"
+        assert draft.parent == path.parent  # a rename between file systems would be a copy
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_fails_leaves_the_old_file_and_no_draft(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error), files.replacing(path) as draft:
+        draft.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_the_mode_is_that_of_the_old_file_or_of_any_new_one(tmp_path):
+    (tmp_path / "any").write_text("")
+    path = tmp_path / "a.txt"
+    files.write(path, "1")
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode
+    path.chmod(0o640)
+    files.write(path, "2")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    files.write(tmp_path / "link", "1")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "1"
+
+
+def test_writers_at_once_do_not_disturb_each_other(tmp_path):
+    path, texts = tmp_path / "a.txt", [str(number) * 100_000 for number in range(8)]
+    threads = [threading.Thread(target=files.write, args=(path, text)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() in texts
+    assert os.listdir(tmp_path) == ["a.txt"]
