@@ -13,7 +13,7 @@ from scipy import stats
 
 import rholaw as rl
 from rholaw.hardware import devices as hardware
-from rholaw.hardware import geometry, speed
+from rholaw.hardware import geometry
 from rholaw.laws import draws as capacities
 from rholaw.planning import costs, doubts, outcomes, rows, uncertain, wording
 
@@ -101,34 +101,75 @@ def test_returns_and_their_limits():
 # --- a plan by hand -----------------------------------------------------------------------------------------------
 
 
-def test_a_plan_without_uncertainty_is_what_one_computes_by_hand():
-    plan = planned(**CERTAIN)
-    own, dense = the(plan, "fp8_row x fp8_row"), the(plan, "dense")
-    device, llama = hardware.devices()["H100 80GB SXM"], geometry.named()["Llama-3.1-8B"]
-    fit = speed.efficiency(device, "vLLM")
-    read = 8192 / (float(speed.prefill(llama, device, fit, 8192, 1000).dense(1.0)) / 0.5)
-    write = 64 / (float(speed.decode(llama, device, fit, 64, 1100).dense(1.0)) / 0.5)
+SHAPE = {"layers": 10, "d_model": 1000, "heads": 10, "kv_heads": 5, "head_dim": 100, "d_ff": 3000, "tied": True}
+SLIDE_RULE = {"memory": 10, "bandwidth": 1000, "bf16": 100, "power": 500}  # GB, GB/s, TFLOP/s, W: all its peaks reached
+SLIDE_RULE |= {f"price_{level}": 3 for level in ("low", "mid", "high")}
+OF_THE_LAW = {"loss", "dloss", "target_params", "target_tokens", "cost_target"}
+"""Columns that the draws of the law move, whatever else is certain."""
+
+
+@pytest.fixture
+def certain(tmp_path):
+    """A plan in which the law alone is uncertain, on a device and of a model of round numbers."""
+    path = tmp_path / "mine.csv"
+    lines = ["device,property,value", *(f"Slide rule,{name},{value}" for name, value in SLIDE_RULE.items())]
+    path.write_text("\n".join(lines))
+    return planned(
+        model={"geometry": SHAPE | {"vocabulary": 10_000}, "tokens": 1e10},
+        hardware={"devices": ["Slide rule"], "batches": [8], "system_efficiency": 0.5, "overrides": str(path)},
+        traffic={"requests_per_month": 1e6, "tokens_in": 1000, "tokens_out": 200, "utilisation": 0.5},
+        prices={"overhead": 1.2, "power_share": 0.7, "pue": 1.2},
+        project=CERTAIN["project"],
+        formats=CERTAIN["formats"],
+    )
+
+
+def test_a_plan_without_uncertainty_is_what_one_computes_by_hand(certain):
+    own, dense = the(certain, "fp8_row x fp8_row"), the(certain, "dense")
+    linear = 10 * (2e6 + 1e6 + 6e6 + 3e6)  # query, key and value; output; gate and up; down
+    assert own.n_params == linear + 21_000  # and 21 norms
+    # 8 prompts of 1000 tokens, limited by arithmetic, each token looking back at 500 others on average
+    flops = 2 * 8000 * linear + 4 * 8000 * 500 * 10 * 10 * 100
+    read = 8000 / (flops / 100e12 / 0.5)
+    # 8 tokens of output, limited by bytes: weights, 320 kB a token of activations, the head, 1100 tokens of cache each
+    moved = 2 * linear + 8 * 320e3 + 2 * 10_000 * 1000 + 8 * 1100 * (2 * 10 * 5 * 100 * 2)
+    write = 8 / (moved / 1000e9 / 0.5)
+    assert (read, write) == pytest.approx((192_307.7, 9_120.76), rel=1e-6)
     assert dense.prefill_tokens_s == pytest.approx(read) and dense.decode_tokens_s == pytest.approx(write)
     assert own.prefill_tokens_s == pytest.approx(1.5 * read) and own.decode_tokens_s == pytest.approx(1.25 * write)
-    assert own.latency_ms == pytest.approx(64000 / (1.25 * write))
+    assert own.latency_ms == pytest.approx(8000 / (1.25 * write))
     assert own.cost_in == pytest.approx(1e6 * 3.6 / (3600 * 1.5 * read * 0.5))
     month = 1e6 * (1000 / read + 200 / write) / 3600 / 0.5 * 3.6
     saved = month - 1e6 * (1000 / 1.5 / read + 200 / 1.25 / write) / 3600 / 0.5 * 3.6
     assert dense.cost_month == pytest.approx(month) and own.saving_month == pytest.approx(saved)
-    assert own.kwh_out == pytest.approx(1e6 / (1.25 * write) / 3600 * 0.7 * 0.7 * 1.2)
-    once = 5 * 4000 + 5000 + 6 * llama.non_embedding * 1e9 * 1.5 / (0.4 * 989e12 * 3600) * 3.6
+    assert own.kwh_out == pytest.approx(1e6 / (1.25 * write) / 3600 * 0.5 * 0.7 * 1.2)
+    once = 5 * 4000 + 5000 + 6 * 120_021_000 * 1e9 * 1.5 / (0.4 * 100e12 * 3600) * 3.6
     assert own.cost_once == pytest.approx(once) and own.payback_months == pytest.approx(once / saved)
-    assert own.npv == pytest.approx(saved * costs.annuity(24, 0.05) - once)
+    today = sum(1.05 ** (-month / 12) for month in range(1, 25))
+    assert own.npv == pytest.approx(saved * today - once)
     assert own.roi == pytest.approx(own.npv / once) and own.pays == float(own.npv > 0)
-    assert own.break_even_requests == pytest.approx(once / (saved / 1e6 * costs.annuity(24, 0.05)))
+    assert own.break_even_requests == pytest.approx(once / (saved / 1e6 * today))
     assert own.margin_decode == pytest.approx(1.25 * 0.8 - 1) and own.margin_memory == pytest.approx(
         1 - 8.0 / 12.8, abs=0.01
     )
-    assert own.n_dense == pytest.approx(0.8 * llama.non_embedding) and own.n_params == llama.non_embedding
-    money = ["cost_month", "saving_month", "cost_once", "npv", "roi", "payback_months", "decode_tokens_s"]
-    assert all(own[f"{name}_p10"] == own[name] == own[f"{name}_p90"] for name in money)
-    twice = rl.plan(plan.scenario.replace(prices={"currency": "JPY", "rate": 150}), law=FIT)
+    assert own.n_dense == pytest.approx(0.8 * own.n_params)
+    assert dense.memory_weights_gb == pytest.approx(0.24) and dense.memory_kv_gb == pytest.approx(8 * 1200 * 20e-6)
+    twice = rl.plan(certain.scenario.replace(prices={"currency": "JPY", "rate": 150}), law=FIT)
     assert the(twice, "dense").cost_month == pytest.approx(150 * month) and twice.npv[0] == pytest.approx(150 * own.npv)
+
+
+def test_what_is_certain_is_one_value_and_not_a_draw_for_each_of_the_law(certain):
+    for name in sorted((rows.UNCERTAIN - OF_THE_LAW) & set(certain.table.columns)):
+        low, mid, high = (certain.table[name + part] for part in ("_p10", "", "_p90"))
+        assert ((low == mid) & (mid == high) | mid.isna()).all(), name
+    assert len(certain.npv) == 100 and len(set(certain.npv)) == 1
+    draws, scenario = capacities.draws(FIT), certain.scenario
+    drawn = uncertain.random(scenario, draws.order(scenario.options))
+    for case in outcomes.cases(scenario, hardware.devices(scenario.hardware.overrides)):
+        outcome = outcomes.outcome(case, drawn, draws)
+        for name in ("usd_month", "usd_once", "kwh_month", "memory", "latency_ms"):
+            assert np.size(outcome[name]) == 1, name
+        assert np.size(outcome["loss"]) == 100  # the law's draws
 
 
 def test_loss_and_training_come_from_the_law():

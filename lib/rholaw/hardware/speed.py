@@ -59,7 +59,10 @@ class Speedup:
     source: str = ""
 
     def draw(self, quantile):
-        """The speed-up at a quantile in (0, 1), as if log-normal with ``low`` and ``high`` its 10 % and 90 %."""
+        """The speed-up at a standard normal ``quantile``, as if log-normal with ``low`` and ``high`` its 10 % and 90 %;
+        where these are equal the one value, whatever the quantiles."""
+        if np.array_equal(self.low, self.high):
+            return self.mid
         z = np.asarray(quantile, dtype=float)
         below, above = np.log(self.mid / self.low), np.log(self.high / self.mid)
         return self.mid * np.exp(np.where(z < 0, below, above) * z / 1.2816)
@@ -141,9 +144,11 @@ class Step:
 
     def seconds(self, speedup, share, place=0.5):
         """Seconds in a format whose products are ``speedup`` times faster; place 0: all shrinks, 1: products alone."""
-        roof = self.products / speedup + self.rest
+        roof, dense = self.products / speedup + self.rest, self.products + self.rest_dense
+        if np.array_equal(roof, dense):  # nothing shrinks, wherever the overhead lies
+            return self.dense(share)
         all_shrinks = roof / share
-        products_alone = roof + (self.products + self.rest_dense) * (1 / share - 1)
+        products_alone = roof + dense * (1 / share - 1)
         return all_shrinks ** (1 - place) * products_alone**place
 
 

@@ -7,11 +7,15 @@ HOURS = 730.5
 
 
 def triangular(bounds, quantile):
-    """The value at ``quantile`` of a triangular distribution with (lowest, likeliest, highest) ``bounds``."""
+    """The value at ``quantile`` of a triangular distribution with (lowest, likeliest, highest) ``bounds``.
+
+    Where these are equal the value is certain: one number, whatever the quantiles, so that what follows from certain
+    values alone is computed once and is the same in every draw.
+    """
     low, mid, high = bounds
-    quantile = np.asarray(quantile, dtype=float)
     if low == high:
-        return np.full_like(quantile, mid)
+        return np.asarray(mid, dtype=float)
+    quantile = np.asarray(quantile, dtype=float)
     split = (mid - low) / (high - low)
     rising = low + np.sqrt(quantile * (high - low) * (mid - low))
     falling = high - np.sqrt((1 - quantile) * (high - low) * (high - mid))

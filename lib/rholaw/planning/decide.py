@@ -87,7 +87,7 @@ def plan(scenario, law=None):
         tornado=tornado,
         assumptions=doubts.assumptions(scenario, cases, draws),
         warnings=tuple(doubts.warnings(scenario, cases, table, draws, sources)),
-        npv=_npv(results, None if place is None else places[place]) * scenario.prices.rate,
+        npv=_npv(scenario, results, None if place is None else places[place]),
     )
 
 
@@ -102,8 +102,11 @@ def _baseline(cases, results):
     return min(costs, key=costs.get) if costs else None
 
 
-def _npv(results, place):
-    return np.empty(0) if place is None else rows.at(results[place[0]]["npv"], place[1])
+def _npv(scenario, results, place):
+    if place is None:
+        return np.empty(0)
+    npv = rows.at(results[place[0]]["npv"], place[1]) * scenario.prices.rate
+    return np.broadcast_to(npv, int(scenario.run.samples))
 
 
 def _tornado(scenario, cases, draws, base, place):
@@ -114,7 +117,7 @@ def _tornado(scenario, cases, draws, base, place):
         drawn = uncertain.one_by_one(scenario, draws.order([case.option]))
         dense, own = (outcomes.outcome(each, drawn, draws) for each in (cases[base[0]], case))
         compared = rows.against(case, own, rows.at(dense["usd_month"], base[1]))
-        npv = rows.at(compared["npv"], place[1]) * scenario.prices.rate
+        npv = np.broadcast_to(rows.at(compared["npv"], place[1]) * scenario.prices.rate, 1 + 2 * len(names))
         table[["low", "high", "centre"]] = np.column_stack([npv[1::2], npv[2::2], np.full(len(names), npv[0])])
     table["span"] = (table.high - table.low).abs()
     return table.sort_values("span", ascending=False, kind="stable", ignore_index=True)

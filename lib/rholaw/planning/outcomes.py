@@ -111,9 +111,11 @@ def source(scenario, option, draws):
 
 def outcome(case, drawn, draws):
     """Everything about a Case for what was Drawn, money in USD: {name: array that broadcasts to (B, n)}."""
-    law, rho = draws.at(drawn.law), draws.capacity(case.option.weights, case.option.activations)[0]
+    law = draws.at(drawn.law)
+    rho, origin = draws.capacity(case.option.weights, case.option.activations)
+    rho = 1.0 if origin == "dense" else rho[drawn.law]
     with np.errstate(all="ignore"):  # ρ = 0 and unknown arithmetic end as infinities and nan, which the table shows
-        found = _quality(case, drawn, law, rho[drawn.law])
+        found = _quality(case, drawn, law, rho)
         found |= _memory(case, found["size"])
         found |= _speeds(case, drawn, found["size"])
         found |= _monthly(case, drawn, found)
@@ -123,21 +125,22 @@ def outcome(case, drawn, draws):
 
 def _quality(case, drawn, law, rho):
     """rho: capacity; loss: of the dense model; dloss: what the option adds; size: of the model that is served relative
-    to the dense one. Each (n,). No law covers what a compressed key-value cache costs."""
-    scenario, option, one = case.scenario, case.option, np.ones_like(rho)
+    to the dense one. Each (n,), or one number where it is certain.
+
+    No law covers what a compressed key-value cache costs."""
+    scenario, option = case.scenario, case.option
     N, D = case.shape.non_embedding, scenario.model.n_tokens
     dense = law.loss(N, D)
     if option.dense:
-        return {"rho": one, "loss": dense, "dloss": 0 * one, "size": one}
+        return {"rho": 1.0, "loss": dense, "dloss": 0.0, "size": 1.0}
     measured = costs.triangular(option.dloss, drawn.rank) if option.dloss else None
     if scenario.project.kind == "post-training":  # the law is about training in the format
-        unknown = np.nan * one
-        return {"rho": unknown, "loss": dense, "dloss": unknown if measured is None else measured, "size": one}
+        return {"rho": np.nan, "loss": dense, "dloss": np.nan if measured is None else measured, "size": 1.0}
     rho = costs.triangular(option.rho, drawn.rank) if option.rho else rho
     if scenario.project.comparison == "equal-loss":
-        return {"rho": rho, "loss": dense, "dloss": 0 * one, "size": 1 / rho}
+        return {"rho": rho, "loss": dense, "dloss": 0.0, "size": np.divide(1.0, rho)}
     dloss = law.loss(N, D, rho) - dense if measured is None else measured
-    return {"rho": rho, "loss": dense, "dloss": dloss, "size": one}
+    return {"rho": rho, "loss": dense, "dloss": dloss, "size": 1.0}
 
 
 def _memory(case, size):

@@ -14,7 +14,7 @@ PARALLEL = (0.6, 0.8, 1.0)
 
 @dataclass(frozen=True)
 class Drawn:
-    """Draws of what is uncertain, each (n,).
+    """Draws of what is uncertain, each (n,), or one number () where it is certain.
 
     law: which draw of the law; rank: the quantile behind it; kernels: standard normal; place: of the overhead, 0 where
     all of it shrinks, 1 where none does; price, slowdown: quantiles, of each device and option; effort:
