@@ -39,7 +39,7 @@ class Geometry:
                 raise ValueError(f"geometry: {item.name} must be positive and finite, got {value}")
 
     @property
-    def shapes(self):
+    def shapes(self) -> tuple[tuple[float, float], ...]:
         """(inputs, outputs) of the four matrix products of a layer: fused QKV, output, fused gate and up, down."""
         attention = self.heads * self.head_dim
         qkv = attention + 2 * self.kv_heads * self.head_dim
@@ -47,37 +47,37 @@ class Geometry:
         return ((d, qkv), (attention, d), (d, 2 * ff), (ff, d))
 
     @property
-    def linear(self):
+    def linear(self) -> float:
         """Parameters of the layers' matrices: what a format compresses."""
         return self.layers * sum(k * n for k, n in self.shapes)
 
     @property
-    def small(self):
+    def small(self) -> float:
         """Parameters of norms and biases: 16 bits always."""
         norms = (2 * self.layers + 1) * self.d_model + self.qk_norm * self.layers * 2 * self.head_dim
         return norms + self.qkv_bias * self.layers * self.shapes[0][1]
 
     @property
-    def vocabulary_matrix(self):
+    def vocabulary_matrix(self) -> float:
         """Parameters of one vocabulary matrix; the embeddings are one, the head is one more unless tied."""
         return self.vocabulary * self.d_model
 
     @property
-    def non_embedding(self):
+    def non_embedding(self) -> float:
         """N of the law."""
         return self.linear + self.small
 
     @property
-    def total(self):
+    def total(self) -> float:
         """All parameters of a checkpoint."""
         return self.non_embedding + self.vocabulary_matrix * (1 if self.tied else 2)
 
-    def kv_bytes(self, bits=16):
+    def kv_bytes(self, bits: float = 16) -> float:
         """Bytes of key-value cache a token: 2 layers kv_heads head_dim bits / 8 (scaling-book, inference)."""
         return 2 * self.layers * self.kv_heads * self.head_dim * bits / 8
 
 
-def factors(size):
+def factors(size: float) -> dict[str, float]:
     """What grows how when a decoder grows by ``size`` at fixed aspect ratio: depth and width each by size^(1/3).
 
     {"linear": size, "kv": size^(2/3), "vocabulary": size^(1/3), "products": size^(1/3)}: key-value cache and
@@ -86,7 +86,15 @@ def factors(size):
     return {"linear": size, "kv": size ** (2 / 3), "vocabulary": size ** (1 / 3), "products": size ** (1 / 3)}
 
 
-def memory(geometry, bits, kv_bits, sequences, context, size=1.0, reserve=RESERVE):
+def memory(
+    geometry: Geometry,
+    bits: float,
+    kv_bits: float,
+    sequences: float,
+    context: float,
+    size: float = 1.0,
+    reserve: float = RESERVE,
+) -> dict[str, float]:
     """Bytes to serve: {"weights", "embeddings", "kv", "reserve"}.
 
     bits: stored bits per compressed weight, scales and masks included; embeddings, head, norms and biases stay at 16;
@@ -103,14 +111,14 @@ def memory(geometry, bits, kv_bits, sequences, context, size=1.0, reserve=RESERV
 
 
 @cache
-def named():
+def named() -> dict[str, Geometry]:
     """{name: Geometry} of data/hardware/geometries."""
     rows = tables.read("hardware/geometries")
     names = [item.name for item in fields(Geometry)]
     return {row["model"]: Geometry(**{name: row[name] for name in names}) for row in rows.to_dict("records")}
 
 
-def of_size(params):
+def of_size(params: float) -> Geometry:
     """A Geometry of ``params`` non-embedding parameters, with the proportions of Llama-3.1-8B."""
     base = named()["Llama-3.1-8B"]
     ratio = (params / base.non_embedding) ** (1 / 3)

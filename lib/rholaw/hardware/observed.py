@@ -4,6 +4,7 @@
 others are left for ``speeds`` and ``training``, which show every miss.
 """
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -13,14 +14,15 @@ from .. import tables
 from ..formats.grammar import parse
 from . import geometry as shapes
 from . import speed
-from .devices import devices, kernel
+from .devices import Device, devices
+from .kernels import kernel
 
 MOST_SEQUENCES = 2048  # TensorRT-LLM's default limit of a batch
 KV_SHARE = 0.9  # of the free memory, for the key-value cache
 
 
 @cache
-def system_efficiency(engine):
+def system_efficiency(engine: str) -> tuple[float, float, float]:
     """(low, middle, high): least, median and largest share of an engine's time that the roofline explains, at most 1.
 
     Of an engine without calibration rows: over all engines.
@@ -28,39 +30,39 @@ def system_efficiency(engine):
     return _share(_rooflines()[0], engine)
 
 
-def _share(rows, engine):
+def _share(rows: pd.DataFrame, engine: str) -> tuple[float, float, float]:
     rows = rows[rows.role == "calibration"]
     rows = rows[rows.engine == engine] if (rows.engine == engine).any() else rows
     share = np.minimum(rows.tokens_per_second / rows.roofline, 1)
     return float(share.min()), float(share.median()), float(share.max())
 
 
-def calibrated():
+def calibrated() -> set[str]:
     """The engines that have calibration rows of their own."""
     return set(tables.read("hardware/observed").query("role == 'calibration'").engine)
 
 
 @cache
-def mfu():
+def mfu() -> tuple[float, float, float]:
     """(low, median, high) share of the bf16 peak that printed training runs reach."""
     rows = tables.read("hardware/training").query("role == 'range'")
     return float(rows.mfu.min()), float(rows.mfu.median()), float(rows.mfu.max())
 
 
 @cache
-def _speeds():
+def _speeds() -> pd.DataFrame:
     rows, requests = _rooflines()
-    found = []
+    bands = []
     for row, (tokens, times) in zip(rows.itertuples(), requests, strict=True):
         low, mid, high = system_efficiency(row.engine)
-        found.append([tokens / times(*case) for case in ((low, -1, 1.0), (mid, 0, 0.5), (high, 1, 0.0))])
-    rows = rows.join(pd.DataFrame(found, columns=["low", "predicted", "high"]))
+        bands.append([tokens / times(*case) for case in ((low, -1, 1.0), (mid, 0, 0.5), (high, 1, 0.0))])
+    rows = rows.join(pd.DataFrame(bands, columns=["low", "predicted", "high"]))
     rows["error"] = rows.predicted / rows.tokens_per_second - 1
     rows["inside"] = rows.tokens_per_second.between(rows.low, rows.high)
     return rows
 
 
-def speeds():
+def speeds() -> pd.DataFrame:
     """A row per observed speed: predicted low, middle, high (tokens/s), rung, error of the middle, and ``inside``.
 
     error: predicted / observed − 1.  The band spans the system efficiency, the place of the overhead and the kernel.
@@ -68,16 +70,18 @@ def speeds():
     return _speeds().copy()
 
 
-def bands(table):
-    """Of ``speeds`` or a part of it: a row per role and rung with runs, the median and largest |error|, and the share
-    of observations inside their band."""
+def bands(table: pd.DataFrame) -> pd.DataFrame:
+    """Of ``speeds`` or a part of it, a row per role and rung: how far off predictions are.
+
+    runs; the median and largest |error|; inside: the share of observations inside their band.
+    """
     size = table.assign(error=table.error.abs())
     return size.groupby(["role", "rung"]).agg(
         runs=("error", "size"), median=("error", "median"), largest=("error", "max"), inside=("inside", "mean")
     )
 
 
-def memory():
+def memory() -> pd.DataFrame:
     """A row per published figure of memory: model, what, format, tokens, value and predicted in its unit, error.
 
     what: the checkpoint; the key-value cache ("kv") of so many tokens; or both, "in use", beside what else is held.
@@ -95,7 +99,7 @@ def memory():
     return rows.assign(error=rows.predicted / rows.value - 1)
 
 
-def training():
+def training() -> pd.DataFrame:
     """A row per run whose device hours are known: hours by 6 N D at low, middle and high utilisation, and the error."""
     rows = tables.read("hardware/training").query("role == 'hours'").copy()
     peak = np.array([devices()[name].bf16 for name in rows.device])
@@ -105,30 +109,19 @@ def training():
         rows[name] = ideal / share
     rows["error"] = rows.predicted / rows.device_hours - 1
     rows["inside"] = rows.device_hours.between(rows.low, rows.high)
-    columns = [
-        "model",
-        "device",
-        "device_hours",
-        "low",
-        "predicted",
-        "high",
-        "error",
-        "inside",
-        "implied_mfu",
-        "source",
-    ]
-    return rows[columns].reset_index(drop=True)
+    columns = ["model", "device", "device_hours", "low", "predicted", "high", "error", "inside", "implied_mfu"]
+    return rows[[*columns, "source"]].reset_index(drop=True)
 
 
 @cache
-def _rooflines():
+def _rooflines() -> tuple[pd.DataFrame, tuple[tuple[float, Callable], ...]]:
     """The observations with what the roofline alone says of them; and (tokens, function for its time) of each."""
     rows = tables.read("hardware/observed")
-    found, requests = zip(*(_request(row) for row in rows.itertuples()), strict=True)
-    return rows.join(pd.DataFrame(found)), requests
+    predictions, requests = zip(*(_request(row) for row in rows.itertuples()), strict=True)
+    return rows.join(pd.DataFrame(predictions)), requests
 
 
-def _request(row):
+def _request(row: tuple) -> tuple[dict, tuple[float, Callable]]:
     """The batch, the rung and the tokens/s of an observation by the roofline; its tokens, and its time as a function
     of the system efficiency, the kernel's quantile and the place of the overhead."""
     device, shape = devices()[row.device], shapes.named()[row.model]
@@ -143,7 +136,7 @@ def _request(row):
     write = speed.decode(shape, device, fit, batch, row.tokens_in + row.tokens_out / 2, kv.bits)
     faster = [speed.speedup(shape, device, row.engine, own, bits, tokens) for tokens in (together, batch)]
 
-    def times(share, z, place):
+    def times(share: float, z: float, place: float) -> float:
         """Seconds a request: of its prompt, of its output, or of both, as the observation counts."""
         prompt = read.seconds(faster[0].draw(z), share, place) / together * row.tokens_in
         output = write.seconds(faster[1].draw(z), share, place) / batch * row.tokens_out
@@ -154,7 +147,7 @@ def _request(row):
     return {"sequences": batch, "rung": rung, "roofline": tokens / times(1.0, 0, 0.0)}, (tokens, times)
 
 
-def _batch(row, device, shape, bits, kv_bits):
+def _batch(row: tuple, device: Device, shape: shapes.Geometry, bits: float, kv_bits: float) -> int:
     """The sequences that fit in memory at their mean length, at most MOST_SEQUENCES."""
     need = shapes.memory(shape, bits, kv_bits, 1, row.tokens_in + row.tokens_out / 2)
     free = device.memory - need["weights"] - need["embeddings"] - need["reserve"]

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .devices import DENSE, fitted_roofline, measured_speedups
-from .geometry import factors
+from .devices import Device
+from .geometry import Geometry, factors
+from .kernels import DENSE, Kernel, fitted_roofline, measured_speedups
+
+Numbers = np.ndarray | float
+"""An array, or one number."""
 
 PREFILL_TOKENS = 8192
 """Tokens that an engine prefills at once, at most."""
@@ -33,7 +37,7 @@ class Efficiency:
     source: str = "nominal"
 
 
-def efficiency(device, engine, kernel=DENSE):
+def efficiency(device: Device, engine: str, kernel: Kernel = DENSE) -> Efficiency:
     """The Efficiency of a kernel on a Device under an engine; nominal where nobody measured it."""
     row = fitted_roofline(device.name, engine, kernel.name)
     if row is None:
@@ -58,17 +62,27 @@ class Speedup:
     rung: str
     source: str = ""
 
-    def draw(self, quantile):
-        """The speed-up at a standard normal ``quantile``, as if log-normal with ``low`` and ``high`` its 10 % and 90 %;
-        where these are equal the one value, whatever the quantiles."""
+    def draw(self, z: Numbers) -> np.ndarray:
+        """The speed-up ``z`` standard deviations off, as if log-normal with ``low`` and ``high`` its 10 % and 90 %.
+
+        Where these are equal the one value, whatever ``z``.
+        """
         if np.array_equal(self.low, self.high):
             return self.mid
-        z = np.asarray(quantile, dtype=float)
+        z = np.asarray(z, dtype=float)
         below, above = np.log(self.mid / self.low), np.log(self.high / self.mid)
         return self.mid * np.exp(np.where(z < 0, below, above) * z / 1.2816)
 
 
-def products(geometry, device, tokens, bits=(16, 16), kernel=DENSE, fit=None, size=1.0):
+def products(
+    geometry: Geometry,
+    device: Device,
+    tokens: Numbers,
+    bits: tuple[float, float] = (16, 16),
+    kernel: Kernel = DENSE,
+    fit: Efficiency | None = None,
+    size: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Seconds of all the layers' products by the roofline: (compute, bandwidth, overhead), each an array.
 
     tokens: in flight; bits: of a weight and of an activation, as stored; fit: the Efficiency; size: see ``factors``.
@@ -85,13 +99,15 @@ def products(geometry, device, tokens, bits=(16, 16), kernel=DENSE, fit=None, si
     return compute, bandwidth, overhead + np.zeros_like(compute)
 
 
-def time_of(terms):
-    """max(compute, bandwidth) + overhead; what is unknown of the arithmetic does not hide the bandwidth."""
+def time_of(terms: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+    """Seconds of ``products``: max(compute, bandwidth) + overhead; unknown arithmetic does not hide the bandwidth."""
     compute, bandwidth, overhead = terms
     return np.fmax(compute, bandwidth) + overhead
 
 
-def speedup(geometry, device, engine, kernel, bits, tokens):
+def speedup(
+    geometry: Geometry, device: Device, engine: str, kernel: Kernel, bits: tuple[float, float], tokens: Numbers
+) -> Speedup:
     """The Speedup of a Kernel for these numbers of tokens, and where it comes from."""
     tokens = np.asarray(tokens, dtype=float)
     one = np.ones_like(tokens)
@@ -117,13 +133,13 @@ def speedup(geometry, device, engine, kernel, bits, tokens):
     )
 
 
-def given(bounds, tokens, source):
+def given(bounds: tuple[float, float, float], tokens: np.ndarray, source: str) -> Speedup:
     """The Speedup that somebody measured on a whole engine: (low, middle, high)."""
     low, mid, high = (np.full_like(tokens, value) for value in bounds)
     return Speedup(mid, low, high, "yours", source)
 
 
-def critical_batch(device, bits, kernel=DENSE, fit=None):
+def critical_batch(device: Device, bits: float, kernel: Kernel = DENSE, fit: Efficiency | None = None) -> float:
     """Tokens in flight above which arithmetic limits, not memory: F η_c b / 8 / (2 W η_b) (scaling-book, inference)."""
     fit = fit or Efficiency()
     return getattr(device, kernel.compute) * fit.compute * bits / 8 / (2 * device.bandwidth * fit.bandwidth)
@@ -136,13 +152,13 @@ class Step:
     products: np.ndarray
     rest: np.ndarray
     rest_dense: np.ndarray
-    limits: dict
+    limits: dict[str, np.ndarray]
 
-    def dense(self, share):
+    def dense(self, share: Numbers) -> Numbers:
         """Seconds of the 16-bit model, of whose time the roofline explains ``share``."""
         return (self.products + self.rest_dense) / share
 
-    def seconds(self, speedup, share, place=0.5):
+    def seconds(self, speedup: Numbers, share: Numbers, place: Numbers = 0.5) -> Numbers:
         """Seconds in a format whose products are ``speedup`` times faster; place 0: all shrinks, 1: products alone."""
         roof, dense = self.products / speedup + self.rest, self.products + self.rest_dense
         if np.array_equal(roof, dense):  # nothing shrinks, wherever the overhead lies
@@ -152,7 +168,9 @@ class Step:
         return all_shrinks ** (1 - place) * products_alone**place
 
 
-def prefill(geometry, device, fit, tokens, prompt, size=1.0):
+def prefill(
+    geometry: Geometry, device: Device, fit: Efficiency, tokens: Numbers, prompt: Numbers, size: float = 1.0
+) -> Step:
     """The Step that reads ``tokens`` tokens of prompts, each ``prompt`` long. The head is read once a prompt: left out.
 
     Attention costs 2 layers heads head_dim S FLOPs a token, half a prompt S being before it (scaling-book).  Without
@@ -165,7 +183,15 @@ def prefill(geometry, device, fit, tokens, prompt, size=1.0):
     return Step(np.maximum(compute, bandwidth) + overhead, attention, attention, limits)
 
 
-def decode(geometry, device, fit, sequences, context, kv_bits=16, size=1.0):
+def decode(
+    geometry: Geometry,
+    device: Device,
+    fit: Efficiency,
+    sequences: Numbers,
+    context: Numbers,
+    kv_bits: float = 16,
+    size: float = 1.0,
+) -> Step:
     """The Step that writes one token of each of ``sequences`` sequences, ``context`` tokens long so far."""
     grow, sequences = factors(size), np.asarray(sequences, dtype=float)
     terms = products(geometry, device, sequences, fit=fit, size=size)

@@ -6,7 +6,8 @@ import pandas as pd
 from .. import runs, tables
 from ..checked import unknown
 from ..hardware import observed
-from ..hardware.devices import STALE_DAYS, engines, facts
+from ..hardware.devices import STALE_DAYS, facts
+from ..hardware.kernels import engines
 from . import uncertain
 
 INPUTS = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from ..checked import by_name, counts, names, number, spread, text, unknown
 from ..formats.grammar import parse
 from ..hardware import geometry as shapes
-from ..hardware.devices import STATUSES
+from ..hardware.kernels import STATUSES
 
 KINDS = ("train", "qat", "post-training")
 COMPARISONS = ("equal-loss", "equal-n")

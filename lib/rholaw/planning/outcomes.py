@@ -7,7 +7,8 @@ import numpy as np
 from ..formats.grammar import parse
 from ..hardware import geometry as shapes
 from ..hardware import speed
-from ..hardware.devices import Device, Kernel, Price, kernel, price
+from ..hardware.devices import Device, Price, price
+from ..hardware.kernels import Kernel, kernel
 from . import costs
 from .inputs import Option
 from .scenario import Scenario

@@ -1,0 +1,164 @@
+"""Which engine multiplies with which numbers on which device, and how fast that was measured to be.
+
+All of it stands in ``data/hardware``: kernels, gemm_speedups and roofline_fits.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from ..formats.grammar import Format, parse
+from .devices import Device, table
+
+STATUSES = ("native", "dequantising", "emulated", "removed", "none")
+"""Of a kernel. Native computes in the format; dequantising stores in it and computes in 16 bits; emulated rounds, but
+stores and computes in 16 bits; removed existed once; none: this project knows of none."""
+
+
+def numbers(format: Format | str) -> str:
+    """The kind of numbers that a kernel sees of a format: "bf16", "int4", "fp8", "nvfp4", "lut", "ggml", …
+
+    Headed by a sparsity, as in "2:4+int4". Raises ValueError for a text that is no format.
+    """
+    format = parse(format)
+    prefix = str(format.sparsity) + ("+" if format.element is not None else "") if format.sparsity else ""
+    if format.element is None:
+        return prefix or "bf16"
+    name, bits = format.element.name, format.element.bits
+    scale = format.block.type if format.block else ""
+    if match := re.fullmatch(r"[sfu]?int(\d)", name):
+        kind = f"int{match[1]}"
+    elif re.match(r"e\dm\d", name):
+        vendor = {"e8m0": "mx", "e4m3": "nv"}.get(scale, "")
+        kind = f"{vendor}fp{bits:.0f}" if vendor != "nv" or bits == 4 else f"fp{bits:.0f}"
+    elif hasattr(format.element, "code"):
+        kind = "ggml"
+    else:
+        kind = re.sub(r"\d+$", "", name) if name.startswith("trellis") else name
+        kind = kind if kind in ("nf4", "binary", "ternary", "trellis") else "lut"
+    return prefix + kind + ("+out" if format.outliers else "")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How an engine multiplies on a device.
+
+    name: "weights x activations", each as ``numbers`` calls it; status: one of STATUSES; compute: the arithmetic it
+    uses, a field of Device.
+    """
+
+    name: str
+    status: str
+    compute: str
+    note: str = ""
+    source: str = ""
+    as_of: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether the option can be served at all."""
+        return self.status not in ("removed", "none")
+
+
+DENSE = Kernel("bf16 x bf16", "native", "bf16")
+
+
+def kernel(
+    weights: Format | str, activations: Format | str, device: Device, engine: str, status: str = "auto"
+) -> Kernel:
+    """The Kernel with which ``engine`` multiplies weights and activations of these formats on ``device``.
+
+    status: "auto" looks it up in the table; one of STATUSES is taken at your word.
+    """
+    name = f"{numbers(weights)} x {numbers(activations)}"
+    if name == DENSE.name:
+        return DENSE
+    if status != "auto":
+        return _possible(Kernel(name, status, _compute(name, status), "status given by you", "scenario"), device)
+    rows = table("kernels")
+    rows = rows[rows.engine == engine]
+    sparse = name.partition("+")[0] if "+" in name else name.partition(" x ")[0]
+    for row in rows[rows.kernel.isin([name, sparse])].itertuples():
+        capability = device.capability if device.capability > 0 else -1
+        inside = (np.isnan(row.min_capability) or capability >= row.min_capability) and (
+            np.isnan(row.max_capability) or capability <= row.max_capability
+        )
+        if row.platform in ("any", device.platform) and inside:
+            note = f"removed from {row.engine} {row.version}" if row.status == "removed" else row.note or ""
+            own = Kernel(name, row.status, _compute(name, row.status), note, row.source, row.as_of)
+            return _possible(own, device)
+    return Kernel(name, "none", "bf16", f"no kernel of {engine} for {name} on {device.name} is known to this project")
+
+
+def _possible(own: Kernel, device: Device) -> Kernel:
+    """The kernel, or none where the device lacks its arithmetic; where that is unknown, 16 bits are reckoned with."""
+    rate = getattr(device, own.compute)
+    if rate == 0:
+        return replace(own, status="none", compute="bf16", note=f"{device.name} has no {own.compute} arithmetic")
+    return own if rate > 0 else replace(own, compute="bf16")
+
+
+def _compute(name: str, status: str) -> str:
+    if status != "native":
+        return "bf16"
+    activations = re.sub(r"^(nv|mx)", "", name.partition(" x ")[2])
+    return activations if activations in ("fp8", "fp4", "int8", "int4") else "bf16"
+
+
+def engines() -> list[str]:
+    """The names of the engines of whose kernels the table knows."""
+    return list(dict.fromkeys(table("kernels").engine))
+
+
+@dataclass(frozen=True)
+class Speedups:
+    """Measured speed-ups of one kernel over bf16 against ``m``, the tokens in flight; arrays of one length.
+
+    low, mid, high: the 10, 50 and 90 % quantiles over the shapes that were timed.
+    """
+
+    m: np.ndarray = field(repr=False)
+    mid: np.ndarray = field(repr=False)
+    low: np.ndarray = field(repr=False)
+    high: np.ndarray = field(repr=False)
+    source: str = ""
+
+    def at(self, m: np.ndarray | float) -> tuple[np.ndarray, ...]:
+        """(mid, low, high), each of the shape of ``m``: interpolated in log m and held beyond the ends."""
+        where = np.log(np.maximum(m, 1))
+        return tuple(np.exp(np.interp(where, np.log(self.m), np.log(y))) for y in (self.mid, self.low, self.high))
+
+
+@cache
+def measured_speedups(device: str, engine: str, kernel: str) -> Speedups | None:
+    """The Speedups of a kernel on a device, all by their names; None where nobody timed it.
+
+    Of the engine if it was timed, else of another; of its newest version.
+    """
+    rows = _newest(table("gemm_speedups"), device, engine, kernel)
+    if rows is None:
+        return None
+    rows = rows.sort_values("m")
+    columns = (rows[name].to_numpy(float) for name in ("m", "speedup", "low", "high"))
+    return Speedups(*columns, source=f"{rows.engine.iloc[0]} {rows.version.iloc[0]}")
+
+
+@cache
+def fitted_roofline(device: str, engine: str, kernel: str) -> pd.Series | None:
+    """The row of data/hardware/roofline_fits for a kernel on a device (their names), as measured_speedups; or None."""
+    rows = _newest(table("roofline_fits"), device, engine, kernel)
+    return None if rows is None else rows.iloc[0]
+
+
+def _newest(rows: pd.DataFrame, device: str, engine: str, kernel: str) -> pd.DataFrame | None:
+    kernel = "bf16" if kernel == DENSE.name else kernel
+    rows = rows[(rows.device == device) & (rows.kernel == kernel)]
+    if rows.empty:
+        return None
+    rows = rows[rows.engine == engine] if (rows.engine == engine).any() else rows
+    newest = max(rows.version.unique(), key=lambda text: [int(n) for n in re.findall(r"\d+", text)])
+    rows = rows[rows.version == newest]
+    return rows[rows.engine == rows.engine.iloc[0]]

@@ -1,0 +1,93 @@
+"""Shapes of decoders and the memory they take: against hand counts and published totals."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import rholaw as rl
+from rholaw import tables
+from rholaw.hardware import geometry as shapes
+
+LLAMA = shapes.named()["Llama-3.1-8B"]
+
+
+def test_parameter_counts_are_those_of_the_published_checkpoints():
+    published = tables.read("hardware/geometries").set_index("model").published_params
+    assert len(published) >= 5
+    for name, geometry in shapes.named().items():
+        assert geometry.total == published[name], name
+
+
+def tensors(shape):
+    """(name, rows, columns, whether it is compressed) of every tensor of a checkpoint, one by one."""
+    inner, shared = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    yield "embed_tokens", shape.vocabulary, shape.d_model, False
+    for _ in range(shape.layers):
+        for name, width in (("q", inner), ("k", shared), ("v", shared)):
+            yield f"{name}_proj.weight", width, shape.d_model, True
+            if shape.qkv_bias:
+                yield f"{name}_proj.bias", width, 1, False
+        yield "o_proj", shape.d_model, inner, True
+        yield "gate_proj", shape.d_ff, shape.d_model, True
+        yield "up_proj", shape.d_ff, shape.d_model, True
+        yield "down_proj", shape.d_model, shape.d_ff, True
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            yield name, shape.d_model, 1, False
+        for name in ("q_norm", "k_norm") if shape.qk_norm else ():
+            yield name, shape.head_dim, 1, False
+    yield "norm", shape.d_model, 1, False
+    if not shape.tied:
+        yield "lm_head", shape.vocabulary, shape.d_model, False
+
+
+@pytest.mark.parametrize("name", shapes.named())
+def test_memory_counted_tensor_by_tensor(name):
+    shape, sequences, context = shapes.named()[name], 7, 1234
+    parts = shapes.memory(shape, rl.parse("sint4/g64").bits, 8, sequences, context)
+    packed = kept = 0
+    for _, rows, columns, compressed in tensors(shape):
+        if compressed:  # four bits a weight, and a 16-bit scale for every 64 of a row
+            packed += rows * columns // 2 + 2 * rows * (columns // 64)
+        else:
+            kept += 2 * rows * columns
+    cache = sum(sequences * context * shape.head_dim for _ in range(shape.layers * shape.kv_heads) for _ in "kv")
+    assert parts == {"weights": packed, "embeddings": kept, "kv": cache, "reserve": shapes.RESERVE}
+    assert sum(rows * columns for _, rows, columns, _ in tensors(shape)) == shape.total
+
+
+def test_memory_by_hand():
+    parts = shapes.memory(LLAMA, 4.5, 8, 16, 2000, reserve=1e9)
+    matrices = 32 * (4096 * 6144 + 4096 * 4096 + 3 * 4096 * 14336)
+    assert parts["weights"] == matrices * 4.5 / 8
+    assert parts["embeddings"] == 2 * (2 * 128256 * 4096 + 65 * 4096)
+    assert parts["kv"] == 2 * 32 * 8 * 128 * 16 * 2000 and parts["reserve"] == 1e9
+
+
+@given(st.floats(1e6, 1e13))
+def test_a_shape_of_any_size_has_that_size(params):
+    assert shapes.of_size(params).non_embedding == pytest.approx(params, rel=1e-9)
+
+
+def test_growth_keeps_the_proportions():
+    grown = shapes.of_size(8 * LLAMA.non_embedding)
+    grow = shapes.factors(8.0)
+    assert grown.linear / LLAMA.linear == pytest.approx(grow["linear"], rel=1e-3)
+    assert grown.kv_bytes() / LLAMA.kv_bytes() == pytest.approx(grow["kv"], rel=1e-3)
+    assert grown.vocabulary_matrix / LLAMA.vocabulary_matrix == pytest.approx(grow["vocabulary"], rel=1e-3)
+    assert grown.layers / LLAMA.layers == pytest.approx(grow["products"], rel=1e-3)
+
+
+def test_the_shape_of_a_checkpoint(tmp_path):
+    config = {"model_type": "qwen2", "num_hidden_layers": 28, "hidden_size": 3584, "num_attention_heads": 28}
+    config |= {"num_key_value_heads": 4, "intermediate_size": 18944, "vocab_size": 152064, "tie_word_embeddings": False}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert shapes.of_checkpoint(tmp_path) == shapes.named()["Qwen2.5-7B"]
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 64}))
+    with pytest.raises(ValueError, match="lacks num_hidden_layers, num_attention_heads"):
+        shapes.of_checkpoint(tmp_path)
+    with pytest.raises(ValueError, match=r"no .*config\.json"):
+        shapes.of_checkpoint(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="layers must be positive"):
+        shapes.Geometry(0, 1, 1, 1, 1, 1, 1)

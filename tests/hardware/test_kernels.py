@@ -1,0 +1,79 @@
+"""Which kernel an engine has for a pair of formats, and which measurement of it counts."""
+
+import pytest
+
+import rholaw as rl
+from rholaw import tables
+from rholaw.hardware import kernels
+from rholaw.hardware.devices import devices
+
+DEVICES = devices()
+
+
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [
+        ("dense", "bf16"),
+        ("sint4/g128", "int4"),
+        ("uint4/g128:zero", "int4"),
+        ("fp8_row", "fp8"),
+        ("mxfp8_e4m3", "mxfp8"),
+        ("nvfp4", "nvfp4"),
+        ("mxfp4", "mxfp4"),
+        ("nf4_dq", "nf4"),
+        ("higgs_2", "lut"),
+        ("trellis2", "trellis"),
+        ("q4_k", "ggml"),
+        ("2:4", "2:4"),
+        ("2:4+fp8_row", "2:4+fp8"),
+        ("int4+out0.01", "int4+out"),
+    ],
+)
+def test_what_a_kernel_sees_of_a_format(format, kind):
+    assert kernels.numbers(format) == kind
+
+
+@pytest.mark.parametrize(
+    ("weights", "activations", "device", "engine", "status", "compute"),
+    [
+        ("dense", "dense", "Apple M4 Max", "vLLM", "native", "bf16"),
+        ("fp8_row", "fp8_row", "H100 80GB SXM", "vLLM", "native", "fp8"),
+        ("fp8_row", "fp8_row", "A100 80GB SXM", "vLLM", "none", "bf16"),  # no FP8 before compute capability 8.9
+        ("fp8_row", "dense", "A100 80GB SXM", "vLLM", "dequantising", "bf16"),
+        ("sint4/g128", "dense", "L40S", "vLLM", "dequantising", "bf16"),
+        ("nvfp4", "nvfp4", "B200 SXM", "vLLM", "native", "fp4"),
+        ("nvfp4", "nvfp4", "H200 SXM", "vLLM", "none", "bf16"),
+        ("2:4+fp8_row", "fp8_row", "H100 80GB SXM", "vLLM", "removed", "bf16"),
+        ("2:4", "dense", "H100 80GB SXM", "vLLM", "removed", "bf16"),
+        ("2:4+sint4/g128", "dense", "RTX 4090", "Sparse-Marlin", "dequantising", "bf16"),
+        ("2:4+sint4/g128", "dense", "H100 80GB SXM", "Sparse-Marlin", "none", "bf16"),
+        ("higgs_2", "dense", "H100 80GB SXM", "torchao", "emulated", "bf16"),
+        ("q4_k", "dense", "Snapdragon 8 Gen 3", "llama.cpp", "dequantising", "bf16"),
+        ("int4+out0.01", "dense", "L40S", "vLLM", "none", "bf16"),
+    ],
+)
+def test_which_kernel_an_engine_has(weights, activations, device, engine, status, compute):
+    found = kernels.kernel(weights, activations, DEVICES[device], engine)
+    assert (found.status, found.compute) == (status, compute)
+    assert found.runs == (status not in ("none", "removed"))
+    assert found.runs or found.note
+
+
+def test_a_kernel_given_by_hand_needs_the_arithmetic():
+    refused = kernels.kernel("fp8_row", "fp8_row", DEVICES["A100 80GB SXM"], "vLLM", "native")
+    assert not refused.runs and "no fp8 arithmetic" in refused.note
+    unknown = kernels.kernel("int4", "int4", DEVICES["B200 SXM"], "vLLM", "native")
+    assert unknown.runs and unknown.compute == "bf16"  # the rate of INT4 is not known there
+
+
+def test_the_table_of_kernels_says_what_the_library_reads():
+    rows = tables.read("hardware/kernels")
+    assert set(rows.status) <= set(kernels.STATUSES)
+    known = {kernels.numbers(f) for f in rl.catalogue().values()}
+    for name in rows.kernel:
+        assert set(name.split(" x ")) <= known | {"bf16"}, name
+
+
+def test_the_largest_version_of_an_engine_is_taken():
+    assert kernels.fitted_roofline("L40S", "vLLM", "bf16 x bf16").version == "0.24.0"
+    assert kernels.measured_speedups("L40S", "TensorRT-LLM", "fp8 x fp8").source == "TensorRT-LLM 1.3.0rc20"

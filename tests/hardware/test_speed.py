@@ -1,0 +1,100 @@
+"""How long steps take: against hand counts and published critical batches."""
+
+import math
+
+import numpy as np
+import pytest
+
+import rholaw as rl
+from rholaw import tables
+from rholaw.hardware import geometry, kernels, speed
+from rholaw.hardware.devices import devices
+
+DEVICES = devices()
+LLAMA = geometry.named()["Llama-3.1-8B"]
+
+
+@pytest.mark.parametrize(
+    ("device", "bits", "compute", "batch"),
+    [
+        ("A100 80GB SXM", 16, "bf16", 153),  # the published critical batches of these chips
+        ("A100 80GB SXM", 4.0625, "bf16", 39),
+        ("H100 80GB SXM", 16, "bf16", 295),
+        ("H100 80GB SXM", 8, "fp8", 295),
+        ("H200 SXM", 16, "bf16", 206),
+        ("L40S", 16, "bf16", 419),
+        ("B200 SXM", 4.5, "fp4", 329),
+        ("TPU v5e", 16, "bf16", 240),
+        ("TPU v6e", 16, "bf16", 560),
+    ],
+)
+def test_critical_batches(device, bits, compute, batch):
+    own = kernels.Kernel("", "native", compute)
+    assert speed.critical_batch(DEVICES[device], bits, own) == pytest.approx(batch, abs=0.7)
+
+
+def test_at_the_critical_batch_arithmetic_takes_as_long_as_the_weights():
+    fit = speed.efficiency(DEVICES["H100 80GB SXM"], "vLLM")
+    batch = speed.critical_batch(DEVICES["H100 80GB SXM"], 16, fit=fit)
+    compute, bandwidth, _ = speed.products(LLAMA, DEVICES["H100 80GB SXM"], batch, (16, 16), fit=fit)
+    moved = batch * LLAMA.layers * sum(2 * k + 2 * n for k, n in LLAMA.shapes)
+    weights = 2 * LLAMA.linear
+    assert compute == pytest.approx(bandwidth * weights / (weights + moved))
+
+
+def test_decode_by_hand():
+    device, fit = DEVICES["A100 80GB SXM"], speed.Efficiency(compute=0.5, bandwidth=0.8, overhead=1e-6)
+    step = speed.decode(LLAMA, device, fit, 4, 1000)
+    weights = (LLAMA.linear * 2 + 4 * 32 * 2 * sum(k + n for k, n in LLAMA.shapes)) / (2039e9 * 0.8) + 4 * 32 * 1e-6
+    head = 128256 * 4096 * 2 / (2039e9 * 0.8) + 1e-6
+    cache = 4 * 1000 * 131072 / (2039e9 * 0.8)
+    assert float(step.dense(0.6)) == pytest.approx((weights + head + cache) / 0.6, rel=1e-12)
+    halved = speed.decode(LLAMA, device, fit, 4, 1000, kv_bits=8)
+    fast = (weights / 2 + head + cache / 2) / 0.6
+    slow = weights / 2 + head + cache / 2 + (weights + head + cache) * (1 / 0.6 - 1)
+    assert float(halved.seconds(2.0, 0.6, 0.0)) == pytest.approx(fast)
+    assert float(halved.seconds(2.0, 0.6, 1.0)) == pytest.approx(slow)
+    assert float(halved.seconds(2.0, 0.6)) == pytest.approx(math.sqrt(fast * slow))
+
+
+def test_without_known_arithmetic_prefill_is_unknown_and_decode_is_not():
+    device, fit = DEVICES["Apple M3 Max"], speed.Efficiency()
+    assert math.isnan(float(speed.prefill(LLAMA, device, fit, 100, 100).dense(1.0)))
+    assert float(speed.decode(LLAMA, device, fit, 1, 100).dense(1.0)) > 2 * LLAMA.linear / 400e9
+
+
+def test_the_ladder_of_speed_ups():
+    def rung(weights, activations, device, engine="vLLM", status="auto"):
+        own = kernels.kernel(weights, activations, DEVICES[device], engine, status)
+        bits = (rl.parse(weights).bits, rl.parse(activations).bits)
+        return speed.speedup(LLAMA, DEVICES[device], engine, own, bits, np.array([1.0, 64, 4096]))
+
+    measured = rung("fp8_row", "fp8_row", "H100 80GB SXM")
+    assert measured.rung == "measured" and measured.source == "vLLM 0.24.0"
+    rows = tables.read("hardware/gemm_speedups")
+    own = rows[(rows.device == "H100 80GB SXM") & (rows.engine == "vLLM") & (rows.kernel == "fp8 x fp8")]
+    assert measured.mid.tolist() == pytest.approx(own.set_index("m").speedup[[1, 64, 4096]].tolist())
+    borrowed = rung("sint4/g128", "dense", "A100 80GB SXM")
+    assert borrowed.rung == "measured" and borrowed.source.startswith("TensorRT-LLM")
+    assert borrowed.mid[0] > 1.5 > borrowed.mid[2]  # weights alone: a gain at small batches only
+    nominal = rung("sint4/g128", "dense", "H100 80GB SXM")
+    assert nominal.rung == "nominal (upper bound)"
+    assert nominal.high[0] == pytest.approx(16 / 4.125, rel=0.01) and nominal.high[2] == 1
+    assert nominal.mid == pytest.approx(np.sqrt(nominal.high)) and (nominal.low == 1).all()
+    assert (rung("higgs_2", "dense", "H100 80GB SXM", "torchao").mid == 1).all()
+    assert rung("2:4", "dense", "H100 80GB SXM").rung == "no kernel"
+    assert rung("dense", "dense", "L4").rung == "dense"
+
+
+def test_the_fitted_rung_where_only_a_fit_is_known(monkeypatch):
+    monkeypatch.setattr(speed, "measured_speedups", lambda *_: None)
+    device = DEVICES["H100 80GB SXM"]
+    own = kernels.kernel("fp8_row", "fp8_row", device, "vLLM")
+    found = speed.speedup(LLAMA, device, "vLLM", own, (8, 8), np.array([8192.0]))
+    assert found.rung == "fitted" and found.low[0] < found.mid[0] < found.high[0]
+    assert found.mid[0] == pytest.approx(0.4699 * 2 / 0.807, rel=0.02)  # ratio of what both reach of their peaks
+
+
+def test_a_drawn_speed_up_has_its_ends_as_quantiles():
+    own = speed.Speedup(np.array([2.0]), np.array([1.0]), np.array([3.0]), "measured")
+    assert own.draw(0.0) == 2 and own.draw(1.2816) == pytest.approx(3) and own.draw(-1.2816) == pytest.approx(1)
