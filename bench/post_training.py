@@ -16,7 +16,7 @@ from tqdm import tqdm
 import rholaw as rl
 from rholaw import checkpoints, tables
 from rholaw.checkpoints import llama as language
-from rholaw.checkpoints import resumable, sensitivity
+from rholaw.checkpoints import noise, resumable
 
 MODEL = "SmolLM2-135M-Instruct"
 FORMATS = ["int8/g64", "int6/g64", "int5/g64", "int4/g64", "int4/g64:mse", "int3/g64", "int2/g64", "int4", "fp8_row"]
@@ -44,7 +44,7 @@ class Experiment:
 
     def __init__(self):
         self.model = language.load(checkpoints.installed()[MODEL])
-        self.groups = sensitivity.groups(self.model)
+        self.groups = noise.groups(self.model)
         self.blocks = {
             name: language.blocks(self.model, language.text(name), count, LENGTH) for name, count in BLOCKS.items()
         }
@@ -71,7 +71,7 @@ class Experiment:
 
     def errors(self, stored, format, rotation):
         """A row for each group: means over its matrices of three errors; output_error knows how inputs correlate."""
-        found = sensitivity.errors(self.model, stored, {name: each.diagonal() for name, each in self.inputs.items()})
+        found = noise.errors(self.model, stored, {name: each.diagonal() for name, each in self.inputs.items()})
         output = {}
         for name in self.model.linear:
             weight, inputs = self.model.weights[name], self.inputs[name]
@@ -92,7 +92,7 @@ class Experiment:
         """α by noise on one group, or on all matrices."""
         names = tuple(self.groups.get(group, self.model.linear))
         blocks, before = self.blocks["shakespeare"], self.before["shakespeare"]
-        found = sensitivity.noise(self.model, blocks, before, names, error, seeds)
+        found = noise.cost(self.model, blocks, before, names, error, seeds)
         return [{"group": group, "error": error, "alpha": found.alpha, "stderr": found.stderr, "seeds": seeds}]
 
     def run(self):

