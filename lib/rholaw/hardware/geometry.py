@@ -129,7 +129,7 @@ def of_size(params: float) -> Geometry:
     return geometry
 
 
-def of_checkpoint(path):
+def of_checkpoint(path: str | Path) -> Geometry:
     """The Geometry in the config.json of a checkpoint's folder. Raises ValueError for what is missing there."""
     file = Path(path) / "config.json"
     if not file.is_file():
