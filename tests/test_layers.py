@@ -38,8 +38,8 @@ MODULES = {
     ],
     "lessons": ["descent", "memory"],
     "book": [
-        *("build", "figures", "webtable", "format_card", "checkpoint_card", "plan_figures", "explorer", "japanese"),
-        "search",
+        *("parameters", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card", "plan_figures"),
+        *("explorer", "japanese", "search"),
     ],
 }
 COLLECTIONS = {"checkpoints.containers"}  # rooms whose modules are of one kind: none imports another, none has a place

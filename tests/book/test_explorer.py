@@ -8,8 +8,7 @@ import pytest
 from browser import BOOK, DESK, PAGE, PHONE, missing, problems
 
 import rholaw as rl
-from rholaw.book import build as book
-from rholaw.book import explorer
+from rholaw.book import explorer, pages
 
 COLUMNS = {"params": "n_params", "memory": "memory_gb", "prefill": "prefill_tokens_s", "decode": "decode_tokens_s"}
 COLUMNS |= {"saving": "saving_month", "once": "cost_once", "break_even": "break_even_requests"}
@@ -56,7 +55,7 @@ def path(made, tmp_path_factory):
     """The page, with Vega beside it."""
     folder = tmp_path_factory.mktemp("explorer")
     (folder / "_static").mkdir()
-    (folder / "_static" / book.VEGA).write_text(book.vega())
+    (folder / "_static" / pages.VEGA).write_text(pages.vega())
     css = ":root { --pst-color-primary: #0072b2 } body { font-family: sans-serif }"
     css += (BOOK.parents[2] / "assets" / "book.css").read_text()
     (folder / "page.html").write_text(PAGE % f"<h1>Explorer</h1><style>{css}</style>{made._repr_html_()}")

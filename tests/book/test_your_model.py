@@ -8,9 +8,10 @@ import sys
 import pytest
 from tiny_llama import TEXT, hub, trained
 
-from rholaw.book import build as book
+from rholaw import book
+from rholaw.book.execute import ROOT
 
-CHAPTER = book.ROOT / "chapters" / "14_your_model.ipynb"
+CHAPTER = ROOT / "chapters" / "14_your_model.ipynb"
 
 
 def papermill(folder, **parameters):
@@ -18,7 +19,7 @@ def papermill(folder, **parameters):
     given = [word for name, value in {"quick": True, **parameters}.items() for word in ("-p", name, str(value))]
     out = folder / "out.ipynb"
     command = [sys.executable, "-m", "papermill", str(CHAPTER), str(out), "-k", "python3", "--no-progress-bar", *given]
-    paths = os.pathsep.join([str(book.ROOT / "lib"), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(ROOT / "lib"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths, "TQDM_DISABLE": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return done, json.loads(out.read_text())

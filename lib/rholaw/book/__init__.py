@@ -1,5 +1,6 @@
 """The book: its chapters' parameters, their execution, pages, figures, cards and the explorer. Nothing imports it."""
 
-from .build import ParameterError, parameters
+from .execute import ROOT
+from .parameters import ParameterError, parameters
 
-__all__ = ["ParameterError", "parameters"]
+__all__ = ["ROOT", "ParameterError", "parameters"]

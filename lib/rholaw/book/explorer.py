@@ -23,8 +23,8 @@ from ..hardware import geometry as shapes
 from ..hardware.devices import devices
 from ..laws import draws as capacities
 from ..planning import costs, outcomes, rows, uncertain
-from .build import VEGA
 from .figures import GREY, KINDS
+from .pages import VEGA
 
 PROJECTS = {"equal-n": "qat", "equal-loss": "train"}
 """What is compared, and the kind of project that compares so."""

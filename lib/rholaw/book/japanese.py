@@ -4,7 +4,7 @@ import math
 
 from ..planning.scenario import Scenario
 from ..planning.wording import VERDICTS, months
-from .build import ROOT
+from .execute import ROOT
 
 FORMATS = {
     "fp8_row": "FP8",
