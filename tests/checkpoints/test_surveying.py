@@ -70,8 +70,8 @@ def test_chunks_err_as_the_whole_tensor_does(monkeypatch, text):
     format = rl.parse(text)
     x = normal(3, 1536 if 1024 % format.multiple else 1024)
     x[2] *= torch.linspace(0.1, 9, x.shape[1])
-    found = measured(x, [text])["errors"][text][0]
-    assert found == pytest.approx(
+    error = measured(x, [text]).errors[text][0]
+    assert error == pytest.approx(
         float((format.quantize(x) - x).square().sum() / x.square().sum()), rel=2e-5, abs=1e-12
     )
 
@@ -81,34 +81,33 @@ def test_moments_are_those_of_scipy(monkeypatch, scale):
     monkeypatch.setattr(streaming, "CHUNK", 100)
     y = torch.from_numpy(stats.t(6).rvs((9, 32), random_state=1)).float() + 0.3
     x = y * scale
-    found, turned = measured(x, [], 48), hadamard(y, 16)
-    assert found["rotation"] == 16  # the largest power of two in 48 and in a row
-    assert found["largest"] == float(x.abs().max())
-    for prefix, values in (("", y), ("rotated_", turned)):
-        key = "excess_kurtosis" if not prefix else "rotated_kurtosis"
-        assert found[key] == pytest.approx(stats.kurtosis(values.double().reshape(-1)), rel=1e-4, abs=1e-4)
+    measurement = measured(x, [], 48)
+    assert measurement.rotation == 16  # the largest power of two in 48 and in a row
+    assert measurement.plain.largest == float(x.abs().max())
+    for moments, values in ((measurement.plain, y), (measurement.rotated, hadamard(y, 16))):
+        assert moments.kurtosis == pytest.approx(stats.kurtosis(values.double().reshape(-1)), rel=1e-4, abs=1e-4)
         rows = (values / values.square().mean(1, keepdim=True).sqrt()).double()
-        assert found[f"{prefix}row_kurtosis"] == pytest.approx(float((rows**4).mean()) - 3, rel=1e-4, abs=1e-4)
-    assert found["peak"] == pytest.approx(float((y - y.mean()).abs().max() / y.std(correction=0)), rel=1e-4)
+        assert moments.row_kurtosis == pytest.approx(float((rows**4).mean()) - 3, rel=1e-4, abs=1e-4)
+    assert measurement.plain.peak == pytest.approx(float((y - y.mean()).abs().max() / y.std(correction=0)), rel=1e-4)
 
 
 def test_gaussian_weights_err_as_gmse_says_and_rotation_mends_outliers():
     x = normal(512, 512)
     formats = ["int4", "int4/g128", "mxfp4", "nvfp4"]
-    found = measured(x, formats, 128)
+    errors = measured(x, formats, 128).errors
     for text in formats:
-        assert found["errors"][text] == pytest.approx((rl.gmse(text).value,) * 2, rel=0.02)
+        assert errors[text] == pytest.approx((rl.gmse(text).value,) * 2, rel=0.02)
     x[:, 7] *= 40
-    found = measured(x, [*formats, "hadamard128+int4/g128"], 128)
-    assert found["excess_kurtosis"] > 100 > 10 > found["rotated_kurtosis"]
-    assert found["errors"]["int4/g128"][0] > 2 * found["errors"]["int4/g128"][1]
-    own, none = found["errors"]["hadamard128+int4/g128"]
-    assert own == found["errors"]["int4/g128"][1] and math.isnan(none)
+    measurement = measured(x, [*formats, "hadamard128+int4/g128"], 128)
+    assert measurement.plain.kurtosis > 100 > 10 > measurement.rotated.kurtosis
+    assert measurement.errors["int4/g128"][0] > 2 * measurement.errors["int4/g128"][1]
+    own, none = measurement.errors["hadamard128+int4/g128"]
+    assert own == pytest.approx(measurement.errors["int4/g128"][1], rel=1e-6) and math.isnan(none)
 
 
 def test_float64_is_measured_in_float64():
     x = normal(4, 64).double() * 1e-60
-    assert measured(x, ["int4"])["errors"]["int4"][0] == pytest.approx(
+    assert measured(x, ["int4"]).errors["int4"][0] == pytest.approx(
         float((rl.parse("int4").quantize(x) - x).square().sum() / x.square().sum()), rel=1e-10
     )
 

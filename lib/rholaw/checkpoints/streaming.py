@@ -5,6 +5,8 @@ read twice: a scale that a whole tensor shares follows from moments that are kno
 """
 
 import math
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,8 +14,10 @@ import numpy as np
 import torch
 
 from ..formats import blocks as scales
+from ..formats.grammar import Format
 from ..formats.sparsity import CHUNK, NofM, TopK
 from ..formats.vectors import hadamard
+from .tensors import Tensor
 
 ON_DEVICE = 2**24  # weights sent to a GPU at once
 SAFE = (1e-6, 1e6)  # magnitudes whose fourth powers float32 holds, and those of a thousandth of them
@@ -30,88 +34,128 @@ class Moments:
     peak: float
 
 
-def measured(tensor, formats, rotation, device, pool):
-    """What ``formats`` ({name: Format}) do to the ``matrix`` of a Tensor of floats: a dictionary.
+@dataclass(frozen=True)
+class Job:
+    """What to measure: the error of a ``format`` that does not rotate, on rows turned by ``rotation``, 0 for none."""
 
-    excess_kurtosis, row_kurtosis, peak, largest: as in Moments.  rotation: the largest power of two up to ``rotation``
-    that divides the rows, or 0; with rotated_kurtosis and rotated_row_kurtosis.  errors: {name: (error, error after
-    the rotation)} relative to Σ x²; the second is nan without a rotation and for formats that rotate, both are 0 for a
-    tensor of zeros.  The ``multiple`` of each format must divide the rows.  pool: a ThreadPoolExecutor.
+    format: Format
+    rotation: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What formats do to a tensor of floats.
+
+    plain: the Moments of its values.  rotation: the size of the rotation that was tried, or 0; rotated: the Moments
+    after it, or None.  errors: {name of a format: (error, error after the rotation)} relative to Σ x²; the second is
+    nan without a rotation and for formats that rotate, both are 0 for a tensor of zeros.
+    """
+
+    plain: Moments
+    rotation: int
+    rotated: Moments | None
+    errors: dict[str, tuple[float, float]]
+
+
+def measured(
+    tensor: Tensor, formats: dict[str, Format], rotation: int, device: torch.device, pool: ThreadPoolExecutor
+) -> Measurement:
+    """What ``formats`` ({name: Format}) do to the ``matrix`` of a Tensor of floats, whose rows each can divide.
+
+    rotation: the largest to try, a power of two, or 0; tried is the largest up to it that divides the rows.
     Raises ValueError that says how many values are NaN or infinite and where the first one is.
     """
-    rows, row = tensor.matrix
-    size = CHUNK - 1 if device.type == "cpu" else ON_DEVICE  # one block more shall not exceed CHUNK
-    step = max(1, size // row)
-    chunks = [(start, min(start + step, rows)) for start in range(0, rows, step)]
+    row = tensor.matrix[1]
     tried = math.gcd(rotation, row) if rotation and row % 2 == 0 else 0
-    plain = _moments(partial(_part, tensor, device, 0), chunks, tensor, pool)
-    found = {"excess_kurtosis": plain.kurtosis, "row_kurtosis": plain.row_kurtosis, "peak": plain.peak}
-    found |= {"largest": plain.largest, "rotation": tried}
+    rows = Rows(tensor, device)
+    plain = rows.moments(0, pool)
     if plain.square == 0:
-        return found | {"errors": dict.fromkeys(formats, (0.0, 0.0))}
+        return Measurement(plain, tried, None, dict.fromkeys(formats, (0.0, 0.0)))
 
     # A format's own rotation is undone in the end, which changes no squared error: measure it among the rotated rows.
-    jobs = {(name, False): (format.rotation, replace(format, rotation=0)) for name, format in formats.items()}
-    if tried:
-        jobs |= {(name, True): (tried, format) for name, format in formats.items() if not format.rotation}
+    direct = {name: Job(replace(format, rotation=0), format.rotation) for name, format in formats.items()}
+    turned = {name: Job(format, tried) for name, format in formats.items() if tried and not format.rotation}
+    jobs = dict.fromkeys([*direct.values(), *turned.values()])  # each once, in order
     moments = {0: plain}
-    for turn in {tried, *(turn for turn, _ in jobs.values())} - {0}:
-        moments[turn] = _moments(partial(_part, tensor, device, turn), chunks, tensor, pool)
-    if tried:
-        turned = moments[tried]
-        found |= {"rotated_kurtosis": turned.kurtosis, "rotated_row_kurtosis": turned.row_kurtosis}
-    coders = {}
-    for job, (turn, format) in jobs.items():
-        coders[job] = _coder(format, moments[turn], partial(_part, tensor, device, turn), chunks, rows * row, pool)
-    safe = SAFE[0] < math.sqrt(plain.square) < SAFE[1]
-
-    def of_chunk(chunk):
-        x = _part(tensor, device, 0, *chunk)
-        parts = {turn: hadamard(x, turn) if turn else x for turn in moments}
-        return {job: _squares(code(y := parts[jobs[job][0]]), y, safe) for job, code in coders.items() if code}
-
-    def of_whole(job):
-        turn, format = jobs[job]
-        x = _part(tensor, device, turn, 0, rows)
-        return {job: _squares(format.quantize(x), x, safe)}
-
-    sums = dict.fromkeys(jobs, 0.0)
-    for task, arguments in ((of_chunk, chunks), (of_whole, [job for job, code in coders.items() if not code])):
-        for squares in pool.map(task, arguments):
-            sums |= {job: sums[job] + value for job, value in squares.items()}
-    relative = {job: value / (plain.square * rows * row) for job, value in sums.items()}
-    return found | {"errors": {name: (relative[name, False], relative.get((name, True), math.nan)) for name in formats}}
+    for turn in {tried, *(job.rotation for job in jobs)} - {0}:
+        moments[turn] = rows.moments(turn, pool)
+    errors = {job: value / (plain.square * tensor.count) for job, value in _sums_of_squares(rows, jobs, moments, pool)}
+    pairs = {name: (errors[job], errors.get(turned.get(name), math.nan)) for name, job in direct.items()}
+    return Measurement(plain, tried, moments.get(tried) if tried else None, pairs)
 
 
-def _part(tensor, device, turn, start, stop):
-    """Rows of it, rotated by ``turn`` or not, in float64 where the file has that, else in float32."""
-    x = tensor.rows(start, stop)
-    x = x.to(device, torch.float64 if x.dtype == torch.float64 else torch.float32)
-    return hadamard(x, turn) if turn else x
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a Tensor's matrix on a device, and the ``chunks`` of them that are looked at together."""
+
+    tensor: Tensor
+    device: torch.device
+
+    @property
+    def chunks(self) -> list[tuple[int, int]]:
+        """[(first row, row behind the last)]."""
+        rows, row = self.tensor.matrix
+        size = CHUNK - 1 if self.device.type == "cpu" else ON_DEVICE  # one block more shall not exceed CHUNK
+        step = max(1, size // row)
+        return [(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+    def part(self, rotation: int, start: int, stop: int) -> torch.Tensor:
+        """Rows turned by ``rotation`` or, with 0, as they are; in float64 where the file has that, else in float32."""
+        x = self.tensor.rows(start, stop)
+        x = x.to(self.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
+        return hadamard(x, rotation) if rotation else x
+
+    def moments(self, rotation: int, pool: ThreadPoolExecutor) -> Moments:
+        """The Moments of all values after a rotation. Raises ValueError where they are not finite."""
+        sums = np.array(list(pool.map(lambda chunk: _sums(self.part(rotation, *chunk)), self.chunks)))
+        low, high = float(sums[:, 0].min()), float(sums[:, 1].max())  # nan where one is
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(_non_finite(self.tensor, self.chunks))
+        mean, square, cube, fourth, within = (sums[:, 2:].sum(axis=0) / self.tensor.count).tolist()
+        variance, largest = square - mean**2, max(high, -low)
+        if variance <= 1e-6 * square:  # a constant, as far as float32 can tell
+            return Moments(square, largest, math.nan, math.nan, math.nan)
+        central = fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4
+        peak = max(high - mean, mean - low) / math.sqrt(variance)
+        return Moments(square, largest, central / variance**2 - 3, within - 3, peak)
 
 
-def _squares(q, x, safe):
+def _sums_of_squares(
+    rows: Rows, jobs: Iterable[Job], moments: dict[int, Moments], pool: ThreadPoolExecutor
+) -> Iterator[tuple[Job, float]]:
+    """(job, Σ (q − x)²): chunk by chunk where a format can round some rows as among all, else of the whole tensor."""
+    safe = SAFE[0] < math.sqrt(moments[0].square) < SAFE[1]
+    coders, whole = {}, []
+    for job in jobs:
+        part = partial(rows.part, job.rotation)
+        coder = _coder(job.format, moments[job.rotation], part, rows.chunks, rows.tensor.count, pool)
+        if coder:
+            coders[job] = coder
+        else:
+            whole.append(job)
+
+    def of_chunk(chunk: tuple[int, int]) -> list[float]:
+        x = rows.part(0, *chunk)
+        turned = {turn: hadamard(x, turn) if turn else x for turn in moments}
+        return [_squares(coder(turned[job.rotation]), turned[job.rotation], safe) for job, coder in coders.items()]
+
+    def of_whole(job: Job) -> float:
+        x = rows.part(job.rotation, 0, rows.tensor.matrix[0])
+        return _squares(job.format.quantize(x), x, safe)
+
+    by_chunk = list(pool.map(of_chunk, rows.chunks if coders else []))
+    yield from zip(coders, map(math.fsum, zip(*by_chunk, strict=True)), strict=True)
+    yield from zip(whole, pool.map(of_whole, whole), strict=True)
+
+
+def _squares(q: torch.Tensor, x: torch.Tensor, safe: bool) -> float:
     """Σ (q − x)²; ``q`` is overwritten."""
     error = q.sub_(x).view(-1)
     error = error if safe else error.double()
     return float(torch.dot(error, error))
 
 
-def _moments(part, chunks, tensor, pool):
-    sums = np.array(list(pool.map(lambda chunk: _sums(part(*chunk)), chunks)))
-    low, high = float(sums[:, 0].min()), float(sums[:, 1].max())  # nan where one is
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(_non_finite(tensor, chunks))
-    mean, square, cube, fourth, within = (sums[:, 2:].sum(axis=0) / tensor.count).tolist()
-    variance, largest = square - mean**2, max(high, -low)
-    if variance <= 1e-6 * square:  # a constant, as far as float32 can tell
-        return Moments(square, largest, math.nan, math.nan, math.nan)
-    central = fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4
-    peak = max(high - mean, mean - low) / math.sqrt(variance)
-    return Moments(square, largest, central / variance**2 - 3, within - 3, peak)
-
-
-def _sums(x):
+def _sums(x: torch.Tensor) -> tuple[float, ...]:
     """(least, largest, Σ x, Σ x², Σ x³, Σ x⁴, Σ x⁴ / (mean square of its row)²)."""
     low, high = float(x.amin()), float(x.amax())
     if low == high == 0 or not (math.isfinite(low) and math.isfinite(high)):
@@ -124,7 +168,7 @@ def _sums(x):
     return low, high, *map(float, sums)
 
 
-def _non_finite(tensor, chunks):
+def _non_finite(tensor: Tensor, chunks: list[tuple[int, int]]) -> str:
     nan, infinite, first = 0, 0, None
     for start, stop in chunks:
         x = tensor.rows(start, stop).float()

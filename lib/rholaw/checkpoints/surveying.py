@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from .. import runs
 from ..error.measure import gmse
-from ..formats.grammar import DENSE_BITS, parse
+from ..formats.grammar import DENSE_BITS, Format, parse
 from ..formats.sparsity import CHUNK
 from ..laws.fitting import fit as fit_law
 from . import opening as checkpoints
 from . import resumable
-from .streaming import measured
+from .streaming import Measurement, measured
+from .tensors import Tensor
 
 KEPT = ("embedding", "head", "norm")
 """The roles that ``totals`` leaves in 16 bits."""
@@ -216,23 +217,33 @@ def _rows(tensor, checkpoint, named, rotation, device, pool):
             note = "codes, indices or flags: no floating-point numbers, kept as they are"
         elif tensor.count:
             bits = DENSE_BITS
-            found = measured(tensor, fitting, rotation, device, pool)
-            largest, errors = found.pop("largest"), found.pop("errors")
-            facts |= found
-            return [facts | _outcome(tensor, format, name, errors.get(name), largest) for name, format in named.items()]
+            measurement = measured(tensor, fitting, rotation, device, pool)
+            facts |= _moments(measurement)
+            return [facts | _outcome(tensor, format, name, measurement) for name, format in named.items()]
     except ValueError as error:
         note = f"{error}; kept in {bits:g} bits"
     stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": note}
     return [facts | stored | {"format": name} for name in named]
 
 
-def _outcome(tensor, format, name, errors, largest):
-    """What one format makes of a tensor of finite numbers."""
-    bits, (error, rotated), notes = format.bits, errors or (np.nan, np.nan), []
-    if errors is None:
+def _moments(measurement: Measurement) -> dict:
+    """The columns that describe a tensor, whatever the format."""
+    plain, turned = measurement.plain, measurement.rotated
+    columns = {"excess_kurtosis": plain.kurtosis, "row_kurtosis": plain.row_kurtosis, "peak": plain.peak}
+    columns["rotation"] = measurement.rotation
+    if turned:
+        columns |= {"rotated_kurtosis": turned.kurtosis, "rotated_row_kurtosis": turned.row_kurtosis}
+    return columns
+
+
+def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement) -> dict:
+    """The columns of one format, for a tensor of finite numbers."""
+    error, rotated = measurement.errors.get(name, (np.nan, np.nan))
+    bits, notes = format.bits, []
+    if name not in measurement.errors:
         bits, shape = DENSE_BITS, f"rows of {tensor.matrix[1]} weights are no multiple of {format.multiple}"
         notes = [f"{shape if len(tensor.shape) > 1 else 'no matrix'}: kept in {DENSE_BITS} bits"]
-    if largest == 0:
+    if measurement.plain.largest == 0:
         notes.append("all zeros, which every format holds exactly")
     if tensor.quantised:
         notes.append(f"already {tensor.dtype}: errors on its own grid are misleadingly small")
