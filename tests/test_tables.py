@@ -205,9 +205,9 @@ def test_any_flipped_byte_is_refused(data):
     [
         ("class", '"real"', "must be one of published, measured, synthetic"),
         ("rows", "5", "4 rows, the manifest says 5"),
-        ("rows", '"4"', "rows must be a int"),
-        ("rows", "true", "rows must be a int"),
-        ("licence", '""', "licence must be a str with content"),
+        ("rows", '"4"', "rows must be a whole number"),
+        ("rows", "true", "rows must be a whole number"),
+        ("licence", '""', "licence must be text with content"),
         ("sha256", '"0000"', "sha256"),
         ("columns", '["model", "width"]', "columns are model, width, n_layers, .* the manifest lists model, width"),
         ("width", '"metres"\ndepth = "metres"', "units for columns that it does not list: depth"),
@@ -259,7 +259,7 @@ def test_half_a_table_is_listed_and_refused(data, ending, capsys):
 
 
 def test_an_unknown_table_is_refused_with_the_names_that_exist(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"no table 'runs/nobody' .* runs/quest2025"):
+    with pytest.raises(ValueError, match=r"data/runs/nobody: there is no such table; .* runs/quest2025"):
         tables.read("runs/nobody")
     monkeypatch.setattr(tables, "DATA", tmp_path / "nowhere")
     with pytest.raises(ValueError, match="pip install -e"):

@@ -1,62 +1,88 @@
-"""Dataclasses whose values come from a file: each field says what it holds, and every wrong key or value is named.
+"""What people type, checked: dataclasses whose values come from a file, names that may be misspelt, plain types.
 
 @dataclass(frozen=True)
 class Traffic:
-    tokens_in: float = number(1000.0, "tokens a request", 1)
+    tokens_in: float = number(1000.0, "tokens a request", 1)        a field says what it holds
 
 problems = []
-traffic = build(Traffic, {"tokns_in": "1k"}, "traffic", problems)       problems: a line for each thing that is wrong
+traffic = build(Traffic, {"tokns_in": "1k"}, "traffic", problems)   a line for each thing that is wrong
+wrong(traffic)                                                      the same for an object made in Python
+unknown("tokns_in", ["tokens_in"])                                  "tokns_in: there is no such key; did you mean …?"
 """
 
 import dataclasses
 import datetime
 import difflib
 import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields
 from numbers import Real
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+REQUIRED = dataclasses.MISSING  # the default of a field that has none
+KINDS = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    list: "a list",
+    dict: "a table of keys",
+}
+Reader = Callable[[Any, Mapping], Any]  # (value, metadata of its field) → value; ValueError says what it must be
 
 
-def number(default, unit, low=0.0, high=math.inf, *, above=False):
-    """A field that holds one number in ``unit`` from ``low`` to ``high``; ``above``: not ``low`` itself."""
-    return field(default=default, metadata={"read": _one, "unit": unit, "low": low, "high": high, "above": above})
+# --- fields -------------------------------------------------------------------------------------------------------
 
 
-def spread(default, unit, low=0.0, high=math.inf, *, above=False):
+def number(default: Any, unit: str, low: float = 0.0, high: float = math.inf, *, above: bool = False) -> Any:
+    """A field that holds one number in ``unit`` from ``low`` to ``high``; ``above``: not ``low`` itself.
+
+    ``default`` may be REQUIRED, as in all fields.
+    """
+    return _field(default, _one, unit=unit, low=low, high=high, above=above)
+
+
+def spread(default: Any, unit: str, low: float = 0.0, high: float = math.inf, *, above: bool = False) -> Any:
     """A field that holds (low, middle, high); a file may give one number, which is then certain."""
-    return field(default=default, metadata={"read": _three, "unit": unit, "low": low, "high": high, "above": above})
+    return _field(default, _three, unit=unit, low=low, high=high, above=above)
 
 
-def text(default, choices=()):
+def text(default: Any, choices: Iterable[str] = ()) -> Any:
     """A field that holds text, one of ``choices`` where there are any."""
-    return field(default=default, metadata={"read": _text, "choices": choices})
+    return _field(default, _text, choices=tuple(choices))
 
 
-def names(default, unit):
+def names(default: Any, unit: str) -> Any:
     """A field that holds a tuple of texts."""
-    return field(default=default, metadata={"read": _names, "unit": unit})
+    return _field(default, _names, unit=unit)
 
 
-def counts(default, unit):
+def counts(default: Any, unit: str) -> Any:
     """A field that holds a tuple of whole numbers from 1; a file may give one alone."""
-    return field(default=default, metadata={"read": _counts, "unit": unit, "low": 1, "high": 1e6, "above": False})
+    return _field(default, _counts, unit=unit, low=1, high=1e6, above=False)
 
 
-def by_name(unit):
+def by_name(unit: str) -> Any:
     """A field that holds ((name, (low, middle, high)), …); a file gives a table."""
-    limits = {"low": 0.0, "high": math.inf, "above": True}
-    return field(default=(), metadata={"read": _by_name, "unit": unit, **limits})
+    return _field((), _by_name, unit=unit, low=0.0, high=math.inf, above=True)
 
 
-def build(kind, data, where, problems, base=None):
+def _field(default: Any, read: Reader, **about: Any) -> Any:
+    return field(default=default, metadata={"read": read, **about})
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def build(kind: type[T], data: object, where: str, problems: list[str], base: T | None = None) -> T:
     """A ``kind`` from its dict, over ``base``; what is wrong is appended to ``problems``, and the default stands in."""
-    if not isinstance(data, dict):
-        problems.append(f"{where}: must be a table of keys, not {data!r}")
-        return base or kind()
     known = {item.name: item.metadata for item in fields(kind)}
+    strange = strangers(data, known, where)
+    problems += strange
     values = {}
-    for key, value in data.items():
+    for key, value in data.items() if isinstance(data, dict) else ():
         if key not in known:
-            problems.append(f"{where}.{unknown(key, known)}")
             continue
         try:
             values[key] = known[key]["read"](value, known[key])
@@ -65,40 +91,90 @@ def build(kind, data, where, problems, base=None):
     return dataclasses.replace(base or kind(), **values)
 
 
-def unknown(key, known, what="key"):
-    """What to say of a name that does not exist: the closest that does, with its unit, or all of them."""
-    plain = {str(name).lower(): name for name in known}
-    close = [plain[name] for name in difflib.get_close_matches(str(key).lower(), list(plain), n=1, cutoff=0.5)]
-    unit = known[close[0]].get("unit") if close and isinstance(known, dict) and hasattr(known[close[0]], "get") else ""
-    hint = f"did you mean {close[0]}{f', in {unit}' if unit else ''}?" if close else f"there are {', '.join(known)}"
-    return f"{key}: there is no such {what}; {hint}"
+def strangers(table: object, known: Iterable[str] | Mapping[str, Mapping], where: str) -> list[str]:
+    """A line for each key of a table that is not ``known``, or one line where it is no table."""
+    if not isinstance(table, dict):
+        return [f"{where}: must be {KINDS[dict]}, not {table!r}"]
+    return [f"{where}.{unknown(key, known)}" for key in table if key not in known]
 
 
-def _one(value, about):
-    unit, low, high = about["unit"], about["low"], about["high"]
+def wrong(instance: Any) -> list[str]:
+    """A line for each field of a dataclass whose value its type or its limits refuse."""
+    problems = []
+    for item in fields(instance):
+        value = getattr(instance, item.name)
+        try:
+            typed(value, item.type)
+            item.metadata["read"](value, item.metadata)
+        except ValueError as error:
+            problems.append(f"{item.name} {error}")
+    return problems
+
+
+def typed(value: object, kind: type[T]) -> T:
+    """``value`` if it is a ``kind``, one of KINDS; ValueError otherwise.
+
+    A whole number is a float too; True is no number, and NaN and infinity are no numbers to calculate with.
+    """
+    right = isinstance(value, int | float) and math.isfinite(value) if kind is float else isinstance(value, kind)
+    if not right or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"must be {KINDS[kind]}, not {value!r}")
+    return value
+
+
+def limited(value: object, unit: str, low: float = 0.0, high: float = math.inf, *, above: bool = False) -> Real:
+    """``value`` if it is a number within the limits of `number`; ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Real):
         hint = "; write the number alone" if isinstance(value, str) else ""
         raise ValueError(f"must be a number ({unit}), not {value!r}{hint}")
-    if math.isnan(value) or not low <= value <= high or (about["above"] and value == low):
-        least = f"above {low:g}" if about["above"] else f"at least {low:g}"
+    if math.isnan(value) or not low <= value <= high or (above and value == low):
+        least = f"above {low:g}" if above else f"at least {low:g}"
         most = f" and at most {high:g}" if math.isfinite(high) else ""
         hint = f"; {value / 100:g} for {value:g} %" if unit.startswith("share") and 1 < value <= 100 else ""
         raise ValueError(f"{value:g} must be {least}{most} ({unit}){hint}")
     return value
 
 
-def _three(value, about):
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+def closest(name: object, known: Iterable[str]) -> str | None:
+    """That of the names which was probably meant, whatever its case; None where none is like it."""
+    plain = {str(one).lower(): one for one in known}
+    close = difflib.get_close_matches(str(name).lower(), list(plain), n=1)
+    return plain[close[0]] if close else None
+
+
+def unknown(key: object, known: Iterable[str] | Mapping[str, Mapping], what: str = "key") -> str:
+    """What to say of a name that does not exist: the closest that does, or all of them.
+
+    Where ``known`` gives the metadata of fields, their unit is said too.
+    """
+    meant = closest(key, known)
+    unit = known[meant].get("unit") if meant and isinstance(known, Mapping) else ""
+    hint = f"did you mean {meant}{f', in {unit}' if unit else ''}?" if meant else f"there are {', '.join(known)}"
+    return f"{key}: there is no such {what}; {hint}"
+
+
+# --- readers of fields --------------------------------------------------------------------------------------------
+
+
+def _one(value: object, about: Mapping) -> Real:
+    return limited(value, about["unit"], about["low"], about["high"], above=about["above"])
+
+
+def _three(value: object, about: Mapping) -> tuple[float, float, float]:
     if not isinstance(value, (list, tuple)):
         return (float(_one(value, about)),) * 3
     if len(value) != 3:
         raise ValueError(f"must be one number or [low, middle, high] ({about['unit']}), not {list(value)!r}")
-    low, mid, high = (float(_one(each, about)) for each in value)
+    low, mid, high = (float(_one(part, about)) for part in value)
     if not low <= mid <= high or math.isinf(high):
         raise ValueError(f"low, middle and high must be finite and rise, not {list(value)!r}")
     return low, mid, high
 
 
-def _text(value, about):
+def _text(value: object, about: Mapping) -> str:
     if isinstance(value, datetime.date):  # TOML and YAML read 2026-11-24 as a date
         value = value.isoformat()
     if not isinstance(value, str):
@@ -108,24 +184,24 @@ def _text(value, about):
     return value
 
 
-def _names(value, about):
+def _names(value: object, about: Mapping) -> tuple[str, ...]:
     value = [value] if isinstance(value, str) else value
-    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
         raise ValueError(f"must be a list of {about['unit']}, not {value!r}")
     return tuple(value)
 
 
-def _counts(value, about):
+def _counts(value: object, about: Mapping) -> tuple[int, ...]:
     value = value if isinstance(value, (list, tuple)) else [value]
     if not value:
         raise ValueError(f"must be a list of {about['unit']}, not {value!r}")
-    for each in value:
-        if _one(each, about) != int(each):
-            raise ValueError(f"{each:g} is no whole number ({about['unit']})")
-    return tuple(int(each) for each in value)
+    for count in value:
+        if _one(count, about) != int(count):
+            raise ValueError(f"{count:g} is no whole number ({about['unit']})")
+    return tuple(int(count) for count in value)
 
 
-def _by_name(value, about):
+def _by_name(value: object, about: Mapping) -> tuple[tuple[str, tuple[float, float, float]], ...]:
     if not isinstance(value, dict):
         raise ValueError(f"must be a table: a name, = and {about['unit']}; not {value!r}")
-    return tuple((name, _three(each, about)) for name, each in value.items())
+    return tuple((name, _three(numbers, about)) for name, numbers in value.items())

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import files
+from .checked import KINDS, typed, unknown
 
 DATA = Path(__file__).parents[2] / "data"
 CLASSES = ("published", "measured", "synthetic")
@@ -101,7 +102,7 @@ def update(name: str) -> Manifest:
 
 def _bytes(name: str, ending: str) -> bytes:
     if name not in (known := names()):
-        raise ValueError(f"there is no table {name!r} in data/; there are {', '.join(known) or 'none'}")
+        raise ValueError(f"data/{unknown(name, known, 'table')}")
     if not (file := DATA / f"{name}{ending}").is_file():
         raise ValueError(f"table {name} has no file data/{name}{ending}: a table is a .csv beside a .toml")
     return file.read_bytes()
@@ -118,8 +119,11 @@ def _parse(name: str, text: str) -> Manifest:
     if wrong := sorted(KEYS.keys() ^ found.keys()):
         raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}; it needs exactly {', '.join(KEYS)}")
     for key, kind in KEYS.items():
-        if type(found[key]) is not kind or (found[key] in ("", [])):
-            raise ValueError(f"{where}: {key} must be a {kind.__name__} with content, not {found[key]!r}")
+        try:
+            if typed(found[key], kind) in ("", []):
+                raise ValueError(f"must be {KINDS[kind]} with content")
+        except ValueError as error:
+            raise ValueError(f"{where}: {key} {error}") from None
     if found["class"] not in CLASSES:
         raise ValueError(f"{where}: class is {found['class']!r}, it must be one of {', '.join(CLASSES)}")
     if strays := sorted(found["units"].keys() - set(found["columns"])):

@@ -43,9 +43,15 @@ def test_a_csv_overrides_any_value(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"device": ["L4"], "property": ["memry"], "value": [1.0]}, "no property 'memry'"),
-        ({"device": ["L4"], "property": ["memory"], "value": [-1.0]}, "no number of 0 or more"),
-        ({"device": ["L4"], "property": ["memory"], "value": ["24 GB"]}, "no number of 0 or more"),
+        (
+            {"device": ["L4"], "property": ["memry"], "value": [1.0]},
+            "memry: there is no such property; did you mean memory?",
+        ),
+        ({"device": ["L4"], "property": ["memory"], "value": [-1.0]}, "L4, memory: -1 must be at least 0"),
+        (
+            {"device": ["L4"], "property": ["memory"], "value": ["24 GB"]},
+            "L4, memory: must be a finite number, not '24 GB'",
+        ),
         ({"gpu": ["L4"], "property": ["memory"], "value": [1.0]}, "the columns are device, property, value"),
     ],
 )

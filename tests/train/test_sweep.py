@@ -114,29 +114,29 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(write):
     said = refusal(path)
     assert len(said.splitlines()) == 1 + 6
     assert "[sizes.small]" not in said
-    assert "line 13, [sizes.large]: 'colour' is no key here; there are layers" in said
+    assert "line 13, [sizes.large]: colour: there is no such key; there are layers" in said
     assert "line 19, [lr_factor]: format 'int9'" in said
-    assert "line 19, [lr_factor]: int4 must be a positive number, not -1" in said
-    assert "line 22, [[runs]] 1: 'sizes' is no key here, did you mean 'size'?" in said
+    assert "line 19, [lr_factor]: int4: -1 must be above 0 (times the learning rate)" in said
+    assert "line 22, [[runs]] 1: sizes: there is no such key; did you mean size?" in said
     assert "line 22, [[runs]] 1: seed is an empty list" in said
-    assert "line 25, [[runs]] 2, format: 'wights' is no key here, did you mean 'weights'?" in said
+    assert "line 25, [[runs]] 2, format: wights: there is no such key; did you mean weights?" in said
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", r"there is no run; \[\[runs\]\] adds some"),
-        ("[[runs]]\nsize = 'smal'", r"line 18, \[\[runs\]\] 1: there is no size 'smal', did you mean 'small'\?"),
+        ("[[runs]]\nsize = 'smal'", r"line 18, \[\[runs\]\] 1: smal: there is no such size; did you mean small\?"),
         ("[[runs]]\nseed = [0, 1]", r"\(seed 0\): it lacks layers, heads, width, hidden \(and 1 more like it\)"),
         ("[[runs]]\nsize = 'small'\nweights = 'int9'", "line 18.*weights: format 'int9': 'int9' is out of range"),
-        ("[[runs]]\nsize = 'small'\nlr = 'high'", "lr must be a float, not 'high'"),
-        ("[[runs]]\nsize = 'small'\nwidth = 'x'", "width must be a int, not 'x'"),
-        ("[[runs]]\nsize = 'small'\nwidth = 8.0", "width must be a int, not 8.0"),
+        ("[[runs]]\nsize = 'small'\nlr = 'high'", "lr must be a finite number, not 'high'"),
+        ("[[runs]]\nsize = 'small'\nwidth = 'x'", "width must be a whole number, not 'x'"),
+        ("[[runs]]\nsize = 'small'\nwidth = 8.0", "width must be a whole number, not 8.0"),
         ("[[runs]]\nsize = 'small'\nseed = [0, 1, 0]", r"\(seed 0\): the same run as \[\[runs\]\] 1 \(seed 0\)"),
         ("[[runs]]\nsize = 'small'\n[[runs]]\nsize = 'small'\nweights = 'dense'", r"2: the same run as \[\[runs\]\] 1"),
         ("[[runs]]\nsize = 'small'\n[[exclude]]\nsize = 'large'", r"\[\[exclude\]\] 1: there is no such run"),
         ("[[runs]]\nsize = 'small'\n[exclude]\nseed = 1", r"exclude is a list of tables: write \[\[exclude\]\]"),
-        ("[[runs]]\nsize = 'small'\nformat = 3", "weights must be a str, not 3"),
+        ("[[runs]]\nsize = 'small'\nformat = 3", "weights must be text, not 3"),
         ("[[runs]\n", "is not TOML.*line 18"),
     ],
 )

@@ -5,11 +5,11 @@ book.parameters(globals(), source=("normal", "laplace"))     in a chapter, right
 
 import ast
 import contextlib
-import difflib
-import math
 from collections.abc import Callable, Collection, Iterator
 
-KINDS = {bool: "True or False", int: "a whole number", float: "a finite number", str: "text"}
+from ..checked import KINDS, closest, typed
+
+PLAIN = (bool, int, float, str)  # what a parameter may be
 
 
 class ParameterError(ValueError):
@@ -26,7 +26,7 @@ def parameters(namespace: dict, **allowed: Collection | Callable[[object], objec
     values, or to a function that raises ValueError for a value it refuses.
     ParameterError: a parameter that the chapter does not have, or a value that it cannot use.
     """
-    declared = {name: kind for name, kind in namespace.get("__annotations__", {}).items() if kind in KINDS}
+    declared = {name: kind for name, kind in namespace.get("__annotations__", {}).items() if kind in PLAIN}
     for name in [*_injected(namespace.get("In", ())), *allowed]:
         if name not in declared:
             raise ParameterError(_unknown(name, declared, namespace))
@@ -47,31 +47,27 @@ def _injected(history: Collection[str]) -> Iterator[str]:
 
 
 def _unknown(name: str, declared: dict[str, type], namespace: dict) -> str:
-    close = difflib.get_close_matches(name, declared, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
+    meant = closest(name, declared)
+    hint = f"; did you mean {meant!r}?" if meant else "."
     lines = [f"    {known}: {kind.__name__} = {namespace.get(known)!r}" for known, kind in declared.items()]
     return "\n".join([f"this chapter has no parameter {name!r}{hint}", "It has:", *lines])
 
 
 def _converted(name: str, kind: type, value: object) -> object:
-    """The value as its declared type; papermill passes 2e9 as a float and, from YAML, as text."""
-    wanted = f"{name} should be {KINDS[kind]} ({kind.__name__})"
-    refused = ParameterError(f"{wanted}, not {value!r} ({type(value).__name__})")
-    if isinstance(value, bool) or kind is bool:
-        if kind is bool and isinstance(value, bool):
-            return value
-        raise refused
-    if kind is str:
-        if isinstance(value, (str, int)):  # `-p bits 4` reaches a text parameter as a number
-            return str(value)
-        raise refused
+    """The value as its declared type; papermill passes 2e9 as a float and, from YAML, as text, and 4 as a number."""
+    meant = value
+    with contextlib.suppress(ValueError, OverflowError):
+        if kind in (int, float) and isinstance(value, str):
+            meant = float(value)
+        if kind is int and isinstance(meant, float) and meant == int(meant):
+            meant = int(meant)
+    if kind is str and type(value) is int:
+        meant = str(value)
     try:
-        number = value if isinstance(value, int) else float(value)
-    except (TypeError, ValueError):
-        raise refused from None
-    if not math.isfinite(number) or (kind is int and number != int(number)):
-        raise refused
-    return kind(number)
+        return kind(typed(meant, kind))
+    except ValueError:
+        given = f"not {value!r} ({type(value).__name__})"
+        raise ParameterError(f"{name} should be {KINDS[kind]} ({kind.__name__}), {given}") from None
 
 
 def _check(name: str, value: object, rule: Collection | Callable[[object], object]) -> None:

@@ -1,12 +1,12 @@
 """A Format says how a tensor is stored: what survives, to which grid it is rounded, at which scale. Text ↔ Format."""
 
-import difflib
 import math
 import re
 from dataclasses import dataclass, field, replace
 
 import torch
 
+from ..checked import closest
 from . import blocks as scales
 from . import grids, vectors
 from .blocks import Block
@@ -299,8 +299,8 @@ def _parse_element(word):
             ranges = " and ".join(f"{a} to {b}" for a, b in zip(low, high, strict=True))
             raise ValueError(f"{word!r} is out of range; its number goes from {ranges}")
     families = ", ".join(family for *_, family in _NUMBERED)
-    close = difflib.get_close_matches(word, [*NAMED, *ELEMENTS], n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    meant = closest(word, [*NAMED, *ELEMENTS])
+    hint = f" Did you mean {meant!r}?" if meant else ""
     raise ValueError(f"{word!r} is no element.{hint} There are {families}, and {', '.join(_others())}")
 
 

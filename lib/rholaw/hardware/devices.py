@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import tables
+from ..checked import limited, typed, unknown
 
 PROPERTIES = {  # property → (field of Device, factor to its unit)
     "memory": ("memory", 1e9),
@@ -94,9 +95,11 @@ def _own(overrides: Overrides) -> pd.DataFrame:
     allowed = [*PROPERTIES, *PRICES]
     for row in own.itertuples():
         if row.property not in allowed:
-            raise ValueError(f"{where}, {row.device}: no property {row.property!r}; there are {', '.join(allowed)}")
-        if not (isinstance(row.value, (int, float)) and math.isfinite(row.value) and row.value >= 0):
-            raise ValueError(f"{where}, {row.device}, {row.property}: {row.value!r} is no number of 0 or more")
+            raise ValueError(f"{where}, {row.device}, {unknown(row.property, allowed, 'property')}")
+        try:
+            limited(typed(row.value, float), "as the tables give it")
+        except ValueError as error:
+            raise ValueError(f"{where}, {row.device}, {row.property}: {error}") from None
     return own.reindex(columns=["device", "property", "value", "source", "as_of"]).assign(status="yours", unit="")
 
 

@@ -131,7 +131,7 @@ def _contradictions(scenario, problems):
     if len(given) != 1 and not wrong("model"):
         yield f"model: give one of geometry, checkpoint and params, not {' and '.join(given) or 'none'}"
     elif isinstance(model.geometry, str) and model.geometry not in ("", *shapes.named()):
-        yield f"model.geometry: {unknown(model.geometry, shapes.named(), 'geometry')}"
+        yield f"model.geometry: {unknown(model.geometry, [*shapes.named()], 'geometry')}"
     elif model.checkpoint:
         try:
             shapes.of_checkpoint(model.checkpoint)

@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields
 
+from ..checked import REQUIRED, number, text, wrong
 from ..formats.grammar import parse
 from ..formats.grids import Uniform
 from ..formats.sparsity import TopK
@@ -33,30 +34,30 @@ class Config:
     a pruned weight learns and how the mask moves (`masks`).  warmup is a share of the steps; a cosine to 10 % follows.
     """
 
-    layers: int
-    heads: int
-    width: int
-    hidden: int
-    context: int
-    vocabulary: int
-    corpus: str
-    tokens: int
-    batch_tokens: int
-    lr: float
-    weights: str = "dense"
-    activations: str = "dense"
-    method: str = "trust"
-    backward: str = "fw"
-    schedule: str = "magnitude"
-    seed: int = 0
-    weight_decay: float = 0.1
-    clip: float = 1.0
-    warmup: float = 0.1
-    dtype: str = "float32"
+    layers: int = number(REQUIRED, "blocks", 1)
+    heads: int = number(REQUIRED, "attention heads", 1)
+    width: int = number(REQUIRED, "channels", 1)
+    hidden: int = number(REQUIRED, "channels inside the MLP", 1)
+    context: int = number(REQUIRED, "tokens", 1)
+    vocabulary: int = number(REQUIRED, "tokens", 1)
+    corpus: str = text(REQUIRED)
+    tokens: int = number(REQUIRED, "to train on", 1)
+    batch_tokens: int = number(REQUIRED, "tokens a step", 1)
+    lr: float = number(REQUIRED, "the largest learning rate", above=True)
+    weights: str = text("dense")
+    activations: str = text("dense")
+    method: str = text("trust", METHODS)
+    backward: str = text("fw")
+    schedule: str = text("magnitude")
+    seed: int = number(0, "of the weights and the order of the text")
+    weight_decay: float = number(0.1, "share of the weights, times lr", 0, 1)
+    clip: float = number(1.0, "norm of the gradient", above=True)
+    warmup: float = number(0.1, "share of the steps", 0, 1)
+    dtype: str = text("float32", DTYPES)
 
     def __post_init__(self):
-        if wrong := list(_wrong(self)):
-            raise ValueError("; ".join(wrong))
+        if problems := list(_wrong(self)):
+            raise ValueError("; ".join(problems))
         for name in ("weights", "activations"):  # one spelling, so that equal runs have one id
             object.__setattr__(self, name, str(parse(getattr(self, name))))
 
@@ -119,34 +120,16 @@ PAPER_SIZES = {
 
 def _wrong(config):
     """What is wrong with a Config, a sentence each."""
-    for field in fields(config):
-        value, kind = getattr(config, field.name), field.type
-        right = isinstance(value, (int, float)) if kind is float else type(value) is kind
-        if not right or isinstance(value, bool):
-            yield f"{field.name} must be a {kind.__name__}, not {value!r}"
-            return
-    for name in ("layers", "heads", "width", "hidden", "context", "vocabulary", "tokens", "batch_tokens"):
-        if getattr(config, name) < 1:
-            yield f"{name} must be positive, not {getattr(config, name)}"
-            return
-    for name in ("lr", "clip"):
-        if not (math.isfinite(getattr(config, name)) and getattr(config, name) > 0):
-            yield f"{name} must be positive and finite, not {getattr(config, name)}"
+    if problems := wrong(config):
+        yield from problems
+        return
     if config.width % config.heads or config.width // config.heads % 2:
         yield f"width {config.width} must be an even multiple of heads {config.heads}: rotary positions pair channels"
     if config.batch_tokens % config.context:
         yield f"batch_tokens {config.batch_tokens} must be a multiple of context {config.context}"
-    if not 0 <= config.warmup < 1:
-        yield f"warmup must be a share of the steps from 0 to 1, not {config.warmup}"
-    if not 0 <= config.weight_decay < 1:
-        yield f"weight_decay must lie between 0 and 1, not {config.weight_decay}"
-    if config.dtype not in DTYPES:
-        yield f"dtype must be one of {', '.join(DTYPES)}, not {config.dtype!r}"
-    if config.method not in METHODS:
-        yield f"method must be one of {', '.join(METHODS)}, not {config.method!r}"
-    for read, text in ((parse_backward, config.backward), (parse_schedule, config.schedule)):
+    for read, value in ((parse_backward, config.backward), (parse_schedule, config.schedule)):
         try:
-            read(text)
+            read(value)
         except ValueError as error:
             yield str(error)
     for name in ("weights", "activations"):

@@ -1,6 +1,5 @@
 """A sweep file spells out runs in TOML, in blocks whose lists are multiplied out; sweeps/template.toml explains it."""
 
-import difflib
 import itertools
 import re
 import tomllib
@@ -8,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
+from ...checked import limited, unknown
 from ...formats.grammar import parse
 from ..config import PAPER_SIZES, Config, llama
 
@@ -67,24 +67,21 @@ def _check(content: dict, report: Report) -> None:
             parse(text)
         except ValueError as error:
             report("[lr_factor]", str(error))
-        if not (isinstance(factor, int | float) and factor > 0):
-            report("[lr_factor]", f"{text} must be a positive number, not {factor!r}")
+        try:
+            limited(factor, "times the learning rate", above=True)
+        except ValueError as error:
+            report("[lr_factor]", f"{text}: {error}")
 
 
 def _check_keys(where: str, table: dict, known: list[str], report: Report) -> None:
     if not isinstance(table, dict):
-        report(where, f"must be a table, not {table!r}")
+        report(where, f"must be a table of keys, not {table!r}")
         return
     for key, value in table.items():
         if key not in known:
-            report(where, f"{key!r} is no key here{_meant(key, known)}; there are {', '.join(known)}")
+            report(where, unknown(key, known))
         elif value == []:
             report(where, f"{key} is an empty list, and makes no run")
-
-
-def _meant(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(str(word), known, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def _several(value) -> list:
@@ -135,7 +132,7 @@ def _expanded(content: dict, report: Report) -> Iterator[tuple[str, str, dict]]:
             where = f"[[runs]] {number}" + (f" ({which})" if which else "")
             size, form = chosen.pop("size", None), chosen.pop("format", {})
             if size is not None and size not in sizes:
-                report(where, f"there is no size {size!r}{_meant(size, list(sizes))}; there are {', '.join(sizes)}")
+                report(where, unknown(size, list(sizes), "size"))
                 continue
             form = form if isinstance(form, dict) else {"weights": form}
             own = {key: value for key, value in chosen.items() if key in block}

@@ -1,0 +1,94 @@
+"""What people type: every wrong key and value is named, with what was probably meant."""
+
+import dataclasses
+import math
+
+import pytest
+
+from rholaw.checked import REQUIRED, build, closest, limited, number, spread, strangers, text, typed, unknown, wrong
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    cylinders: int = number(4, "cylinders", 1, 16)
+    litres: float = number(1.6, "litres", above=True)
+    fuel: str = text("petrol", ("petrol", "diesel"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Needed:
+    width: int = number(REQUIRED, "channels", 1)
+    share: tuple = spread((), "share", 0, 1)
+
+
+def test_a_wrong_table_is_named_in_full_and_its_defaults_stand_in():
+    problems = []
+    data = {"cylindres": 4, "litres": 0, "fuel": "gas"}
+    assert build(Engine, data, "engine", problems) == Engine()
+    assert problems == [
+        "engine.cylindres: there is no such key; did you mean cylinders, in cylinders?",
+        "engine.litres: 0 must be above 0 (litres)",
+        "engine.fuel: 'gas' is not one of 'petrol', 'diesel'",
+    ]
+    assert build(Engine, 3, "engine", problems := []) == Engine()
+    assert problems == ["engine: must be a table of keys, not 3"]
+
+
+def test_a_table_changes_a_base_and_gives_tuples():
+    assert build(Engine, {"litres": 2}, "engine", [], Engine(fuel="diesel")) == Engine(litres=2, fuel="diesel")
+    assert build(Needed, {"share": 0.5}, "needed", [], Needed(8)).share == (0.5, 0.5, 0.5)
+
+
+def test_an_object_made_in_python_is_checked_by_type_and_limit():
+    assert wrong(Engine()) == wrong(Engine(litres=2)) == []
+    assert wrong(Engine(cylinders=4.0, litres=math.nan, fuel=3)) == [
+        "cylinders must be a whole number, not 4.0",
+        "litres must be a finite number, not nan",
+        "fuel must be text, not 3",
+    ]
+    assert wrong(Engine(cylinders=17)) == ["cylinders 17 must be at least 1 and at most 16 (cylinders)"]
+    with pytest.raises(TypeError, match="width"):
+        Needed()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(1, int), (1, float), (-0.5, float), (False, bool), ("", str), ([1], list), ({}, dict)]
+)
+def test_a_value_of_its_kind_is_given_back(value, kind):
+    assert typed(value, kind) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(1.0, int), (True, int), (True, float), (1, bool), (math.inf, float), ("1", float), (1, str), ((1,), list)],
+)
+def test_a_value_of_another_kind_is_refused(value, kind):
+    with pytest.raises(ValueError, match="must be"):
+        typed(value, kind)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("1k", "must be a number (share), not '1k'; write the number alone"),
+        (True, "must be a number (share), not True"),
+        (40, "40 must be at least 0 and at most 1 (share); 0.4 for 40 %"),
+        (math.nan, "nan must be at least 0 and at most 1 (share)"),
+    ],
+)
+def test_a_number_outside_its_limits_is_refused_with_a_hint(value, says):
+    with pytest.raises(ValueError) as refusal:
+        limited(value, "share", 0, 1)
+    assert str(refusal.value) == says
+
+
+def test_what_was_meant_is_found_whatever_its_case():
+    assert closest("VLM", ["sglang", "vLLM"]) == "vLLM"
+    assert closest("tokns", {"tokens": 1, "loss": 2}) == "tokens"
+    assert closest(3, ["alpha"]) is None
+    assert unknown("zzz", ["a", "b"], "law") == "zzz: there is no such law; there are a, b"
+
+
+def test_strange_keys_of_a_table_are_listed():
+    assert strangers({"a": 1, "bta": 2}, ["a", "beta"], "x") == ["x.bta: there is no such key; did you mean beta?"]
+    assert strangers({"a": 1}, ["a"], "x") == []
