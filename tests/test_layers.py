@@ -22,7 +22,7 @@ MODULES = {
         *("tensors", "containers", "opening", "packaged", "resumable", "streaming", "surveying", "llama", "noise"),
     ],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed"],
-    "train": ["masks", "config", "pruning", "gradients", "model", "trainer", "sweeps", "torchrun"],
+    "train": ["masks", "config", "pruning", "gradients", "model", "trainer", "captured", "sweeps", "torchrun"],
     "train.sweeps": ["store", "workers", "file", "run", "forecast"],
     "planning": [
         "costs",

@@ -122,7 +122,7 @@ def test_the_optimiser_is_torchs_adamw(corpus):
         eps=trainer.EPSILON,
     )
     for step in range(5):
-        rate = trainer._rate(step / program.config.steps, 0.0, 1 / program.config.steps)
+        rate = trainer.factors(program.config, step)[0]
         program.advance()
         for group in optimiser.param_groups:
             group["lr"] = TINY.lr * rate
@@ -135,7 +135,8 @@ def test_the_optimiser_is_torchs_adamw(corpus):
 
 
 def test_the_rate_warms_up_and_falls_by_a_cosine():
-    rates = [trainer._rate(i / 100, 0.1, 0.01) for i in range(100)]
+    config = replace(TINY, tokens=100 * TINY.batch_tokens, warmup=0.1)
+    rates = [trainer.factors(config, step)[0] for step in range(100)]
     assert rates[0] == pytest.approx(0.1, abs=0.01) and max(rates) == rates[10] == 1
     assert rates[55] == pytest.approx(0.55, abs=0.01) and rates[-1] == pytest.approx(0.1, abs=0.01)
 

@@ -133,7 +133,7 @@ def rounded(blocks, element, scale, out=None):
             into.copy_(rounded(part, element, scale))
         return out
     y = blocks / scale
-    if not scale.all():
+    if scale.device.type != "cpu" or not scale.all():  # a GPU would have to wait for the answer
         y.masked_fill_(scale == 0, 0.0)
     return (element.round_(y) if element.dim == 1 else element.round(y)).mul_(scale)
 
@@ -169,14 +169,15 @@ def _largest(blocks):
 def absmax_scale(largest, reach, type, element, tensor_largest=None):
     """Stored scales of blocks whose largest magnitudes are ``largest`` (a tensor), where ``reach`` is to meet it.
 
-    tensor_largest: for "e4m3", the largest magnitude of the whole tensor (default: of these blocks).
+    tensor_largest: for "e4m3", the largest magnitude of the whole tensor (default: of these blocks); blocks of several
+    tensors have one each, (n, 1).
     """
     if type.startswith("e8m0"):
         return _power_of_two(largest, reach, type, element)
     if type == "e4m3":
         top = largest.max() if tensor_largest is None else tensor_largest
         factor = top / (E4M3_LARGEST * reach)
-        return _e4m3(largest / reach / factor) * factor if top > 0 else torch.zeros_like(largest)
+        return torch.where(torch.as_tensor(top) > 0, _e4m3(largest / reach / factor) * factor, 0.0)
     if type == "dq8":
         return _double_quantised(largest / reach)
     return _stored(largest / reach, type)

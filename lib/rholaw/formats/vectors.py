@@ -59,8 +59,14 @@ class VectorCodebook:
         return tables.read(f"codebooks/{self.name}").to_numpy(copy=True)  # writable, as torch wants it
 
     def round(self, x):
-        points = torch.as_tensor(self.points, dtype=x.dtype, device=x.device)
+        points = _points_at(self, x.dtype, x.device)
         return points[nearest(_rows(x, self.dim, self.name), points)].view(x.shape)
+
+
+@lru_cache
+def _points_at(codebook, dtype, device):
+    """Where they are used, once: a GPU would wait for each copy."""
+    return torch.as_tensor(codebook.points, dtype=dtype, device=device)
 
 
 def stored_codebooks():

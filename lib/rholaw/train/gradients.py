@@ -117,11 +117,15 @@ def _values(y, format, kept, method):
         at_one = rows / scale.clamp_min(torch.finfo(y.dtype).tiny)  # a tensor of zeros has none, and stays zero
         value = (element.round(at_one) if element.dim > 1 else element.round_(at_one)).mul_(scale)
         return value.view_as(y), _passes(rows, scale, element, method, y.shape)
-    if block.rule in ("minmax", "zero") or block.type in ("dq8", "e4m3") or block.size == "tensor":
-        # Their scales span the block, so that all gradients pass; "e4m3" may saturate by its rounding alone.
+    if block.rule in ("minmax", "zero") or block.type == "dq8" or block.size == "tensor":  # they span the block
         return torch.stack([format.rounded(t, None if kept is None else k) for t, k in _pairs(y, kept)]), None
     length = block.length(y.shape)
     rows, mask = y.reshape(-1, length), None if kept is None else kept.reshape(-1, length)
+    if block.type == "e4m3":  # with a factor that each tensor's largest magnitude decides
+        largest = y.reshape(len(y), -1).abs().amax(1, keepdim=True)
+        top = largest.expand(-1, len(rows) // len(y)).reshape(-1, 1)
+        scale = scales.scale_of(rows, element, block, mask, top)
+        return scales.rounded(rows, element, scale).view_as(y), None  # saturates by the rounding of its scale alone
     scale = scales.scale_of(rows, element, block, mask)
     value = scales.rounded(rows, element, scale).view_as(y)
     return value, _passes(rows, scale, element, method, y.shape)

@@ -241,8 +241,8 @@ class Decoder(nn.Module):
     def forward(self, tokens):
         inputs, targets = tokens[..., :-1], tokens[..., 1:]
         members, rows, context = shape = inputs.shape
-        member = torch.arange(members, device=tokens.device)[:, None]
-        x = self.embedding[member, inputs.reshape(members, -1)]
+        first = self.embedding.shape[1] * torch.arange(members, device=tokens.device)[:, None]  # rows of one table
+        x = F.embedding(first + inputs.reshape(members, -1), self.embedding.flatten(0, 1))
         for block in self.blocks:
             x = block(x, self.rotary, shape)
         x = norm(x, self.norm)

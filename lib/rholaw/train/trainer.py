@@ -19,11 +19,13 @@ from .. import files
 from ..error.measure import gmse
 from ..formats.grammar import parse
 from ..texts import tokens as corpora
+from .config import Config
 from .model import Decoder, sort_key
 
 BETAS, EPSILON, LAST_RATE = (0.9, 0.95), 1e-8, 0.1
 CURVE_POINTS, ERROR_POINTS, HELD_OUT_TOKENS = 48, 6, 65_536
 CHECKPOINT_SECONDS = 60.0
+Factor = float | torch.Tensor  # a number, or a tensor of one on the device
 
 
 def train(configs, device="cpu", checkpoint=None, compile=False, progress=True, corpus=None):
@@ -92,19 +94,29 @@ class Program:
 
     def advance(self):
         """One step for every member."""
-        share = self.step / self.config.steps
         self.model.set_moment(self.step, self.config.steps)
         _seed_noise(self.step)
+        self.learn(self._batch(self.step), *factors(self.config, self.step))
+        self.step += 1
+        self.note()
+
+    def learn(self, tokens: torch.Tensor, rate: Factor, first_sum: Factor, second_sum: Factor) -> None:
+        """Gradient and update for a batch (M, B, T + 1): work of the device alone, which waits for no word of the host.
+
+        rate, first_sum, second_sum: the `factors` of the step, numbers or tensors of one.
+        """
         with self._precision():
-            losses = self.forward(self._batch(self.step)).mean((1, 2))
+            losses = self.forward(tokens).mean((1, 2))
         parts = torch.autograd.grad(losses.sum(), self.parameters)
         torch.cat([part.reshape(len(part), -1) for part in parts], 1, out=self.gradient)
         _average(self.gradient)
         for linear in self.model.linears:
             linear.pruning.move(*(views[linear.weight] for views in self.views))
-        self._update(_rate(share, self.config.warmup, 1 / self.config.steps))
-        self.step += 1
+        self._update(rate, first_sum, second_sum)
         self.sum_of_losses += losses.detach()
+
+    def note(self) -> None:
+        """Read what the record keeps of the step just done, if it keeps anything."""
         if self.step in self.curve_steps:
             self._note_loss()
         if self.step in self.error_steps:
@@ -117,7 +129,7 @@ class Program:
         self.sum_of_losses.zero_()
 
     @torch.no_grad()
-    def _update(self, rate):
+    def _update(self, rate, first_sum, second_sum):
         """AdamW (Loshchilov and Hutter 2019) with a rate, a clip and a decay of its own for every member."""
         norm = self.gradient.norm(dim=1, keepdim=True)
         finite = norm.isfinite()
@@ -126,10 +138,9 @@ class Program:
         first, second = self.moments
         first.lerp_(gradient, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        count = self.step + 1
-        change = second.div(1 - BETAS[1] ** count).sqrt_().add_(EPSILON).reciprocal_().mul_(first)
+        change = second.div(second_sum).sqrt_().add_(EPSILON).reciprocal_().mul_(first)
         lr = self.lr * rate
-        self.flat.mul_(1 - lr * self.weight_decay * self.decay).sub_(change.mul_(lr / (1 - BETAS[0] ** count)))
+        self.flat.mul_(1 - lr * self.weight_decay * self.decay).sub_(change.mul_(lr / first_sum))
 
     def _batch(self, step):
         """(M, B, T + 1): runs of one seed see the same data in the same order."""
@@ -245,11 +256,17 @@ def _views(flat, model):
     return {p: part.unflatten(1, p.shape[1:]) for p, part in zip(parameters, parts, strict=True)}
 
 
-def _rate(share, warmup, one_step):
-    """The learning rate in units of its peak: linear warm-up, then a cosine to LAST_RATE."""
+def factors(config: Config, step: int) -> tuple[float, float, float]:
+    """(rate, first sum, second sum): the learning rate over its peak, and the sums of the weights of Adam's averages.
+
+    The rate warms up linearly, then follows a cosine to LAST_RATE.
+    """
+    share, one_step, warmup = step / config.steps, 1 / config.steps, config.warmup
     if share < warmup:
-        return (share + one_step) / (warmup + one_step)
-    return LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
+        rate = (share + one_step) / (warmup + one_step)
+    else:
+        rate = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
+    return rate, 1 - BETAS[0] ** (step + 1), 1 - BETAS[1] ** (step + 1)
 
 
 def _average(tensor):
