@@ -10,7 +10,7 @@ import rholaw
 
 PACKAGE = Path(rholaw.__file__).parent
 ROOMS = [  # and the modules that stand beside them
-    *("checked", "files", "tables", "distributions", "formats", "error", "runs", "laws", "texts"),
+    *("threads", "checked", "files", "tables", "distributions", "formats", "error", "runs", "laws", "texts"),
     *("checkpoints", "hardware", "train", "planning", "lessons", "book"),
 ]
 MODULES = {

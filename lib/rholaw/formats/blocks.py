@@ -3,15 +3,16 @@
 A block has a rule, which proposes a scale from its values, and a type, in which the scale is stored.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
 
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
 from ..distributions import source
+from ..threads import over
 from .optimal import squared_error
 from .sparsity import CHUNK
 
@@ -95,9 +96,9 @@ def apply(blocks, element, block, mask=None, out=None):
     out = torch.empty_like(blocks) if out is None else out
     top = _largest(blocks.view(1, -1)).view(()) if block.type == "e4m3" else None
     rows = max(1, CHUNK // blocks.shape[1])
-    masks = repeat(None) if mask is None else mask.split(rows)
-    for part, kept, into in zip(blocks.split(rows), masks, out.split(rows), strict=False):
-        into.copy_(_apply(part, element, block, kept, top))
+    parts = blocks.split(rows)
+    masks = [None] * len(parts) if mask is None else mask.split(rows)
+    over(lambda part, kept, into: into.copy_(_apply(part, element, block, kept, top)), parts, masks, out.split(rows))
     return out
 
 
@@ -129,8 +130,8 @@ def rounded(blocks, element, scale, out=None):
     """
     if element.dim == 1 and blocks.shape[1] > CHUNK:
         out = torch.empty_like(blocks) if out is None else out
-        for part, into in zip(blocks.split(CHUNK, 1), out.split(CHUNK, 1), strict=True):
-            into.copy_(rounded(part, element, scale))
+        parts = [t.split(CHUNK, 1) for t in (blocks, out)]
+        over(lambda part, into: into.copy_(rounded(part, element, scale)), *parts)
         return out
     y = blocks / scale
     if scale.device.type != "cpu" or not scale.all():  # a GPU would have to wait for the answer
@@ -140,16 +141,23 @@ def rounded(blocks, element, scale, out=None):
 
 def rms(y, count):
     """The root mean square of ``count`` values of ``y``, the others being zero."""
-    total = sum(part.square().sum(dtype=torch.float64) for part in y.reshape(-1).split(CHUNK))
+    total = sum(over(lambda part: part.square().sum(dtype=torch.float64), y.reshape(-1).split(CHUNK)))
     return float((total / count).sqrt()) if count else 0.0
 
 
 def masked(y, mask, out=None):
     """y × mask, in parts: a whole mask would become a tensor of floats first."""
     out = torch.empty_like(y, memory_format=torch.contiguous_format) if out is None else out
-    for part, kept, into in zip(*(t.reshape(-1).split(CHUNK) for t in (y, mask, out)), strict=True):
-        torch.mul(part, kept, out=into)
+    parts = [t.reshape(-1).split(CHUNK) for t in (y, mask, out)]
+    over(lambda part, kept, into: torch.mul(part, kept, out=into), *parts)
     return out
+
+
+def extremes(x):
+    """The least and the largest value of a tensor, as floats; both nan where one of its values is not finite."""
+    ends = over(lambda part: (float(part.amin()), float(part.amax())), x.reshape(-1).split(CHUNK))
+    low, high = zip(*ends, strict=True)
+    return (min(low), max(high)) if all(map(math.isfinite, low + high)) else (math.nan, math.nan)
 
 
 def _extremes(blocks):

@@ -13,6 +13,8 @@ from functools import reduce
 import numpy as np
 import torch
 
+from ..threads import over
+
 _NEGLIGIBLE = 1e-15  # GROUP_MAX_EPS: a block whose magnitudes all lie below it is stored as zeros
 _TINY = torch.finfo(torch.float32).tiny
 _LARGEST = 2.0**30  # above what any type can store; squares and cubes beyond would overflow
@@ -32,7 +34,7 @@ class Ggml:
     def code(self, x):
         """The values that come back for ``x``, float32 of shape (blocks, ``block``)."""
         chunks = x.clamp(-_LARGEST, _LARGEST).split(_CHUNK // self.block)
-        return torch.cat([_CODERS[self.name](chunk) for chunk in chunks]) if len(x) else x.clone()
+        return torch.cat(over(_CODERS[self.name], chunks)) if len(x) else x.clone()
 
 
 def _columns(x, length):

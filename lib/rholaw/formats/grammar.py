@@ -2,11 +2,13 @@
 
 import math
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
 
 from ..checked import closest
+from ..threads import alone
 from . import blocks as scales
 from . import grids, vectors
 from .blocks import Block
@@ -106,7 +108,11 @@ class Format:
             raise TypeError(f"{self}: needs a floating-point tensor, got {getattr(x, 'dtype', type(x).__name__)}")
         if x.numel() == 0:
             return x.clone()
-        low, high = (float(end) for end in torch.aminmax(x))
+        with alone() if x.device.type == "cpu" else nullcontext():
+            return self._quantized(x)
+
+    def _quantized(self, x):
+        low, high = scales.extremes(x)
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError(f"{self}: the tensor has {_first_non_finite(x)}; only finite values can be stored")
         if low == high == 0 or not self.parts:

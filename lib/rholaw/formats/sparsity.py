@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from scipy.special import bdtr
 
+from ..threads import over
+
+_SAMPLE = 2**14
 CHUNK = 2**17  # weights that pass through all operations before the next ones do: they stay in the cache of a core
 
 
@@ -29,11 +32,16 @@ class TopK:
         """True where a weight survives; exactly ``round(S · n)`` of the n weights do not."""
         values = x.detach().reshape(-1)
         pruned = round(self.share * len(values))
+        mask = torch.ones(values.shape, dtype=torch.bool, device=x.device)
         if pruned == 0:
-            return torch.ones_like(x, dtype=torch.bool)
-        threshold = _smallest(values.abs(), pruned)
-        mask = (values > threshold) | (values < -threshold)
-        if missing := len(values) - pruned - int(mask.count_nonzero()):
+            return mask.reshape(x.shape)
+        threshold = smallest_magnitude(values, pruned)
+
+        def mark(part, into):
+            torch.gt(part.abs(), threshold, out=into)
+            return int(into.count_nonzero())
+
+        if missing := len(values) - pruned - sum(over(mark, values.split(CHUNK), mask.split(CHUNK))):
             ties = (values.abs() == threshold).nonzero().squeeze(1)
             mask[ties[:missing]] = True
         return mask.reshape(x.shape)
@@ -67,15 +75,37 @@ class NofM:
         if x.ndim == 0 or x.shape[-1] % self.m:
             raise ValueError(f"{self}: rows of {x.shape[-1] if x.ndim else 1} weights are no multiple of {self.m}")
         mask = torch.empty(x.shape, dtype=torch.bool, device=x.device)
-        groups = CHUNK // self.m
-        for part, into in zip(
-            x.detach().reshape(-1, self.m).split(groups), mask.view(-1, self.m).split(groups), strict=True
-        ):
+
+        def mark(part, into):
             into.copy_((_larger(part.abs().t().contiguous()) < self.n).t())
+
+        over(mark, *(t.view(-1, self.m).split(CHUNK // self.m) for t in (x.detach().contiguous(), mask)))
         return mask
 
     def __str__(self):
         return f"{self.n}:{self.m}"
+
+
+def smallest_magnitude(values, k):
+    """The k-th smallest magnitude of a vector, exactly.
+
+    A sample says between which two it very likely lies; who counts what lies below and ranks what lies between need
+    not rank the rest.  Where the sample was not like the whole, all are ranked.
+    """
+    if len(values) > 8 * _SAMPLE:
+        sample = values[:: len(values) // _SAMPLE].abs().sort().values
+        middle, spread = k / len(values) * len(sample), 4 * math.sqrt(len(sample))
+        low, high = (sample[min(max(int(middle + way * spread), 0), len(sample) - 1)] for way in (-1, 1))
+
+        def between(part):
+            part = part.abs()
+            return int((part < low).count_nonzero()), part[(part >= low) & (part <= high)]
+
+        below, candidates = zip(*over(between, values.split(CHUNK)), strict=True)
+        place, candidates = k - sum(below), torch.cat(candidates)
+        if 0 < place <= len(candidates):
+            return _smallest(candidates, place)
+    return _smallest(values.abs(), k)
 
 
 def _smallest(values, k):

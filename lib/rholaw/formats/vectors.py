@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from .. import tables
+from ..threads import over
 from .grids import lloyd_max
 
 SCORES = 2**18  # at most so many vector × point scores in memory: they stay in the cache of a core
@@ -23,7 +24,7 @@ def nearest(x, points):
     """Index of the nearest of ``points`` (count, dim) to each row of ``x`` (n, dim); a tie goes to the lowest index."""
     shift = points.square().sum(1) / -2  # |x − c|² = |x|² − 2 (x·c − |c|²/2)
     chunks = x.split(max(1, SCORES // len(points)))
-    return torch.cat([torch.addmm(shift, chunk, points.T).argmax(1) for chunk in chunks])
+    return torch.cat(over(lambda chunk: torch.addmm(shift, chunk, points.T).argmax(1), chunks))
 
 
 def _rows(x, dim, name):
