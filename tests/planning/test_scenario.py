@@ -149,7 +149,7 @@ def test_what_a_default_stands_in_for_is_no_contradiction():
         ({"model": {"geometry": {"layers": 2}}}, "model.geometry: lacks d_model"),
         ({"model": {"geometry": {"layrs": 2}}}, "did you mean layers?"),
         ({"model": {"geometry": 8}}, "must be a name or a table"),
-        ({"model": {"checkpoint": "nowhere"}}, "model.checkpoint: there is no nowhere/config.json"),
+        ({"model": {"checkpoint": "nowhere"}}, "model.checkpoint: there is no file or folder nowhere"),
         ({"hardware": {"devices": ["H100"]}}, "hardware.devices: H100: there is no such device"),
         ({"hardware": {"devices": ["l40s"]}}, "did you mean L40S?"),
         ({"hardware": {"overrides": "nowhere.csv"}}, "hardware.overrides: .*nowhere.csv"),

@@ -1,11 +1,12 @@
 """A Llama decoder and its tokenizer out of a checkpoint, to measure what compressing its weights costs in loss.
 
-model = language.load(path)
-blocks = language.blocks(model, language.text("shakespeare"), count=16)
+model = llama.load(path)
+blocks = llama.blocks(model, llama.text("shakespeare"), count=16)
 before, after = model.losses(blocks), model.compressed(rl.parse("nvfp4")).losses(blocks)
 """
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,9 +17,12 @@ import torch.nn.functional as F
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tqdm import tqdm
 
-from ..texts import corpora as texts
+from ..formats.grammar import Format
+from ..texts import corpora
 from ..texts.tokens import held_out_blocks
-from . import opening as checkpoints
+from . import opening
+from .config import Config
+from .opening import Checkpoint
 
 ROWS = 2048  # tokens that pass through the layers together
 # GGUF's names of ways to split words, all as GPT-2 does but for digits → what comes before.
@@ -36,6 +40,10 @@ ONCE = {"embedding": ("token_embd", "model.embed_tokens"), "norm": ("output_norm
 ONCE |= {"head": ("output", "lm_head")}
 
 
+Place = tuple[int, str]  # (layer, part); layer −1 for what is there once
+Observer = Callable[[str, torch.Tensor], None] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Decoder:
     """A Llama: RMSNorm, rotary positions, grouped-query attention, SwiGLU, no biases.
@@ -49,20 +57,20 @@ class Decoder:
     base: float
     eps: float
     interleaved: bool
-    names: dict = field(repr=False)
-    weights: dict = field(repr=False)
+    names: dict[Place, str] = field(repr=False)
+    weights: dict[str, torch.Tensor] = field(repr=False)
     tokenizer: tokenizers.Tokenizer = field(repr=False)
 
     @property
-    def linear(self):
+    def linear(self) -> dict[str, Place]:
         """{name: (layer, part)} of the matrices of the blocks: all weights but embedding, head and norms."""
         return {name: place for place, name in self.names.items() if place[1] in LINEAR}
 
-    def with_weights(self, changed):
+    def with_weights(self, changed: dict[str, torch.Tensor]) -> "Decoder":
         """The same model with other weights: {name: tensor}; it shares the rest."""
         return replace(self, weights=self.weights | changed)
 
-    def compressed(self, format, names=None):
+    def compressed(self, format: Format, names: Iterable[str] | None = None) -> "Decoder":
         """The model with the matrices ``names`` (all of ``linear``) as ``format`` stores them.
 
         Matrices whose rows the format does not divide stay as they are, as in a survey.
@@ -71,45 +79,45 @@ class Decoder:
         divided = {name: weight for name, weight in chosen.items() if weight.shape[1] % format.multiple == 0}
         return self.with_weights({name: format.quantize(weight) for name, weight in divided.items()})
 
-    def losses(self, blocks, observe=None, progress=False):
+    def losses(self, blocks: torch.Tensor, observe: Observer = None, progress: bool = False) -> torch.Tensor:
         """Nats per token, (B, T), of token ids ``blocks`` (B, T + 1).
 
         observe: called with the name of each matrix and its inputs (tokens, columns) whenever it is used.
         """
-        found = []
+        losses = []
         parts = blocks.split(max(1, ROWS // blocks.shape[1]))
         for part in tqdm(parts, desc="loss", unit="batch", disable=not progress):
             hidden, targets = self._hidden(part[:, :-1], observe), part[:, 1:]
             for row, target in zip(hidden, targets, strict=True):  # one at a time: logits are wide
-                found.append(F.cross_entropy(self._logits(row), target, reduction="none"))
-        return torch.stack(found)
+                losses.append(F.cross_entropy(self._logits(row), target, reduction="none"))
+        return torch.stack(losses)
 
-    def continued(self, text, count):
+    def continued(self, text: str, count: int) -> str:
         """``text`` and the ``count`` tokens that are likeliest one after another."""
         ids = torch.tensor(self.tokenizer.encode(text).ids)
         for _ in range(count):
             ids = torch.cat([ids, self._logits(self._hidden(ids[None])[0, -1:]).argmax(-1)])
         return self.tokenizer.decode(ids.tolist())
 
-    def _weight(self, part, layer=-1):
+    def _weight(self, part: str, layer: int = -1) -> torch.Tensor:
         return self.weights[self.names[layer, part]]
 
-    def _logits(self, x):
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
         return x @ self._weight("head").T
 
     @torch.no_grad()
-    def _hidden(self, ids, observe=None):
+    def _hidden(self, ids: torch.Tensor, observe: Observer = None) -> torch.Tensor:
         """What the head sees: ids (B, T) → (B, T, width)."""
         rows, length = ids.shape
         x = F.embedding(ids, self._weight("embedding"))
         turn = self._turns(length)
 
-        def linear(y, part, layer):
+        def linear(y: torch.Tensor, part: str, layer: int) -> torch.Tensor:
             if observe:
                 observe(self.names[layer, part], y.reshape(-1, y.shape[-1]))
             return F.linear(y, self._weight(part, layer))
 
-        def heads(y):
+        def heads(y: torch.Tensor) -> torch.Tensor:
             return y.view(rows, length, -1, turn.shape[-1] * 2).transpose(1, 2)
 
         for layer in range(self.layers):
@@ -122,34 +130,34 @@ class Decoder:
             x = x + linear(F.silu(linear(y, "gate", layer)) * linear(y, "up", layer), "down", layer)
         return self._norm(x, "norm")
 
-    def _norm(self, x, part, layer=-1):
+    def _norm(self, x: torch.Tensor, part: str, layer: int = -1) -> torch.Tensor:
         return F.rms_norm(x, x.shape[-1:], self._weight(part, layer), self.eps)
 
-    def _turns(self, length):
+    def _turns(self, length: int) -> torch.Tensor:
         """cos and sin (2, length, half a head) of the rotary positions (Su et al. 2021)."""
         size = self._weight("query", 0).shape[0] // self.heads
         angle = torch.arange(length)[:, None] * self.base ** (-torch.arange(0, size, 2) / size)
         return torch.stack([angle.cos(), angle.sin()])
 
-    def _turned(self, x, turn):
+    def _turned(self, x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         cos, sin = turn
         a, b = (x[..., 0::2], x[..., 1::2]) if self.interleaved else x.chunk(2, -1)
         pair = a * cos - b * sin, a * sin + b * cos
         return torch.stack(pair, -1).flatten(-2) if self.interleaved else torch.cat(pair, -1)
 
 
-def load(path):
+def load(path: str | Path) -> Decoder:
     """The Decoder in a checkpoint: a GGUF file, or a folder with config.json and tokenizer.json beside the weights.
 
-    Raises ValueError for what ``checkpoints.open`` refuses, for another architecture than Llama's, a tensor too many or
+    Raises ValueError for what ``opening.open`` refuses, for another architecture than Llama's, a tensor too many or
     too few, and for a tokenizer that cannot be built.
     """
-    with checkpoints.open(path) as checkpoint:
+    with opening.open(path) as checkpoint:
+        is_gguf = "general.architecture" in checkpoint.metadata
         try:
-            read = _gguf if "general.architecture" in checkpoint.metadata else _hub
-            settings, names, tokenizer = read(checkpoint)
-        except KeyError as error:
-            raise ValueError(f"{path} cannot be run as a Llama: nothing says what its {error} is") from None
+            config = _llama(checkpoint)
+            names = _names(config.layers, 0, "blk") if is_gguf else _names(config.layers, 1, "model.layers")
+            tokenizer = _gguf_tokenizer(checkpoint.metadata) if is_gguf else _hub_tokenizer(checkpoint)
         except ValueError as error:
             raise ValueError(f"{path} cannot be run as a Llama: {error}") from None
         there = {tensor.name for tensor in checkpoint.tensors}
@@ -158,41 +166,42 @@ def load(path):
         if odd := sorted(there ^ set(names.values())):
             raise ValueError(f"{path} cannot be run as a Llama: it {'has' if odd[0] in there else 'lacks'} {odd[0]!r}")
         weights = {tensor.name: tensor.read().float() for tensor in checkpoint.tensors}
-    return Decoder(**settings, names=names, weights=weights, tokenizer=tokenizer)
+    base = config.rotary_base or 10_000.0
+    return Decoder(config.layers, config.heads, base, config.eps, is_gguf, names, weights, tokenizer)
 
 
-def text(name, held_out=True):
+def text(name: str, held_out: bool = True) -> str:
     """The documents of a corpus that are held out (or all others), one after another; or what a text file holds.
 
-    ValueError for a name that is neither a corpus of ``train.texts`` nor a file, and for a file that is not UTF-8.
+    ValueError for a name that is neither a corpus of ``texts.corpora`` nor a file, and for a file that is not UTF-8.
     """
     if Path(name).is_file():
         return Path(name).read_text(encoding="utf-8")
     if Path(name).suffix and not name.startswith("file:"):
         raise ValueError(f"there is no file {name}")
-    documents, _, _ = texts.read(name)
-    return "\n".join(documents[each] for each in texts.split(documents)[held_out])
+    documents, _, _ = corpora.read(name)
+    return "\n".join(documents[name] for name in corpora.split(documents)[held_out])
 
 
-def blocks(model, text, count, length=256):
+def blocks(model: Decoder, text: str, count: int, length: int = 256) -> torch.Tensor:
     """``count`` blocks spread evenly over ``text``, token ids (count, length + 1); ValueError where it is too short."""
     ids = model.tokenizer.encode(text, add_special_tokens=False).ids
     return held_out_blocks(np.array(ids), length, count)
 
 
-def increase(before, after):
+def increase(before: torch.Tensor, after: torch.Tensor) -> tuple[float, float]:
     """(Δ, standard error): by how much the mean of losses (B, T) rose, in nats per token; blocks are the sample."""
     difference = (after - before).double().mean(dim=1)
     return float(difference.mean()), float(difference.std() / math.sqrt(len(difference)))
 
 
-def bits_per_byte(model, losses, blocks):
+def bits_per_byte(model: Decoder, losses: torch.Tensor, blocks: torch.Tensor) -> float:
     """The sum of ``losses`` in bits over the UTF-8 bytes of the text that the blocks ask for."""
     size = sum(len(text.encode()) for text in model.tokenizer.decode_batch(blocks[:, 1:].tolist()))
     return float(losses.sum(dtype=torch.float64)) / math.log(2) / size
 
 
-def _names(layers, scheme, block):
+def _names(layers: int, scheme: int, block: str) -> dict[Place, str]:
     """{(layer, part): name in the file}."""
     names = {(-1, part): f"{schemes[scheme]}.weight" for part, schemes in ONCE.items()}
     for layer in range(layers):
@@ -200,23 +209,22 @@ def _names(layers, scheme, block):
     return names
 
 
-def _gguf(checkpoint):
-    """(settings, names, tokenizer) from the metadata of GGUF."""
-    about = checkpoint.metadata
-    if about["general.architecture"] != "llama":
-        raise ValueError(f"its architecture is {about['general.architecture']!r}")
-    settings = {
-        "layers": about["llama.block_count"],
-        "heads": about["llama.attention.head_count"],
-        "base": about.get("llama.rope.freq_base", 10_000.0),
-        "eps": about["llama.attention.layer_norm_rms_epsilon"],
-        "interleaved": True,
-    }
-    return settings, _names(settings["layers"], 0, "blk"), _gguf_tokenizer(about)
+def _llama(checkpoint: Checkpoint) -> Config:
+    """Its Config. Raises ValueError where that lacks something, or is of another architecture than Llama's."""
+    config = checkpoint.config
+    config.require("family")
+    if config.family != "llama" or config.rotary_scaling != "default":
+        family, scaling = config.family, config.rotary_scaling
+        raise ValueError(f"its {config.keys['family']} is {family!r}, its rotary positions {scaling!r}")
+    config.require("layers", "heads", "eps")
+    return config
 
 
-def _gguf_tokenizer(about):
+def _gguf_tokenizer(about: dict) -> tokenizers.Tokenizer:
     """Byte-level BPE with the file's own tokens and merges."""
+    needed = [f"tokenizer.ggml.{part}" for part in ("model", "tokens", "token_type", "merges")]
+    if missing := [key for key in needed if key not in about]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
     kind, split = about["tokenizer.ggml.model"], about.get("tokenizer.ggml.pre", "gpt-2")
     if kind != "gpt2" or split not in DIGITS:
         raise ValueError(
@@ -233,21 +241,8 @@ def _gguf_tokenizer(about):
     return tokenizer
 
 
-def _hub(checkpoint):
-    """(settings, names, tokenizer) from config.json and tokenizer.json."""
-    about = checkpoint.metadata.get("config", {})
-    rotary = about.get("rope_parameters") or about
-    scaled = (about.get("rope_scaling") or rotary).get("rope_type", "default")
-    if about["model_type"] != "llama" or scaled != "default":
-        raise ValueError(f"its model_type is {about['model_type']!r}, its rotary positions {scaled!r}")
-    settings = {
-        "layers": about["num_hidden_layers"],
-        "heads": about["num_attention_heads"],
-        "base": rotary.get("rope_theta", 10_000.0),
-        "eps": about["rms_norm_eps"],
-        "interleaved": False,
-    }
+def _hub_tokenizer(checkpoint: Checkpoint) -> tokenizers.Tokenizer:
     file = checkpoint.files[0].parent / "tokenizer.json"
     if not file.is_file():
         raise ValueError("there is no tokenizer.json beside it")
-    return settings, _names(settings["layers"], 1, "model.layers"), tokenizers.Tokenizer.from_file(str(file))
+    return tokenizers.Tokenizer.from_file(str(file))

@@ -5,15 +5,15 @@ with checkpoints.open("path/to/model") as checkpoint:
         tensor.name, tensor.shape, tensor.dtype, tensor.read()
 """
 
-import json
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .config import Config, from_gguf, from_json, json_object
 from .containers import contents
-from .tensors import File
+from .tensors import File, Tensor
 
 # What a folder is searched for, the first that it has: shards with an index before single files.
 PREFERENCE = ("*.safetensors.index.json", "model.safetensors", "*.safetensors", "*.bin.index.json")
@@ -31,70 +31,100 @@ class Checkpoint:
     path: Path
     files: tuple[Path, ...]
     metadata: dict
-    tensors: tuple
+    tensors: tuple[Tensor, ...]
     close: Callable = field(repr=False)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Tensor:
         """The Tensor of that name, or KeyError."""
         return {tensor.name: tensor for tensor in self.tensors}[name]
 
-    def __enter__(self):
+    @property
+    def config(self) -> Config:
+        """What it says of its decoder. Raises ValueError where it says nothing, or what cannot be."""
+        if "general.architecture" in self.metadata:
+            shapes = {tensor.name: tensor.shape for tensor in self.tensors}
+            return from_gguf(self.metadata, shapes, self.files[0].name)
+        if "config" not in self.metadata:
+            raise ValueError(f"{self.files[0].name} does not say what it holds, and no config.json lies beside it")
+        return from_json(self.metadata["config"])
+
+    def __enter__(self) -> "Checkpoint":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def open(path):
+def open(path: str | Path) -> Checkpoint:
     """The Checkpoint at ``path``: a file, one of a set of shards or their index, or a folder that holds such.
 
     Reads headers only.  Raises ValueError for a path that is a URL, is not there, or leaves open which file is meant,
     for a shard or tensor that an index names and that is not there, and for a file that is damaged or no checkpoint.
     """
-    if "://" in str(path):
-        raise ValueError(f"{path} is a URL: download it first, for instance by hf download, and give the folder")
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise ValueError(f"there is no file or folder {path}")
+    path = _located(path)
     main = _main_file(path)
     index = _index(main) if main.name.endswith(".index.json") else {}
     files = sorted({main.parent / name for name in index.values()}) or _shards(main)
     metadata, tensors = {}, {}
     with ExitStack() as opened:
         for file in files:
-            described, found = contents(opened.enter_context(File(file)))
-            metadata |= described
-            for tensor in found:
+            said, inside = contents(opened.enter_context(File(file)))
+            metadata |= said
+            for tensor in inside:
                 if tensors.setdefault(tensor.name, tensor) is not tensor:
                     raise ValueError(f"{path}: the tensor {tensor.name!r} is in more than one shard")
         if absent := sorted(index.keys() - tensors.keys()):
             raise ValueError(f"{main.name} names {len(absent)} tensors that no shard holds, the first {absent[0]!r}")
         if (beside := main.parent / "config.json").is_file():
-            metadata["config"] = _json(beside)
+            metadata["config"] = json_object(beside)
         return Checkpoint(path, tuple(files), metadata, tuple(tensors.values()), opened.pop_all().close)
 
 
-def _main_file(path):
+def described(path: str | Path) -> Config:
+    """What the checkpoint at ``path`` says of its decoder: any path that ``open`` takes, or a folder without weights.
+
+    A config.json speaks for the files beside it, but for GGUF files that are named themselves. Raises ValueError as
+    ``open``, and where nothing is said of a decoder, or what cannot be.
+    """
+    place = _located(path)
+    beside = (place if place.is_dir() else place.parent) / "config.json"
+    if beside.is_file() and place.suffix != ".gguf":
+        return from_json(json_object(beside))
+    with open(place) as checkpoint:
+        return checkpoint.config
+
+
+def _located(path: str | Path) -> Path:
+    """The file or folder that is meant, of the hub's cache the folder of the revision in use."""
+    if "://" in str(path):
+        raise ValueError(f"{path} is a URL: download it first, for instance by hf download, and give the folder")
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise ValueError(f"there is no file or folder {path}")
+    if not (path / "snapshots").is_dir():
+        return path
+    revisions, head = sorted((path / "snapshots").iterdir()), path / "refs" / "main"  # kept side by side
+    chosen = [path / "snapshots" / head.read_text().strip()] if head.is_file() else revisions
+    if len(chosen) != 1 or not chosen[0].is_dir():
+        raise ValueError(f"{path} holds the revisions {', '.join(r.name for r in revisions) or 'none'}: name one")
+    return chosen[0]
+
+
+def _main_file(path: Path) -> Path:
     """The one file that ``path`` means: an index, a checkpoint, or the first of its shards."""
     if path.is_file():
         return path
-    if (path / "snapshots").is_dir():  # the cache of the hub keeps revisions side by side
-        revisions, head = sorted((path / "snapshots").iterdir()), path / "refs" / "main"
-        chosen = [path / "snapshots" / head.read_text().strip()] if head.is_file() else revisions
-        if len(chosen) != 1 or not chosen[0].is_dir():
-            raise ValueError(f"{path} holds the revisions {', '.join(r.name for r in revisions) or 'none'}: name one")
-        path = chosen[0]
     for pattern in PREFERENCE:
-        found = sorted(file for file in path.glob(pattern) if file.is_file())
-        sets = {re.sub(SHARD, r"\1\4", file.name): file for file in reversed(found)}
+        files = sorted(file for file in path.glob(pattern) if file.is_file())
+        sets = {re.sub(SHARD, r"\1\4", file.name) for file in files}
         if len(sets) > 1:
-            raise ValueError(f"{path} holds several checkpoints, name one: {', '.join(sorted(f.name for f in found))}")
-        if found:
-            return found[0]
+            raise ValueError(f"{path} holds several checkpoints, name one: {', '.join(file.name for file in files)}")
+        if files:
+            return files[0]
     raise ValueError(f"{path} holds no checkpoint: no file like {', '.join(PREFERENCE)}")
 
 
-def _shards(file):
+def _shards(file: Path) -> list[Path]:
     """The whole set where ``file`` is one of it, else the file alone."""
     match = re.fullmatch(SHARD, file.name)
     if not match:
@@ -103,9 +133,9 @@ def _shards(file):
     return _present([file.with_name(f"{match[1]}{i:05}-of-{count:05}{match[4]}") for i in range(1, count + 1)])
 
 
-def _index(file):
+def _index(file: Path) -> dict[str, str]:
     """{tensor: file name} of an index of shards."""
-    places = _json(file).get("weight_map")
+    places = json_object(file).get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise ValueError(f"{file.name} is no index: it needs a weight_map from tensors to file names")
     if outside := [name for name in places.values() if Path(name).name != name]:
@@ -114,17 +144,8 @@ def _index(file):
     return places
 
 
-def _present(shards):
+def _present(shards: list[Path]) -> list[Path]:
+    """These, or ValueError where some are not there."""
     if missing := [shard.name for shard in shards if not shard.is_file()]:
         raise ValueError(f"{len(missing)} of {len(shards)} shards are missing: {', '.join(missing[:5])}; download them")
     return shards
-
-
-def _json(file):
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name} is no JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{file.name} holds a JSON {type(content).__name__}, not an object")
-    return content

@@ -1,12 +1,12 @@
 """The shape of a decoder: how many parameters, how many bytes of memory and of key-value cache it has."""
 
-import json
 import math
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 
 from .. import tables
+from ..checkpoints.opening import described
 
 RESERVE = 3.5e9
 """Bytes a device keeps for activations, workspaces and the engine (AIConfigurator's other_mem, about 3.5 GB)."""
@@ -130,21 +130,24 @@ def of_size(params: float) -> Geometry:
 
 
 def of_checkpoint(path: str | Path) -> Geometry:
-    """The Geometry in the config.json of a checkpoint's folder. Raises ValueError for what is missing there."""
-    file = Path(path) / "config.json"
-    if not file.is_file():
-        raise ValueError(f"there is no {file}: a checkpoint is a folder with a config.json")
-    config = json.loads(file.read_text(encoding="utf-8"))
-    keys = {"layers": "num_hidden_layers", "d_model": "hidden_size", "heads": "num_attention_heads"}
-    keys |= {"d_ff": "intermediate_size", "vocabulary": "vocab_size"}
-    if missing := [key for key in keys.values() if key not in config]:
-        raise ValueError(f"{file} lacks {', '.join(missing)}: give the geometry by hand")
-    values = {name: config[key] for name, key in keys.items()}
+    """The Geometry of a checkpoint: any path that ``survey`` takes, or a folder with a config.json and no weights yet.
+
+    Raises ValueError for a path that is no checkpoint, and for what it does not say of its decoder, or says wrongly.
+    """
+    config = described(path)
+    try:
+        config.require("layers", "width", "heads", "feed_forward", "vocabulary")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}: give the geometry by hand") from None
     return Geometry(
-        **values,
-        kv_heads=config.get("num_key_value_heads", values["heads"]),
-        head_dim=config.get("head_dim") or values["d_model"] / values["heads"],
-        tied=bool(config.get("tie_word_embeddings", False)),
-        qkv_bias=bool(config.get("attention_bias", False)) or config.get("model_type") == "qwen2",
-        qk_norm=config.get("model_type") == "qwen3",
+        layers=config.layers,
+        d_model=config.width,
+        heads=config.heads,
+        kv_heads=config.kv_heads or config.heads,
+        head_dim=config.head_dim or config.width / config.heads,
+        d_ff=config.feed_forward,
+        vocabulary=config.vocabulary,
+        tied=config.tied,
+        qkv_bias=config.qkv_bias,
+        qk_norm=config.qk_norm,
     )

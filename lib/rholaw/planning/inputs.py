@@ -6,6 +6,7 @@ Defaults are at work wherever a scenario says nothing.  chapters/scenario.toml e
 import datetime
 import math
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 from ..checked import by_name, counts, names, number, spread, text, unknown
 from ..formats.grammar import parse
@@ -39,9 +40,9 @@ class Model:
     params: float = number(0.0, "non-embedding parameters")
     tokens: float = number(0.0, "training tokens")
 
-    @property
+    @cached_property
     def shape(self):
-        """Its Geometry."""
+        """Its Geometry, read once where a checkpoint says it."""
         if isinstance(self.geometry, shapes.Geometry):
             return self.geometry
         if self.geometry:

@@ -1,0 +1,138 @@
+"""What a checkpoint says of its decoder: a config.json of the Hugging Face hub, or the keys of a GGUF file → Config."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+KEYS = {  # field of Config → its key in config.json, and in GGUF behind the name of the architecture
+    "layers": ("num_hidden_layers", "block_count"),
+    "width": ("hidden_size", "embedding_length"),
+    "heads": ("num_attention_heads", "attention.head_count"),
+    "kv_heads": ("num_key_value_heads", "attention.head_count_kv"),
+    "head_dim": ("head_dim", "attention.key_length"),
+    "feed_forward": ("intermediate_size", "feed_forward_length"),
+    "vocabulary": ("vocab_size", "vocab_size"),
+    "eps": ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
+    "rotary_base": ("rope_theta", "rope.freq_base"),
+}
+REAL = {"eps", "rotary_base"}  # all others are whole numbers
+MAY_BE_NULL = {"kv_heads", "head_dim", "rotary_base"}  # which stands for "as usual"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A decoder as its checkpoint describes it; None where nothing is said.
+
+    source: the file that says it; keys: {field: key there}.  family: "llama", "qwen2", …  width: of the residual
+    stream; eps: of its norms.  rotary_scaling: how positions are stretched, "default" for not at all.  tied: the head
+    shares the embedding's matrix.
+    """
+
+    source: str
+    keys: dict[str, str]
+    family: str | None
+    layers: int | None
+    width: int | None
+    heads: int | None
+    kv_heads: int | None
+    head_dim: int | None
+    feed_forward: int | None
+    vocabulary: int | None
+    eps: float | None
+    rotary_base: float | None
+    rotary_scaling: str
+    tied: bool
+    qkv_bias: bool
+    qk_norm: bool
+
+    def require(self, *names: str) -> None:
+        """ValueError that lists which of these fields the source says nothing of, by its own keys."""
+        if missing := [self.keys[name] for name in names if getattr(self, name) is None]:
+            raise ValueError(f"{self.source} lacks {', '.join(missing)}")
+
+
+def json_object(file: Path) -> dict:
+    """The object in a JSON file; ValueError where it is no JSON, or holds something else."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file.name} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file.name} holds a JSON {type(content).__name__}, not an object")
+    return content
+
+
+def from_json(values: dict) -> Config:
+    """The Config in the object of a config.json. Raises ValueError that names a key whose value cannot be."""
+    source, keys = "config.json", {name: key for name, (key, _) in KEYS.items()} | {"family": "model_type"}
+    rotary = _part(values, "rope_parameters") or values  # newer files keep all that rotates there
+    scaling = _part(values, "rope_scaling") or (rotary if rotary is not values else {})
+    family = _text(values, "model_type", source)
+    return Config(
+        source,
+        keys,
+        family,
+        **_numbers(values | {"rope_theta": rotary.get("rope_theta")}, keys, source),
+        rotary_scaling=_text(scaling, "rope_type", source) or _text(scaling, "type", source) or "default",
+        tied=_flag(values, "tie_word_embeddings", source),
+        qkv_bias=_flag(values, "attention_bias", source) or family == "qwen2",
+        qk_norm=family == "qwen3",
+    )
+
+
+def from_gguf(values: dict, shapes: dict[str, tuple[int, ...]], source: str) -> Config:
+    """The Config in the keys of a GGUF file and its tensors ({name: shape}). Raises ValueError as ``from_json``."""
+    family = _text(values, "general.architecture", source)
+    keys = {name: f"{family}.{key}" for name, (_, key) in KEYS.items()} | {"family": "general.architecture"}
+    embedding = shapes.get("token_embd.weight", ())[:1]
+    scaling = _text(values, f"{family}.rope.scaling.type", source) or "none"
+    return Config(
+        source,
+        keys,
+        family,
+        **_numbers(dict(zip([keys["vocabulary"]], embedding, strict=False)) | values, keys, source),
+        rotary_scaling="default" if scaling == "none" else scaling,
+        tied="output.weight" not in shapes,
+        qkv_bias="blk.0.attn_q.bias" in shapes,
+        qk_norm="blk.0.attn_q_norm.weight" in shapes,
+    )
+
+
+def _numbers(values: dict, keys: dict[str, str], source: str) -> dict[str, float | None]:
+    """{field: its number}, None where the key is not there."""
+    numbers = dict.fromkeys(KEYS)
+    for name in KEYS:
+        if keys[name] not in values or (values[keys[name]] is None and name in MAY_BE_NULL):
+            continue
+        value, kinds = values[keys[name]], (int, float) if name in REAL else (int,)
+        if type(value) not in kinds or not 0 < value < 2**63:
+            whole = "" if name in REAL else "whole "
+            raise ValueError(f"{source}: {keys[name]} is {_shown(value)}, not a positive {whole}number")
+        numbers[name] = value
+    return numbers
+
+
+def _text(values: dict, key: str, source: str) -> str | None:
+    value = values.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{source}: {key} is {_shown(value)}, not a text")
+    return value
+
+
+def _flag(values: dict, key: str, source: str) -> bool:
+    value = values.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"{source}: {key} is {_shown(value)}, neither true nor false")
+    return bool(value)
+
+
+def _part(values: dict, key: str) -> dict:
+    value = values.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"config.json: {key} is {_shown(value)}, not an object")
+    return value or {}
+
+
+def _shown(value: object) -> str:
+    """A value as JSON writes it, some characters of it."""
+    return f"{json.dumps(value, ensure_ascii=False):.80}"
