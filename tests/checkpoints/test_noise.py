@@ -5,7 +5,6 @@ import pytest
 import torch
 from tiny_llama import TEXT, hub, trained
 
-import rholaw as rl
 from rholaw.checkpoints import llama as language
 from rholaw.checkpoints import noise
 
@@ -61,11 +60,3 @@ def test_the_prediction_sums_over_groups_by_hand(model, blocks):
     names = {part: tuple(errors[errors.part == part].name) for part in ("query", "down")}
     found = [noise.NoiseCost(names["query"], 3.0, 0.4), noise.NoiseCost(names["down"], 5.0, 1.5)]
     assert noise.predicted(found, errors) == pytest.approx((3 * 0.1 + 5 * 0.02, np.hypot(0.04, 0.03)))
-
-
-def test_what_training_costs_is_the_difference_of_two_losses():
-    law = rl.Law(A=406.4, alpha=0.34, B=410.7, beta=0.28, E=1.69)
-    rho = np.array([0.3, 0.8, 1.0])
-    rise = noise.trained(law, 2e8, rho)
-    assert rise == pytest.approx(law.loss(2e8, 1e12, rho) - law.loss(2e8, 1e12))
-    assert noise.explaining(law, 2e8, rise) == pytest.approx(rho)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 import rholaw as rl
+from rholaw.laws.law import capacity_explaining, rise_in_training
 
 LAW = rl.Law(A=406.4, alpha=0.34, B=410.7, beta=0.28, E=1.69)
 sizes, tokens, capacities = st.floats(1e6, 1e12), st.floats(1e8, 1e14), st.floats(0.02, 1.2)
@@ -63,3 +64,11 @@ def test_what_cannot_be_is_an_error_that_says_so(call, message):
 
 def test_a_law_without_irreducible_loss_is_allowed():
     assert rl.Law(A=1, alpha=1, B=1, beta=1, E=0).loss(1, 1) == 2
+
+
+def test_what_training_costs_is_the_difference_of_two_losses():
+    law = rl.Law(A=406.4, alpha=0.34, B=410.7, beta=0.28, E=1.69)
+    rho = np.array([0.3, 0.8, 1.0])
+    rise = rise_in_training(law, 2e8, rho)
+    assert rise == pytest.approx(law.loss(2e8, 1e12, rho) - law.loss(2e8, 1e12))
+    assert capacity_explaining(law, 2e8, rise) == pytest.approx(rho)

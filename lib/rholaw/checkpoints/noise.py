@@ -99,17 +99,3 @@ def predicted(costs: Iterable[NoiseCost], errors: pd.DataFrame) -> tuple[float, 
     means = {cost: np.mean([of_matrix[name] for name in cost.matrices]) for cost in costs}
     rise = sum(cost.alpha * mean for cost, mean in means.items())
     return rise, math.sqrt(sum((cost.stderr * mean) ** 2 for cost, mean in means.items()))
-
-
-def trained(law, n_params, rho):
-    """A N^-α (ρ^-α − 1): by how much a model trained at capacity ρ is worse than a dense one, in nats per token.
-
-    law: a Law, or Draws, whose A and alpha are arrays.  n_params: N, without embedding and head.  The same whatever
-    the tokens, as the unified law has it (Panferov et al., section 3).
-    """
-    return law.A * n_params**-law.alpha * (rho**-law.alpha - 1)
-
-
-def explaining(law, n_params, rise):
-    """The ρ at which training would cost ``rise`` nats per token: the inverse of ``trained``."""
-    return (1 + rise * n_params**law.alpha / law.A) ** (-1 / law.alpha)

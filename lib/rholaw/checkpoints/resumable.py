@@ -4,10 +4,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from .. import files
 
 
-def destination(out):
+def destination(out: str | Path | None) -> Path | None:
     """``out`` as a Path, or None. Raises ValueError unless it ends in .parquet or .csv and can be written."""
     if out is None:
         return None
@@ -21,7 +23,7 @@ def destination(out):
     return out
 
 
-def write(table, out):
+def write(table: pd.DataFrame, out: Path) -> None:
     """``table`` as the Parquet or CSV file ``out``, all of it or nothing."""
     with files.replacing(out) as draft:
         if out.suffix == ".csv":
@@ -36,7 +38,7 @@ class Finished:
     key: what must be the same for the rows of an interrupted run to be of use.  out: None keeps them in memory only.
     """
 
-    def __init__(self, out, key):
+    def __init__(self, out: Path | None, key: object) -> None:
         self.path, self.rows = out and out.with_name(out.name + ".partial"), {}
         if out is None:
             return
@@ -45,12 +47,13 @@ class Finished:
             self.rows = dict(map(json.loads, lines[1:]))
         files.write(self.path, "\n".join([json.dumps(key), *map(json.dumps, self.rows.items()), ""]))
 
-    def add(self, name, rows):
+    def add(self, name: str, rows: list[dict]) -> None:
+        """The rows of one name, kept from now on."""
         self.rows[name] = rows
         if self.path:
             with open(self.path, "a") as file:
                 file.write(json.dumps([name, rows]) + "\n")
 
-    def remove(self):
-        """The partial file, once the table is written."""
+    def remove(self) -> None:
+        """Delete the partial file, once the table is written."""
         self.path.unlink()

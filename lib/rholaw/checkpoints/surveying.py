@@ -1,8 +1,10 @@
 """What formats do to a checkpoint's own weights: ``survey``, a row per tensor and format, and its ``totals``."""
 
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,9 +15,10 @@ from .. import runs
 from ..error.measure import gmse
 from ..formats.grammar import DENSE_BITS, Format, parse
 from ..formats.sparsity import CHUNK
+from ..laws.fitting import Fit
 from ..laws.fitting import fit as fit_law
-from . import opening as checkpoints
-from . import resumable
+from . import opening, resumable
+from .opening import Checkpoint
 from .streaming import Measurement, measured
 from .tensors import Tensor
 
@@ -32,12 +35,21 @@ ROLES = {
 """Role → what the name of a tensor contains in the usual schemes; the first that matches counts, else "other"."""
 
 
-def role(name):
+def role(name: str) -> str:
     """What a tensor does, by its name: "attention", "mlp", "embedding", "head", "norm" or "other"."""
     return next((role for role, pattern in ROLES.items() if re.search(pattern, name.lower())), "other")
 
 
-def survey(path, formats, *, rotation=128, device="cpu", out=None, fit=None, progress=True):
+def survey(
+    path: str | Path,
+    formats: str | Iterable[str | Format],
+    *,
+    rotation: int = 128,
+    device: str = "cpu",
+    out: str | Path | None = None,
+    fit: Fit | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
     """A DataFrame with a row for each tensor of the checkpoint at ``path`` and each of ``formats``.
 
     formats: text such as "nvfp4, 2:4+int4", or a list of texts and Formats.  rotation: the size of the Hadamard
@@ -78,7 +90,7 @@ def survey(path, formats, *, rotation=128, device="cpu", out=None, fit=None, pro
     device, out = _device(device), resumable.destination(out)
     if rotation and (rotation < 2 or rotation & (rotation - 1)):
         raise ValueError(f"rotation is {rotation}, it must be a power of two from 2, as 128, or 0 for none")
-    with checkpoints.open(path) as checkpoint:
+    with opening.open(path) as checkpoint:
         gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
         fit = fit or _default_fit()
         finished = resumable.Finished(out, _key(checkpoint, named, rotation))
@@ -89,11 +101,9 @@ def survey(path, formats, *, rotation=128, device="cpu", out=None, fit=None, pro
             bar = tqdm(total=total, desc="survey", unit="w", unit_scale=True, disable=not progress)
             with bar, ThreadPoolExecutor(threads if device.type == "cpu" else 1) as pool:
                 for tensor in checkpoint.tensors:
-                    found = finished.rows.get(tensor.name)
-                    if found is None:
-                        found = _rows(tensor, checkpoint, named, rotation, device, pool)
-                        finished.add(tensor.name, found)
-                    rows += found
+                    if tensor.name not in finished.rows:
+                        finished.add(tensor.name, _rows(tensor, checkpoint, named, rotation, device, pool))
+                    rows += finished.rows[tensor.name]
                     bar.update(tensor.count)
         finally:
             torch.set_num_threads(threads)
@@ -115,7 +125,7 @@ COLUMNS = [
 ]
 
 
-def totals(table, keep=KEPT):
+def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
     """A row per format of a ``survey``, as if the tensors with a role in ``keep`` stayed in 16 bits.
 
     parameters and compressed count weights; error, rotated_error, gmse, ratio and the rho are means over the
@@ -144,7 +154,7 @@ def totals(table, keep=KEPT):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("format")
 
 
-def _named(formats):
+def _named(formats: str | Iterable[str | Format]) -> dict[str, Format]:
     """{as it was asked for: Format}."""
     texts = formats.split(",") if isinstance(formats, str) else list(formats)
     names = [str(text).strip() for text in texts if str(text).strip()]
@@ -154,7 +164,7 @@ def _named(formats):
     return named
 
 
-def _device(name):
+def _device(name: str) -> torch.device:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
@@ -162,18 +172,18 @@ def _device(name):
     return torch.device(name)
 
 
-def _key(checkpoint, named, rotation):
+def _key(checkpoint: Checkpoint, named: dict[str, Format], rotation: int) -> dict:
     """What must be the same for the rows of an interrupted survey to be of use."""
     files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in checkpoint.files]
     return {"files": files, "formats": {name: str(format) for name, format in named.items()}, "rotation": rotation}
 
 
 @cache
-def _default_fit():
+def _default_fit() -> Fit:
     return fit_law("unified", runs.one_estimator(runs.load("quest2025")), n_bootstrap=100)
 
 
-def _with_capacity(table, named, fit):
+def _with_capacity(table: pd.DataFrame, named: dict[str, Format], fit: Fit) -> pd.DataFrame:
     """The table with rho and its interval, and in ``note`` why it is missing."""
     for name, format in named.items():
         rows = (table.format == name) & table.error.notna()
@@ -191,7 +201,7 @@ def _with_capacity(table, named, fit):
     return table
 
 
-def _tied(tensor, checkpoint):
+def _tied(tensor: Tensor, checkpoint: Checkpoint) -> str:
     """The name of the tensor that this one repeats, or "": a head may be stored beside the embedding that it is."""
     if tensor.tied or role(tensor.name) != "head":
         return tensor.tied
@@ -203,7 +213,7 @@ def _tied(tensor, checkpoint):
     return ""
 
 
-def _rows(tensor, checkpoint, named, rotation, device, pool):
+def _rows(tensor: Tensor, checkpoint: Checkpoint, named: dict, rotation: int, device: torch.device, pool) -> list[dict]:
     """The rows of one tensor, as dictionaries: all that no fit is needed for."""
     facts = {"name": tensor.name, "shape": "x".join(map(str, tensor.shape)) or "scalar", "dtype": tensor.dtype}
     facts |= {"quantised": tensor.quantised, "role": role(tensor.name), "parameters": tensor.count, "rotation": 0}

@@ -39,27 +39,27 @@ class Tensor:
     dtype: str
     bits: float
     quantised: bool
-    load: Callable = field(repr=False, compare=False)
+    load: Callable[[int, int], torch.Tensor] = field(repr=False, compare=False)
     tied: str = ""
 
     @property
-    def count(self):
+    def count(self) -> int:
         """How many values it has."""
         return math.prod(self.shape)
 
     @property
-    def matrix(self):
+    def matrix(self) -> tuple[int, int]:
         """(rows, row): all but the last dimension taken together; what has fewer than two is a column."""
         return (self.count, 1) if len(self.shape) < 2 else (math.prod(self.shape[:-1]), self.shape[-1])
 
-    def read(self):
+    def read(self) -> torch.Tensor:
         """All values, a tensor of ``shape``: floats as the file stores them, float32 where they were quantised.
 
         Raises ValueError where no reader knows the dtype, or the file became shorter.
         """
         return self.load(0, self.count).reshape(self.shape)
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> torch.Tensor:
         """Some rows of ``matrix``, from ``start`` to before ``stop``: a tensor (stop − start, row)."""
         row = self.matrix[1]
         return self.load(start * row, stop * row).view(-1, row)
@@ -68,12 +68,12 @@ class Tensor:
 class File(io.FileIO):
     """An open file with its ``path``, ``size`` and first bytes; parts of it by offset, from any thread."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         super().__init__(path)
         self.path, self.size, self.head = Path(path), os.fstat(self.fileno()).st_size, self.read(16)
 
-    def part(self, offset, count):
-        """``count`` bytes from ``offset`` on, a tensor of uint8."""
+    def part(self, offset: int, count: int) -> torch.Tensor:
+        """``count`` bytes from ``offset`` on, a tensor of uint8 (count,). ValueError where the file became shorter."""
         buffer = torch.empty(count, dtype=torch.uint8)
         view, done = memoryview(buffer.numpy()), 0
         while done < count:
@@ -86,50 +86,52 @@ class File(io.FileIO):
 class Cursor:
     """Numbers and texts of a File one after another; ValueError where it ends too early."""
 
-    def __init__(self, file):
+    def __init__(self, file: File) -> None:
         self.bytes, self.place = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), 0
 
-    def skip(self, count):
-        """Where the next ``count`` bytes begin."""
+    def skip(self, count: int) -> int:
+        """Where the next ``count`` bytes begin; the cursor goes behind them."""
         start, self.place = self.place, self.place + count
         if self.place > len(self.bytes):
             raise ValueError(f"truncated: {count} bytes are due at byte {start}, and the file has {len(self.bytes)}")
         return start
 
-    def take(self, count):
+    def take(self, count: int) -> bytes:
         """The next ``count`` bytes."""
         return self.bytes[self.skip(count) : self.place]
 
-    def number(self, code):
+    def number(self, code: str) -> int | float | bool:
         """The next number, by its letter in ``struct``, little-endian."""
         return struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
 
-    def text(self, length_code):
-        """The next text, behind its length."""
+    def text(self, length_code: str) -> str:
+        """The next text, which follows its length, a number of this letter in ``struct``."""
         return self.take(self.number(length_code)).decode("utf-8")  # UnicodeDecodeError is a ValueError
 
 
-def plain(file, name, shape, dtype, offset):
+def plain(file: File, name: str, shape: tuple[int, ...], dtype: str, offset: int) -> Tensor:
     """A Tensor whose bytes lie in the file as memory holds them."""
     if dtype not in PLAIN:
         load = unreadable(f"packed {dtype} values, which cannot be read")
         return Tensor(name, shape, dtype, BITS[dtype], True, load)
     size = PLAIN[dtype].itemsize
 
-    def load(start, stop):
+    def load(start: int, stop: int) -> torch.Tensor:
         return file.part(offset + start * size, (stop - start) * size).view(PLAIN[dtype])
 
     return Tensor(name, shape, dtype, BITS[dtype], dtype.startswith("F8"), load)
 
 
-def unreadable(reason):
-    def load(start, stop):
+def unreadable(reason: str) -> Callable[[int, int], torch.Tensor]:
+    """The ``load`` of a Tensor that cannot be read: ValueError with the reason."""
+
+    def load(start: int, stop: int) -> torch.Tensor:
         raise ValueError(reason)
 
     return load
 
 
-def apart(extents, size):
+def apart(extents: list[tuple[int, int, str]], size: int) -> None:
     """ValueError unless the (begin, end, name) lie in a file of ``size`` bytes and do not overlap."""
     end, before = 0, ""
     for begin, stop, name in sorted(extents):

@@ -77,3 +77,17 @@ def _room(loss, floor, what):
         worst = np.argmax(floor - loss)
         raise ValueError(f"loss {loss.flat[worst]:.4g} is out of reach: {what} stays above {floor.flat[worst]:.4g}")
     return loss - floor
+
+
+def rise_in_training(law: "Law", N: float, rho: np.ndarray | float) -> np.ndarray | float:
+    """A N^-α (ρ^-α − 1): by how much a model trained at capacity ρ is worse than a dense one, in nats per token.
+
+    law: a Law, or Draws, whose A and alpha are arrays.  N: parameters without embeddings.  The same whatever the
+    tokens, as the unified law has it (Panferov et al. 2025, section 3).
+    """
+    return law.A * N**-law.alpha * (rho**-law.alpha - 1)
+
+
+def capacity_explaining(law: "Law", N: float, rise: np.ndarray | float) -> np.ndarray | float:
+    """The ρ at which training would cost ``rise`` nats per token: the inverse of ``rise_in_training``."""
+    return (1 + rise * N**law.alpha / law.A) ** (-1 / law.alpha)

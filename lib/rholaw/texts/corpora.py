@@ -9,7 +9,7 @@ import importlib.util
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def share(purpose: str, document: str) -> float:
     return int.from_bytes(hashlib.sha256(f"{purpose} {document}".encode()).digest()[:6]) / 2**48
 
 
-def split(documents) -> tuple[list[str], list[str]]:
+def split(documents: Iterable[str]) -> tuple[list[str], list[str]]:
     """Names of training and held-out documents: a tenth is held out, by the hash of the name, and at least one."""
     order = sorted(documents, key=lambda name: share("held out", name))
     if len(order) < 2:

@@ -9,6 +9,7 @@ import json
 import lzma
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +46,7 @@ class Corpus:
     tokenizer: str = field(repr=False)  # as JSON
     path: Path = field(repr=False)  # of the token file
 
-    def decode(self, ids) -> str:
+    def decode(self, ids: Iterable[int]) -> str:
         """The text of a sequence of token ids; a cut character becomes U+FFFD."""
         tokenizer = tokenizers.Tokenizer.from_str(self.tokenizer)
         return tokenizer.decode([int(token) for token in ids], skip_special_tokens=False)
