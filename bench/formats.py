@@ -1,6 +1,7 @@
 """How fast a format quantises and dequantises, beside the packages that know it and a clone of the tensor.
 
     python bench/formats.py [--record] [--repeat 7] [format …]
+    python bench/formats.py --neighbour [format …]       two threads against one, quiet and beside a busy process
 
 A matrix of N(0,1) float32, 4096 × 4096 unless the format is slow. The entries of a format take turns, so that a busy
 spell of the machine meets each of them; medians count. CPU time is that of all threads of the process. The packages are
@@ -8,6 +9,7 @@ those of bench/oracles.py, each where its definition is the format's; what is no
 """
 
 import argparse
+import contextlib
 import csv
 import ctypes
 import datetime
@@ -16,6 +18,7 @@ import importlib.util
 import os
 import runpy
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -61,16 +64,58 @@ def medians(codes, x, repeat):
     }
 
 
+def matrix(text):
+    """What a format is timed on."""
+    return torch.randn(ROWS.get(text, COLUMNS), COLUMNS, generator=torch.Generator().manual_seed(0))
+
+
 def measure(text, threads, repeat):
     """Records of the table, a package each."""
     torch.set_num_threads(threads)
-    x = torch.randn(ROWS.get(text, COLUMNS), COLUMNS, generator=torch.Generator().manual_seed(0))
+    x = matrix(text)
     rates = {
         package: [x.numel() / 1e6 / seconds for seconds in pair]
         for package, pair in medians(packages(text), x, repeat).items()
     }
     floor = rates["clone"][0]
     return [(text, package, threads, len(x), *pair, pair[0] / floor) for package, pair in rates.items()]
+
+
+def speedup(text, repeat):
+    """Two threads over one, by the clock: the median of rounds in which they take turns."""
+    format, x = rl.parse(text), matrix(text)
+    ratios = []
+    for _ in range(repeat + 1):
+        seconds = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            start = time.perf_counter()
+            format.quantize(x)
+            seconds.append(time.perf_counter() - start)
+        ratios.append(seconds[0] / seconds[1])
+    return statistics.median(ratios[1:])
+
+
+@contextlib.contextmanager
+def neighbour():
+    """A process that computes beside this one."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        yield
+        process.kill()
+
+
+def beside(formats, repeat):
+    """Print the two-thread table; how many rows miss the aims: 1.7 when quiet, 0.8 beside a busy neighbour."""
+    print("| format | rows | two threads over one, quiet | beside a busy process | |\n|---|--:|--:|--:|---|")
+    misses = 0
+    for text in formats:
+        quiet = speedup(text, repeat)
+        with neighbour():
+            busy = speedup(text, repeat)
+        missed = quiet < 1.7 or busy < 0.8
+        misses += missed
+        print(f"| {text} | {ROWS.get(text, COLUMNS)} | {quiet:.2f} | {busy:.2f} | {'missed' * missed} |", flush=True)
+    return misses
 
 
 def row(records):
@@ -129,7 +174,14 @@ def main():
     parser.add_argument("--record", action="store_true", help=f"write data/{NAME}.csv")
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument(
+        "--neighbour", action="store_true", help="two threads against one, quiet and beside a busy process"
+    )
     chosen = parser.parse_args()
+    if chosen.neighbour:
+        print(f"{machine()}\n")
+        print(f"\n{beside(chosen.formats, chosen.repeat)} of {len(chosen.formats)} rows miss an aim")
+        return
     print(f"{machine()}\n\nIn 10^6 weights per second of CPU, but for one column.\n")
     print("| format | threads | rows | rate | by the clock | clone | slower than clone | × best rival | rivals |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|---|")
