@@ -39,8 +39,8 @@ MODULES = {
     ],
     "lessons": ["descent", "memory"],
     "book": [
-        *("parameters", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card", "plan_figures"),
-        *("explorer", "japanese", "search"),
+        *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
+        *("plan_figures", "explorer", "japanese", "search"),
     ],
 }
 COLLECTIONS = {"checkpoints.containers"}  # rooms whose modules are of one kind: none imports another, none has a place

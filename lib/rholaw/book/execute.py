@@ -17,21 +17,29 @@ from tqdm import tqdm
 from .. import files
 
 ROOT = Path(__file__).resolve().parents[3]
+REFERENCE = "api/"  # pages in _toc.yml that are written from the code
 
 
 class BuildError(RuntimeError):
     """The book cannot be built; the message says which chapter and why."""
 
 
+def contents(root: Path) -> list[str]:
+    """The names in _toc.yml, in reading order."""
+    import yaml
+
+    return list(_named(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))))
+
+
 def chapters(root: Path) -> list[Path]:
-    """The files of the book in reading order: what _toc.yml names, found in chapters/.
+    """The files of the book in reading order: what _toc.yml names, found in chapters/; the API reference is made anew.
 
     BuildError: a file is missing, or is there both as a notebook and as Markdown.
     """
-    import yaml
-
     paths = []
-    for name in _named(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))):
+    for name in contents(root):
+        if name.startswith(REFERENCE):
+            continue
         candidates = [root / "chapters" / f"{name}{suffix}" for suffix in (".ipynb", ".md")]
         existing = [path for path in candidates if path.exists()]
         if len(existing) != 1:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .execute import ROOT, BuildError, chapters, environment, execute, executed, read
+from . import reference
+from .execute import REFERENCE, ROOT, BuildError, chapters, contents, environment, execute, executed, read
 
 VEGA = "vega.js"  # among the assets, which the pages find in _static/
 OPEN = {"parameters", "show", "lesson", "remove-input", "remove-cell", "answer"}  # code that a page does not fold
@@ -30,6 +31,11 @@ def stage(root: Path) -> None:
             page.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")
     if problems:
         raise BuildError("\n".join(problems))
+    for name in contents(root):
+        if name.startswith(REFERENCE):
+            page = target / f"{name}.md"
+            page.parent.mkdir(exist_ok=True)
+            page.write_text(reference.page(name.removeprefix(REFERENCE)), encoding="utf-8")
     shutil.copy(root / "references.bib", target)
     mathjax = Path(importlib.util.find_spec("mathjax").origin).parent / "static" / "mathjax" / "es5"
     (target / "assets" / "mathjax").mkdir(parents=True)
