@@ -10,8 +10,8 @@ import rholaw
 
 PACKAGE = Path(rholaw.__file__).parent
 ROOMS = [  # and the modules that stand beside them
-    *("threads", "checked", "files", "tables", "distributions", "formats", "error", "runs", "laws", "texts"),
-    *("checkpoints", "hardware", "train", "planning", "lessons", "book"),
+    *("threads", "checked", "command_line", "files", "tables", "distributions", "formats", "error", "runs", "laws"),
+    *("texts", "checkpoints", "hardware", "train", "planning", "lessons", "book", "commands"),
 ]
 MODULES = {
     "formats": ["grids", "sparsity", "optimal", "blocks", "ggml", "vectors", "grammar", "named"],
@@ -38,6 +38,7 @@ MODULES = {
         "decide",
     ],
     "lessons": ["descent", "memory"],
+    "commands": ["formats", "checkpoints", "laws", "planning"],
     "book": [
         *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
         *("plan_figures", "explorer", "japanese", "search"),

@@ -1,39 +1,49 @@
-"""Scaling laws for compressed representations: formats, their capacity, and what follows from it."""
+"""Scaling laws for compressed representations: formats, their capacity, and what follows from it.
 
-from . import runs
-from .checkpoints.surveying import survey, totals
-from .error.measure import Measured, gmse
-from .formats.grammar import Format, parse, parse_list
-from .formats.named import catalogue
-from .laws.curves import BoundedLogistic, Curve, Logistic, effective_bits, fit_curve, fit_families
-from .laws.fitting import Fit, fit, profile
-from .laws.law import Law
-from .planning import Plan, Scenario, ScenarioError, plan
-from .train.model import QuantizedLinear
+A name is imported when it is first used, so that reading tables or asking the command line for help loads no torch.
+"""
 
-__all__ = [
-    "BoundedLogistic",
-    "Curve",
-    "Fit",
-    "Format",
-    "Law",
-    "Logistic",
-    "Measured",
-    "Plan",
-    "QuantizedLinear",
-    "Scenario",
-    "ScenarioError",
-    "catalogue",
-    "effective_bits",
-    "fit",
-    "fit_curve",
-    "fit_families",
-    "gmse",
-    "parse",
-    "parse_list",
-    "plan",
-    "profile",
-    "runs",
-    "survey",
-    "totals",
-]
+import importlib
+
+PLACES = {
+    "BoundedLogistic": "laws.curves",
+    "Curve": "laws.curves",
+    "Fit": "laws.fitting",
+    "Format": "formats.grammar",
+    "Law": "laws.law",
+    "Logistic": "laws.curves",
+    "Measured": "error.measure",
+    "Plan": "planning",
+    "QuantizedLinear": "train.model",
+    "Scenario": "planning",
+    "ScenarioError": "planning",
+    "catalogue": "formats.named",
+    "effective_bits": "laws.curves",
+    "fit": "laws.fitting",
+    "fit_curve": "laws.curves",
+    "fit_families": "laws.curves",
+    "gmse": "error.measure",
+    "parse": "formats.grammar",
+    "parse_list": "formats.grammar",
+    "plan": "planning",
+    "profile": "laws.fitting",
+    "runs": "",
+    "survey": "checkpoints.surveying",
+    "totals": "checkpoints.surveying",
+}
+"""Public name → the module that has it; "" where it is a module itself."""
+
+__all__ = [*PLACES]
+
+
+def __getattr__(name: str) -> object:
+    if name not in PLACES:
+        raise AttributeError(f"module 'rholaw' has no attribute {name!r}")
+    if not PLACES[name]:
+        return importlib.import_module(f"rholaw.{name}")
+    value = globals()[name] = getattr(importlib.import_module(f"rholaw.{PLACES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PLACES})

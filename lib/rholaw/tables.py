@@ -3,7 +3,6 @@
 `python -m rholaw check` holds every table against its manifest; `update NAME` records a change that is meant.
 """
 
-import argparse
 import csv
 import hashlib
 import io
@@ -17,6 +16,7 @@ import pandas as pd
 
 from . import files
 from .checked import KINDS, typed, unknown
+from .command_line import Parser
 
 DATA = Path(__file__).parents[2] / "data"
 CLASSES = ("published", "measured", "synthetic")
@@ -164,9 +164,9 @@ def _differences(about: Manifest, raw: bytes) -> list[str]:
     return wrong
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str], prog: str = "rholaw data") -> int:
     """The command line; returns the exit code, 1 when a table is refused."""
-    parser = argparse.ArgumentParser(prog="python -m rholaw", description=__doc__.splitlines()[0])
+    parser = Parser(prog, __doc__.splitlines()[0], f"  {prog} check\n  {prog} update runs/quest2025")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("check", help="hold every table against its manifest")
     commands.add_parser("update", help="record a changed table in its manifest").add_argument("name")

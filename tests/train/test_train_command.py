@@ -11,7 +11,7 @@ import pytest
 from fake_training import record, tiny, token_file
 
 from rholaw import runs, tables
-from rholaw.train.__main__ import main
+from rholaw.__main__ import main
 from rholaw.train.sweeps import forecast as plan
 from rholaw.train.sweeps import run as sweep
 from rholaw.train.sweeps import store as records
@@ -60,22 +60,22 @@ def environment(monkeypatch):
 
 def test_plan_sweep_and_export(write, tmp_path, data, capsys):
     file, store = write(["dense", "int2"], [0, 1]), str(tmp_path / "store")
-    assert main(["plan", file, "--store", store, "--members", "3"]) == 0
+    assert main(["train", "plan", file, "--store", store, "--members", "3"]) == 0
     said = capsys.readouterr().out
     assert "N = 856 (layers 1, width 8, hidden 24" in said
     assert "in all: runs 4, units 2, tokens 5,120, FLOPs 1.01e+08" in said
     assert "    2 x int2\n" in said
 
-    assert main(["sweep", file, "--store", store, "--minutes", "0"]) == 3
-    assert main(["sweep", file, "--store", store]) == 0
+    assert main(["train", "sweep", file, "--store", store, "--minutes", "0"]) == 3
+    assert main(["train", "sweep", file, "--store", store]) == 0
     assert capsys.readouterr().out == "4 left\n4 finished\n"
-    assert main(["sweep", file, "--store", store]) == 0
+    assert main(["train", "sweep", file, "--store", store]) == 0
     own = runs.load(store)
     assert own.groupby("weights")["loss"].mean().is_monotonic_increasing  # dense, then int2
     assert own["loss"].max() < 5.5  # of log 300 = 5.7 before training
 
     target = data / "runs/own.csv"
-    assert main(["export", store, str(target), "--title", "Four runs"]) == 0
+    assert main(["train", "export", store, str(target), "--title", "Four runs"]) == 0
     table = runs.load("own")
     assert tables.manifest("runs/own").title == "Four runs"
     assert table["loss"].tolist() == own["loss"].tolist()
@@ -86,7 +86,7 @@ def test_plan_sweep_and_export(write, tmp_path, data, capsys):
 
 def test_torchrun_gives_the_same_loss_on_two_processes_as_on_one(write, tmp_path, capsys):
     file = write(["int4"], [0])
-    assert main(["run", file, "--store", str(tmp_path / "one")]) == 0
+    assert main(["train", "run", file, "--store", str(tmp_path / "one")]) == 0
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*torchrun, "-m", "rholaw.train", "run", file, "--store", str(tmp_path / "two")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -96,22 +96,22 @@ def test_torchrun_gives_the_same_loss_on_two_processes_as_on_one(write, tmp_path
     assert [loss for _, loss in two["curve"]] == pytest.approx([loss for _, loss in one["curve"]], rel=1e-4)
     assert (one["processes"], two["processes"]) == (1, 2)
     capsys.readouterr()
-    assert main(["run", file, "--store", str(tmp_path / "two")]) == 1
+    assert main(["train", "run", file, "--store", str(tmp_path / "two")]) == 2
     assert "is recorded in" in capsys.readouterr().err
 
 
 def test_a_batch_that_cannot_be_shared_and_a_file_of_several_runs_are_refused(write, tmp_path, capsys, monkeypatch):
-    assert main(["run", write(["int4"], [0, 1]), "--store", str(tmp_path)]) == 1
+    assert main(["train", "run", write(["int4"], [0, 1]), "--store", str(tmp_path)]) == 2
     assert "names 2 runs: run trains a single one" in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert main(["run", write(["int4"], [0]), "--store", str(tmp_path)]) == 1
+    assert main(["train", "run", write(["int4"], [0]), "--store", str(tmp_path)]) == 2
     assert "a batch of 8 rows cannot be shared by 3 processes evenly" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_said_without_a_traceback(write, tmp_path, capsys):
-    assert main(["sweep", str(tmp_path / "none.toml"), "--store", str(tmp_path)]) == 1
+    assert main(["train", "sweep", str(tmp_path / "none.toml"), "--store", str(tmp_path)]) == 2
     assert "none.toml" in capsys.readouterr().err
-    assert main(["export", str(tmp_path), str(tmp_path / "x.csv")]) == 1
+    assert main(["train", "export", str(tmp_path), str(tmp_path / "x.csv")]) == 2
     assert "there is no record in" in capsys.readouterr().err
 
 

@@ -1,15 +1,15 @@
 """The command line of the book: ``python -m rholaw.book build``."""
 
-import argparse
 import sys
 
+from ..command_line import Parser, guarded
 from .execute import BuildError
 from .pages import build
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line: `build`, and `build --quick`."""
-    parser = argparse.ArgumentParser(prog="python -m rholaw.book", description="The book, built from its chapters.")
+def main(arguments: list[str], prog: str = "rholaw book") -> int:
+    """The command line: `build`, and `build --quick`. The exit code: 1 when the book cannot be built."""
+    parser = Parser(prog, "The book, built from its chapters.", f"  {prog} build --quick")
     parser.add_argument("command", choices=["build"])
     parser.add_argument("--quick", action="store_true", help="smaller experiments, wider intervals")
     options = parser.parse_args(arguments)
@@ -25,4 +25,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(lambda: main(sys.argv[1:], "python -m rholaw.book")))

@@ -1,10 +1,10 @@
 """The command line of training: plan a sweep, run it, train one run on several processes, export what was recorded."""
 
-import argparse
 import math
 import sys
 from functools import partial
 
+from ..command_line import Parser, guarded
 from ..texts import tokens as corpus
 from . import torchrun as parallel
 from . import trainer
@@ -13,10 +13,15 @@ from .sweeps import run as sweep
 from .sweeps import store as records
 from .sweeps import workers as engines
 
+EXAMPLES = """\
+  {prog} plan sweeps/cpu_evening.toml --measure
+  {prog} sweep sweeps/cpu_evening.toml --store runs --workers 2
+  {prog} export runs data/runs/mine.csv"""
 
-def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0 when all is done, 1 when something is refused or has failed, 3 when runs are left."""
-    parser = argparse.ArgumentParser(prog="python -m rholaw.train", description=__doc__.splitlines()[0])
+
+def main(arguments: list[str], prog: str = "rholaw train") -> int:
+    """The exit code: 0 when all is done, 1 when a run has failed, 3 when runs are left; errors are raised."""
+    parser = Parser(prog, __doc__.splitlines()[0], EXAMPLES.format(prog=prog))
     commands = parser.add_subparsers(dest="command", required=True)
     planning = commands.add_parser("plan", help="what a sweep file would do")
     running = commands.add_parser("sweep", help="train what a sweep file names and the store lacks; kill and repeat")
@@ -41,9 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
     command = {"plan": _plan, "sweep": _sweep, "run": _run, "export": _export}[chosen.pop("command")]
     try:
         return command(**chosen)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
@@ -92,4 +94,4 @@ def _export(store: str, file: str, title: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(lambda: main(sys.argv[1:], "python -m rholaw.train")))

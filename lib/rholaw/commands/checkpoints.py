@@ -1,0 +1,35 @@
+"""`rholaw survey`."""
+
+from pathlib import Path
+
+from ..command_line import Parser, add_output, show
+
+COLUMNS = ("name", "role", "format", "error", "ratio", "rho", "bits", "note")
+TOTALS = ("format", "compressed", "error", "ratio", "rho", "rho_low", "rho_high", "bits", "bytes", "worst")
+
+
+def survey(arguments: list[str], prog: str) -> None:
+    """What formats would do to the tensors of a checkpoint."""
+    examples = f'  {prog} model.safetensors --formats "int4, nvfp4"\n  {prog} FOLDER --totals --out survey.csv'
+    description = "What formats would do to each tensor of a checkpoint, which is only read: error, capacity, bytes."
+    parser = Parser(prog, description, examples)
+    parser.add_argument("path", help="a file or folder of safetensors, GGUF or PyTorch, or a model in the hub's cache")
+    parser.add_argument("--formats", default="int4, sint4/g128, mxfp4, nvfp4", help="(default: %(default)s)")
+    parser.add_argument("--totals", action="store_true", help="a row a format, as if embeddings and head stayed dense")
+    parser.add_argument("--rotation", type=int, default=128, help="size of the rotation that is tried; 0 for none")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--out", type=Path, help="a .csv or .parquet for the survey; an interrupted one goes on there")
+    add_output(parser)
+    chosen = parser.parse_args(arguments)
+
+    from ..checkpoints.surveying import survey as measure
+    from ..checkpoints.surveying import totals
+
+    table = measure(
+        chosen.path, chosen.formats, rotation=chosen.rotation, device=chosen.device, out=chosen.out, progress=True
+    )
+    if chosen.totals:
+        table = totals(table)
+        show(table if "format" in table else table.rename_axis("format").reset_index(), chosen, TOTALS)
+    else:
+        show(table, chosen, COLUMNS)

@@ -1,0 +1,33 @@
+"""`rholaw plan`."""
+
+import json
+
+from ..command_line import Parser, add_output, as_json, show
+
+COLUMNS = ("option", "device", "gpus", "batch", "memory_gb", "latency_ms", "cost_month", "saving_month", "npv", "pays")
+
+
+def plan(arguments: list[str], prog: str) -> None:
+    """The plan of a scenario: the recommendation, and the options on the Pareto front."""
+    examples = f"  {prog} chapters/scenario.toml --language ja\n  {prog} mine.toml --csv > options.csv"
+    description = "Which compression pays, by how much and how sure; chapters/scenario.toml explains every key."
+    parser = Parser(prog, description, examples)
+    parser.add_argument("scenario", help="a .toml or .yaml file")
+    parser.add_argument("--language", choices=["en", "ja"], default="en", help="of the summary")
+    add_output(parser)
+    chosen = parser.parse_args(arguments)
+
+    from ..planning import plan as decide
+
+    answer = decide(chosen.scenario)
+    if chosen.json:
+        words = {name: getattr(answer, name) for name in ("verdict", "recommendation", "summary_en", "summary_ja")}
+        about = words | {"warnings": list(answer.warnings), "table": json.loads(as_json(answer.table))}
+        print(json.dumps(about, ensure_ascii=False, indent=1))
+    elif chosen.csv:
+        show(answer.table, chosen)
+    else:
+        print(answer.summary_ja if chosen.language == "ja" else answer.recommendation)
+        print(f"\nThe options that nothing beats, in {answer.scenario.prices.currency} (medians):")
+        show(answer.table[answer.table.pareto], chosen, COLUMNS)
+        print("".join(f"\nMind: {warning}" for warning in answer.warnings))
