@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,7 +20,7 @@ from safetensors.torch import save, save_file
 from scipy import stats
 
 import rholaw as rl
-from rholaw import checkpoints
+from rholaw import checkpoints, threads
 from rholaw.checkpoints import opening, streaming
 from rholaw.checkpoints import surveying as weights
 from rholaw.checkpoints.tensors import Tensor
@@ -29,6 +28,15 @@ from rholaw.formats.vectors import hadamard
 
 INSTALLED = checkpoints.installed()
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    """So that rows are shared among threads, on a machine of one core too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @cache
@@ -52,8 +60,8 @@ def held(x):
 
 def measured(x, formats, rotation=0):
     named = {text: rl.parse(text) for text in formats}
-    with ThreadPoolExecutor(2) as pool:
-        return streaming.measured(held(x), named, rotation, CPU, pool)
+    with threads.alone():
+        return streaming.measured(held(x), named, rotation, CPU)
 
 
 def saved(folder, tensors):
@@ -110,6 +118,16 @@ def test_float64_is_measured_in_float64():
     assert measured(x, ["int4"]).errors["int4"][0] == pytest.approx(
         float((rl.parse("int4").quantize(x) - x).square().sum() / x.square().sum()), rel=1e-10
     )
+
+
+def test_a_survey_does_not_depend_on_threads(model):
+    tables = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        tables.append(survey(model, FORMATS, rotation=32))
+        assert torch.get_num_threads() == count
+    pd.testing.assert_frame_equal(tables[0], tables[1], rtol=1e-6)
+    pd.testing.assert_frame_equal(tables[0], tables[2], rtol=1e-6)
 
 
 # --- a checkpoint -------------------------------------------------------------------------------------------------

@@ -6,13 +6,13 @@ read twice: a scale that a whole tensor shares follows from moments that are kno
 
 import math
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 
+from .. import threads
 from ..formats import blocks as scales
 from ..formats.grammar import Format
 from ..formats.sparsity import CHUNK, NofM, TopK
@@ -57,9 +57,7 @@ class Measurement:
     errors: dict[str, tuple[float, float]]
 
 
-def measured(
-    tensor: Tensor, formats: dict[str, Format], rotation: int, device: torch.device, pool: ThreadPoolExecutor
-) -> Measurement:
+def measured(tensor: Tensor, formats: dict[str, Format], rotation: int, device: torch.device) -> Measurement:
     """What ``formats`` ({name: Format}) do to the ``matrix`` of a Tensor of floats, whose rows each can divide.
 
     rotation: the largest to try, a power of two, or 0; tried is the largest up to it that divides the rows.
@@ -68,7 +66,7 @@ def measured(
     row = tensor.matrix[1]
     tried = math.gcd(rotation, row) if rotation and row % 2 == 0 else 0
     rows = Rows(tensor, device)
-    plain = rows.moments(0, pool)
+    plain = rows.moments(0)
     if plain.square == 0:
         return Measurement(plain, tried, None, dict.fromkeys(formats, (0.0, 0.0)))
 
@@ -78,8 +76,8 @@ def measured(
     jobs = dict.fromkeys([*direct.values(), *turned.values()])  # each once, in order
     moments = {0: plain}
     for turn in {tried, *(job.rotation for job in jobs)} - {0}:
-        moments[turn] = rows.moments(turn, pool)
-    errors = {job: value / (plain.square * tensor.count) for job, value in _sums_of_squares(rows, jobs, moments, pool)}
+        moments[turn] = rows.moments(turn)
+    errors = {job: value / (plain.square * tensor.count) for job, value in _sums_of_squares(rows, jobs, moments)}
     pairs = {name: (errors[job], errors.get(turned.get(name), math.nan)) for name, job in direct.items()}
     return Measurement(plain, tried, moments.get(tried) if tried else None, pairs)
 
@@ -105,9 +103,9 @@ class Rows:
         x = x.to(self.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
         return hadamard(x, rotation) if rotation else x
 
-    def moments(self, rotation: int, pool: ThreadPoolExecutor) -> Moments:
+    def moments(self, rotation: int) -> Moments:
         """The Moments of all values after a rotation. Raises ValueError where they are not finite."""
-        sums = np.array(list(pool.map(lambda chunk: _sums(self.part(rotation, *chunk)), self.chunks)))
+        sums = np.array(threads.over(lambda chunk: _sums(self.part(rotation, *chunk)), self.chunks))
         low, high = float(sums[:, 0].min()), float(sums[:, 1].max())  # nan where one is
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError(_non_finite(self.tensor, self.chunks))
@@ -120,15 +118,13 @@ class Rows:
         return Moments(square, largest, central / variance**2 - 3, within - 3, peak)
 
 
-def _sums_of_squares(
-    rows: Rows, jobs: Iterable[Job], moments: dict[int, Moments], pool: ThreadPoolExecutor
-) -> Iterator[tuple[Job, float]]:
+def _sums_of_squares(rows: Rows, jobs: Iterable[Job], moments: dict[int, Moments]) -> Iterator[tuple[Job, float]]:
     """(job, Σ (q − x)²): chunk by chunk where a format can round some rows as among all, else of the whole tensor."""
     safe = SAFE[0] < math.sqrt(moments[0].square) < SAFE[1]
     coders, whole = {}, []
     for job in jobs:
         part = partial(rows.part, job.rotation)
-        coder = _coder(job.format, moments[job.rotation], part, rows.chunks, rows.tensor.count, pool)
+        coder = _coder(job.format, moments[job.rotation], part, rows.chunks, rows.tensor.count)
         if coder:
             coders[job] = coder
         else:
@@ -143,9 +139,9 @@ def _sums_of_squares(
         x = rows.part(job.rotation, 0, rows.tensor.matrix[0])
         return _squares(job.format.quantize(x), x, safe)
 
-    by_chunk = list(pool.map(of_chunk, rows.chunks if coders else []))
+    by_chunk = threads.over(of_chunk, rows.chunks if coders else [])
     yield from zip(coders, map(math.fsum, zip(*by_chunk, strict=True)), strict=True)
-    yield from zip(whole, pool.map(of_whole, whole), strict=True)
+    yield from zip(whole, threads.over(of_whole, whole), strict=True)
 
 
 def _squares(q: torch.Tensor, x: torch.Tensor, safe: bool) -> float:
@@ -180,7 +176,7 @@ def _non_finite(tensor: Tensor, chunks: list[tuple[int, int]]) -> str:
     return f"{nan} NaN and {infinite} infinite values, the first at {[int(i) for i in first]}"
 
 
-def _coder(format, moments, part, chunks, count, pool):
+def _coder(format, moments, part, chunks, count):
     """What rounds some rows as ``format`` rounds them among all; None where it has to see them all."""
     element, block, sparsity = format.element, format.block, format.sparsity
     if format.outliers or isinstance(sparsity, TopK):
@@ -192,7 +188,7 @@ def _coder(format, moments, part, chunks, count, pool):
             return None
         square = moments.square
         if isinstance(sparsity, NofM):
-            square = math.fsum(pool.map(lambda chunk: _survivors(part(*chunk), sparsity), chunks))
+            square = math.fsum(threads.over(lambda chunk: _survivors(part(*chunk), sparsity), chunks))
             square /= count * sparsity.density
         return partial(_rounded, element, sparsity, scales.gaussian_scale(element, sparsity) * math.sqrt(square))
     if block.type == "dq8" or (block.size == "tensor" and block.rule != "absmax"):

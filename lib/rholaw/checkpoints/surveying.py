@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from .. import runs
+from .. import runs, threads
 from ..error.measure import gmse
 from ..formats.grammar import DENSE_BITS, Format, parse
 from ..formats.sparsity import CHUNK
@@ -94,19 +94,14 @@ def survey(
         gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
         fit = fit or _default_fit()
         finished = resumable.Finished(out, _key(checkpoint, named, rotation))
-        threads, rows = torch.get_num_threads(), []
-        torch.set_num_threads(1)  # the threads of the pool share the cores
-        try:
-            total = sum(tensor.count for tensor in checkpoint.tensors)
-            bar = tqdm(total=total, desc="survey", unit="w", unit_scale=True, disable=not progress)
-            with bar, ThreadPoolExecutor(threads if device.type == "cpu" else 1) as pool:
-                for tensor in checkpoint.tensors:
-                    if tensor.name not in finished.rows:
-                        finished.add(tensor.name, _rows(tensor, checkpoint, named, rotation, device, pool))
-                    rows += finished.rows[tensor.name]
-                    bar.update(tensor.count)
-        finally:
-            torch.set_num_threads(threads)
+        rows, total = [], sum(tensor.count for tensor in checkpoint.tensors)
+        bar = tqdm(total=total, desc="survey", unit="w", unit_scale=True, disable=not progress)
+        with bar, threads.alone() if device.type == "cpu" else nullcontext():
+            for tensor in checkpoint.tensors:
+                if tensor.name not in finished.rows:
+                    finished.add(tensor.name, _rows(tensor, checkpoint, named, rotation, device))
+                rows += finished.rows[tensor.name]
+                bar.update(tensor.count)
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["gmse"] = table.format.map(gaussian)
     table["ratio"] = table.error / table.gmse.where(table.gmse > 0)
@@ -213,7 +208,9 @@ def _tied(tensor: Tensor, checkpoint: Checkpoint) -> str:
     return ""
 
 
-def _rows(tensor: Tensor, checkpoint: Checkpoint, named: dict, rotation: int, device: torch.device, pool) -> list[dict]:
+def _rows(
+    tensor: Tensor, checkpoint: Checkpoint, named: dict[str, Format], rotation: int, device: torch.device
+) -> list[dict]:
     """The rows of one tensor, as dictionaries: all that no fit is needed for."""
     facts = {"name": tensor.name, "shape": "x".join(map(str, tensor.shape)) or "scalar", "dtype": tensor.dtype}
     facts |= {"quantised": tensor.quantised, "role": role(tensor.name), "parameters": tensor.count, "rotation": 0}
@@ -227,7 +224,7 @@ def _rows(tensor: Tensor, checkpoint: Checkpoint, named: dict, rotation: int, de
             note = "codes, indices or flags: no floating-point numbers, kept as they are"
         elif tensor.count:
             bits = DENSE_BITS
-            measurement = measured(tensor, fitting, rotation, device, pool)
+            measurement = measured(tensor, fitting, rotation, device)
             facts |= _moments(measurement)
             return [facts | _outcome(tensor, format, name, measurement) for name, format in named.items()]
     except ValueError as error:
