@@ -14,7 +14,10 @@ ROOMS = [  # and the modules that stand beside them
     *("texts", "checkpoints", "hardware", "train", "planning", "lessons", "book", "commands"),
 ]
 MODULES = {
-    "formats": ["grids", "sparsity", "optimal", "blocks", "ggml", "vectors", "grammar", "named"],
+    "formats": [
+        *("element", "grids", "vectors", "ggml", "sparsity", "optimal", "rounding", "scale_types", "rules", "blocks"),
+        *("coder", "format", "grammar", "named"),
+    ],
     "error": ["blocks", "measure", "bounds"],
     "laws": ["curves", "law", "unified", "rivals", "optimise", "fitting", "draws", "held_out", "ladder"],
     "texts": ["cleaning", "corpora", "tokens"],

@@ -9,7 +9,7 @@ PLACES = {
     "BoundedLogistic": "laws.curves",
     "Curve": "laws.curves",
     "Fit": "laws.fitting",
-    "Format": "formats.grammar",
+    "Format": "formats.format",
     "Law": "laws.law",
     "Logistic": "laws.curves",
     "Measured": "error.measure",

@@ -12,7 +12,6 @@ from scipy import integrate
 
 import rholaw as rl
 from rholaw import distributions as sources
-from rholaw.formats import blocks as scales
 
 BLOCKED = {name: f for name, f in rl.catalogue().items() if f.block and f.element.dim == 1}
 
@@ -21,14 +20,13 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def used_scale(text, block):
-    """The scale of a block, read off the spacing of what comes back."""
-    return scales.absmax_scale(torch.tensor([[float(block.abs().max())]]), *_reach(text)).item()
-
-
-def _reach(text):
+def used_scale(text, largest):
+    """The scale of a block of four with this largest magnitude, read off the least values that come back."""
     format = rl.parse(text)
-    return format.element.reach, format.block.type, format.element
+    others = torch.from_numpy(np.geomspace(1e-7, 1, 3000)).float().view(-1, 3) * largest
+    values = format.quantize(torch.cat([torch.full((1000, 1), -largest), others], 1)).abs()
+    levels = np.abs(format.element.levels)
+    return float(values[values > 0].min()) / levels[levels > 0].min()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +53,7 @@ def _reach(text):
     ],
 )
 def test_scales_by_hand(text, largest, scale):
-    assert used_scale(text, torch.tensor([0.1, -largest])) == pytest.approx(scale, rel=1e-6)
+    assert used_scale(text, largest) == pytest.approx(scale, rel=1e-6)
 
 
 def test_nvfp4_scales_hang_on_the_tensor():
@@ -203,9 +201,10 @@ def test_a_zero_block_among_others_stays_zero(name):
 
 def keeps_its_scale(format):
     """The largest magnitude is a level, or saturates within an unchanged scale. (On the full range it is neither.)"""
-    shrinks = format.element.name.startswith("fint") and format.block.rule == "absmax"
-    kept_alone = format.block.type not in ("e4m3", "dq8")  # those hang on all scales of the tensor
-    return format.block.rule in ("absmax", "signmax", "minmax") and kept_alone and not shrinks
+    rule, type = format.block.rule, format.block.type
+    shrinks = format.element.name.startswith("fint") and rule.name == "absmax"
+    kept_alone = type.needs == "nothing"  # others hang on all scales of the tensor
+    return rule.name in ("absmax", "signmax", "minmax") and kept_alone and not shrinks
 
 
 IDEMPOTENT = [name for name, format in BLOCKED.items() if keeps_its_scale(format) and not format.outliers]

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rholaw as rl
-from rholaw.formats import blocks as scales
 from rholaw.formats import vectors
 from rholaw.train import masks
 from rholaw.train.gradients import Compression, gaussian_scales
@@ -63,11 +62,8 @@ def test_trust_passes_where_the_error_is_half_a_step_at_most(bits, seed, stretch
 def test_clip_stops_beyond_the_last_level_and_trust_half_a_step_later(text):
     format, x = rl.parse(text), stack(1, 64, 64) * 2
     x[0, :, 0] *= 3
-    if format.block:
-        rows = x.reshape(-1, format.block.size)
-        scale = scales.scale_of(rows, format.element, format.block).expand_as(rows).reshape(x.shape)
-    else:
-        scale = gaussian_scales(x, format)[..., None]
+    scale = format.coder.scale(x) if format.block else gaussian_scales(x, format)
+    scale = scale.expand(-1, x.numel() // len(scale)).reshape(x.shape)
     levels = format.element.levels
     y = x / scale
     for method, margin in (("clip", 0.0), ("trust", 0.5)):

@@ -54,7 +54,7 @@ def kind(format):
         return "dense" if format.sparsity is None else "sparse"
     if format.sparsity is not None:
         return "sparse + quantised"
-    return {"Uniform": "integer", "Float": "float"}.get(type(format.element).__name__, "codebook")
+    return format.element.kind if format.element.kind in ("integer", "float") else "codebook"
 
 
 def marks(format):

@@ -5,17 +5,16 @@ read twice: a scale that a whole tensor shares follows from moments that are kno
 """
 
 import math
-from collections.abc import Iterable, Iterator
+        coder = _coder(job.format, moments[job.rotation], rows, job.rotation)
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 
-from .. import threads
-from ..formats import blocks as scales
-from ..formats.grammar import Format
-from ..formats.sparsity import CHUNK, NofM, TopK
+def _coder(
+    format: Format, moments: Moments, rows: Rows, rotation: int
+) -> Callable[[torch.Tensor], torch.Tensor] | None:
 from ..formats.vectors import hadamard
 from .tensors import Tensor
 
@@ -93,7 +92,7 @@ class Rows:
     def chunks(self) -> list[tuple[int, int]]:
         """[(first row, row behind the last)]."""
         rows, row = self.tensor.matrix
-        size = CHUNK - 1 if self.device.type == "cpu" else ON_DEVICE  # one block more shall not exceed CHUNK
+        size = CHUNK if self.device.type == "cpu" else ON_DEVICE
         step = max(1, size // row)
         return [(start, min(start + step, rows)) for start in range(0, rows, step)]
 
@@ -123,8 +122,11 @@ def _sums_of_squares(rows: Rows, jobs: Iterable[Job], moments: dict[int, Moments
     safe = SAFE[0] < math.sqrt(moments[0].square) < SAFE[1]
     coders, whole = {}, []
     for job in jobs:
-        part = partial(rows.part, job.rotation)
-        coder = _coder(job.format, moments[job.rotation], part, rows.chunks, rows.tensor.count)
+        if format.sparsity:
+            squares = threads.over(lambda chunk: _survivors(rows.part(rotation, *chunk), format.sparsity), rows.chunks)
+            square = math.fsum(squares) / (rows.tensor.count * format.density)
+        known = math.sqrt(square)
+    return partial(format.coded, known=known)
         if coder:
             coders[job] = coder
         else:
@@ -176,17 +178,20 @@ def _non_finite(tensor: Tensor, chunks: list[tuple[int, int]]) -> str:
     return f"{nan} NaN and {infinite} infinite values, the first at {[int(i) for i in first]}"
 
 
+<<<<<<< HEAD
 def _coder(format, moments, part, chunks, count):
+=======
+def _coder(
+    format: Format, moments: Moments, rows: Rows, rotation: int, pool: ThreadPoolExecutor
+) -> Callable[[torch.Tensor], torch.Tensor] | None:
+>>>>>>> 997c758 (Formats: an Element, Rule and ScaleType that say what they are and need; one Coder rounds for quantize, surveys and gradients)
     """What rounds some rows as ``format`` rounds them among all; None where it has to see them all."""
-    element, block, sparsity = format.element, format.block, format.sparsity
-    if format.outliers or isinstance(sparsity, TopK):
+    if format.needs == "everything" or format.unit(moments.largest) != 1:
         return None
-    if element is None or hasattr(element, "code"):
-        return format.quantize
-    if block is None:
-        if not 2.0**-40 < moments.largest < 2.0**40:
-            return None
+    known = moments.largest if format.needs == "largest" else None
+    if format.needs == "rms":
         square = moments.square
+<<<<<<< HEAD
         if isinstance(sparsity, NofM):
             square = math.fsum(threads.over(lambda chunk: _survivors(part(*chunk), sparsity), chunks))
             square /= count * sparsity.density
@@ -196,30 +201,15 @@ def _coder(format, moments, part, chunks, count):
     if block.size == "tensor" or block.type == "e4m3":
         return partial(_beside, format, moments.largest)
     return partial(_blocks, format)
+=======
+        if format.sparsity:
+            chunks = pool.map(lambda chunk: _survivors(rows.part(rotation, *chunk), format.sparsity), rows.chunks)
+            square = math.fsum(chunks) / (rows.tensor.count * format.density)
+        known = math.sqrt(square)
+    return partial(format.coded, known=known)
+>>>>>>> 997c758 (Formats: an Element, Rule and ScaleType that say what they are and need; one Coder rounds for quantize, surveys and gradients)
 
 
-def _survivors(x, sparsity):
+def _survivors(x: torch.Tensor, sparsity: Sparsity) -> float:
     """Σ x² over what survives."""
-    return float(scales.masked(x, sparsity.mask(x)).square_().sum(dtype=torch.float64))
-
-
-def _rounded(element, sparsity, scale, x):
-    """By one scale for the tensor."""
-    mask = sparsity.mask(x) if sparsity else None
-    q = scales.rounded(x if mask is None else scales.masked(x, mask), element, x.new_full((1, 1), scale))
-    return q if mask is None else scales.masked(q, mask, out=q)
-
-
-def _blocks(format, x):
-    """By blocks that need nothing from outside of them."""
-    if format.sparsity:
-        return format.quantize(x)
-    return scales.apply(x.view(-1, format.block.length(x.shape)), format.element, format.block).view(x.shape)
-
-
-def _beside(format, largest, x):
-    """Together with one block more, which holds the largest magnitude of the tensor: it sets the scale of scales."""
-    block = x.new_zeros(format.multiple)
-    block[0] = largest
-    rows = torch.cat([x.view(-1), block]).view(-1, format.multiple)
-    return _blocks(format, rows).view(-1)[: x.numel()].view(x.shape)
+    return float(masked(x, sparsity.mask(x)).square_().sum(dtype=torch.float64))

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from .. import runs, threads
 from ..error.measure import gmse
-from ..formats.grammar import DENSE_BITS, Format, parse
+from ..formats.format import DENSE_BITS, Format
+from ..formats.grammar import parse
 from ..formats.sparsity import CHUNK
 from ..laws.fitting import Fit
 from ..laws.fitting import fit as fit_law

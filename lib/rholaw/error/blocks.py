@@ -1,16 +1,19 @@
-"""The exact mean squared error of blocks that share a scale, for sources of unit variance.
+"""The exact mean squared error of blocks that share a scale, for sources of unit variance, by what their rule needs.
 
-A block's scale follows from its largest magnitude m, whose law is that of a maximum of independent values; given m, the
-others are independent and lie within ±m.  One integral over m is left, split wherever the stored scale jumps.
+Where a block's scale follows from its largest magnitude m, the law of that is known, a maximum of independent values;
+given m, the others are independent and lie within ±m.  One integral over m is left, split wherever the stored scale
+jumps.  Where the levels span the block it is an integral over both its ends.
 """
 
 import numpy as np
 import torch
 from scipy.special import bdtr
 
-from ..formats.blocks import E4M3_LARGEST, TYPE_LIMITS, absmax_scale
-from ..formats.optimal import clipped_error
-from ..formats.sparsity import NofM, TopK
+from ..distributions import Source
+from ..formats.blocks import Block
+from ..formats.grids import Grid
+from ..formats.optimal import clipped_error, squared_error
+from ..formats.sparsity import NofM, Sparsity, TopK
 
 ROW, TENSOR = 4096, 4096**2
 """The sizes that are assumed where a scale covers a whole row or tensor."""
@@ -18,17 +21,37 @@ ROW, TENSOR = 4096, 4096**2
 _NEGLIGIBLE = 1e-20  # probability left out at either end of the integral over m
 
 
-def assumed_length(block):
+def assumed_length(block: Block) -> int:
     """Weights per scale."""
     return {"row": ROW, "tensor": TENSOR}.get(block.size, block.size)
 
 
-def absmax_error(element, block, sparsity, source, end=np.inf):
-    """E[(X − Q(X))²] under the rules "absmax" and "signmax".
+def exact_error(
+    element: Grid, block: Block, sparsity: Sparsity | None, source: Source, end: float = np.inf
+) -> float | None:
+    """E[(X − Q(X))²] of a grid in blocks; None where no integral is known.
 
-    end: larger magnitudes are outliers, stored exactly and left out of the scale.  N:M needs M to divide the block.
+    end: larger magnitudes are outliers, stored exactly and left out of the scale.
     """
-    if block.type != "e4m3":
+    rule, type = block.rule, block.type
+    if rule.needs in ("largest", "signed largest") and type.needs != "everything":
+        whole_groups = not isinstance(sparsity, NofM) or assumed_length(block) % sparsity.m == 0
+        return largest_error(element, block, sparsity, source, end) if whole_groups else None
+    if sparsity is not None or np.isfinite(end):
+        return None
+    if rule.needs == "ends" and type.smooth:
+        return ends_error(element, block, source)
+    if block.size == "tensor" and (scale := rule.limit(element, source)) is not None:
+        return squared_error(element.levels * scale, None, source)
+    return None
+
+
+def largest_error(element: Grid, block: Block, sparsity: Sparsity | None, source: Source, end: float = np.inf) -> float:
+    """E[(X − Q(X))²] where the largest magnitude of a block fixes its scale; N:M needs M to divide the block.
+
+    end: as of ``exact_error``.
+    """
+    if block.type.needs != "largest":
         return _given_tensor(element, block, sparsity, source, end, None)
     # The scales of all blocks hang on the largest magnitude of the tensor: an average over its law.
     nodes, weights = _legendre(0, 1, 16)
@@ -42,19 +65,19 @@ def absmax_error(element, block, sparsity, source, end=np.inf):
 
 
 def _given_tensor(element, block, sparsity, source, end, top):
-    length, reach = assumed_length(block), -element.lowest if block.rule == "signmax" else element.reach
+    length, reach, signed = assumed_length(block), block.rule.reach(element), block.rule.needs == "signed largest"
     outer = min(end, np.inf if top is None else top)
 
     def below(m):  # of one weight: an outlier, or a magnitude up to m
         return 1 - 2 * (source.tail_moments(m)[0] - (source.tail_moments(outer)[0] if np.isfinite(outer) else 0.0))
 
     m, weight = _nodes(element, block, source, length, reach, outer, sparsity, top)
-    scale = absmax_scale(torch.from_numpy(m), reach, block.type, element, top).numpy()
-    levels = scale[:, None] * (-element.levels[::-1] if block.rule == "signmax" else element.levels)
+    scale = block.type.of_largest(torch.from_numpy(m), reach, element, top).numpy()
+    levels = scale[:, None] * (-element.levels[::-1] if signed else element.levels)
     start = source.magnitude_quantile(sparsity.share) if isinstance(sparsity, TopK) else 0.0
-    largest = (_at(m, levels, start) + (_at(m, -levels[:, ::-1], start) if block.rule == "absmax" else 0)) / (
-        2 if block.rule == "absmax" else 1
-    )
+    largest = _at(m, levels, start)
+    if not signed:  # at −m as often as at m
+        largest = (largest + _at(m, -levels[:, ::-1], start)) / 2
     if isinstance(sparsity, NofM):
         others = _groups(m, element, scale, sparsity, source, length, below)
     else:
@@ -101,18 +124,19 @@ def _nodes(element, block, source, length, reach, outer, sparsity, top):
     """Nodes and weights over m: between its extreme quantiles, split at the jumps of the scale and at kinks."""
     lowest = max(source.magnitude_quantile(_NEGLIGIBLE ** (1 / length)), 1e-9)
     highest = min(outer, float(source.distribution.isf(_NEGLIGIBLE / length / 2)))
-    smooth = np.geomspace(lowest, highest, 100 if block.type == "fp32" else 25)
-    edges, order = (
-        [smooth, _jumps(element, block.type, reach, top, lowest, highest)],
-        4 if block.type in ("fp16", "bf16") else 10,
-    )
+    type = block.type
+    edges = [
+        np.geomspace(lowest, highest, 100 if type.smooth else 25),
+        type.jumps(reach, element, top, lowest, highest),
+    ]
+    order = 4 if type.any_scale and not type.smooth else 10  # floats jump so often that few nodes do in between
     if isinstance(sparsity, TopK):
         start = source.magnitude_quantile(sparsity.share)
         midpoints = np.abs(np.concatenate([(element.levels[1:] + element.levels[:-1]) / 2, element.levels]))
         edges += [[start], start * reach / midpoints[midpoints > 0]]
     edges = np.unique(np.clip(np.concatenate(edges), lowest, highest))
-    if block.type != "fp32":  # where m itself passes from one level to the next while the scale stands still
-        scale = absmax_scale(torch.from_numpy((edges[1:] + edges[:-1]) / 2), reach, block.type, element, top).numpy()
+    if not type.smooth:  # where m itself passes from one level to the next while the scale stands still
+        scale = type.of_largest(torch.from_numpy((edges[1:] + edges[:-1]) / 2), reach, element, top).numpy()
         passes = np.abs((element.levels[1:] + element.levels[:-1]) / 2) * scale[:, None]
         edges = np.unique(np.append(edges, passes[(passes > edges[:-1, None]) & (passes < edges[1:, None])]))
     nodes, weights = _legendre(-1, 1, order)
@@ -120,29 +144,12 @@ def _nodes(element, block, source, length, reach, outer, sparsity, top):
     return (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
 
 
-def _jumps(element, type, reach, top, lowest, highest):
-    """The m at which the stored scale changes."""
-    if type == "fp32":
-        return np.empty(0)
-    if type.startswith("e8m0"):
-        mantissa = {"e8m0-even": 2 - 2.0 ** -(getattr(element, "mantissa", 0) + 1), "e8m0-rceil": reach}.get(type, 1.0)
-        return mantissa * 2.0 ** np.arange(-80, 80)
-    if type == "e4m3":
-        values = torch.arange(127, dtype=torch.uint8).view(torch.float8_e4m3fn).double().numpy()
-        return (values[1:] + values[:-1]) / 2 * top / E4M3_LARGEST
-    digits = {"fp16": 10, "bf16": 7}[type]
-    least = torch.finfo(TYPE_LIMITS[type]).smallest_normal
-    octaves = np.arange(np.floor(np.log2(lowest / reach)), np.ceil(np.log2(highest / reach)) + 1)
-    steps = np.maximum(2.0**octaves, least) * 2.0**-digits
-    return (2.0 ** octaves[:, None] + (np.arange(2**digits) + 0.5) * steps[:, None]).ravel() * reach
-
-
 def _legendre(low, high, order):
     nodes, weights = np.polynomial.legendre.leggauss(order)
     return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
 
 
-def minmax_error(element, block, source):
+def ends_error(element: Grid, block: Block, source: Source) -> float:
     """E[(X − Q(X))²] where the grid spans the block from its minimum to its maximum, with scales in fp32.
 
     The two ends are represented exactly; the others lie between them, an integral over the joint law of both.

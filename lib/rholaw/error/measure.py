@@ -11,9 +11,8 @@ from tqdm import tqdm
 
 from .. import tables
 from ..distributions import source as named_source
-from ..formats.blocks import gaussian_scale, survivors_energy
 from ..formats.grammar import parse
-from ..formats.optimal import squared_error
+from ..formats.optimal import squared_error, survivors_energy
 from ..formats.sparsity import NofM
 from . import blocks as block_integrals
 
@@ -70,25 +69,17 @@ def _exact(format, data):
     if not format.parts:
         return 0.0
     share = format.outliers.share if format.outliers else 0.0
-    grouped = isinstance(sparsity, NofM)
-    if format.rotation or (share and grouped) or not (element is None or hasattr(element, "levels")):
+    if format.rotation or (share and isinstance(sparsity, NofM)):
         return None
     end = float(data.magnitude_quantile(1 - share)) if share else np.inf
     if element is None:
         return squared_error(None, sparsity, data)
-    if block is None:
-        rms = math.sqrt(survivors_energy(sparsity, data, end) / (format.density - share))
-        levels = element.levels * (gaussian_scale(element, sparsity, share) * rms)
-        return float(squared_error(levels, sparsity, data, end))
-    if block.rule in ("absmax", "signmax") and block.type != "dq8":
-        if not grouped or block_integrals.assumed_length(block) % sparsity.m == 0:
-            return block_integrals.absmax_error(element, block, sparsity, data, end)
-    elif sparsity is None and not share:
-        if block.rule == "minmax" and block.type == "fp32":
-            return block_integrals.minmax_error(element, block, data)
-        if block.rule == "absmean" and block.size == "tensor":
-            return float(squared_error(element.levels * 2 * data.tail_moments(0.0)[1], None, data))
-    return None
+    if element.levels is None:
+        return None
+    if block is not None:
+        return block_integrals.exact_error(element, block, sparsity, data, end)
+    rms = math.sqrt(survivors_energy(sparsity, data, end) / (format.density - share))
+    return squared_error(element.levels * (format.coder.constant * rms), sparsity, data, end)
 
 
 def _of_samples(format, samples):

@@ -9,11 +9,14 @@ Inside, a sub-block is a column: ``x`` has shape (sub-block length, how many), a
 
 from dataclasses import dataclass
 from functools import reduce
+from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..threads import over
+from .element import Element
 
 _NEGLIGIBLE = 1e-15  # GROUP_MAX_EPS: a block whose magnitudes all lie below it is stored as zeros
 _TINY = torch.finfo(torch.float32).tiny
@@ -24,17 +27,22 @@ _IQ4_OF_HALVES = tuple(min(_IQ4, key=lambda level: (abs(half / 2 - level), -leve
 
 
 @dataclass(frozen=True)
-class Ggml:
-    """A block type: ``block`` consecutive weights of a row share scales, and ``bits`` per weight count everything."""
+class Ggml(Element):
+    """A block type: ``dim`` consecutive weights of a row share scales, and ``bits`` per weight count everything."""
 
     name: str
     bits: float
-    block: int
+    dim: int
+    kind: ClassVar[str] = "ggml"
+    own_scales: ClassVar[bool] = True
 
-    def code(self, x):
-        """The values that come back for ``x``, float32 of shape (blocks, ``block``)."""
-        chunks = x.clamp(-_LARGEST, _LARGEST).split(_CHUNK // self.block)
-        return torch.cat(over(_CODERS[self.name], chunks)) if len(x) else x.clone()
+    def round(self, x: Tensor) -> Tensor:
+        """As ``Element.round``, computed in float32."""
+        if not x.numel():
+            return x.clone()
+        blocks = self.codes(x).float().clamp(-_LARGEST, _LARGEST)
+        chunks = over(_CODERS[self.name], blocks.split(_CHUNK // self.dim))
+        return torch.cat(chunks).to(x.dtype).view(x.shape)
 
 
 def _columns(x, length):
@@ -156,10 +164,10 @@ def _affine(x, length, largest, sub, starts, absolute=False):
         # Through float64, because torch's float32 square root may be a unit in the last place off.
         weights = (_sum(columns * columns) / length).double().sqrt().float() + weights
     pair = []
-    for found in _affine_scale(columns, largest, weights, starts, absolute):
-        found = found.view(len(x), -1)
-        top = found.amax(1, keepdim=True).clamp_(min=0.0)
-        steps = torch.where(top > _NEGLIGIBLE, _over(sub, top) * found, 0.0).round_().clamp_(0, sub)
+    for real in _affine_scale(columns, largest, weights, starts, absolute):
+        real = real.view(len(x), -1)
+        top = real.amax(1, keepdim=True).clamp_(min=0.0)
+        steps = torch.where(top > _NEGLIGIBLE, _over(sub, top) * real, 0.0).round_().clamp_(0, sub)
         pair.append((_half(top / sub) * steps).view(1, -1))
     scale, minimum = pair
     q = torch.where(scale > 0, (columns + minimum) / scale, 0.0).round_().clamp_(0, largest)
@@ -169,10 +177,10 @@ def _affine(x, length, largest, sub, starts, absolute=False):
 def _symmetric(x, find, largest, sub):
     """q3_K, q6_K: codes −largest … largest − 1 of 16 weights; their scales, −sub … sub − 1 steps of an fp16."""
     columns = _columns(x, 16)
-    found = find(columns, largest).view(len(x), -1)
-    extreme, negligible = _signed_extreme(found.t())
+    real = find(columns, largest).view(len(x), -1)
+    extreme, negligible = _signed_extreme(real.t())
     inverse = _over(-sub, extreme).masked_fill_(negligible, 0.0)
-    steps = (inverse[:, None] * found).round_().clamp_(-sub, sub - 1)
+    steps = (inverse[:, None] * real).round_().clamp_(-sub, sub - 1)
     unit = _half(torch.where(negligible, 0.0, _over(1, inverse)))
     scale = (unit[:, None] * steps).view(1, -1)
     q = torch.where(scale != 0, columns / scale, 0.0).round_().clamp_(-largest, largest - 1)
@@ -207,9 +215,9 @@ def _iq4_nl(x):
 def _iq4_xs(x):
     """The scales of 32 weights are 6-bit integers times an fp16; codes are chosen before that is rounded to fp16."""
     columns = _columns(x, 32)
-    found = _iq4_scale(columns).view(len(x), -1)
-    unit = (_signed_extreme(found.t())[0] / -32)[:, None]
-    steps = torch.where(unit != 0, _over(1, unit) * found, 0.0).round_().clamp_(-32, 31)
+    real = _iq4_scale(columns).view(len(x), -1)
+    unit = (_signed_extreme(real.t())[0] / -32)[:, None]
+    steps = torch.where(unit != 0, _over(1, unit) * real, 0.0).round_().clamp_(-32, 31)
     scale = (unit * steps).view(1, -1)
     q = _iq4_codes(torch.where(scale != 0, _over(1, scale), 0.0) * columns)
     return ((_half(unit) * steps).view(1, -1) * q).t().reshape(x.shape)

@@ -1,190 +1,19 @@
-"""A Format says how a tensor is stored: what survives, to which grid it is rounded, at which scale. Text ↔ Format."""
+"""Text ↔ Format: the grammar, and the names that the catalogue declares."""
 
-import math
 import re
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-
-import torch
+from dataclasses import replace
 
 from ..checked import closest
-from ..threads import alone
-from . import blocks as scales
 from . import grids, vectors
 from .blocks import Block
+from .element import Element
+from .format import OUTLIER_TYPES, Format, Outliers
+from .rules import ABSMAX, RULES, default_rule
+from .scale_types import FP16, TYPES
 from .sparsity import NofM, Sparsity, TopK
 
-DENSE_BITS = 16
-OUTLIER_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Outliers:
-    """``outR``: the share R of a tensor's weights with the largest magnitudes is kept in 16 bits, beside its places."""
-
-    share: float
-    type: str = "fp16"
-
-    @property
-    def bits(self):
-        """Per weight of the tensor: the values, and the entropy of their places."""
-        return self.share * 16 + TopK(self.share).mask_bits
-
-    def mask(self, x):
-        """True where a weight is an outlier."""
-        return TopK(1 - self.share).mask(x)
-
-    def stored(self, x):
-        """The values as 16 bits hold them, saturated."""
-        dtype = OUTLIER_TYPES[self.type]
-        limit = torch.finfo(dtype).max
-        return x.clamp(-limit, limit).to(dtype).to(x.dtype)
-
-    def __str__(self):
-        return f"out{self.share:.15g}" + (f":{self.type}" if self.type != "fp16" else "")
-
-
-@dataclass(frozen=True)
-class Format:
-    """A representation of a tensor: rotation, sparsity, then outliers kept apart and the rest rounded to a grid.
-
-    ``element`` None keeps the survivors in 16 bits; ``block`` None means one MSE-optimal Gaussian scale a tensor;
-    ``rotation`` is the size of a Hadamard transform along the rows, undone on the way back, or 0.  ``source`` says
-    where the format is defined; it takes no part in equality.
-    """
-
-    element: object = None
-    sparsity: Sparsity | None = None
-    block: Block | None = None
-    outliers: Outliers | None = None
-    rotation: int = 0
-    source: str = field(default="", compare=False)
-
-    @property
-    def bits(self):
-        """Stored bits per weight: survivors × their code, the scales, the mask at its entropy, outliers, their places.
-
-        A scale for a whole tensor vanishes over its weights.
-        """
-        code = DENSE_BITS if self.element is None else self.element.bits
-        scale = self.block.bits(self.element) if self.block else 0.0
-        mask = self.sparsity.mask_bits if self.sparsity else 0.0
-        return code * self.density + scale + mask + (self.outliers.bits if self.outliers else 0.0)
-
-    @property
-    def density(self):
-        """The share of the weights that survive."""
-        return self.sparsity.density if self.sparsity else 1.0
-
-    @property
-    def multiple(self):
-        """Rows must have a multiple of so many weights: groups, blocks, codes and rotation all divide it."""
-        block = self.block.size if self.block and isinstance(self.block.size, int) else 1
-        group = self.sparsity.m if isinstance(self.sparsity, NofM) else 1
-        own = getattr(self.element, "block", getattr(self.element, "dim", 1))
-        return math.lcm(self.rotation or 1, group, block, own)
-
-    @property
-    def family(self):
-        """Which capacity curve it belongs to: "dense", "quantised", "sparse" or "sparse-quantised"."""
-        words = ["sparse"] * (self.sparsity is not None) + ["quantised"] * (self.element is not None)
-        return "-".join(words) or "dense"
-
-    @property
-    def parts(self):
-        """The formats it composes: its sparsity alone and the rest alone, without those that it lacks."""
-        sparse = (Format(sparsity=self.sparsity),) if self.sparsity is not None else ()
-        return sparse + ((replace(self, sparsity=None, source=""),) if self.element is not None else ())
-
-    @torch.no_grad()
-    def quantize(self, x):
-        """The values that come back when ``x`` is stored in this format.
-
-        x: a floating-point tensor of any shape, type and device; it is not changed.  Half precision is computed in
-        float32.  Raises TypeError for other types, and ValueError that names the first NaN or infinity, or a block,
-        group or rotation that does not divide the rows.
-        """
-        if not torch.is_tensor(x) or not x.is_floating_point():
-            raise TypeError(f"{self}: needs a floating-point tensor, got {getattr(x, 'dtype', type(x).__name__)}")
-        if x.numel() == 0:
-            return x.clone()
-        with alone() if x.device.type == "cpu" else nullcontext():
-            return self._quantized(x)
-
-    def _quantized(self, x):
-        low, high = scales.extremes(x)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(f"{self}: the tensor has {_first_non_finite(x)}; only finite values can be stored")
-        if low == high == 0 or not self.parts:
-            return x.clone()
-        y = x if x.dtype in (torch.float32, torch.float64) else x.float()
-        try:
-            return self._stored(y, max(-low, high)).to(x.dtype)
-        except ValueError as error:
-            raise ValueError(f"{self}, tensor of shape {tuple(x.shape)}: {error}") from None
-
-    def _stored(self, y, largest):
-        # Squares and scales of huge and tiny values would leave the range of the type; a power of two loses nothing.
-        # Not so with a block: the limits of its stored scales are a property of the format.
-        unit = 1.0 if self.block or 2.0**-40 < largest < 2.0**40 else 2.0 ** math.floor(math.log2(largest))
-        y = y / unit if unit != 1.0 else y
-        y = vectors.hadamard(y, self.rotation) if self.rotation else y
-        kept = self.sparsity.mask(y) if self.sparsity else None
-        outliers = self.outliers.mask(y) if self.outliers else None
-        rounded = kept if outliers is None else ~outliers if kept is None else kept & ~outliers
-        body = y if rounded is None else scales.masked(y, rounded)  # from here on a tensor of our own
-        if self.element is not None:
-            body = self.rounded(body, rounded)
-            body = body if rounded is None else scales.masked(body, rounded, out=body)
-        if outliers is not None:
-            body.masked_scatter_(outliers, self.outliers.stored(y[outliers]))
-        body = vectors.hadamard(body, self.rotation) if self.rotation else body
-        return body * unit if unit != 1.0 else body
-
-    def rounded(self, y, mask=None):
-        """The element and its scales alone: ``y`` rounded, where what ``mask`` leaves out is zero already."""
-        if hasattr(self.element, "code"):  # it brings its own scales
-            return self.element.code(_rows(y, self.element.block).float()).to(y.dtype).reshape(y.shape)
-        out = None if mask is None else y
-        if self.block:
-            length = self.block.length(y.shape)
-            blocks, mask, out = (None if t is None else t.reshape(-1, length) for t in (y, mask, out))
-            return scales.apply(blocks, self.element, self.block, mask, out).reshape(y.shape)
-        rms = scales.rms(y, y.numel() if mask is None else int(mask.count_nonzero()))
-        scale = scales.gaussian_scale(self.element, self.sparsity, self.outliers.share if self.outliers else 0.0) * rms
-        if not scale > 0:
-            return torch.zeros_like(y)
-        row, out = (t if t is None or self.element.dim > 1 else t.reshape(1, -1) for t in (y, out))
-        return scales.rounded(row, self.element, y.new_full((1, 1), scale), out).reshape(y.shape)
-
-    def __str__(self):
-        words = [f"hadamard{self.rotation}"] if self.rotation else []
-        words += [str(self.sparsity)] if self.sparsity else []
-        if self.element is not None:
-            block = f"/{scales.block_text(self.block, default_rule(self.element))}" if self.block else ""
-            words.append(self.element.name + block)
-        words += [str(self.outliers)] if self.outliers else []
-        return "+".join(words) or "dense"
-
-
-def default_rule(element):
-    """The rule of a block where the text names none."""
-    return "rms" if element.dim > 1 else "minmax" if element.name.startswith("uint") else "absmax"
-
-
-def _rows(y, block):
-    if not y.ndim or y.shape[-1] % block:
-        raise ValueError(f"rows of {y.shape[-1] if y.ndim else 1} weights are no multiple of {block}")
-    return y.reshape(-1, block)
-
-
-def _first_non_finite(x):
-    position = tuple((~x.isfinite()).nonzero()[0].tolist())
-    return f"{'a NaN' if x[position].isnan() else 'an infinity'} at index {position}"
-
-
-NAMED = {}  # name → Format, in order of declaration; named_formats fills it
-ELEMENTS = {}  # name → element that no numbered family covers
+NAMED: dict[str, Format] = {}  # in order of declaration; ``named`` fills it
+ELEMENTS: dict[str, Element] = {}  # those that no numbered family covers
 
 # Elements that a number or two describe: pattern, smallest and largest numbers, element, what the grammar calls them.
 _NUMBERED = [
@@ -199,18 +28,18 @@ _NUMBERED = [
 ]
 
 
-def declare(name, format, source):
+def declare(name: str, format: Format | str, source: str) -> None:
     """Enter ``format`` (a Format, or text of the grammar) in the catalogue, with the source of its definition."""
     NAMED[name] = replace(parse(format), source=source)
 
 
-def declare_element(element, source):
+def declare_element(element: Element, source: str) -> None:
     """Enter an element that the grammar cannot compute, and the format that it makes alone."""
     ELEMENTS[element.name] = element
     declare(element.name, Format(element), source)
 
 
-def parse(text):
+def parse(text: str | Format) -> Format:
     """The Format that ``text`` names. Raises ValueError that names the offending part and what would be right there.
 
     The grammar: ``[hadamardK +] [sparsity +] element [/ block [: type] [: rule]] [+ outR]``, as in ``int4``, ``2:4``,
@@ -242,7 +71,7 @@ def parse(text):
     return format
 
 
-def parse_list(text):
+def parse_list(text: str) -> list[Format]:
     """The Formats that ``text`` names, separated by commas. Raises ValueError as ``parse`` does, and for none."""
     words = [word for word in str(text).split(",") if word.strip()]
     if not words:
@@ -250,21 +79,21 @@ def parse_list(text):
     return [parse(word) for word in words]
 
 
-def _parse_rotation(word):
+def _parse_rotation(word: str) -> int:
     size = word.removeprefix("hadamard")
     if not size.isdecimal() or int(size) < 2 or int(size) & (int(size) - 1) or int(size) > 2**16:
         raise ValueError(f"{word!r} needs a power of two from 2 to 65536, as in hadamard128")
     return int(size)
 
 
-def _parse_outliers(word):
+def _parse_outliers(word: str) -> Outliers:
     match = re.fullmatch(r"out(\d*\.?\d+)(?::(\w+))?", word)
     if match is None or not 0 < float(match[1]) < 1 or (match[2] or "fp16") not in OUTLIER_TYPES:
         raise ValueError(f"{word!r} must be a share between 0 and 1 in fp16 or bf16, as in out0.01 or out0.01:bf16")
     return Outliers(float(match[1]), match[2] or "fp16")
 
 
-def _parse_sparsity(word):
+def _parse_sparsity(word: str) -> Sparsity:
     if match := re.fullmatch(r"(\d+):(\d+)", word):
         n, m = int(match[1]), int(match[2])
         if not 0 < n < m <= 64:
@@ -277,7 +106,7 @@ def _parse_sparsity(word):
     raise ValueError(f"{word!r} is no sparsity; right would be N:M, as in 2:4, or sS, as in s0.5")
 
 
-def _parse_core(word):
+def _parse_core(word: str) -> Format:
     name, slash, block = word.partition("/")
     if name in NAMED and name not in ELEMENTS:
         if slash and NAMED[name].block:
@@ -287,14 +116,14 @@ def _parse_core(word):
         format = Format(_parse_element(name))
     if not slash:
         return format
-    if hasattr(format.element, "code"):
-        raise ValueError(f"{name!r} brings its own blocks of {format.element.block}: leave out /{block}")
     if format.element is None:
         raise ValueError(f"{name!r} stores 16 bits and has no scale: leave out /{block}")
+    if format.element.own_scales:
+        raise ValueError(f"{name!r} brings its own blocks of {format.element.dim}: leave out /{block}")
     return replace(format, block=_parse_block(block, format.element), source="")
 
 
-def _parse_element(word):
+def _parse_element(word: str) -> Element:
     if word in ELEMENTS:
         return ELEMENTS[word]
     for pattern, low, high, make, _ in _NUMBERED:
@@ -310,54 +139,49 @@ def _parse_element(word):
     raise ValueError(f"{word!r} is no element.{hint} There are {families}, and {', '.join(_others())}")
 
 
-def _others():
+def _others() -> list[str]:
     """Names that no numbered family covers, and that are no composition."""
     return [
         name for name in NAMED if re.fullmatch(r"\w+", name) and not any(re.fullmatch(p, name) for p, *_ in _NUMBERED)
     ]
 
 
-def _parse_block(text, element):
+def _parse_block(text: str, element: Element) -> Block:
     size, *settings = text.split(":")
     if not (size in ("row", "tensor") or (re.fullmatch(r"g\d+", size) and 0 < int(size[1:]) <= 2**20)):
         raise ValueError(f"'/{text}': a block is gK, K weights of a row, as in g128; or row, or tensor")
-    type, rule = "fp16", default_rule(element)
+    type, rule = FP16, default_rule(element)
     for setting in settings:
-        if setting in scales.TYPES:
-            type = setting
-        elif setting in scales.RULES:
-            rule = setting
+        if setting in TYPES:
+            type = TYPES[setting]
+        elif setting in RULES:
+            rule = RULES[setting]
         else:
-            known = f"a type ({', '.join(scales.TYPES)}) or a rule ({', '.join(scales.RULES)})"
+            known = f"a type ({', '.join(TYPES)}) or a rule ({', '.join(RULES)})"
             raise ValueError(f"'/{text}': {setting!r} is neither {known}")
     return Block(size if size in ("row", "tensor") else int(size[1:]), type, rule)
 
 
-def _refuse_contradictions(format):
+def _refuse_contradictions(format: Format) -> None:
     """ValueError for parts that do not go together."""
     element, block = format.element, format.block
     if element is None:
         return
-    unsigned = element.name.startswith("uint")
-    if unsigned and (block is None or block.rule not in ("minmax", "zero")):
+    if not element.signed and not (block and block.rule.affine):
         raise ValueError(
             f"{element.name!r} has no sign: it needs a block with the rule minmax or zero, as in uint4/g32"
         )
     if block is None:
         return
-    wrong = {
-        "minmax": not unsigned,
-        "zero": not unsigned,
-        "signmax": not element.name.startswith("fint"),
-        "four-six": element.name != "e2m1" or block.type != "e4m3",
-    }.get(block.rule, False)
-    if wrong:
-        raise ValueError(f"the rule {block.rule!r} does not go with {element.name}/{block}")
-    if block.type == "dq8" and (block.rule != "absmax" or not isinstance(block.size, int)):
-        raise ValueError(f"scales in dq8 go with blocks gK and the rule absmax, not with {block}")
-    if block.rule not in ("absmax", "mse", "four-six") and block.type not in scales.TYPE_LIMITS:
-        raise ValueError(f"the rule {block.rule!r} needs scales in fp32, fp16 or bf16, not {block.type}")
-    if element.dim > 1 and (block.rule != "rms" or (isinstance(block.size, int) and block.size % element.dim)):
+    size, type, rule = block.size, block.type, block.rule
+    if not rule.fits(element, type):
+        raise ValueError(f"the rule {rule.name!r} does not go with {element.name}/{block}")
+    if type.needs == "everything" and (rule != ABSMAX or not isinstance(size, int)):
+        raise ValueError(f"scales in {type} go with blocks gK and the rule absmax, not with {block}")
+    if not (rule.any_type or type.any_scale):
+        able = [name for name, known in TYPES.items() if known.any_scale]
+        raise ValueError(f"the rule {rule.name!r} needs scales in {', '.join(able[:-1])} or {able[-1]}, not {type}")
+    if element.dim > 1 and (rule != default_rule(element) or (isinstance(size, int) and size % element.dim)):
         raise ValueError(
             f"{element.name!r} codes {element.dim} weights together: its block takes the rule rms and a multiple"
         )

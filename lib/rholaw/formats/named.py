@@ -6,10 +6,11 @@ A new format is one ``declare`` here; tests, tables and chapters iterate the cat
 import math
 
 from . import ggml, grids, vectors
-from .grammar import NAMED, Format, declare, declare_element
+from .format import Format
+from .grammar import NAMED, declare, declare_element
 
 
-def catalogue():
+def catalogue() -> dict[str, Format]:
     """dict: name → Format, each with ``.source``, in order of declaration."""
     return dict(NAMED)
 

@@ -1,16 +1,22 @@
-"""The mean squared error with which a grid represents a source of unit variance, by partial moments and quadrature.
+"""The mean squared error with which a grid represents a source of unit variance, and the scale at which it is least.
 
-All sources are symmetric, so that everything is folded onto x ≥ 0, where a partial moment is a difference of tails.
+By partial moments and quadrature. All sources are symmetric, so that everything is folded onto x ≥ 0, where a partial
+moment is a difference of tails.
 """
 
-import numpy as np
+from functools import lru_cache
 
-from .sparsity import NofM, TopK
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from ..distributions import Source, source
+from .element import Element
+from .sparsity import NofM, Sparsity, TopK
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
-def squared_error(levels, sparsity, source, end=np.inf):
+def squared_error(levels: np.ndarray | None, sparsity: Sparsity | None, source: Source, end: float = np.inf) -> float:
     """E[(X − Q(X))²] where Q prunes by ``sparsity``, then rounds survivors to ``levels``; None for either: it does not.
 
     levels: increasing, already scaled.  end: larger magnitudes are outliers, kept exactly.  Closed form, but for N:M:
@@ -23,7 +29,7 @@ def squared_error(levels, sparsity, source, end=np.inf):
     return kept + 1 - 2 * source.tail_moments(start)[2]
 
 
-def clipped_error(levels, start, end, source):
+def clipped_error(levels: np.ndarray, start: np.ndarray | float, end: np.ndarray | float, source: Source) -> np.ndarray:
     """∫ (x − q(x))² f(x) dx over start ≤ |x| ≤ end; levels (…, L), start and end broadcast against (…)."""
     levels = np.asarray(levels)
     mirrored = -levels[..., ::-1]
@@ -60,3 +66,48 @@ def _semi_structured(levels, sparsity, source):
 
 def _error(x, levels):
     return (x - levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, x)]) ** 2
+
+
+def best_scale(
+    levels: np.ndarray, sparsity: Sparsity | None = None, end: float = np.inf, data: Source | None = None
+) -> tuple[float, float]:
+    """(scale, error): the scale that minimises the mean squared error on ``data`` (a Source; default N(0,1)).
+
+    end: weights of larger magnitude are outliers, stored exactly.  The error of a float grid has a local minimum in
+    every octave, so that log-MSE is first scanned over log-scale and the three best hollows are then polished.
+    """
+    data = data or source("normal")
+
+    def log_error(log_scale):
+        return np.log(squared_error(levels * np.exp(log_scale), sparsity, data, end))
+
+    outer = np.log(max(levels[-1], -levels[0]))
+    grid = np.log(np.geomspace(0.25, 64, 65)) - outer
+    values = np.array([log_error(s) for s in grid])
+    hollows = [i for i in range(1, 64) if values[i] <= min(values[i - 1], values[i + 1])]
+    fits = [
+        minimize_scalar(log_error, bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-11})
+        for i in sorted(hollows, key=values.__getitem__)[:3]
+    ]
+    best = min(fits, key=lambda fit: fit.fun)
+    return float(np.exp(best.x)), float(np.exp(best.fun))
+
+
+@lru_cache
+def gaussian_scale(element: Element, sparsity: Sparsity | None, outliers: float = 0.0) -> float:
+    """The MSE-optimal scale for N(0,1) data of what is left after outliers and sparsity, in units of its RMS.
+
+    outliers: their share.  Points without levels, of vectors and trellises, are made for N(0,1) at scale 1.
+    """
+    if element.levels is None:
+        return 1.0
+    data = source("normal")
+    end = float(data.magnitude_quantile(1 - outliers)) if outliers else np.inf
+    share = (sparsity.density if sparsity else 1.0) - outliers
+    return float(best_scale(element.levels, sparsity, end)[0] / np.sqrt(survivors_energy(sparsity, data, end) / share))
+
+
+def survivors_energy(sparsity: Sparsity | None, data: Source, end: float = np.inf) -> float:
+    """E[X²; X is rounded]: neither pruned nor an outlier."""
+    inliers = 1 - 2 * data.tail_moments(end)[2]
+    return inliers - (squared_error(None, sparsity, data) if sparsity else 0.0)

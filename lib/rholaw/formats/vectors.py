@@ -1,7 +1,7 @@
 """Elements that code several consecutive weights together: codebooks, the E8P lattice, and trellis codes.
 
 An element rounds tensors of shape (…, n), n a multiple of its ``dim``, of data at scale 1: its points are already those
-of least error for N(0,1), so ``gaussian_scale`` is 1 for each. ``bits`` is the code length per weight.
+of least error for N(0,1). ``bits`` is the code length per weight.
 """
 
 import math
@@ -12,29 +12,26 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from scipy.linalg import hadamard as sylvester
+from torch import Tensor
 
 from .. import tables
 from ..threads import over
+from .element import Element
 from .grids import lloyd_max
 
 SCORES = 2**18  # at most so many vector × point scores in memory: they stay in the cache of a core
 
 
-def nearest(x, points):
+def nearest(x: Tensor, points: Tensor) -> Tensor:
     """Index of the nearest of ``points`` (count, dim) to each row of ``x`` (n, dim); a tie goes to the lowest index."""
     shift = points.square().sum(1) / -2  # |x − c|² = |x|² − 2 (x·c − |c|²/2)
     chunks = x.split(max(1, SCORES // len(points)))
     return torch.cat(over(lambda chunk: torch.addmm(shift, chunk, points.T).argmax(1), chunks))
 
 
-def _rows(x, dim, name):
-    if x.shape[-1] % dim:
-        raise ValueError(f"{name} codes {dim} weights together, which does not divide a row of {x.shape[-1]}")
-    return x.reshape(-1, dim)
-
-
 @dataclass(frozen=True)
-class VectorCodebook:
+class VectorCodebook(Element):
     """``vqP_K``: the K points in P dimensions of least mean squared error for N(0, I) (as in HIGGS, arXiv 2411.17525).
 
     P = 1 is Lloyd-Max.  The others are in data/codebooks, computed by bench/codebooks.py; they are the best local
@@ -43,41 +40,45 @@ class VectorCodebook:
 
     dim: int
     count: int
-    gaussian_scale: ClassVar[float] = 1.0
+    kind: ClassVar[str] = "codebook"
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """As ``Element.name``."""
         return f"vq{self.dim}_{self.count}"
 
     @property
-    def bits(self):
+    def bits(self) -> float:
+        """As ``Element.bits``."""
         return math.log2(self.count) / self.dim
 
     @cached_property
-    def points(self):
+    def points(self) -> np.ndarray:
+        """As ``Element.points``."""
         if self.dim == 1:
             return np.array(lloyd_max(self.count))[:, None]
         return tables.read(f"codebooks/{self.name}").to_numpy(copy=True)  # writable, as torch wants it
 
-    def round(self, x):
+    def round(self, x: Tensor) -> Tensor:
+        """As ``Element.round``; a tie goes to the first point."""
         points = _points_at(self, x.dtype, x.device)
-        return points[nearest(_rows(x, self.dim, self.name), points)].view(x.shape)
+        return points[nearest(self.codes(x), points)].view(x.shape)
 
 
 @lru_cache
-def _points_at(codebook, dtype, device):
+def _points_at(codebook: VectorCodebook, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Where they are used, once: a GPU would wait for each copy."""
     return torch.as_tensor(codebook.points, dtype=dtype, device=device)
 
 
-def stored_codebooks():
+def stored_codebooks() -> list[tuple[int, int]]:
     """The codebooks of two and more dimensions that data/ holds, as (P, K)."""
     names = [name.removeprefix("codebooks/vq") for name in tables.names() if name.startswith("codebooks/vq")]
     return sorted(tuple(map(int, name.split("_"))) for name in names)
 
 
 @lru_cache
-def vector_codebook(dim, count):
+def vector_codebook(dim: int, count: int) -> VectorCodebook:
     """``vqP_K``; ValueError that lists what there is when data/ does not hold it."""
     if not (dim == 1 and 2 <= count <= 256) and (dim, count) not in (known := stored_codebooks()):
         names = ", ".join(f"vq{p}_{k}" for p, k in known)
@@ -96,20 +97,20 @@ E8P_STEP = 0.965
 
 
 @dataclass(frozen=True)
-class E8P:
+class E8P(Element):
     """``e8p``: 2^16 points of the lattice E8 + ¼ in 8 dimensions (QuIP#, arXiv 2402.04396, §4.2 and appendix C).
 
     A point is one of 256 rows of magnitudes, with signs such that the coordinates have an even sum, ± ¼ throughout:
     8 + 7 + 1 bits.  The rows are the 227 of half-integers with norm² ≤ 10 and 29 of norm² 12.
     """
 
-    gaussian_scale: ClassVar[float] = 1.0
     name: ClassVar[str] = "e8p"
+    kind: ClassVar[str] = "codebook"
     bits: ClassVar[float] = 2.0
     dim: ClassVar[int] = 8
 
     @cached_property
-    def rows(self):
+    def rows(self) -> np.ndarray:
         """The 256 rows of magnitudes, in steps of the lattice."""
         halves = np.array([row for row in product((0.5, 1.5, 2.5), repeat=8) if np.square(row).sum() <= 10])
         norm12 = np.full((29, 8), 1.5)
@@ -118,17 +119,17 @@ class E8P:
         return np.concatenate([halves, norm12])
 
     @cached_property
-    def points(self):
-        """All 65,536: first those + ¼, then those − ¼."""
+    def points(self) -> np.ndarray:
+        """As ``Element.points``, all 65,536: first those + ¼, then those − ¼."""
         half = self._even(list(product((1, -1), repeat=8)))
         return np.concatenate([half + 0.25, half - 0.25]) * E8P_STEP
 
-    def _even(self, signs):
+    def _even(self, signs: list | np.ndarray) -> np.ndarray:
         half = (self.rows[:, None] * np.array(signs)).reshape(-1, 8)
         return half[half.sum(1) % 2 == 0]
 
     @cached_property
-    def _candidates(self):
+    def _candidates(self) -> np.ndarray:
         """What can be nearest to a vector whose last 7 coordinates are not negative: at most one sign is against it.
 
         And that at a ½: elsewhere, the lattice point with ½ in place of −3/2 or −5/2 is nearer, and among the points.
@@ -137,8 +138,9 @@ class E8P:
         half = self._even(np.concatenate([one, one * one[0]]))
         return np.unique(half[half[:, 1:].min(1) >= -0.5], axis=0)
 
-    def round(self, x):
-        vectors = _rows(x, 8, self.name) / E8P_STEP
+    def round(self, x: Tensor) -> Tensor:
+        """As ``Element.round``."""
+        vectors = self.codes(x) / E8P_STEP
         candidates = torch.as_tensor(self._candidates, dtype=x.dtype, device=x.device)
         best = least = None
         for shift in (0.25, -0.25):
@@ -155,7 +157,7 @@ class E8P:
 
 
 @dataclass(frozen=True)
-class Trellis:
+class Trellis(Element):
     """``trellisB``: a bitshift trellis code, tail-biting over 256 weights (QTIP, arXiv 2406.11235, §3).
 
     The bits of 256 weights form a ring; weight t reads the ``window`` bits that end with its own ``bits`` new ones, as
@@ -166,38 +168,40 @@ class Trellis:
 
     bits: int
     window: int = 14
-    gaussian_scale: ClassVar[float] = 1.0
+    kind: ClassVar[str] = "trellis"
     dim: ClassVar[int] = 256
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """As ``Element.name``."""
         return f"trellis{self.bits}"
 
     @cached_property
-    def values(self):
+    def values(self) -> np.ndarray:
         """The code "1MAD" of QTIP (§3.1.1): the sum of the four bytes of a scrambled window is nearly Gaussian."""
         words = (np.arange(2**self.window) * 34038481 + 76625530) % 2**32
         return (words[:, None] >> np.array([0, 8, 16, 24]) & 255).sum(1) / 147.8 - 510 / 147.8
 
-    def round(self, x):
+    def round(self, x: Tensor) -> Tensor:
+        """As ``Element.round``: what is read along the path of ``encode``."""
         values = torch.as_tensor(self.values, dtype=x.dtype, device=x.device)
         return values[self.encode(x)].view(x.shape)
 
-    def encode(self, x):
+    def encode(self, x: Tensor) -> Tensor:
         """The path: the window that each weight reads, as a number (rows of 256 weights, 256)."""
-        rows = _rows(x, self.dim, self.name)
+        rows = self.codes(x)
         count = max(1, min(len(rows), 2 * SCORES >> self.window))
         # One table of costs for all: fresh memory each time would cost more than the arithmetic.
         cost = rows.new_empty(self.dim + 1, 2 ** (self.window - self.bits), count)
         return torch.cat([self._encode(chunk.T, cost[..., : len(chunk)]) for chunk in rows.split(count)])
 
-    def _encode(self, x, cost):
+    def _encode(self, x: Tensor, cost: Tensor) -> Tensor:
         half = self.dim // 2
         # A free path of the ring, cut open at its far side, shows in which state the best path passes weight 0.
         start = self._viterbi(x.roll(half, 0), None, cost)[half] >> self.bits
         return self._viterbi(x, start, cost).T
 
-    def _viterbi(self, x, start, cost):
+    def _viterbi(self, x: Tensor, start: Tensor | None, cost: Tensor) -> Tensor:
         """The best path of windows for the columns of ``x``, from state ``start`` back to it unless that is None.
 
         A state is the older ``window − bits`` bits of a window; the next state is its newer ones.  ``cost[t]`` becomes
@@ -224,7 +228,7 @@ class Trellis:
         return path
 
 
-def hadamard(x, size):
+def hadamard(x: Tensor, size: int) -> Tensor:
     """Rotate each block of ``size`` (a power of two) along the last dimension; orthonormal and its own inverse.
 
     A matrix product, up to 256 faster than the butterflies of the fast transform; larger sizes factor into such.
@@ -238,8 +242,5 @@ def hadamard(x, size):
 
 
 @lru_cache
-def _sylvester(size):
-    matrix = torch.ones(1, 1, dtype=torch.float64)
-    while len(matrix) < size:
-        matrix = torch.kron(torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64), matrix)
-    return matrix / math.sqrt(size)
+def _sylvester(size: int) -> Tensor:
+    return torch.from_numpy(sylvester(size, dtype=float)) / math.sqrt(size)

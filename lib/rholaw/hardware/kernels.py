@@ -10,7 +10,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from ..formats.grammar import Format, parse
+from ..formats.format import Format
+from ..formats.grammar import parse
 from .devices import Device, table
 
 STATUSES = ("native", "dequantising", "emulated", "removed", "none")
@@ -27,18 +28,14 @@ def numbers(format: Format | str) -> str:
     prefix = str(format.sparsity) + ("+" if format.element is not None else "") if format.sparsity else ""
     if format.element is None:
         return prefix or "bf16"
-    name, bits = format.element.name, format.element.bits
-    scale = format.block.type if format.block else ""
-    if match := re.fullmatch(r"[sfu]?int(\d)", name):
-        kind = f"int{match[1]}"
-    elif re.match(r"e\dm\d", name):
-        vendor = {"e8m0": "mx", "e4m3": "nv"}.get(scale, "")
-        kind = f"{vendor}fp{bits:.0f}" if vendor != "nv" or bits == 4 else f"fp{bits:.0f}"
-    elif hasattr(format.element, "code"):
-        kind = "ggml"
-    else:
-        kind = re.sub(r"\d+$", "", name) if name.startswith("trellis") else name
-        kind = kind if kind in ("nf4", "binary", "ternary", "trellis") else "lut"
+    kind, name, bits = format.element.kind, format.element.name, format.element.bits
+    if kind == "integer":
+        kind = f"int{bits}"
+    elif kind == "float":
+        vendor = {"e8m0": "mx", "e4m3": "nv"}.get(format.block.type.name, "") if format.block else ""
+        kind = f"{vendor}fp{bits}" if vendor != "nv" or bits == 4 else f"fp{bits}"
+    elif kind == "codebook":
+        kind = name if name in ("nf4", "binary", "ternary") else "lut"
     return prefix + kind + ("+out" if format.outliers else "")
 
 

@@ -10,9 +10,8 @@ from functools import cached_property, lru_cache
 import torch
 
 from ..error.measure import gmse
-from ..formats import blocks as scales
 from ..formats import vectors
-from ..formats.grammar import Format
+from ..formats.format import Format
 
 
 class _Passing(torch.autograd.Function):
@@ -108,40 +107,28 @@ def _gaussian_error(format):
 
 def _values(y, format, kept, method):
     """(values, passes): each y[i] rounded with the format's scales; where the gradient passes, None for everywhere."""
-    element, block = format.element, format.block
-    if hasattr(element, "code"):  # brings scales of its own, which span what they round
-        return torch.stack([format.rounded(t, None if kept is None else k) for t, k in _pairs(y, kept)]), None
-    if block is None:
+    coder = format.coder
+    if coder.needs == "everything":  # of one tensor at a time; the scales span it
+        return torch.stack([coder(y[i], None if kept is None else kept[i]) for i in range(len(y))]), None
+    if coder.needs == "rms":
         scale = gaussian_scales(y, format, kept)
-        rows = y.reshape(len(y), -1)
-        at_one = rows / scale.clamp_min(torch.finfo(y.dtype).tiny)  # a tensor of zeros has none, and stays zero
-        value = (element.round(at_one) if element.dim > 1 else element.round_(at_one)).mul_(scale)
-        return value.view_as(y), _passes(rows, scale, element, method, y.shape)
-    if block.rule in ("minmax", "zero") or block.type == "dq8" or block.size == "tensor":  # they span the block
-        return torch.stack([format.rounded(t, None if kept is None else k) for t, k in _pairs(y, kept)]), None
-    length = block.length(y.shape)
-    rows, mask = y.reshape(-1, length), None if kept is None else kept.reshape(-1, length)
-    if block.type == "e4m3":  # with a factor that each tensor's largest magnitude decides
-        largest = y.reshape(len(y), -1).abs().amax(1, keepdim=True)
-        top = largest.expand(-1, len(rows) // len(y)).reshape(-1, 1)
-        scale = scales.scale_of(rows, element, block, mask, top)
-        return scales.rounded(rows, element, scale).view_as(y), None  # saturates by the rounding of its scale alone
-    scale = scales.scale_of(rows, element, block, mask)
-    value = scales.rounded(rows, element, scale).view_as(y)
-    return value, _passes(rows, scale, element, method, y.shape)
-
-
-def _pairs(y, kept):
-    return zip(y, y if kept is None else kept, strict=True)
+    else:
+        top = y.reshape(len(y), -1).abs().amax(1, keepdim=True) if coder.needs == "largest" else None
+        scale = coder.scale(y, kept, top)
+    if scale is None:  # blocks and own scales of a stack are those of its tensors, and span what they round
+        return coder(y, kept), None
+    value = coder.at(y, scale)
+    if coder.needs == "largest":  # saturates by the rounding of its scale alone
+        return value, None
+    return value, _passes(y.reshape(len(scale), -1), scale, format.element, method, y.shape)
 
 
 def gaussian_scales(y, format, kept=None):
-    """(M, 1): what `Format.rounded` scales each tensor by, without asking the device for a number."""
+    """(M, 1): what `Format.coder` scales each tensor by, without asking the device for a number."""
     rows = y.reshape(len(y), -1)
     count = rows.shape[1] if kept is None else kept.reshape(len(y), -1).sum(1, keepdim=True)
     total = rows.square().sum(1, keepdim=True, dtype=torch.float64)
-    constant = scales.gaussian_scale(format.element, format.sparsity)
-    return (constant * (total / count).sqrt()).to(y.dtype)
+    return format.coder.scale(y, known=(total / count).sqrt())
 
 
 def _passes(rows, scale, element, method, shape):
@@ -172,7 +159,7 @@ def _span(element, method):
         levels = element.levels
         margin = (levels[1] - levels[0], levels[-1] - levels[-2]) if method == "trust" else (0.0, 0.0)
         return float(levels[0] - margin[0] / 2), float(levels[-1] + margin[1] / 2)
-    if not hasattr(element, "points"):
+    if element.points is None:
         return None
     points = torch.as_tensor(element.points)
     norms = points.norm(dim=1)
