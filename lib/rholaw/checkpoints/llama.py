@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tqdm import tqdm
 
-from ..formats.grammar import Format
+from ..formats.format import Format
 from ..texts import corpora
 from ..texts.tokens import held_out_blocks
 from . import opening
