@@ -5,16 +5,17 @@ read twice: a scale that a whole tensor shares follows from moments that are kno
 """
 
 import math
-        coder = _coder(job.format, moments[job.rotation], rows, job.rotation)
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 
-def _coder(
-    format: Format, moments: Moments, rows: Rows, rotation: int
-) -> Callable[[torch.Tensor], torch.Tensor] | None:
+from .. import threads
+from ..formats.format import Format
+from ..formats.rounding import masked
+from ..formats.sparsity import CHUNK, Sparsity
 from ..formats.vectors import hadamard
 from .tensors import Tensor
 
@@ -122,11 +123,7 @@ def _sums_of_squares(rows: Rows, jobs: Iterable[Job], moments: dict[int, Moments
     safe = SAFE[0] < math.sqrt(moments[0].square) < SAFE[1]
     coders, whole = {}, []
     for job in jobs:
-        if format.sparsity:
-            squares = threads.over(lambda chunk: _survivors(rows.part(rotation, *chunk), format.sparsity), rows.chunks)
-            square = math.fsum(squares) / (rows.tensor.count * format.density)
-        known = math.sqrt(square)
-    return partial(format.coded, known=known)
+        coder = _coder(job.format, moments[job.rotation], rows, job.rotation)
         if coder:
             coders[job] = coder
         else:
@@ -178,36 +175,20 @@ def _non_finite(tensor: Tensor, chunks: list[tuple[int, int]]) -> str:
     return f"{nan} NaN and {infinite} infinite values, the first at {[int(i) for i in first]}"
 
 
-<<<<<<< HEAD
-def _coder(format, moments, part, chunks, count):
-=======
 def _coder(
-    format: Format, moments: Moments, rows: Rows, rotation: int, pool: ThreadPoolExecutor
+    format: Format, moments: Moments, rows: Rows, rotation: int
 ) -> Callable[[torch.Tensor], torch.Tensor] | None:
->>>>>>> 997c758 (Formats: an Element, Rule and ScaleType that say what they are and need; one Coder rounds for quantize, surveys and gradients)
     """What rounds some rows as ``format`` rounds them among all; None where it has to see them all."""
     if format.needs == "everything" or format.unit(moments.largest) != 1:
         return None
     known = moments.largest if format.needs == "largest" else None
     if format.needs == "rms":
         square = moments.square
-<<<<<<< HEAD
-        if isinstance(sparsity, NofM):
-            square = math.fsum(threads.over(lambda chunk: _survivors(part(*chunk), sparsity), chunks))
-            square /= count * sparsity.density
-        return partial(_rounded, element, sparsity, scales.gaussian_scale(element, sparsity) * math.sqrt(square))
-    if block.type == "dq8" or (block.size == "tensor" and block.rule != "absmax"):
-        return None
-    if block.size == "tensor" or block.type == "e4m3":
-        return partial(_beside, format, moments.largest)
-    return partial(_blocks, format)
-=======
         if format.sparsity:
-            chunks = pool.map(lambda chunk: _survivors(rows.part(rotation, *chunk), format.sparsity), rows.chunks)
-            square = math.fsum(chunks) / (rows.tensor.count * format.density)
+            squares = threads.over(lambda chunk: _survivors(rows.part(rotation, *chunk), format.sparsity), rows.chunks)
+            square = math.fsum(squares) / (rows.tensor.count * format.density)
         known = math.sqrt(square)
     return partial(format.coded, known=known)
->>>>>>> 997c758 (Formats: an Element, Rule and ScaleType that say what they are and need; one Coder rounds for quantize, surveys and gradients)
 
 
 def _survivors(x: torch.Tensor, sparsity: Sparsity) -> float:
