@@ -44,7 +44,7 @@ MODULES = {
     "commands": ["formats", "checkpoints", "laws", "planning"],
     "book": [
         *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
-        *("plan_figures", "explorer", "japanese", "search"),
+        *("plan_figures", "explorer", "japanese", "search", "docstrings"),
     ],
 }
 COLLECTIONS = {"checkpoints.containers"}  # rooms whose modules are of one kind: none imports another, none has a place

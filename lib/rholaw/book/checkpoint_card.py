@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from .. import files, tables
@@ -14,7 +15,7 @@ from .figures import COLOURS, GREY, plain_log, plt
 DISTURBED = 1.2  # the ratio of real to Gaussian error from which on a matrix resists a format
 
 
-def harmless_error(tolerance):
+def harmless_error(tolerance: float) -> float:
     """The relative squared error at which noise in its weights cost SmolLM2-135M ``tolerance`` nats per token.
 
     Between the recorded points both are logarithms; ValueError for a tolerance beyond them.
@@ -27,26 +28,28 @@ def harmless_error(tolerance):
     return float(np.exp(np.interp(math.log(tolerance), np.log(rise[:top]), np.log(noise.error.to_numpy()[:top]))))
 
 
-def compressed(survey):
+def compressed(survey: pd.DataFrame) -> pd.DataFrame:
     """The rows of a ``survey`` that ``totals`` counts as compressed, with rotated_ratio."""
     inside = survey[survey.error.notna() & ~survey.role.isin(KEPT)]
     return inside.assign(rotated_ratio=inside.rotated_error / inside.gmse)
 
 
-def kurtoses(survey):
+def kurtoses(survey: pd.DataFrame) -> pd.DataFrame:
     """Least, median and largest excess kurtosis of the compressed matrices, plain and rotated: a DataFrame."""
     columns = ["excess_kurtosis", "row_kurtosis", "rotated_kurtosis", "rotated_row_kurtosis"]
     return compressed(survey).drop_duplicates("name")[columns].agg(["min", "median", "max"])
 
 
-def resisting(survey, count=5):
+def resisting(survey: pd.DataFrame, count: int = 5) -> pd.DataFrame:
     """The matrices whose error is the most times that of Gaussian weights, DISTURBED at least; a DataFrame."""
     inside = compressed(survey).sort_values("ratio", ascending=False)
     columns = ["name", "format", "excess_kurtosis", "peak", "ratio", "rotated_ratio"]
     return inside[inside.ratio >= DISTURBED].head(count)[columns]
 
 
-def choices(survey, stored, tolerance, rises=None):
+def choices(
+    survey: pd.DataFrame, stored: int, tolerance: float, rises: dict[str, tuple[float, float]] | None = None
+) -> pd.DataFrame:
     """A row per format of a ``survey``: the columns of ``totals``, then rise, stderr, acceptable and reason.
 
     stored: bytes of the checkpoint as it is.  rises: {format: (rise, standard error)} in nats per token, where the loss
@@ -54,12 +57,12 @@ def choices(survey, stored, tolerance, rises=None):
     no loss was measured, the mean error is at most ``harmless_error``, by analogy with another model.
     """
     limit, rows = harmless_error(tolerance), {}
-    found = totals(survey)
-    for name, row in found.iterrows():
+    formats = totals(survey)
+    for name, row in formats.iterrows():
         rise, stderr = (rises or {}).get(name, (math.nan, math.nan))
         reason = _refusal(row, stored, tolerance, limit, rise + 2 * stderr)
         rows[name] = {"rise": rise, "stderr": stderr, "acceptable": not reason, "reason": reason}
-    return found.join(pd.DataFrame.from_dict(rows, orient="index"))
+    return formats.join(pd.DataFrame.from_dict(rows, orient="index"))
 
 
 def _refusal(row, stored, tolerance, limit, highest):
@@ -75,8 +78,11 @@ def _refusal(row, stored, tolerance, limit, highest):
     return ""
 
 
-def recommendation(choices, stored, tolerance):
-    """A paragraph: the smallest acceptable format, or *do not compress*, with reasons."""
+def recommendation(choices: pd.DataFrame, stored: int, tolerance: float) -> str:
+    """A paragraph of Markdown: the smallest acceptable format, or "do not compress", with reasons.
+
+    choices: of the function of that name; stored: bytes; tolerance: nats per token.
+    """
     accepted = choices[choices.acceptable]
     refused = "; ".join(f"`{name}` {reason}" for name, reason in choices.reason.items() if reason)
     measured = choices.rise.notna().any()
@@ -103,8 +109,14 @@ def recommendation(choices, stored, tolerance):
     return " ".join(said)
 
 
-def card(name, survey, choices, stored, tolerance, figure=""):
-    """The page as Markdown.  figure: where the picture of ``draw`` lies, or "" for none."""
+def card(
+    name: str, survey: pd.DataFrame, choices: pd.DataFrame, stored: int, tolerance: float, figure: str = ""
+) -> str:
+    """The page as Markdown, headed by ``name``.
+
+    choices: of the function of that name; stored: bytes; tolerance: nats per token.
+    figure: where the picture of ``draw`` lies, or "" for none.
+    """
     parameters, inside = choices.parameters.max(), choices.compressed.max()
     matrices = compressed(survey).name.nunique()
     lines = [
@@ -149,8 +161,8 @@ def _table(choices):
 
 def _kurtosis(survey):
     """A sentence on ``kurtoses``."""
-    found = kurtoses(survey)
-    plain, turned = found.excess_kurtosis, found.rotated_row_kurtosis
+    matrices = kurtoses(survey)
+    plain, turned = matrices.excess_kurtosis, matrices.rotated_row_kurtosis
     said = (
         f"Excess kurtosis of the matrices {_few(plain['min'])} to {_few(plain['max'])}, median {_few(plain['median'])}"
     )
@@ -164,7 +176,7 @@ def _few(value):
     return "–" if value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def draw(survey):
+def draw(survey: pd.DataFrame) -> Figure:
     """A Figure: the kurtosis of each matrix and, by format, its error over the Gaussian one; plain and rotated."""
     inside = compressed(survey)
     matrices, formats = inside.drop_duplicates("name"), list(dict.fromkeys(inside.format))
@@ -186,7 +198,7 @@ def draw(survey):
     return figure
 
 
-def destination(path):
+def destination(path: str | Path) -> Path:
     """``path`` as a Path. Raises ValueError unless it ends in .md, in a folder that is there."""
     path = Path(path).expanduser()
     if path.suffix != ".md" or not path.parent.is_dir():
@@ -194,7 +206,7 @@ def destination(path):
     return path
 
 
-def write(path, text, figure):
+def write(path: Path, text: str, figure: Figure) -> None:
     """The page at ``path`` and its picture beside it, under the same name as SVG; each whole or not at all."""
     with files.replacing(path.with_suffix(".svg")) as draft:
         figure.savefig(draft, format="svg")

@@ -1,9 +1,15 @@
 """One style for every figure, and the colour and the mark of each kind of format."""
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+from ..formats.grammar import Format
 
 FONTS = ["DejaVu Sans", "IPAexGothic"]  # the second, which matplotlib-fontja brings, for what the first lacks
 # Okabe and Ito's colours, which colour-blind readers tell apart; the mark says the same once more.
@@ -19,7 +25,7 @@ COLOURS = (*(colour for colour, _ in KINDS.values()), "#56B4E9", "#8c510a")[1:] 
 GREY = "#767676"
 
 
-def style(japanese=False):
+def style(japanese: bool = False) -> None:
     """Set the style: legible at phone width, vector graphics, the same file from the same data.
 
     japanese: whether to write Japanese as well.  Letters are drawn as outlines, so that a page needs no font for them.
@@ -48,7 +54,7 @@ def style(japanese=False):
     )
 
 
-def kind(format):
+def kind(format: Format) -> str:
     """Which of KINDS a Format is drawn as."""
     if format.element is None:
         return "dense" if format.sparsity is None else "sparse"
@@ -57,14 +63,17 @@ def kind(format):
     return format.element.kind if format.element.kind in ("integer", "float") else "codebook"
 
 
-def marks(format):
+def marks(format: Format) -> dict[str, str]:
     """Colour and marker of a Format, as keywords for ``plot``."""
     colour, marker = KINDS[kind(format)]
     return {"color": colour, "marker": marker}
 
 
-def scatter(axes, formats, x, y, label=True):
-    """Draw each format as the mark of its kind, named beside it, with one legend entry a kind."""
+def scatter(axes: Axes, formats: Sequence[Format], x: Sequence[float], y: Sequence[float], label: bool = True) -> None:
+    """Draw each format at its (x, y) as the mark of its kind, with one legend entry a kind.
+
+    label: whether to write the names beside the points; the limits of the axes should stand by then.
+    """
     drawn = set()
     for format, a, b in zip(formats, x, y, strict=True):
         name = kind(format)
@@ -74,8 +83,8 @@ def scatter(axes, formats, x, y, label=True):
         name_points(axes, formats, x, y)
 
 
-def name_points(axes, formats, x, y):
-    """Write each format's name beside its point."""
+def name_points(axes: Axes, formats: Sequence[Format], x: Sequence[float], y: Sequence[float]) -> None:
+    """Write each format's name beside its point (x, y); points too close to be told apart share a label."""
     for (a, b), names in _groups(axes, formats, x, y).items():
         text = ", ".join(names) if len(names) < 4 else ",\n".join([", ".join(names[:3]), ", ".join(names[3:])])
         axes.annotate(text, (a, b), textcoords="offset points", xytext=(6, -3), fontsize=8, va="top", color="#444444")
@@ -92,14 +101,14 @@ def _groups(axes, formats, x, y):
     return groups
 
 
-def plain_log(axis):
+def plain_log(axis: Axis) -> None:
     """Ticks of a logarithmic axis as plain numbers."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
-def interval(axes, x, value, low, high, **keywords):
-    """A point with its 95 % interval."""
+def interval(axes: Axes, x: float, value: float, low: float, high: float, **keywords: object) -> None:
+    """Draw a point at (x, value) with its interval from ``low`` to ``high``; keywords as for ``errorbar``."""
     axes.errorbar(x, value, yerr=[[value - low], [high - value]], capsize=3, linestyle="none", **keywords)
 
 

@@ -6,14 +6,16 @@ import pandas as pd
 
 from .. import tables
 from ..error.measure import gmse
-from ..formats.grammar import parse
+from ..formats.grammar import Format, parse
 from ..laws.curves import effective_bits
+from ..laws.fitting import Fit
 
 
-def card(format, fit=None):
-    """A Series of figures about ``format``: text or Format.
+def card(format: str | Format, fit: Fit | None = None) -> pd.Series:
+    """A Series of figures about ``format``: bits a weight, GMSE on N(0,1), the gap to Shannon's bound.
 
-    fit: a Fit of the unified law with a bootstrap; adds the capacity and its 95 % interval where it has the curve.
+    fit: a Fit of the unified law with a bootstrap; adds the capacity ρ and its 95 % interval where it has the curve.
+    ValueError for a text that is no format.
     """
     format = parse(format)
     measured = gmse(format)
@@ -35,12 +37,12 @@ def card(format, fit=None):
     return pd.Series(facts)
 
 
-def table(formats, fit=None):
-    """A card a row: ``formats`` is {name: Format}, as ``catalogue()`` gives."""
+def table(formats: dict[str, Format], fit: Fit | None = None) -> pd.DataFrame:
+    """A card a row: ``formats`` is {name: Format}, as ``catalogue()`` gives; fit: as for ``card``."""
     return pd.DataFrame({name: card(format, fit) for name, format in formats.items()}).T.rename_axis("name")
 
 
-def support(name):
+def support(name: str) -> str:
     """The libraries and hardware that run the format called ``name``, as text; "" where none is known."""
     rows = tables.read("hardware/format_support").query("format == @name")
     return "; ".join(f"{r.library}: {r.hardware} ({r.kernel})" for r in rows.itertuples())

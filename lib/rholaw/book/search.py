@@ -8,6 +8,8 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.search.en import SearchEnglish
 
 CHARACTERS = "々〆ぁ-ヿ㐀-鿿"
@@ -21,7 +23,7 @@ var splitQuery = (query) => query
 """.replace("CHARACTERS", CHARACTERS)
 
 
-def pairs(run):
+def pairs(run: str) -> list[str]:
     """The pairs of neighbours in a run of Japanese characters; any other run, or a single character, is one word."""
     return [run[i : i + 2] for i in range(len(run) - 1)] if len(run) > 2 and re.match(f"[{CHARACTERS}]", run) else [run]
 
@@ -31,27 +33,27 @@ class Search(SearchEnglish):
 
     js_splitter_code = SPLITTER
 
-    def split(self, input):
+    def split(self, input: str) -> list[str]:
         """The words of a text."""
-        return [word for each in super().split(input) for run in RUNS.findall(each) for word in pairs(run)]
+        return [pair for word in super().split(input) for run in RUNS.findall(word) for pair in pairs(run)]
 
-    def word_filter(self, word):
+    def word_filter(self, word: str) -> bool:
         """Whether to index it: English drops its stop words, and would drop pairs that begin with a hiragana."""
         return word not in self.stopwords
 
 
-def mark(app, page, template, context, doctree):
+def mark(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """Say in the page's html element that it is in Japanese."""
     if page.startswith("ja/"):
         context["language"] = "ja"
 
 
-def bring_font(app, config):
+def bring_font(app: Sphinx, config: Config) -> None:
     """Put a Japanese font and its licence beside the pages, for a system without one; book.css names it."""
     config.html_static_path.append(str(Path(find_spec("matplotlib_fontja").origin).parent / "fonts"))
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_search_language(Search)
     app.connect("config-inited", bring_font)

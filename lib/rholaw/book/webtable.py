@@ -3,6 +3,8 @@
 import html
 import itertools
 
+import pandas as pd
+
 _numbers = itertools.count(1)
 
 _SCRIPT = """
@@ -34,17 +36,17 @@ class WebTable:
     formats: {column: format string} for numbers; a missing number shows as a dash and sorts last.
     """
 
-    def __init__(self, frame, formats):
+    def __init__(self, frame: pd.DataFrame, formats: dict[str, str]) -> None:
         self.frame, self.formats = frame.reset_index(), formats
 
-    def _cell(self, column, value):
+    def _cell(self, column: str, value: object) -> str:
         if isinstance(value, float) and value != value:
             return '<td data-key="1e99">–</td>'
         if column in self.formats:
             return f'<td data-key="{value!r}">{self.formats[column].format(value)}</td>'
         return f"<td>{html.escape(str(value))}</td>"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         name = f"webtable-{next(_numbers)}"
         heads = "".join(f'<th scope="col"><button type="button">{html.escape(c)}</button></th>' for c in self.frame)
         rows = (
@@ -58,5 +60,5 @@ class WebTable:
             f"<script>{_SCRIPT.replace('ID', name)}</script></div>"
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return repr(self.frame)
