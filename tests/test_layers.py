@@ -19,7 +19,10 @@ MODULES = {
         *("coder", "format", "grammar", "named"),
     ],
     "error": ["blocks", "measure", "bounds"],
-    "laws": ["curves", "law", "unified", "rivals", "optimise", "fitting", "draws", "held_out", "ladder"],
+    "laws": [
+        *("intervals", "law", "parameters", "curves", "chinchilla", "compressed", "unified", "rivals", "registry"),
+        *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),
+    ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
         *("tensors", "containers", "config", "opening", "packaged", "resumable", "streaming", "surveying", "llama"),
@@ -47,7 +50,8 @@ MODULES = {
         *("plan_figures", "explorer", "japanese", "search", "docstrings"),
     ],
 }
-COLLECTIONS = {"checkpoints.containers"}  # rooms whose modules are of one kind: none imports another, none has a place
+# Rooms whose modules are of one kind: none imports another, none has a place.
+COLLECTIONS = {"checkpoints.containers", "laws.rivals"}
 LAST = {"__init__", "__main__"}  # doors of a room: they may import all of it
 
 

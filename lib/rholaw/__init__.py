@@ -8,7 +8,7 @@ import importlib
 PLACES = {
     "BoundedLogistic": "laws.curves",
     "Curve": "laws.curves",
-    "Fit": "laws.fitting",
+    "Fit": "laws.fitted",
     "Format": "formats.format",
     "Law": "laws.law",
     "Logistic": "laws.curves",

@@ -25,11 +25,29 @@ def test_the_papers_formula_by_hand():
     assert rl.BoundedLogistic(A=0.5, B=3.0)(0.25) == pytest.approx(0.5 / 2.5)
 
 
+@pytest.mark.parametrize(
+    ("form", "own", "name"),
+    [(rl.Curve, (0.41, 1.39, 0.9), "L"), (rl.Logistic, (0.9, 8.0), "gain"), (rl.BoundedLogistic, (0.9, 6.0), "slope")],
+)
+def test_a_form_says_what_a_law_needs_to_fit_it(form, own, name):
+    """Names, limits and guesses of one length, and log ρ as an analytic function of the parameters."""
+    assert name in form.limits and all(len(guess) == len(form.limits) == len(own) for guess in form.guesses)
+    low, high = np.transpose(list(form.limits.values()))
+    assert (low < form.guesses).all() and (form.guesses < high).all()
+    bits = rl.effective_bits([0.3, 0.01])
+    np.testing.assert_allclose(np.exp(form.log_rho(bits, *own)), form(*own)([0.3, 0.01]))
+    for place in range(len(own)):
+        step = np.eye(len(own))[place]
+        exact = form.log_rho(bits, *(own + 1e-30j * step)).imag / 1e-30
+        numeric = (form.log_rho(bits, *(own + 1e-6 * step)) - form.log_rho(bits, *(own - 1e-6 * step))) / 2e-6
+        np.testing.assert_allclose(exact, numeric, rtol=1e-6)
+
+
 @given(CURVES)
 def test_ends(curve):
-    assert curve(0.0) == getattr(curve, "L", 1.0)
+    assert curve(0.0) == pytest.approx(getattr(curve, "L", 1.0))
     if not isinstance(curve, rl.Logistic):
-        assert curve(1.0) == curve(2.0) == 0
+        assert curve(1.0) == curve(2.0) == 0  # exp(−∞)
 
 
 @given(CURVES, st.floats(1e-6, 0.98))
@@ -37,7 +55,7 @@ def test_inverse_inverts_and_the_curve_falls(curve, gmse):
     rho = curve(gmse)
     if 1e-12 < rho < getattr(curve, "L", 1.0) * (1 - 1e-9):  # where floating point still tells ρ from its ends
         assert curve(curve.inverse(rho)) == pytest.approx(float(rho), rel=1e-6)
-    assert curve(gmse * 1.01) <= rho
+    assert curve(gmse * 1.01) <= rho * (1 + 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -63,21 +81,21 @@ def test_nonsense_is_refused(call, message):
 )
 def test_fit_curve_finds_the_curve(truth):
     gmse = np.geomspace(1e-4, 0.6, 20)
-    found = rl.fit_curve(type(truth), gmse, truth(gmse))
-    assert found.rmse < 1e-6
-    np.testing.assert_allclose(found.curve(gmse), truth(gmse), atol=1e-6)
+    fit = rl.fit_curve(type(truth), gmse, truth(gmse))
+    assert fit.rmse < 1e-6
+    np.testing.assert_allclose(fit.curve(gmse), truth(gmse), atol=1e-6)
 
 
 def test_the_band_covers_the_truth():
     truth, gmse = rl.Curve(F=0.41, C=1.39), np.geomspace(1e-3, 0.6, 30)
     covered = []
-    for seed in range(10):
+    for seed in range(6):
         noise = 0.01 * np.random.default_rng(seed).standard_normal(30)
-        found = rl.fit_curve(rl.Curve, gmse, truth(gmse) + noise, n_bootstrap=100, seed=seed)
-        low, high = found.interval("F")
+        fit = rl.fit_curve(rl.Curve, gmse, truth(gmse) + noise, n_bootstrap=60, seed=seed)
+        low, high = fit.interval("F")
         covered.append(low <= 0.41 <= high)
-        assert np.ptp(found.band(0.1)) > 0
-    assert sum(covered) >= 8
+        assert np.ptp(fit.band(0.1)) > 0
+    assert sum(covered) >= 5
 
 
 def test_families_share_what_they_are_told_to():

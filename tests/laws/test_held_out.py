@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_fitting import compressed_runs
+from synthetic_runs import compressed_runs
 
 import rholaw as rl
 from rholaw.laws import held_out as validation
@@ -11,7 +11,7 @@ from rholaw.laws import held_out as validation
 
 @pytest.fixture(scope="module")
 def runs():
-    return compressed_runs(noise=0.003, formats=("dense", "int2", "int3", "int4"))
+    return compressed_runs(noise=0.003, formats=("dense", "int2", "int4"), sizes=(3e7, 1e8, 1e9))
 
 
 def test_a_fold_is_a_fit_to_the_others(runs):
@@ -24,18 +24,18 @@ def test_a_fold_is_a_fit_to_the_others(runs):
     assert (fold.log_rmse, fold.bias) == pytest.approx((np.sqrt(np.mean(errors**2)), errors.mean()))
     assert fold.worst == pytest.approx(np.abs(errors).max())
     assert 0 < fold.low < fold.high
-    assert total.log_rmse == fold.log_rmse
+    assert total.log_rmse == pytest.approx(fold.log_rmse)
 
 
 def test_each_format_and_each_size_is_left_out_once(runs):
     formats = validation.leave_one_format_out("unified", runs)
-    assert len(formats) == 7
+    assert len(formats) == 5
     assert "dense|dense" not in set(formats.fold)
     assert formats.test[:-1].sum() == formats.test.iloc[-1] == (runs.weights != "dense").sum()
     assert (formats.log_rmse < 0.01).all()
     assert formats.low.isna().all()
     sizes = validation.leave_one_size_out("unified", runs)
-    assert sizes.fold.tolist() == ["3e+07", "1e+08", "3e+08", "1e+09", "all"]
+    assert sizes.fold.tolist() == ["3e+07", "1e+08", "1e+09", "all"]
     assert sizes.test.iloc[-1] == len(runs)
     pooled = np.sqrt(np.average(sizes.log_rmse[:-1] ** 2, weights=sizes.test[:-1]))
     assert sizes.log_rmse.iloc[-1] == pytest.approx(pooled)
@@ -52,7 +52,7 @@ def test_a_law_that_cannot_predict_an_unseen_format_says_so(runs):
 def test_laws_side_by_side(runs):
     table = validation.compare(["unified", "decoupled", "sun"], runs, 5e8)
     assert table.loc["unified", "size"] < 0.01
-    assert table.loc["unified", ["size_runs", "format_runs"]].tolist() == [14, 48]
+    assert table.loc["unified", ["size_runs", "format_runs"]].tolist() == [10, 24]
     assert table.loc["decoupled", "format_runs"] == 0
     assert table.loc["decoupled", "seen"] <= table.loc["unified", "seen"]
     assert "one format a run" in table.loc["sun", "reason"]

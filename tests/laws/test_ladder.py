@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sampling import FULL
 
 from rholaw.laws.ladder import capacities, fit_ladder
 
@@ -27,39 +28,49 @@ def table(law, rhos, noise=0.0, seeds=4):
 @given(st.floats(0.05, 0.12), st.floats(0.25, 1.0), st.floats(0.0, 2.0))
 def test_the_capacity_of_an_exact_law_is_recovered(alpha, rho, floor):
     scale = (4.2 - floor) * 400**alpha
-    found = capacities(table(lambda n: scale * n**-alpha + floor, {"int2": rho}))
-    assert found["rho"].tolist() == pytest.approx([rho, rho], rel=0.015)
-    assert (found["sd"] < 1e-3).all() and found["seeds"].tolist() == [4, 4]
+    rhos = capacities(table(lambda n: scale * n**-alpha + floor, {"int2": rho}))
+    assert rhos["rho"].tolist() == pytest.approx([rho, rho], rel=0.015)
+    assert (rhos["sd"] < 1e-3).all() and rhos["seeds"].tolist() == [4, 4]
 
 
 def test_the_interval_covers_as_often_as_it_says():
     def law(n):
         return 8 * n**-0.12 + 1
 
-    hits = 0
-    for trial in range(60):
+    hits, trials = 0, 60 if FULL else 30
+    for trial in range(trials):
         runs = table(law, {"int2": 0.5})
         runs["loss"] += 0.004 * np.random.default_rng(trial).standard_normal(len(runs))
         first = capacities(runs).iloc[0]
         hits += first["low"] <= 0.5 <= first["high"]
-    assert hits >= 51  # 57 of 60 on average
+    assert hits >= 0.85 * trials  # .95 on average
 
 
 def test_a_loss_outside_the_ladder_gives_no_number():
-    found = capacities(table(lambda n: 5 * n**-0.2, {"int1": 0.01}))
-    assert np.isnan(found["rho"].iloc[0]) and found["note"].iloc[0] == "4 of 4 losses lie outside the ladder"
-    assert found["rho"].iloc[1] != found["rho"].iloc[1] or found["note"].iloc[1] == ""
+    """At ρ = .05 the smaller size lies below the ladder's end, 335 < 400, and the larger one, 1340, within it."""
+    rhos = capacities(table(lambda n: 5 * n**-0.2, {"int1": 0.05})).set_index("n_params")
+    assert rhos[["rho", "low", "high", "sd"]].loc[6_700].isna().all()
+    assert rhos["rho"][26_800] == pytest.approx(0.05, rel=0.01)
+    assert rhos["note"].to_dict() == {6_700: "4 of 4 losses lie outside the ladder", 26_800: ""}
+
+
+def test_some_losses_outside_the_ladder_leave_no_number_either():
+    runs = table(lambda n: 5 * n**-0.2, {"int1": 0.5})
+    runs.loc[(runs["seed"] == 2) & (runs["weights"] == "int1"), "loss"] = 9.0
+    rhos = capacities(runs)
+    assert rhos["rho"].isna().all() and rhos["seeds"].tolist() == [4, 4]
+    assert rhos["note"].tolist() == ["1 of 4 losses lie outside the ladder"] * 2
 
 
 def test_a_run_without_its_dense_counterpart_is_not_passed_over():
     runs = table(lambda n: 5 * n**-0.2, {"int2": 0.5})
     dense, small = runs["weights"] == "dense", runs["n_params"] == 6_700
-    found = capacities(runs[~(dense & small)].assign(backward=None)).set_index("n_params")
-    assert found["rho"][26_800] == pytest.approx(0.5, rel=1e-4) and np.isnan(found["rho"][6_700])
-    assert found["note"].tolist() == ["4 of 4 have no dense run of their size and seed", ""]
-    found = capacities(runs[~(dense & (runs["seed"] == 3))])
-    assert found["note"].tolist() == ["1 of 4 have no dense run of their size and seed"] * 2
-    assert found["seeds"].tolist() == [3, 3] and found["rho"].tolist() == pytest.approx([0.5, 0.5], rel=1e-4)
+    rhos = capacities(runs[~(dense & small)].assign(backward=None)).set_index("n_params")
+    assert rhos["rho"][26_800] == pytest.approx(0.5, rel=1e-4) and np.isnan(rhos["rho"][6_700])
+    assert rhos["note"].tolist() == ["4 of 4 have no dense run of their size and seed", ""]
+    rhos = capacities(runs[~(dense & (runs["seed"] == 3))])
+    assert rhos["note"].tolist() == ["1 of 4 have no dense run of their size and seed"] * 2
+    assert rhos["seeds"].tolist() == [3, 3] and rhos["rho"].tolist() == pytest.approx([0.5, 0.5], rel=1e-4)
     with pytest.raises(ValueError, match="all of these runs are dense"):
         capacities(runs[dense])
 

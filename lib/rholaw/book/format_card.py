@@ -31,7 +31,7 @@ def card(format: str | Format, fit: Fit | None = None) -> pd.Series:
         "gap, dB": gap * 20 * math.log10(2),
     }
     if fit is not None:
-        known = all(part.family in fit.model.families for part in format.parts)
+        known = all(part.family in fit.families for part in format.parts)
         capacity = fit.capacity(format) if known else (math.nan,) * 3
         facts |= dict(zip(("ρ", "ρ low", "ρ high"), capacity, strict=True))
     return pd.Series(facts)

@@ -16,7 +16,7 @@ from ..error.measure import gmse
 from ..formats.format import DENSE_BITS, Format
 from ..formats.grammar import parse
 from ..formats.sparsity import CHUNK
-from ..laws.fitting import Fit
+from ..laws.fitted import Fit
 from ..laws.fitting import fit as fit_law
 from . import opening, resumable
 from .opening import Checkpoint
@@ -185,14 +185,14 @@ def _with_capacity(table: pd.DataFrame, named: dict[str, Format], fit: Fit) -> p
         rows = (table.format == name) & table.error.notna()
         if not format.parts:
             table.loc[rows, ["rho", "rho_low", "rho_high"]] = 1.0
-        elif format.family not in fit.model.families:
+        elif format.family not in fit.families:
             reason = f"no rho: the runs of the fit hold no {format.family} formats"
             table.loc[rows, "note"] = [f"{note}; {reason}" if note else reason for note in table.note[rows]]
         elif rows.any():
             errors = table.error[rows].to_numpy()
             table.loc[rows, "rho"] = fit.curve(format.family)(errors)
-            spread = [fit.model.curve(format.family, list(sample))(errors) for sample in fit.samples]
-            if spread:
+            if curves := fit.curves(format.family):
+                spread = [curve(errors) for curve in curves]
                 table.loc[rows, ["rho_low", "rho_high"]] = np.quantile(spread, [0.025, 0.975], axis=0).T
     return table
 

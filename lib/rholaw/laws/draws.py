@@ -4,20 +4,25 @@ The default law is fitted to QuEST's runs of one estimator.  They do not identif
 with E held at several values: capacities hardly change with it, losses and training costs do.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from .. import runs, tables
 from ..error.measure import gmse
+from ..formats.format import Format
 from ..formats.grammar import parse
 from .curves import Curve, fit_curve
-from .fitting import Fit, fit
+from .fitted import Fit
+from .fitting import fit
 
 HELD = (0.0, 0.5, 1.0, 1.5)
 """E, in nats per token, of the default law; above 1.5 the fit is more than twice as bad (chapter 07)."""
+NAMES = ("A", "alpha", "B", "beta", "E")
 
 
 @dataclass(frozen=True, eq=False)  # compared and remembered by identity: its arrays cannot be
@@ -29,18 +34,18 @@ class Draws:
     B: np.ndarray
     beta: np.ndarray
     E: np.ndarray
-    fits: tuple = field(repr=False)
+    fits: tuple[Fit, ...] = field(repr=False)
 
-    def at(self, places):
+    def at(self, places: np.ndarray) -> "Draws":
         """The Draws at these places, any number of them and each as often as it is named."""
-        return Draws(*(getattr(self, name)[places] for name in ("A", "alpha", "B", "beta", "E")), fits=self.fits)
+        return Draws(**{name: getattr(self, name)[places] for name in NAMES}, fits=self.fits)
 
-    def loss(self, N, D, rho=1.0):
+    def loss(self, N: ArrayLike, D: ArrayLike, rho: ArrayLike = 1.0) -> np.ndarray:
         """Nats per token, (S,); infinite where ρ = 0."""
         with np.errstate(divide="ignore"):
             return self.A * (N * np.asarray(rho, dtype=float)) ** -self.alpha + self.B * D**-self.beta + self.E
 
-    def cheapest(self, loss, rho):
+    def cheapest(self, loss: ArrayLike, rho: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """(N, D), each (S,), of least 6 N D that reach ``loss``; infinite where a draw of the law never does.
 
         At the optimum α A (N ρ)^-α = β B D^-β (Hoffmann et al. 2022, approach 3): each term has its share of the room.
@@ -51,7 +56,7 @@ class Draws:
             D = (self.B * (1 + self.beta / self.alpha) / room) ** (1 / self.beta)
         return np.where(room > 0, N, np.inf), np.where(room > 0, D, np.inf)
 
-    def capacity(self, weights, activations="dense"):
+    def capacity(self, weights: str | Format, activations: str | Format = "dense") -> tuple[np.ndarray, str]:
         """(ρ (S,), source) of a pair of formats.
 
         source: "dense"; "law"; "law, format without runs"; or, where a part is sparse and no run was sparse alone,
@@ -59,7 +64,7 @@ class Draws:
         """
         return _capacity(self, parse(weights), parse(activations))
 
-    def order(self, options):
+    def order(self, options: Iterable) -> np.ndarray:
         """Places of the draws, from those that give the options little capacity to those that give much: (S,).
 
         options: each has formats as its ``weights`` and ``activations``.
@@ -69,55 +74,44 @@ class Draws:
 
 
 @lru_cache(maxsize=256)
-def _capacity(draws, weights, activations):
-    model, rho, source = draws.fits[0].model, np.ones_like(draws.A), "dense"
-    trained = {part for known in model.known for part in known.parts}
+def _capacity(draws: Draws, weights: Format, activations: Format) -> tuple[np.ndarray, str]:
+    first, rho, source = draws.fits[0], np.ones_like(draws.A), "dense"
+    trained = {part for pair in first.pairs for format in pair for part in format.parts}
     for part in weights.parts + activations.parts:
-        if part.sparsity is not None and part.family not in model.families:
+        if part.sparsity is not None and part.family not in first.families:
             rho = rho * np.resize([float(curve(gmse(part).value)) for curve in _printed_sparse()], rho.shape)
             source = "printed capacities, figures disagree"
             continue
-        rho = rho * np.concatenate([_rho(one, part) for one in draws.fits])
+        rho = rho * np.concatenate([of_law.capacity_draws(part) for of_law in draws.fits])
         if source in ("dense", "law"):
             source = "law" if part in trained else "law, format without runs"
     return rho, source
 
 
-def _rho(one, part):
-    """ρ of one format for each bootstrap of a Fit."""
-    pair = pd.DataFrame({"n_params": [1.0], "n_tokens": [1.0], "weights": [str(part)], "activations": ["dense"]})
-    rho = np.exp(one.model.log_rho(np.log(one.samples), one.model.columns(pair)))
-    return np.broadcast_to(rho, (len(one.samples), 1))[:, 0]
-
-
-def draws(law=None):
+def draws(law: Fit | Iterable[Fit] | None = None) -> Draws:
     """The Draws of a Fit with a bootstrap, of several such Fits pooled, or of the default law.
 
     Raises ValueError for a Fit without bootstrap, or of a law that reads no capacity off a format.
     """
     fits = default_fits() if law is None else (law,) if isinstance(law, Fit) else tuple(law)
-    for one in fits:
-        if not len(one.samples):
+    for of_law in fits:
+        if of_law.samples.empty:
             raise ValueError("the law has no bootstrap: fit with n_bootstrap of 100 or more")
-        if not hasattr(one.model, "part_gmse") or one.model.curve_names != Curve.__match_args__:
-            raise ValueError(f"a plan needs the law 'unified', which has a ρ for any format; this is {one.name!r}")
-    names = [one.model.names for one in fits]
-    columns = [
-        np.concatenate([one.samples[:, list(known).index(name)] for one, known in zip(fits, names, strict=True)])
-        for name in ("A", "alpha", "B", "beta", "E")
-    ]
-    return Draws(*columns, fits=fits)
+        if not of_law.families:
+            raise ValueError(f"a plan needs the law 'unified', which has a ρ for any format; this is {of_law.name!r}")
+    samples = pd.concat([of_law.samples for of_law in fits])
+    return Draws(**{name: samples[name].to_numpy() for name in NAMES}, fits=fits)
 
 
 @cache
-def default_fits(n_bootstrap=100):
+def default_fits(n_bootstrap: int = 100) -> tuple[Fit, ...]:
     """The default law: a Fit for each of HELD."""
     table = runs.one_estimator(runs.load("quest2025"))
     return tuple(fit("unified", table, fixed={"E": value}, n_bootstrap=n_bootstrap) for value in HELD)
 
 
 @cache
-def _printed_sparse():
+def _printed_sparse() -> tuple[Curve, ...]:
     """Curves of sparsity alone, from each figure of the paper that prints it: bootstraps of each, equally many."""
     rows = tables.read("published/panferov2025_capacities")
     alone = "activation_bits == 16 and activation_sparsity == 0 and weight_bits == 16 and weight_sparsity > 0"

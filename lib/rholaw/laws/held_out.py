@@ -1,23 +1,28 @@
 """How well a law predicts runs that it did not see: a format, a size, or all larger models left out."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from .. import runs as run_tables
+from . import registry
+from .fitted import summary
 from .fitting import fit
-from .rivals import MODELS
 
 COLUMNS = ["fold", "train", "test", "log_rmse", "low", "high", "bias", "worst", "status", "reason"]
 
 
-def counted(runs, count):
+def counted(runs: pd.DataFrame, count: int) -> pd.DataFrame:
     """``runs``, if they are ``count`` rows: a selection that changes unnoticed changes every number after it."""
     if len(runs) != count:
         raise ValueError(f"the selection has {len(runs)} runs, {count} were expected")
     return runs
 
 
-def leave_one_format_out(law, runs, **settings):
+def leave_one_format_out(law: str, runs: pd.DataFrame, **settings: Any) -> pd.DataFrame:
     """``cross_validate``, a fold for each pair of formats; dense runs always stay, since a ρ is relative to them."""
     run_tables.check(runs)
     pairs = runs["weights"] + "|" + runs["activations"]
@@ -26,20 +31,20 @@ def leave_one_format_out(law, runs, **settings):
     )
 
 
-def leave_one_size_out(law, runs, **settings):
+def leave_one_size_out(law: str, runs: pd.DataFrame, **settings: Any) -> pd.DataFrame:
     """``cross_validate``, a fold for each n_params."""
     run_tables.check(runs)
     sizes = runs["n_params"]
     return cross_validate(law, runs, {f"{size:.4g}": sizes == size for size in np.unique(sizes)}, **settings)
 
 
-def small_to_large(law, runs, max_params, **settings):
+def small_to_large(law: str, runs: pd.DataFrame, max_params: float, **settings: Any) -> pd.DataFrame:
     """``cross_validate`` with one fold: the runs of more than ``max_params`` parameters, predicted from the others."""
     run_tables.check(runs)
     return cross_validate(law, runs, {f"> {max_params:.4g}": runs["n_params"] > max_params}, **settings)
 
 
-def cross_validate(law, runs, folds, **settings):
+def cross_validate(law: str, runs: pd.DataFrame, folds: Mapping[str, ArrayLike], **settings: Any) -> pd.DataFrame:
     """A row for each fold, fitted to the runs outside it, and a last row "all" over every run that was predicted.
 
     folds: {name: boolean array, True for the runs left out}.  settings: of ``fit``; with n_bootstrap, low and high are
@@ -48,9 +53,8 @@ def cross_validate(law, runs, folds, **settings):
     no numbers, and its ``reason``.  Compare laws only over folds that all of them predict.
     """
     run_tables.check(runs)
-    if law not in MODELS:
-        raise ValueError(f"unknown law {law!r}; there are {', '.join(MODELS)}")
-    rows, points, spreads, reasons = [], [], [], []
+    registry.find(law)
+    rows, errors, spreads, reasons = [], [], [], []
     for name, left_out in folds.items():
         left_out = np.asarray(left_out, dtype=bool)
         if not 0 < left_out.sum() < len(runs):
@@ -58,23 +62,23 @@ def cross_validate(law, runs, folds, **settings):
         row = {"fold": name, "train": int((~left_out).sum()), "test": int(left_out.sum())}
         try:
             fitted = fit(law, runs[~left_out], **settings)
-            errors = _log_errors(fitted, runs[left_out])
-        except ValueError as error:
+            error, spread = fitted.log_errors(runs[left_out])
+        except ValueError as refusal:
             reasons.append(name)
-            rows.append(row | {"reason": str(error)})
+            rows.append(row | {"reason": str(refusal)})
             continue
-        points.append(errors[0])
-        spreads.append(errors[1])
-        rows.append(row | _scores(*errors) | {"status": fitted.status, "reason": ""})
-    total = {"fold": "all", "test": sum(len(point) for point in points)}
+        errors.append(error)
+        spreads.append(spread)
+        rows.append(row | summary(error, spread) | {"status": fitted.status, "reason": ""})
+    total = {"fold": "all", "test": sum(map(len, errors))}
     total["reason"] = f"without {', '.join(reasons)}" if reasons else ""
-    if points:
-        total |= _scores(np.concatenate(points), np.concatenate(spreads, axis=1))
+    if errors:
+        total |= summary(np.concatenate(errors), np.concatenate(spreads, axis=1))
     table = pd.DataFrame([*rows, total], columns=COLUMNS)
     return table.astype({"train": "Int64", "status": object}).fillna({"status": ""})
 
 
-def compare(laws, runs, max_params, **settings):
+def compare(laws: Iterable[str], runs: pd.DataFrame, max_params: float, **settings: Any) -> pd.DataFrame:
     """A row for each law: in sample, from small models to those above ``max_params``, and with each format left out.
 
     Columns: free (parameters), aic, seen (log rmse), then for ``size`` and ``format`` the log rmse of unseen runs, its
@@ -85,8 +89,8 @@ def compare(laws, runs, max_params, **settings):
         row = {"law": law}
         try:
             fitted = fit(law, runs, **settings)
-        except ValueError as error:
-            rows.append(row | {"reason": str(error)})
+        except ValueError as refusal:
+            rows.append(row | {"reason": str(refusal)})
             continue
         row |= {"free": len(fitted.standard_errors), "aic": fitted.aic, "seen": fitted.rmse, "status": fitted.status}
         tests = {
@@ -99,23 +103,3 @@ def compare(laws, runs, max_params, **settings):
         reasons = [reason for table in tests.values() for reason in table.reason[:-1] if reason]
         rows.append(row | {"reason": reasons[0] if reasons else ""})
     return pd.DataFrame(rows).set_index("law")
-
-
-def _log_errors(fitted, runs):
-    """log predicted − log observed: (runs,), and (bootstraps, runs)."""
-    observed = np.log(runs["loss"].to_numpy(float))
-    columns = fitted.model.columns(runs)
-    point = fitted.model.log_loss(np.log([*fitted.params.values()]), columns) - observed
-    return point, fitted.model.log_loss(np.log(fitted.samples), columns) - observed
-
-
-def _scores(point, spread):
-    rms = np.sqrt(np.mean(spread**2, axis=1))
-    low, high = np.quantile(rms, [0.025, 0.975]) if len(rms) else (np.nan, np.nan)
-    return {
-        "log_rmse": float(np.sqrt(np.mean(point**2))),
-        "low": float(low),
-        "high": float(high),
-        "bias": float(point.mean()),
-        "worst": float(np.abs(point).max()),
-    }

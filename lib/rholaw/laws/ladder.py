@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from numpy.typing import ArrayLike
+
+from .intervals import mean_interval
 
 KIND = ("weights", "activations", "method", "backward", "schedule")
-DENSE = {"weights": "dense", "activations": "dense"}
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class Ladder:
     high: float
     rmse: float  # of ln N
 
-    def equivalent(self, loss):
+    def equivalent(self, loss: ArrayLike) -> np.ndarray:
         """The dense size of that loss, a number or an array; NaN outside the ladder."""
         loss = np.asarray(loss, dtype=float)
         inside = (loss >= self.low) & (loss <= self.high)
         return np.where(inside, np.exp(np.polyval(self.coefficients, np.log(loss) - self.centre)), np.nan)
 
 
-def fit_ladder(n_params, loss):
+def fit_ladder(n_params: ArrayLike, loss: ArrayLike) -> Ladder:
     """The Ladder through dense models.  ValueError for fewer than five sizes, or a loss that does not fall with N."""
     n_params, loss = np.asarray(n_params, dtype=float), np.asarray(loss, dtype=float)
     if (sizes := len(np.unique(n_params))) < 5:
@@ -59,7 +60,7 @@ def fit_ladder(n_params, loss):
     )
 
 
-def capacities(runs, level=0.95):
+def capacities(runs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """ρ of every kind of compressed run in a table, with its interval: a DataFrame, a row per size and kind.
 
     runs: rows of `rholaw.runs`, of one n_tokens, with a seed; the dense ones of at least five sizes.  Each seed is the
@@ -80,35 +81,38 @@ def capacities(runs, level=0.95):
         raise ValueError(f"the run in row {runs.index[twice][0]} is there twice; average or select first")
     if dense.all():
         raise ValueError("all of these runs are dense: there is no capacity to find")
-    found = []
-    for seed, of_seed in runs.assign(is_dense=dense).groupby("seed"):
-        own = of_seed[of_seed["is_dense"]].set_index("n_params")["loss"]
-        ladder = fit_ladder(own.index, own) if len(own) else None
-        for _, run in of_seed[~of_seed["is_dense"]].iterrows():
-            row = {**run[["n_params", *KIND, "loss"]], "seed": seed, "ln_rho": math.nan, "paired": False}
-            if run["n_params"] in own.index:
-                ratio = ladder.equivalent(run["loss"]) / ladder.equivalent(own[run["n_params"]])
-                row |= {"ln_rho": math.log(ratio), "paired": True}
-            found.append(row)
-    frame = pd.DataFrame(found)
-    groups = frame.groupby(["n_params", *KIND], sort=False, dropna=False)
+    parts = []
+    for _, of_seed in runs.groupby("seed"):
+        own = of_seed[dense[of_seed.index]].set_index("n_params")["loss"]
+        others = of_seed[~dense[of_seed.index]]
+        counterpart = others["n_params"].map(own)
+        parts.append(others.assign(ln_rho=_log_capacity(own, others["loss"], counterpart), paired=counterpart.notna()))
+    groups = pd.concat(parts).groupby(["n_params", *KIND], sort=False, dropna=False)
     return pd.DataFrame([_summary(key, group, level) for key, group in groups])
 
 
-def _summary(key, group, level):
+def _log_capacity(dense: pd.Series, loss: pd.Series, counterpart: pd.Series) -> np.ndarray | float:
+    """ln ρ by the ladder of the dense losses, indexed by size; nan outside it, and without a dense counterpart."""
+    if dense.empty:
+        return math.nan
+    ladder = fit_ladder(dense.index, dense)
+    return np.log(ladder.equivalent(loss) / ladder.equivalent(counterpart))
+
+
+def _summary(key: tuple, group: pd.DataFrame, level: float) -> dict:
+    """A row of ``capacities``."""
     values = group.loc[group["paired"], "ln_rho"].to_numpy()
     count, alone, outside = len(values), len(group) - len(values), int(np.isnan(values).sum())
     notes = [f"{alone} of {len(group)} have no dense run of their size and seed"] if alone else []
     notes += [f"{outside} of {count} losses lie outside the ladder"] if outside else []
-    mean, sd = values.mean() if count else math.nan, values.std(ddof=1) if count > 1 else math.nan
-    half = student.ppf((1 + level) / 2, count - 1) * sd / math.sqrt(count) if count > 1 else math.nan
+    rho, low, high = (math.exp(end) for end in mean_interval(values, level))
     return {
         **dict(zip(["n_params", *KIND], key, strict=True)),
-        "rho": math.exp(mean),
-        "low": math.exp(mean - half),
-        "high": math.exp(mean + half),
+        "rho": rho,
+        "low": low,
+        "high": high,
         "loss": group["loss"].mean(),
-        "sd": sd,
+        "sd": values.std(ddof=1) if count > 1 else math.nan,
         "seeds": count,
         "note": "; ".join(notes),
     }

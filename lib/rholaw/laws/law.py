@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -19,37 +20,37 @@ class Law:
     beta: float
     E: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if not (math.isfinite(value) and (value > 0 or (value == 0 and field.name == "E"))):
                 raise ValueError(f"Law: {field.name} must be positive and finite, got {value}")
 
-    def loss(self, N, D, rho=1.0):
+    def loss(self, N: ArrayLike, D: ArrayLike, rho: ArrayLike = 1.0) -> np.ndarray:
         """Nats per token."""
         N, D, rho = _positive(N=N, D=D, rho=rho)
         return self.A * (N * rho) ** -self.alpha + self.B * D**-self.beta + self.E
 
-    def params_for(self, loss, D, rho=1.0):
+    def params_for(self, loss: ArrayLike, D: ArrayLike, rho: ArrayLike = 1.0) -> np.ndarray:
         """The N that reaches ``loss`` with D tokens; ValueError where even an infinite model does not."""
         loss, D, rho = _positive(loss=loss, D=D, rho=rho)
         room = _room(loss, self.B * D**-self.beta + self.E, "with these tokens even an infinite model")
         return (self.A / room) ** (1 / self.alpha) / rho
 
-    def tokens_for(self, loss, N, rho=1.0):
+    def tokens_for(self, loss: ArrayLike, N: ArrayLike, rho: ArrayLike = 1.0) -> np.ndarray:
         """The D that reaches ``loss`` with N parameters; ValueError where even infinite data do not."""
         loss, N, rho = _positive(loss=loss, N=N, rho=rho)
         room = _room(loss, self.A * (N * rho) ** -self.alpha + self.E, "with these parameters even unlimited training")
         return (self.B / room) ** (1 / self.beta)
 
-    def compute_optimal(self, flops, rho=1.0):
+    def compute_optimal(self, flops: ArrayLike, rho: ArrayLike = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """(N, D) of least loss at 6 N D = ``flops`` (Hoffmann et al. 2022, approach 3, with A ρ^-α for A)."""
         flops, rho = _positive(flops=flops, rho=rho)
         ratio = self.alpha * self.A * rho**-self.alpha / (self.beta * self.B)
         N = ratio ** (1 / (self.alpha + self.beta)) * (flops / 6) ** (self.beta / (self.alpha + self.beta))
         return N, flops / 6 / N
 
-    def capacity(self, loss, dense_loss, N):
+    def capacity(self, loss: ArrayLike, dense_loss: ArrayLike, N: ArrayLike) -> np.ndarray:
         """The ρ that explains ``loss`` where the dense model of N parameters, on the same tokens, has ``dense_loss``.
 
         ρ = (1 + N^α ΔL / A)^(-1/α), as in QuEST's notebook; above 1 where the format trained better than dense.
@@ -61,7 +62,8 @@ class Law:
         return term ** (-1 / self.alpha)
 
 
-def _positive(**arguments):
+def _positive(**arguments: ArrayLike) -> list[np.ndarray]:
+    """The arguments as arrays; ValueError names the first that is not positive."""
     values = [np.asarray(value, dtype=float) for value in arguments.values()]
     for name, value in zip(arguments, values, strict=True):
         if not ((value > 0) & np.isfinite(value)).all():
@@ -71,7 +73,8 @@ def _positive(**arguments):
     return values
 
 
-def _room(loss, floor, what):
+def _room(loss: np.ndarray, floor: np.ndarray, what: str) -> np.ndarray:
+    """What is left of the loss above its floor; ValueError where nothing is."""
     loss, floor = np.broadcast_arrays(loss, floor)
     if (loss <= floor).any():
         worst = np.argmax(floor - loss)

@@ -1,24 +1,37 @@
 """Minimises a sum of Huber losses from many starts, or for many bootstrap weights, all in one batch of arrays."""
 
-import numpy as np
+from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+Residuals = Callable[[np.ndarray], np.ndarray]  # parameters (…, P) → residuals (…, n), analytic
 _STEP = 1e-30  # of the complex step: exact to rounding, since nothing is subtracted
 
 
-def huber(residuals, delta):
+def huber(residuals: ArrayLike, delta: float) -> np.ndarray:
     """½ r² up to ``delta``, then linear."""
     size = np.abs(residuals)
     return np.where(size <= delta, size * size / 2, delta * (size - delta / 2))
 
 
-def jacobian(residuals, u):
+def jacobian(residuals: Residuals, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(r, J) of an analytic function: u (rows, P) → r (rows, n) and J (rows, P, n), by complex steps."""
     shifted = u[:, None, :] + 1j * _STEP * np.eye(u.shape[1])
     values = residuals(shifted)
     return values[:, 0].real, values.imag / _STEP
 
 
-def minimise(residuals, start, lower, upper, weights, delta, max_iterations=300, tolerance=1e-12):
+def minimise(
+    residuals: Residuals,
+    start: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    weights: np.ndarray,
+    delta: float,
+    max_iterations: int = 300,
+    tolerance: float = 1e-12,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each row of ``start`` (rows, P) taken to a minimum of Σ wᵢ huber(rᵢ) within [lower, upper].
 
     residuals: u (…, P) → (…, n), analytic, the same function for each row; weights: (n,) or (rows, n).
@@ -48,7 +61,16 @@ def minimise(residuals, start, lower, upper, weights, delta, max_iterations=300,
     return u, objective, ~active
 
 
-def _steps(residuals, u, weights, delta, damping, lower, upper):
+def _steps(
+    residuals: Residuals,
+    u: np.ndarray,
+    weights: np.ndarray,
+    delta: float,
+    damping: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+) -> np.ndarray:
+    """A damped Newton step for each row of ``u``, none in a coordinate that pushes against its bound."""
     r, J = jacobian(residuals, u)
     size = np.maximum(np.abs(r), 1e-300)
     gradient = np.einsum("spn,sn->sp", J, weights * np.clip(r, -delta, delta))

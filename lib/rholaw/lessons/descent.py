@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+
+from ..laws.intervals import mean_interval
 
 
 class Floor(NamedTuple):
@@ -90,13 +91,6 @@ def descend(f, compress, step, *, n=256, seeds=8, steps=2000, rate=0.02, noise=0
         theta = theta - rate * g
     means = sums / (steps - steps // 2)
     return Floor(path[steps // 2 :].mean(axis=0), *means, path)
-
-
-def mean_interval(values):
-    """(mean, low, high) of independent values: 95 % by Student's t."""
-    values = np.asarray(values, dtype=float)
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 
 def exponent(x, y):

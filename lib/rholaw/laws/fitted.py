@@ -1,0 +1,169 @@
+"""A law fitted to runs: its parameters and what they are worth, its predictions, capacities and curves."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ..formats.format import Format
+from ..formats.grammar import parse
+from .chinchilla import Chinchilla
+from .curves import Form
+from .intervals import percentiles
+from .law import Law
+from .parameters import Parameters
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A law fitted to runs.
+
+    params: {name: value}; one that the data do not identify still has the value that minimises the objective, and
+    ``identified`` says not to quote it.  status: "converged", "bound hit: …" or "not converged".  objective: Σ Huber of
+    the log-loss residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, empty without a bootstrap, and
+    conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the parameters
+    refitted to each resample, a row each, by name.  standard_errors: of the logarithms of the free parameters, from the
+    curvature.  condition: largest over smallest singular value of the Jacobian by the logarithms of the free
+    parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for residuals
+    that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts as a
+    parameter.
+    """
+
+    name: str
+    params: dict[str, float]
+    status: str
+    objective: float
+    intervals: dict[str, tuple[float, float]]
+    identified: dict[str, bool]
+    residuals: np.ndarray = field(repr=False)
+    samples: pd.DataFrame = field(repr=False)
+    model: Chinchilla = field(repr=False)
+    standard_errors: dict[str, float] = field(repr=False)
+    condition: float = field(repr=False)
+    aic: float = field(repr=False)
+
+    @property
+    def rmse(self) -> float:
+        """Root mean square of the log residuals: a relative error of the loss."""
+        return float(np.sqrt(np.mean(self.residuals**2)))
+
+    @property
+    def pairs(self) -> tuple[tuple[Format, Format], ...]:
+        """The formats of (weights, activations) that the runs had, without the dense ones."""
+        return self.model.pairs
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families of formats with a ``curve``; none for a law that reads no ρ off GMSE."""
+        return self.model.families
+
+    @property
+    def _points(self) -> Parameters:
+        """The fitted parameters."""
+        return Parameters(tuple(self.params), np.log(list(self.params.values())))
+
+    @property
+    def _resamples(self) -> Parameters:
+        """The parameters of every resample: (S, P)."""
+        return Parameters(tuple(self.params), np.log(self.samples.to_numpy()))
+
+    def predict(self, runs: pd.DataFrame) -> np.ndarray:
+        """Loss of each run, (n,), in nats per token. Raises ValueError for a format that the law cannot predict."""
+        return np.exp(self.model.log_loss(self._points, self.model.columns(runs)))
+
+    def predict_interval(self, runs: pd.DataFrame, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """(low, high), each (n,): the bootstrap's spread of the predicted loss, without the noise of a single run.
+
+        Raises ValueError without a bootstrap, and as ``predict``.
+        """
+        self._needs_samples()
+        return percentiles(np.exp(self.model.log_loss(self._resamples, self.model.columns(runs))), level)
+
+    def log_errors(self, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """log predicted − log observed of runs, seen or not: (n,), and for each resample (S, n)."""
+        observed, columns = np.log(runs["loss"].to_numpy(float)), self.model.columns(runs)
+        points, resamples = (self.model.log_loss(p, columns) for p in (self._points, self._resamples))
+        return points - observed, resamples - observed
+
+    def score(self, runs: pd.DataFrame) -> dict[str, float]:
+        """How well the fit predicts runs, seen or not: the ``summary`` of its errors.
+
+        Raises ValueError for a format that the law cannot predict.
+        """
+        return summary(*self.log_errors(runs))
+
+    def capacity(
+        self, weights: str | Format, activations: str | Format = "dense", level: float = 0.95
+    ) -> tuple[float, float, float]:
+        """(ρ, low, high) of a pair of formats; low and high are nan without a bootstrap.
+
+        Raises ValueError for a law in which a format is no factor on N, and for formats that it cannot express.
+        """
+        rho = float(self._rho(self._points, weights, activations))
+        if self.samples.empty:
+            return rho, np.nan, np.nan
+        low, high = percentiles(self.capacity_draws(weights, activations), level)
+        return rho, float(low), float(high)
+
+    def capacity_draws(self, weights: str | Format, activations: str | Format = "dense") -> np.ndarray:
+        """ρ of a pair of formats for each resample, (S,). Raises ValueError as ``capacity``."""
+        return self._rho(self._resamples, weights, activations)
+
+    def _rho(self, p: Parameters, weights: str | Format, activations: str | Format) -> np.ndarray:
+        if not self.model.has_capacity:
+            raise ValueError(f"the law {self.name!r} has no ρ: in it a format is no factor on N")
+        columns = self.model.format_columns([(parse(weights), parse(activations))])
+        rho = np.exp(self.model.log_rho(p, columns))
+        return np.broadcast_to(rho, (*p.u.shape[:-1], 1))[..., 0]
+
+    def law(self) -> Law:
+        """The part that all formats share, as a Law. Raises ValueError where it is not A N^-α + B D^-β + E."""
+        if not self.model.dense_is_chinchilla:
+            raise ValueError(f"the dense part of the law {self.name!r} is not A N^-α + B D^-β + E")
+        return Law(**{name: self.params[name] for name in ("A", "alpha", "B", "beta", "E")})
+
+    def curve(self, family: str = "quantised") -> Form:
+        """The capacity curve of a family (the laws "unified…" only; the family of a composed error is "composed").
+
+        Raises ValueError for another law, or a family without runs.
+        """
+        self._needs_curves()
+        return self.model.curve(family, self.params)
+
+    def curves(self, family: str = "quantised") -> list[Form]:
+        """The capacity curve of a family for each resample. Raises ValueError as ``curve``."""
+        self._needs_curves()
+        return [self.model.curve(family, params) for params in self.samples.to_dict("records")]
+
+    def table(self) -> pd.DataFrame:
+        """A row per parameter: value, interval, and whether the data identify it; missing values where they do not."""
+        rows = {}
+        for name, value in self.params.items():
+            low, high = self.intervals.get(name, (np.nan, np.nan))
+            known = self.identified[name]
+            rows[name] = (*((value, low, high) if known else (np.nan,) * 3), known)
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "identified"])
+
+    def _needs_samples(self) -> None:
+        if self.samples.empty:
+            raise ValueError("this fit has no bootstrap: fit with n_bootstrap of 100 or more for intervals")
+
+    def _needs_curves(self) -> None:
+        if not self.families:
+            raise ValueError(f"the law {self.name!r} has no curve of ρ over GMSE")
+
+
+def summary(errors: np.ndarray, spread: np.ndarray) -> dict[str, float]:
+    """log_rmse, its 95 % range low and high over resamples (else nan), bias (the mean) and worst (largest magnitude).
+
+    errors: log predicted − log observed, (n,); spread: the same for each resample, (S, n).
+    """
+    rms = np.sqrt(np.mean(spread**2, axis=1))
+    low, high = percentiles(rms) if len(rms) else (np.nan, np.nan)
+    return {
+        "log_rmse": float(np.sqrt(np.mean(errors**2))),
+        "low": float(low),
+        "high": float(high),
+        "bias": float(errors.mean()),
+        "worst": float(np.abs(errors).max()),
+    }

@@ -1,0 +1,45 @@
+"""The decoupled law gives back what made its runs, and agrees with the efficiencies that QuEST prints."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_runs import compressed_runs, constants
+
+import rholaw as rl
+from rholaw import tables
+
+
+def test_noiseless_runs_give_their_capacities_back():
+    runs = compressed_runs()
+    fit = rl.fit("decoupled", runs)
+    for weights, activations, rho in runs[["weights", "activations", "rho"]].drop_duplicates().itertuples(index=False):
+        assert fit.capacity(weights, activations)[0] == pytest.approx(rho, rel=1e-5)
+
+
+def test_it_needs_dense_runs_and_knows_no_other_formats():
+    runs = compressed_runs()
+    seen, unseen = runs[runs.weights != "int3"], runs[runs.weights == "int3"]
+    with pytest.raises(ValueError, match=r"no ρ for weights int3 with activations dense.*rho\[int2\|int2\]"):
+        rl.fit("decoupled", seen).predict(unseen)
+    with pytest.raises(ValueError, match="needs dense runs"):
+        rl.fit("decoupled", runs.assign(weights="int4"))
+
+
+def test_quests_efficiencies_follow_from_its_runs_and_constants():
+    """Least squares of log loss over all runs of a pair: each .7 % above the print, as the rounding of α allows.
+
+    A fifth digit of α changes (A / …)^(1 / α) / N by up to 2 %, for every format alike.
+    """
+    table = tables.read("published/quest2025_constants").query("origin == 'notebook'")
+    base = constants("quest2025", origin="notebook").drop("efficiency").to_dict()
+    runs = rl.runs.load("quest2025")
+    dense, ratios = runs[runs.weights == "dense"], []
+    for row in table[table.quantity == "efficiency"].itertuples():
+        weights = row.weights.replace("2:4", "4:8")  # what the notebook calls 2:4 are the runs with 4:8
+        own = (runs.weights == weights) & (runs.activations == row.activations)
+        own &= runs.rotated == (row.estimator == "quest")
+        fit = rl.fit("decoupled", pd.concat([dense, runs[own]]), fixed=base, huber_delta=0.1)
+        ratios.append(fit.capacity(weights, row.activations)[0] / row.value)
+    assert len(ratios) == 16
+    assert np.median(ratios) == pytest.approx(1.0068, abs=5e-4)
+    np.testing.assert_allclose(ratios, np.median(ratios), rtol=3e-3)

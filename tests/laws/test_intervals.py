@@ -1,0 +1,26 @@
+"""Intervals, by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rholaw.laws.intervals import mean_interval, percentiles
+
+
+def test_a_mean_has_students_interval():
+    half = 4.3026527 / math.sqrt(3)
+    assert mean_interval([1, 2, 3]) == pytest.approx((2, 2 - half, 2 + half))
+    assert mean_interval([1, 2, 3], level=0.5)[2] == pytest.approx(2 + 0.8164966 / math.sqrt(3))
+
+
+def test_one_value_has_no_interval_and_none_no_mean():
+    mean, *ends = mean_interval([5.0])
+    assert mean == 5 and np.isnan(ends).all()
+    assert np.isnan(mean_interval([])).all()
+
+
+def test_percentiles_are_the_middle_share():
+    low, high = percentiles(np.arange(101.0)[:, None] * [1, 2], level=0.8)
+    np.testing.assert_allclose(low, [10, 20])
+    np.testing.assert_allclose(high, [90, 180])
