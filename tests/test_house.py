@@ -32,7 +32,6 @@ PENDING = {  # rooms, and chapters, that have still to be put right; it shrinks 
     },
     "long": {"book", "formats", "train"},
     "width": {
-        *(),
         *("14_your_model", "15_hardware", "16_plan"),
         *("17_explorer", "how_far_to_trust", "index", "ja/02_rollout"),
     },
