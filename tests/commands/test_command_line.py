@@ -1,0 +1,167 @@
+"""The command line: what a person types, what comes back, and how it ends."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+import rholaw as rl
+from rholaw import __main__ as command
+from rholaw.command_line import as_text
+
+SCENARIO = """
+formats = [{weights = "fp8_row", activations = "fp8_row"}]
+model = {geometry = "Llama-3.1-8B"}
+run = {samples = 100}
+"""
+
+
+@pytest.fixture
+def ask(capsys):
+    """(exit code, stdout, stderr) of a command."""
+
+    def asked(*arguments):
+        code = command.main([str(one) for one in arguments])
+        return (code, *capsys.readouterr())
+
+    return asked
+
+
+def test_help_lists_every_command_without_loading_torch_or_pandas():
+    program = "import sys; from rholaw.__main__ import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    text, modules = said.rstrip().rsplit("\n", 1)
+    for name, (what, *_) in command.COMMANDS.items():
+        assert f"  {name:<8} {what}" in text
+    assert not {"torch", "pandas", "numpy", "scipy"} & set(modules.split())
+
+
+@pytest.mark.parametrize("name", command.COMMANDS)
+def test_every_command_explains_itself_with_an_example(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        command.main([name, "--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: rholaw {name}")
+    assert f"examples:\n  rholaw {name}" in said
+
+
+def test_an_example_in_the_overview_works(ask):
+    code, out, _ = ask("gmse", "nvfp4", "2:4+int4/g128")
+    assert code == 0
+    header, *rows = [line.split() for line in out.splitlines()]
+    assert header == ["format", "bits", "gmse", "stderr", "method", "samples"]
+    for row, name in zip(rows, ["nvfp4", "2:4+int4/g128"], strict=True):
+        assert row[0] == name
+        assert float(row[2]) == pytest.approx(rl.gmse(name).value, rel=1e-5)
+
+
+def test_csv_and_json_hold_every_digit(ask):
+    table = pd.read_csv(io.StringIO(ask("gmse", "int4,int3", "--source", "laplace", "--csv")[1]))
+    rows = json.loads(ask("gmse", "int4,", "int3", "--source=laplace", "--json")[1])
+    want = [rl.gmse(name, "laplace").value for name in ("int4", "int3")]
+    assert table.gmse.tolist() == pytest.approx(want, rel=1e-14)
+    assert [row["gmse"] for row in rows] == pytest.approx(want, rel=1e-12)
+    assert rows[0]["samples"] is None
+
+
+def test_the_catalogue_is_listed_and_searched(ask):
+    names = [row["name"] for row in json.loads(ask("formats", "--json")[1])]
+    assert names == list(rl.catalogue())
+    assert set(pd.read_csv(io.StringIO(ask("formats", "FP4", "--csv")[1])).name) >= {"nvfp4", "mxfp4"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["gmsee", "int4"], "gmsee: there is no such command; did you mean gmse?; rholaw --help explains"),
+        ([], "the following arguments are required: COMMAND"),
+        (["gmse"], "the following arguments are required: FORMAT; rholaw gmse --help explains"),
+        (["gmse", "nf5"], "'nf5' is no element. Did you mean 'nf4'?"),
+        (["gmse", "int4", "--source", "cauchy"], "unknown source 'cauchy'"),
+        (["formats", "zzz"], "no name of a format contains 'zzz'"),
+        (["survey", "/nowhere/x"], "/nowhere/x"),
+        (["plan", "/nowhere/x.toml"], "there is no scenario file /nowhere/x.toml"),
+        (["fit", "nobody"], "there is no series 'nobody'"),
+        (["fit", "quest2025", "--law", "zipf"], "'zipf'"),
+        (["fit", "quest2025", "--where", "rotted"], "--where 'rotted' cannot be asked of the columns series, n_params"),
+        (["train", "plann"], "plann: there is no such command; did you mean plan?; rholaw train --help explains"),
+        (["data", "check", "x"], "unrecognized arguments: x"),
+        (["book", "biuld"], "biuld: there is no such command; did you mean build?"),
+    ],
+)
+def test_what_cannot_be_met_is_one_sentence_and_code_2(ask, arguments, says):
+    code, out, err = ask(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("rholaw: ")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_tables_are_checked_by_either_name(ask):
+    assert ask("data", "check")[:2] == ask("check")[:2]
+    code, out, err = ask("update", "runs/nobody")
+    assert (code, out) == (1, "")
+    assert "data/runs/nobody: there is no such table" in err
+
+
+def test_a_law_is_fitted_to_a_series_and_to_a_csv(ask, tmp_path):
+    code, out, _ = ask("fit", "quest2025", "--law", "chinchilla", "--where", "weights == 'dense'")
+    assert code == 0
+    assert f"chinchilla on {(rl.runs.load('quest2025').weights == 'dense').sum()} runs" in out
+    law, points = rl.Law(A=400.0, alpha=0.34, B=410.0, beta=0.28, E=1.7), [1e7, 3e7, 1e8, 3e8]
+    rows = [{"n_params": n, "n_tokens": 20 * d, "loss": law.loss(n, 20 * d)} for n in points for d in points]
+    pd.DataFrame(rows).to_csv(tmp_path / "mine.csv", index=False)
+    code, out, _ = ask("fit", tmp_path / "mine.csv", "--law", "chinchilla", "--json")
+    values = {row["parameter"]: row["value"] for row in json.loads(out)}
+    assert values["alpha"] == pytest.approx(0.34, rel=1e-3)
+    assert values["E"] == pytest.approx(1.7, rel=1e-3)
+
+
+def test_a_checkpoint_is_surveyed_and_summed(ask, tmp_path):
+    weights = np.random.default_rng(0).standard_normal((64, 128)).astype(np.float32)
+    save_file({"layers.0.attention.wq.weight": weights}, tmp_path / "model.safetensors")
+    arguments = ["survey", tmp_path / "model.safetensors", "--formats", "int4, nvfp4"]
+    code, out, _ = ask(*arguments)
+    assert code == 0
+    assert out.split()[:3] == ["name", "role", "format"]
+    rows = json.loads(ask(*arguments, "--totals", "--json", "--out", tmp_path / "survey.csv")[1])
+    assert [row["format"] for row in rows] == ["int4", "nvfp4"]
+    assert len(pd.read_csv(tmp_path / "survey.csv")) == 2
+
+
+def test_a_scenario_is_planned_in_words_and_numbers(ask, tmp_path):
+    (tmp_path / "scenario.toml").write_text(SCENARIO, encoding="utf-8")
+    code, out, _ = ask("plan", tmp_path / "scenario.toml")
+    assert code == 0
+    assert "The options that nothing beats, in USD" in out
+    about = json.loads(ask("plan", tmp_path / "scenario.toml", "--json")[1])
+    assert out.startswith(about["recommendation"])
+    assert {"dense", "fp8_row x fp8_row"} == {row["option"] for row in about["table"]}
+    assert ask("plan", tmp_path / "scenario.toml", "--language", "ja")[1].startswith(about["summary_ja"])
+
+
+def test_a_closed_pipe_ends_quietly():
+    first = f"{sys.executable} -m rholaw formats | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", first], capture_output=True, text=True, env=dict(os.environ))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("name ")
+
+
+def test_an_interruption_is_130(ask, monkeypatch):
+    def interrupted(arguments, prog):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rholaw.commands.formats.gmse", interrupted)
+    assert ask("gmse", "int4") == (130, "", "stopped\n")
+
+
+def test_a_table_for_a_terminal_aligns_and_leaves_missing_values_empty():
+    table = pd.DataFrame({"a": ["x", None], "n": [1.0, np.nan], "v": [1234567.891, 1e-9]})
+    assert as_text(table).splitlines() == ["a  n            v", "x  1  1.23457e+06", "            1e-09"]
