@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 
@@ -148,10 +147,9 @@ def test_a_scenario_is_planned_in_words_and_numbers(ask, tmp_path):
 
 
 def test_a_closed_pipe_ends_quietly():
-    first = f"{sys.executable} -m rholaw formats | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", first], capture_output=True, text=True, env=dict(os.environ))
+    piped = f"{sys.executable} -m rholaw formats | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("name ")
 
 
 def test_an_interruption_is_130(ask, monkeypatch):
