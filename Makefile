@@ -64,5 +64,5 @@ format: $(READY)
 	@$(PY) -m ruff format --quiet
 
 clean:
-	@rm -rf $(VENV) _build .pytest_cache .ruff_cache .hypothesis lib/*.egg-info
+	@rm -rf $(VENV) _build build .pytest_cache .ruff_cache .hypothesis lib/*.egg-info
 	@find lib tests chapters -name __pycache__ -prune -exec rm -rf {} + -o -name .ipynb_checkpoints -prune -exec rm -rf {} +

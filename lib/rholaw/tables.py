@@ -18,7 +18,8 @@ from . import files
 from .checked import KINDS, typed, unknown
 from .command_line import Parser
 
-DATA = Path(__file__).parents[2] / "data"
+PACKED = Path(__file__).with_name("data")  # where a wheel has them
+DATA = PACKED if PACKED.is_dir() else Path(__file__).parents[2] / "data"
 CLASSES = ("published", "measured", "synthetic")
 MOST_LINES = 20  # a manifest that nobody reads is worth nothing
 KEYS = {
@@ -60,7 +61,7 @@ class Manifest:
 def names() -> list[str]:
     """Every table in data/, also one that lacks its CSV or its manifest."""
     if not DATA.is_dir():
-        raise ValueError(f"there is no folder {DATA}: the tables belong to a checkout, install it by pip install -e .")
+        raise ValueError(f"there is no folder {DATA}: the tables are a part of rholaw, install it again")
     files = [path for ending in ("csv", "toml") for path in DATA.rglob(f"*.{ending}")]
     return sorted({path.relative_to(DATA).with_suffix("").as_posix() for path in files})
 

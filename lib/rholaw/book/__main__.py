@@ -3,7 +3,7 @@
 import sys
 
 from ..command_line import Parser, guarded
-from .execute import BuildError
+from .execute import ROOT, BuildError
 from .pages import build
 
 
@@ -13,6 +13,8 @@ def main(arguments: list[str], prog: str = "rholaw book") -> int:
     parser.add_argument("command", choices=["build"])
     parser.add_argument("--quick", action="store_true", help="smaller experiments, wider intervals")
     options = parser.parse_args(arguments)
+    if not (ROOT / "_toc.yml").is_file():
+        raise ValueError(f"there are no chapters in {ROOT}: the book is built in a checkout of the repository")
     try:
         print(build(quick=options.quick))
     except BuildError as error:
