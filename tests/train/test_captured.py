@@ -58,8 +58,7 @@ def test_a_captured_program_learns_what_a_plain_one_does(corpus, monkeypatch):
         assert same["realised"][-1][1] == pytest.approx(one["realised"][-1][1], rel=1e-3)
 
 
-def test_the_batches_on_the_device_are_those_of_every_run(corpus, monkeypatch):
-    monkeypatch.setattr(captured, "DRAWN", 7)
+def test_the_batches_on_the_device_are_those_of_every_run(corpus):
     config = replace(TINY, tokens=16_000, seed=3)  # more than an epoch
     starts = captured.starts(corpus.train, config, 3)
     assert starts.shape == (config.steps, config.rows)

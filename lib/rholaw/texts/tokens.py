@@ -88,8 +88,16 @@ def export(corpus: Corpus, path: Path | str) -> Path:
 def batches(tokens: np.ndarray, context: int, rows: int, seed: int, step: int) -> torch.Tensor:
     """The batch of one training step, (rows, context + 1) int64: position i + 1 is the target of position i.
 
-    It depends on its arguments only. An epoch takes every block of `context` tokens once, in an order and from an
-    offset of its own, both drawn from the seed. Raises ValueError when the tokens hold less than two blocks.
+    It depends on its arguments only; `starts` says where its rows begin, and what it refuses.
+    """
+    return _blocks(tokens, starts(tokens, context, rows, seed, step), context)
+
+
+def starts(tokens: np.ndarray, context: int, rows: int, seed: int, step: int) -> np.ndarray:
+    """(rows,) int64: where in the tokens the rows of a batch begin.
+
+    An epoch takes every block of `context` tokens once, in an order and from an offset of its own, both drawn from the
+    seed. Raises ValueError when the tokens hold less than two blocks.
     """
     # One block less than fits, so that an epoch has as many at every offset.
     count = len(tokens) // context - 1 if context > 0 else 0
@@ -99,11 +107,11 @@ def batches(tokens: np.ndarray, context: int, rows: int, seed: int, step: int) -
             "the first two must be positive, the others not negative, and the tokens at least twice the context"
         )
     epochs, places = np.divmod(step * rows + np.arange(rows), count)
-    starts = np.empty(rows, dtype=np.int64)
+    firsts = np.empty(rows, dtype=np.int64)
     for epoch in np.unique(epochs):
         offset, order = _epoch(count, context, seed, int(epoch))
-        starts[epochs == epoch] = offset + context * order[places[epochs == epoch]]
-    return _blocks(tokens, starts, context)
+        firsts[epochs == epoch] = offset + context * order[places[epochs == epoch]]
+    return firsts
 
 
 def held_out_blocks(tokens: np.ndarray, context: int, count: int) -> torch.Tensor:

@@ -18,7 +18,6 @@ from .model import Decoder, Linear
 from .trainer import Program, factors
 
 WARM_UP = 3  # steps before the capture: what is made at its first use must not belong to the graph
-DRAWN = 512  # steps whose batches are drawn at once
 HOST = ("noise", "channel", "lsq")  # methods that draw from the host's generator or look at the first batch
 
 
@@ -79,13 +78,9 @@ class Captured(Program):
 
 
 def starts(text: np.ndarray, config: Config, seed: int) -> torch.Tensor:
-    """(steps, rows), int64: where in the text the rows of every batch begin, as `texts.tokens.batches` draws them."""
-    places = np.arange(len(text))
-    firsts = []
-    for first in range(0, config.steps, DRAWN):
-        rows = DRAWN * config.rows  # the last draw goes beyond the end: a draw is number first / DRAWN of its size
-        firsts.append(corpora.batches(places, config.context, rows, seed, first // DRAWN)[:, 0])
-    return torch.cat(firsts).view(-1, config.rows)[: config.steps]
+    """(steps, rows), int64: where in the text the rows of all batches of a run begin."""
+    firsts = corpora.starts(text, config.context, config.steps * config.rows, seed, 0)
+    return torch.from_numpy(firsts).view(config.steps, config.rows)
 
 
 @lru_cache(maxsize=2)
