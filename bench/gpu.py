@@ -69,14 +69,14 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--sweep", type=Path, default=Path("sweeps/gpu.toml"))
     parser.add_argument("--earlier", type=Path, help="runs.jsonl of a stay before")
     parser.add_argument("--side", type=int, default=6, help="programs side by side")
-    parser.add_argument("--compile", action="store_true", help="measure torch.compile too")
+    parser.add_argument("--mode", choices=[*MODES], help="how to train (default: the faster of captured and plain)")
+    parser.add_argument("--measure", action="store_true", help="time all modes at length, before the training")
     parser.add_argument(
         "--tiny", action="store_true", help="one small layer and few steps, to try it all without a GPU"
     )
     parser.add_argument("--part", choices=["speed", "train", "round"], help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
-    parser.add_argument("--modes", default="plain,captured", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -133,26 +133,27 @@ def append(path: Path, rows: list[dict]) -> None:
 
 
 def speed(options: argparse.Namespace) -> None:
-    """Time a step in each mode at the smallest and the largest of the first sizes; write the best mode to work/mode."""
+    """Time a step at the smallest and the largest of the first sizes; the better of two modes goes to work/best."""
     configs = read_sweep(options)
     corpus = read_text(options, configs[0])
     steps = 600 if device() == "cuda" else 40
     firsts = [tuple(replace(c, tokens=steps * c.batch_tokens) for c in unit) for unit in units(configs)[:3]]
     ordered = sorted(firsts, key=lambda unit: unit[0].n_params)
-    modes, small, large = options.modes.split(","), ordered[0], ordered[-1]
-    rates = {mode: timed(options, "all formats", mode, [small], corpus) for mode in modes}
+    small, large = ordered[0], ordered[-1]
+    rates = {mode: timed(options, "all formats", mode, [small], corpus) for mode in ("plain", "captured")}
     if rates["captured"] and (gap := disagreement(small, corpus)) > AGREE:
         print(f"captured programs are {gap:.3g} nats from plain ones: not used")
         rates["captured"] = 0.0
-    (options.work / "mode").write_text(max(rates, key=rates.__getitem__))
-    if rates["captured"]:
-        timed(options, "all formats", "captured", [small] * options.side, corpus)
-        timed(options, "all formats", "captured", [large] * options.side, corpus)
-    for mode in modes:
-        timed(options, "all formats", mode, [large], corpus)
-        dense = tuple(replace(large[0], weights="dense", seed=seed) for seed in range(8))
-        timed(options, "dense", mode, [dense], corpus)
-        timed(options, "int4", mode, [tuple(replace(config, weights="int4") for config in dense)], corpus)
+    best = max(rates, key=rates.__getitem__)
+    (options.work / "best").write_text(best)
+    dense = tuple(replace(large[0], weights="dense", seed=seed) for seed in range(8))
+    kinds = {"all formats": large, "dense": dense, "int4": tuple(replace(config, weights="int4") for config in dense)}
+    for mode in (best,) if not options.measure else MODES:
+        for what, unit in kinds.items():
+            timed(options, what, mode, [unit], corpus)
+        if mode == "captured":
+            timed(options, "all formats", mode, [small] * options.side, corpus)
+            timed(options, "all formats", mode, [large] * options.side, corpus)
 
 
 def timed(options: argparse.Namespace, what: str, mode: str, members: list[tuple], corpus: corpora.Corpus) -> float:
@@ -164,6 +165,7 @@ def timed(options: argparse.Namespace, what: str, mode: str, members: list[tuple
         programs = [MODES[mode](unit, device(), corpus=corpus) for unit in members]
         for _ in range(5):
             advance(programs)
+        wait_for_device()
         ready, steps = time.perf_counter(), 0
         while steps < 10 or (time.perf_counter() - ready < 0.7 and programs[0].step < config.steps):
             advance(programs)
@@ -207,7 +209,7 @@ class Task:
     def __init__(self, unit: tuple[Config, ...], mode: str, corpus: corpora.Corpus, claim: ExitStack):
         self.unit, self.claim, self.begun, self.events = unit, claim, time.perf_counter(), deque()
         self.program = MODES[mode](unit, device(), corpus=corpus)
-        self.stream = getattr(self.program, "stream", None)
+        self.stream, self.ready = getattr(self.program, "stream", None), None
 
     def turn(self) -> bool:
         """Some steps more; False, and none, when the device has still enough to do."""
@@ -220,11 +222,16 @@ class Task:
         if device() == "cuda":
             self.events.append(torch.cuda.Event())
             self.events[-1].record(self.stream or torch.cuda.current_stream())
+        self.ready = self.ready or time.perf_counter()
         return True
 
     @property
     def over(self) -> bool:
         return self.program.step == self.program.config.steps
+
+    def pace(self) -> float:
+        """Seconds a step, beside others, without those of the first turn, which sets up."""
+        return (time.perf_counter() - self.ready) / max(1, self.program.step - STEPS)
 
     def finish(self, store: Store, weights: Path) -> None:
         """Write the records, and keep the weights of the dense run of seed 0 if there is one and room for it.
@@ -256,15 +263,17 @@ def keep(weights: dict[str, torch.Tensor], config: Config, folder: Path) -> None
 
 def train(options: argparse.Namespace) -> None:
     """Train what has no record and can still finish, in the order of the sweep, several programs side by side."""
-    mode, store = (options.work / "mode").read_text(), Store(options.work / "store")
-    configs = read_sweep(options)
+    store, configs = Store(options.work / "store"), read_sweep(options)
     corpus = read_text(options, configs[0])
-    trainer.matmul_rate(torch.device(device()), configs[0].dtype)  # while nothing else runs
     for weights in {config.weights for config in configs}:
         gmse(rl.parse(weights))  # which the records name
+    while not (options.work / "mode").exists():  # until all is measured
+        time.sleep(0.1)
+    mode = (options.work / "mode").read_text()
+    trainer.matmul_rate(torch.device(device()), configs[0].dtype)  # while nothing else runs
     queue = deque(piece for unit in units(configs) for piece in pieces(unit, options.work, store))
     active: list[Task] = []
-    pace: dict[int, float] = {}  # seconds a step by size, beside others
+    pace: dict[int, float] = {}  # by size
     side = options.side if mode == "captured" else 1
     while queue or active:
         if time.time() > options.until:
@@ -283,9 +292,9 @@ def train(options: argparse.Namespace) -> None:
                 if not task.over:
                     continue
                 task.finish(store, options.work / "weights")
-                seconds = time.perf_counter() - task.begun
-                pace[task.unit[0].n_params] = seconds / task.unit[0].steps
-                print(f"{options.until - time.time():.0f} s left, {told(task.unit)} took {seconds:.1f} s")
+                pace[task.unit[0].n_params] = task.pace()
+                took = time.perf_counter() - task.begun
+                print(f"{options.until - time.time():.0f} s left, {told(task.unit)} took {took:.1f} s")
             except Exception as error:
                 queue.extendleft(after(error, task.unit, options.work, store))
             active.remove(task)
@@ -456,18 +465,19 @@ def main(options: argparse.Namespace) -> None:
     if options.earlier:
         shutil.copy(options.earlier, options.work / "store" / "runs.jsonl")
     about = provenance(options)
-    modes = options.modes + (",compiled" if options.compile else "")
-    measuring = Part("speed", options, "--modes", modes)
+    measuring, trainers = Part("speed", options), [Part("train", options)]
     try:
-        measuring.process.wait(min(SPEED_SECONDS * (1 + options.compile), SPEED_SHARE * options.seconds))
+        measuring.process.wait(min(SPEED_SECONDS * (1 + options.measure), SPEED_SHARE * options.seconds))
     except subprocess.TimeoutExpired:
-        print("measuring took too long")
+        print("measuring took too long; what it has is in speed.csv")
     measuring.kill()
-    if not (options.work / "mode").exists():
-        (options.work / "mode").write_text("plain")
-    mode = (options.work / "mode").read_text()
-    print(f"{time.time() - begun:.0f} s: training {mode}")
-    trainers = [Part("train", options) for _ in range(1 if mode == "captured" else options.side)]
+    best = options.work / "best"
+    mode = options.mode or (best.read_text() if best.exists() else "plain")
+    (options.work / "mode.part").write_text(mode)
+    (options.work / "mode.part").rename(options.work / "mode")
+    print(f"{time.time() - begun:.0f} s: training, {mode}")
+    if mode != "captured":  # one program a process, or the host is too slow for the device
+        trainers += [Part("train", options) for _ in range(options.side - 1)]
     rounder = Part("round", options)
     try:
         while time.time() < options.until:
@@ -499,6 +509,7 @@ def bring(options: argparse.Namespace) -> None:
             configs[path.stem] = file.metadata()["config"]
     if kept and len(configs) != options.kept:
         save_file(kept, models, configs)
+        models.chmod(0o644)
         options.kept = len(configs)
 
 
@@ -507,7 +518,7 @@ def provenance(options: argparse.Namespace) -> dict:
     about = {
         "command": " ".join(sys.argv),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": trainer.revision(),
+        "commit": os.environ.get("COMMIT") or trainer.revision(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
         "driver": said("nvidia-smi", "--query-gpu=driver_version,memory.total", "--format=csv,noheader"),
         "cuda": torch.version.cuda,
@@ -532,8 +543,8 @@ def summary(options: argparse.Namespace, about: dict) -> None:
     if frame.empty:
         print("no run has a record; log.txt says why")
         return
-    print(dict(frame["status"].value_counts()))
-    columns = ["weights"] + ["lr"] * (frame.groupby("n_params")["lr"].nunique().max() > 1)
+    print(frame["status"].value_counts().to_dict())
+    columns = ["weights", "lr"] if frame.groupby("n_params")["lr"].nunique().max() > 1 else ["weights"]
     table = frame.pivot_table("loss", ["n_params", "n_tokens"], columns, "mean")
     with pd.option_context("display.width", 200, "display.max_columns", None, "display.max_rows", None):
         print(table.round(4).to_string())
