@@ -48,7 +48,7 @@ def corpus():
 
 def test_a_captured_program_learns_what_a_plain_one_does(corpus, monkeypatch):
     monkeypatch.setattr(trainer, "HELD_OUT_TOKENS", 256)
-    configs = [replace(TINY, weights=format, seed=seed) for format in sorted(FORMATS) for seed in (0, 1)]
+    configs = [replace(TINY, tokens=160, weights=format, seed=seed) for format in sorted(FORMATS) for seed in (0, 1)]
     plain, other = Program(configs, corpus=corpus), Captured(configs, "cpu", corpus)
     for program in (plain, other):
         program.run(progress=False)
