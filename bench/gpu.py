@@ -462,8 +462,9 @@ def main(options: argparse.Namespace) -> None:
     options.until, options.work, options.kept = begun + options.seconds - MARGIN, Path(tempfile.mkdtemp()), 0
     for folder in (options.out, options.work / "store", options.work / "weights"):
         folder.mkdir(parents=True, exist_ok=True)
-    if options.earlier:
-        shutil.copy(options.earlier, options.work / "store" / "runs.jsonl")
+    if options.earlier:  # what failed then is tried again
+        records = map(json.loads, options.earlier.read_text().splitlines())
+        Store(options.work / "store").append(*(record for record in records if record["status"] != "failed"))
     about = provenance(options)
     measuring, trainers = Part("speed", options), [Part("train", options)]
     try:
