@@ -32,22 +32,15 @@ MODULES = {
     "train": ["masks", "config", "pruning", "gradients", "model", "trainer", "captured", "sweeps", "torchrun"],
     "train.sweeps": ["store", "workers", "file", "run", "forecast"],
     "planning": [
-        "costs",
-        "inputs",
-        "scenario",
-        "uncertain",
-        "outcomes",
-        "rows",
-        "doubts",
-        "wording",
-        "advice",
-        "decide",
+        *("costs", "remarks", "columns", "words", "inputs", "scenario", "uncertain", "cases", "outcomes", "rows"),
+        *("doubts", "advice", "decide", "comparisons"),
     ],
+    "planning.words": [],
     "lessons": ["descent", "memory"],
     "commands": ["formats", "checkpoints", "laws", "planning"],
     "book": [
         *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
-        *("plan_figures", "explorer", "japanese", "search", "docstrings"),
+        *("plan_figures", "plan_tables", "plan_prose", "explorer", "japanese", "search", "docstrings"),
     ],
 }
 # Rooms whose modules are of one kind: none imports another, none has a place.

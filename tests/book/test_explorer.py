@@ -10,12 +10,7 @@ from browser import BOOK, DESK, PAGE, PHONE, missing, problems
 import rholaw as rl
 from rholaw.book import explorer, pages
 
-COLUMNS = {"params": "n_params", "memory": "memory_gb", "prefill": "prefill_tokens_s", "decode": "decode_tokens_s"}
-COLUMNS |= {"saving": "saving_month", "once": "cost_once", "break_even": "break_even_requests"}
-COLUMNS |= {name: name for name in ("rho", "loss", "dloss", "cost_in", "cost_out")}
-COLUMNS |= {f"{what}_{phase}": f"{what}_{phase}" for what in ("speedup", "margin") for phase in ("prefill", "decode")}
-COLUMNS |= {"margin_memory": "margin_memory"}
-"""Row of the page → column of a plan."""
+COLUMNS = [row.column for group in explorer.ROWS.values() for row in group]
 UNITS = {"": 1, " M": 1e6, " B": 1e9, " T": 1e12}
 CONTROLS = ["c", "o", "d", "s", "t", "b", "price", "r", "p"]
 SCENARIO = {
@@ -105,12 +100,12 @@ def disagreements(shown, row, names):
     """What a column of the page shows otherwise than a row of a plan; and how many numbers agree."""
     wrong, agree = [], 0
     for name in names:
-        column, html = COLUMNS[name], shown[name]
+        html = shown[name]
         if html in ("–", "never"):
-            if html == "never" and row[column] != np.inf:
-                wrong.append(f"{name}: never, not {row[column]}")
+            if html == "never" and row[name] != np.inf:
+                wrong.append(f"{name}: never, not {row[name]}")
             continue
-        values = [row[column + part] for part in ("", "_p10", "_p90") if column + part in row.index]
+        values = [row[name + part] for part in ("", "_p10", "_p90") if name + part in row.index]
         found = numbers(html)
         for (value, half), expected in zip(found, values if len(found) == 3 else values[:1], strict=True):
             if abs(value - expected) > 1.02 * half + 1e-12:
@@ -135,10 +130,10 @@ def compare(page, law):
     assert wrong + more == []
     runs = own.kernel not in ("none", "removed")
     hidden = {name for name, (_, text) in shown.items() if text == "–"}
-    assert ("cost_in" in hidden) == ("decode" in hidden) == (not (runs and own.fits))
+    assert ("cost_in" in hidden) == ("decode_tokens_s" in hidden) == (not (runs and own.fits))
     assert ("speedup_decode" in hidden) == ("margin_prefill" in hidden) == (not runs)
-    assert ("saving" in hidden) == ("break_even" in hidden) == (not (runs and own.fits and dense.fits))
-    assert hidden <= {"cost_in", "cost_out", "prefill", "decode", "saving", "break_even"} | {*explorer.SAME}
+    assert ("saving_month" in hidden) == ("break_even_requests" in hidden) == (not (runs and own.fits and dense.fits))
+    assert hidden <= {row.column for group in explorer.ROWS.values() for row in group if row.needs}
     return agree + others
 
 

@@ -13,14 +13,15 @@ from pandas.io.formats.style import Styler
 
 import rholaw as rl
 from rholaw.book import checkpoint_card as model_cards
-from rholaw.book import figures, japanese
+from rholaw.book import figures, japanese, plan_figures
 from rholaw.book import search as bilingual
 from rholaw.book.figures import plt
 from rholaw.hardware import devices as hardware
 from rholaw.hardware import observed
 from rholaw.laws import draws as capacities
-from rholaw.planning import advice, costs, outcomes, wording
-from rholaw.planning.doubts import INPUTS
+from rholaw.planning import advice, cases, costs, words
+from rholaw.planning.inputs import Option
+from rholaw.planning.remarks import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {path.stem: nbformat.read(path, 4) for path in sorted((ROOT / "chapters" / "ja").glob("*.ipynb"))}
@@ -74,8 +75,8 @@ def test_no_number_is_typed_by_hand(name):
 
 
 def test_no_number_is_typed_into_the_words():
-    words = [*japanese.WORDS.values(), *japanese.REASONS.values(), *(text for _, text in INPUTS.values())]
-    assert [text for text in words if isinstance(text, str) and typed(text)] == []
+    sections = [words.texts("ja")[name] for name in ("figures", "inputs", "labels", "reasons")]
+    assert [text for section in sections for text in section.values() if typed(text)] == []
 
 
 @pytest.mark.parametrize("text", ["月額219万円", "確率は９４％", "24か月", "1. 約3割", "16倍"])
@@ -191,7 +192,7 @@ def test_the_conclusion_has_the_numbers_of_the_english_plan(pages, plans):
     once = [*money[1], *three(row, "payback_months"), plan.scenario.project.horizon_months, *money[2], row.pays]
     text = the(pages["01_summary"], "**結論**")
     check(text, [row.gpus, base.gpus, *money[0], *once, errors()[0], reach])
-    assert wording.VERDICTS[plan.verdict][1].strip("【】") in text and row.device in text and base.device in text
+    assert japanese.verdict(plan) in text and row.device in text and base.device in text
 
 
 def test_what_the_english_summary_prints_the_japanese_prints(pages, plans):
@@ -219,12 +220,12 @@ def test_the_return_has_the_numbers_of_the_english_plan(pages, plans):
 
 def test_the_options_have_the_numbers_of_the_english_plan(pages, plans):
     table = plans["cloud"].table
-    text = the(pages["01_summary"], japanese.option(plans["cloud"].choice.option) + "、")
+    text = the(pages["01_summary"], japanese.option(plans["cloud"].choice) + "、")
     lines = text.splitlines()
     assert len(lines) == table.option.nunique() - 1
     for line in lines:
         name = line.partition("、")[0]
-        rows = table[[japanese.option(each) == name for each in table.option]]
+        rows = table[table.apply(japanese.option, axis=1) == name]
         last = rows.iloc[[-1]] if not rows.feasible.any() else rows[rows.feasible].nlargest(1, "npv")
         (row,) = last.itertuples()
         check(line, [row.gpus, RATE * row.saving_month, RATE * row.npv, row.pays])
@@ -245,7 +246,7 @@ def test_the_gates_have_the_numbers_of_the_english_plan(pages, plans):
     owned = plans["edge"].choice
     edge = [RATE * owned.saving_month, RATE * owned.cost_once]
     check(the(shown, "- **利用量が少ない"), [row.break_even_requests, row.payback_months_p90, *edge])
-    assert wording.VERDICTS[plans["edge"].verdict][1].strip("【】") in the(shown, "- **利用量が少ない")
+    assert japanese.verdict(plans["edge"]) in the(shown, "- **利用量が少ない")
 
 
 def known_numbers(plan, edge):
@@ -269,7 +270,7 @@ def known_numbers(plan, edge):
     found += [shape.non_embedding, largest, shape.non_embedding / largest, *errors()]
     found += [traffic.requests_per_month, traffic.tokens_in, traffic.tokens_out, traffic.latency_ms]
     found += [*traffic.utilisation, project.tolerance, project.horizon_months, project.discount_rate]
-    found += [outcomes.priced(scenario, name).stale for name in scenario.hardware.devices]
+    found += [cases.priced(scenario, name).stale for name in scenario.hardware.devices]
     formats = [each for each in rl.catalogue().values() if each.parts][::3]
     draws = capacities.draws()
     ratio = [each.bits / 16 / np.quantile(draws.capacity(each)[0], 0.5) for each in formats]
@@ -315,20 +316,20 @@ def test_amounts(value, unit, text):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("option", "text"),
     [
-        ("dense", "16ビット"),
-        ("sint4/g128", "INT4（重み）"),
-        ("fp8_row x fp8_row", "FP8（重み・活性化）"),
-        ("fp8_row x fp8_row kv fp8_tensor", "FP8（重み・活性化・KVキャッシュ）"),
-        ("2:4+fp8_row x fp8_row", "2:4スパース＋FP8（重み）×FP8（活性化）"),
-        ("nf4/g64:fp32", "nf4/g64:fp32（重み）"),
-        ("2:4+nf4/g64", "2:4+nf4/g64（重み）"),
-        ("dense kv fp8_tensor", "FP8（KVキャッシュ）"),
+        (Option(), "16ビット"),
+        (Option("sint4/g128"), "INT4（重み）"),
+        (Option("fp8_row", "fp8_row"), "FP8（重み・活性化）"),
+        (Option("fp8_row", "fp8_row", "fp8_tensor"), "FP8（重み・活性化・KVキャッシュ）"),
+        (Option("2:4+fp8_row", "fp8_row"), "2:4スパース＋FP8（重み）×FP8（活性化）"),
+        (Option("nf4/g64:fp32"), "nf4/g64:fp32（重み）"),
+        (Option("2:4+nf4/g64"), "2:4+nf4/g64（重み）"),
+        (Option(kv="fp8_tensor"), "FP8（KVキャッシュ）"),
     ],
 )
-def test_names_of_options(name, text):
-    assert japanese.option(name) == text
+def test_names_of_options(option, text):
+    assert japanese.option(option) == text
 
 
 def test_an_interval_names_its_ends_and_a_span_does_not():
@@ -342,14 +343,15 @@ def test_ratios_and_the_summary(plans):
     assert [japanese.times(each) for each in (8.07, -1, np.inf)] == ["8.1倍", "▲1.0倍", "–"]
     plan = plans["cloud"]
     text = japanese.summary(plan)
-    assert text.startswith(plan.choice.device) and japanese.option(plan.choice.option) in text and "fp8" not in text
+    assert text.startswith(plan.choice.device) and japanese.option(plan.choice) in text and "fp8" not in text
 
 
 def test_every_reason_of_the_worked_cases_is_in_japanese(plans):
     for plan in plans.values():
-        for why in filter(None, plan.table.why_not):
-            assert not re.search("[a-z]{3}", japanese.reasons(why)), why
-    assert japanese.reasons("too slow: 60 of 50; something new") == "応答が遅すぎる、something new"
+        for against in plan.reasons:
+            assert not re.search("[a-z]{3}", japanese.reasons(against)), against
+    against = [Reason("too_slow", {"latency_ms": 60.0, "limit_ms": 50.0}), Reason("loss_unknown")]
+    assert japanese.reasons([*against, *against]) == "応答が遅すぎる、品質の低下が未測定"
 
 
 def test_commands_name_chapters_and_parameters_that_exist():
@@ -385,7 +387,7 @@ def test_figures_write_japanese_as_outlines_and_leave_english_alone(monkeypatch,
         english = dict(plt.rcParams)
         figures.style(japanese=True)
         fig, ax = plt.subplots()
-        ax.set(xlabel="".join(map(str, japanese.WORDS.values())), ylabel="容量 ρ − 1")  # a missing glyph warns
+        ax.set(xlabel="".join(plan_figures.named("ja", "JPY").values()), ylabel="容量 ρ − 1")  # a missing glyph warns
         fig.savefig(tmp_path / "figure.svg")
         plt.close(fig)
         figures.style()

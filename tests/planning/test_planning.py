@@ -15,7 +15,8 @@ import rholaw as rl
 from rholaw.hardware import devices as hardware
 from rholaw.hardware import geometry
 from rholaw.laws import draws as capacities
-from rholaw.planning import costs, doubts, outcomes, rows, uncertain, wording
+from rholaw.planning import cases, columns, costs, doubts, outcomes, rows, uncertain, words
+from rholaw.planning.remarks import Verdict
 
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
 FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=40)
@@ -159,17 +160,17 @@ def test_a_plan_without_uncertainty_is_what_one_computes_by_hand(certain):
 
 
 def test_what_is_certain_is_one_value_and_not_a_draw_for_each_of_the_law(certain):
-    for name in sorted((rows.UNCERTAIN - OF_THE_LAW) & set(certain.table.columns)):
+    for name in sorted((columns.UNCERTAIN - OF_THE_LAW) & set(certain.table.columns)):
         low, mid, high = (certain.table[name + part] for part in ("_p10", "", "_p90"))
         assert ((low == mid) & (mid == high) | mid.isna()).all(), name
     assert len(certain.npv) == 100 and len(set(certain.npv)) == 1
     draws, scenario = capacities.draws(FIT), certain.scenario
     drawn = uncertain.random(scenario, draws.order(scenario.options))
-    for case in outcomes.cases(scenario, hardware.devices(scenario.hardware.overrides)):
+    for case in cases.cases(scenario, hardware.devices(scenario.hardware.overrides)):
         outcome = outcomes.outcome(case, drawn, draws)
         for name in ("usd_month", "usd_once", "kwh_month", "memory", "latency_ms"):
-            assert np.size(outcome[name]) == 1, name
-        assert np.size(outcome["loss"]) == 100  # the law's draws
+            assert np.size(getattr(outcome, name)) == 1, name
+        assert np.size(outcome.loss) == 100  # the law's draws
 
 
 def test_loss_and_training_come_from_the_law():
@@ -341,7 +342,7 @@ def test_whatever_is_asked_there_is_an_answer(params, requests, machine, terms):
         hardware={"devices": [device], "batches": [batch]},
         prices={"billing": billing},
     )
-    assert plan.verdict in wording.VERDICTS and plan.summary_en and plan.summary_ja
+    assert plan.verdict in set(Verdict) and plan.summary_en and plan.summary_ja
     assert (plan.table.feasible | (plan.table.why_not != "")).all()
 
 
@@ -478,7 +479,7 @@ def test_the_same_seed_gives_the_same_plan():
 
 def test_quantiles_rise_and_match_the_draws():
     plan = planned(run={"samples": 2000}, formats=[FP8, INT4])
-    for name in rows.UNCERTAIN & set(plan.table.columns):
+    for name in columns.UNCERTAIN & set(plan.table.columns):
         low, mid, high = (plan.table[name + part] for part in ("_p10", "", "_p90"))
         assert ((low <= mid) & (mid <= high) | mid.isna()).all(), name
     assert plan.choice.npv == np.quantile(plan.npv, 0.5, method="inverted_cdf")
@@ -557,18 +558,18 @@ def test_both_summaries_have_three_sentences_and_the_same_numbers(parts):
     assert len(re.findall(r"\.(?= |$)", plan.summary_en)) == plan.summary_ja.count("。") == 3
     numbers = [sorted(re.findall(r"\d[\d,.]*\d|\d", text)) for text in (plan.summary_en, plan.summary_ja)]
     assert numbers[0] == numbers[1]
-    assert plan.summary_en.startswith(wording.VERDICTS[plan.verdict][0])
-    assert plan.summary_ja.startswith(wording.VERDICTS[plan.verdict][1])
+    assert plan.summary_en.startswith(words.texts("en")["verdicts"][plan.verdict])
+    assert plan.summary_ja.startswith(f"【{words.texts('ja')['verdicts'][plan.verdict]}】")
 
 
 def test_amounts_as_people_write_them():
-    assert wording.money(1234567, "USD") == "USD 1,230,000" and wording.money(1234567, "JPY", "ja") == "1,230,000円"
-    assert wording.money(12.345, "USD") == "USD 12.30" and wording.money(0.0, "EUR", "ja") == "0ユーロ"
-    assert wording.money(-0.5, "USD") == "USD -0.50" and wording.money(math.inf, "USD") == "–"
-    assert wording.money(12.345, "JPY", "ja") == "12円" and wording.money(99.96, "CHF", "ja") == "100 CHF"
-    assert wording.money(2e-7, "USD") == "less than USD 0.01" and wording.money(0.3, "JPY", "ja") == "1円未満"
-    assert wording.months(math.inf) == "never" and wording.months(3.14, "ja") == "3.1か月"
-    assert wording.months(0.0) == "at once" and wording.months(0.01, "ja") == "0.1か月未満"
+    assert words.money(1234567, "USD") == "USD 1,230,000" and words.money(1234567, "JPY", "ja") == "1,230,000円"
+    assert words.money(12.345, "USD") == "USD 12.30" and words.money(0.0, "EUR", "ja") == "0ユーロ"
+    assert words.money(-0.5, "USD") == "USD -0.50" and words.money(math.inf, "USD") == "–"
+    assert words.money(12.345, "JPY", "ja") == "12円" and words.money(99.96, "CHF", "ja") == "100 CHF"
+    assert words.money(2e-7, "USD") == "less than USD 0.01" and words.money(0.3, "JPY", "ja") == "1円未満"
+    assert words.months(math.inf) == "never" and words.months(3.14, "ja") == "3.1か月"
+    assert words.months(0.0) == "at once" and words.months(0.01, "ja") == "0.1か月未満"
 
 
 FREE = {"engineer_weeks": 0, "evaluation_usd": 0}
@@ -626,8 +627,7 @@ def test_how_far_the_law_is_extrapolated():
 
 def test_every_column_is_described_and_every_assumption_has_a_source():
     plan = planned()
-    described = {name + part for name in rows.COLUMNS for part in ("", "_p10", "_p90")}
-    assert set(plan.table.columns) <= described and set(rows.COLUMNS) <= set(plan.table.columns)
+    assert list(plan.table.columns) == [part for column in columns.COLUMNS.values() for part in column.parts]
     assert (plan.assumptions.source.str.len() > 3).all() and plan.assumptions.as_of.str.startswith("2026").any()
 
 
@@ -641,6 +641,6 @@ def test_the_default_law_pools_what_the_runs_leave_open():
 def test_the_example_of_the_module():
     template = Path(__file__).parents[2] / "chapters" / "scenario.toml"
     plan = rl.plan(template)
-    assert plan.verdict in wording.VERDICTS and len(plan.table) == 4 * 2 * 5
-    case = outcomes.cases(plan.scenario, hardware.devices())[0]
+    assert plan.verdict in set(Verdict) and len(plan.table) == 4 * 2 * 5
+    case = cases.cases(plan.scenario, hardware.devices())[0]
     assert case.option.dense and case.batches.shape == (5, 1)

@@ -4,8 +4,8 @@
 
 Everything uncertain is computed here, once, with the functions and the draws of ``rl.plan``, at a rent of 1 USD an hour
 and one request a month.  Price, requests and tokens of training enter a plan's money as factors, so that its quantiles
-grow by the same factors: the page looks numbers up and multiplies.  explorer.html holds these products, and writes each
-setting as a scenario of which ``rl.plan`` makes the same numbers.
+grow by the same factors: ROWS says which, and explorer.html looks numbers up and multiplies.  It writes each setting as
+a scenario of which ``rl.plan`` makes the same numbers.
 """
 
 import dataclasses
@@ -13,8 +13,10 @@ import html
 import json
 import math
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,22 +24,21 @@ import pandas as pd
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
 from ..laws import draws as capacities
-from ..planning import costs, outcomes, rows, uncertain
+from ..laws.draws import Draws
+from ..laws.fitting import Fit
+from ..planning import cases, costs, outcomes, rows, uncertain, words
+from ..planning.cases import Case
+from ..planning.columns import COLUMNS
+from ..planning.outcomes import Outcome
+from ..planning.scenario import Scenario
+from ..planning.uncertain import Drawn
 from .figures import GREY, KINDS
 from .pages import VEGA
 
+LABELS = words.texts("en")["labels"]
 PROJECTS = {"equal-n": "qat", "equal-loss": "train"}
 """What is compared, and the kind of project that compares so."""
 BILLION = 1e9
-GRID = {  # name of an array → (name in an outcome, factor)
-    "memory": ("memory", 1e-9),
-    "prefill": ("prefill_tokens_s", 1.0),
-    "decode": ("decode_tokens_s", 1.0),
-    "cost_in": ("usd_in", 1.0),
-    "cost_out": ("usd_out", 1.0),
-    "saving": ("saving", 1.0),
-}
-SAME = ("speedup_prefill", "speedup_decode", "margin_prefill", "margin_decode")  # alike in both comparisons
 PHASES = {"decode": "float", "prefill": "integer", "memory": "codebook"}
 """What may gain, and the kind of format whose colour of ``figures`` it takes."""
 GAIN = "times better than 16 bits at equal loss"
@@ -51,46 +52,94 @@ WRITTEN |= {"qat_tokens", "target_loss", "train_device"}
 
 
 @dataclass(frozen=True)
+class Row:
+    """A row of the page: a column of a plan.
+
+    axes: of the array of its numbers, the names of the page's controls: c comparison, s size, t tokens, o option,
+    d device, b batch; "" where the page computes it.  factors: controls that it grows with.  needs: "runs", a kernel;
+    "served", and memory enough; "saves", for 16 bits as well.  of: "both", 16 bits ("dense") or the format ("own").
+    """
+
+    column: str
+    axes: str = ""
+    factors: tuple[str, ...] = ()
+    needs: str = ""
+    of: str = "both"
+
+
+ROWS = {
+    "Quality": (
+        Row("rho", "o"),
+        Row("n_params", "cso"),
+        Row("loss", "st", of="dense"),
+        Row("dloss", "cso", of="own"),
+    ),
+    "Memory and speed": (
+        Row("memory_gb", "csodb"),
+        Row("prefill_tokens_s", "csodb", needs="served"),
+        Row("decode_tokens_s", "csodb", needs="served"),
+        Row("speedup_prefill", "sodb", needs="runs", of="own"),
+        Row("speedup_decode", "sodb", needs="runs", of="own"),
+    ),
+    "Break-even at equal loss: it pays above 0": (
+        Row("margin_prefill", "sodb", needs="runs", of="own"),
+        Row("margin_decode", "sodb", needs="runs", of="own"),
+        Row("margin_memory", "od", of="own"),
+    ),
+    "Money, USD": (
+        Row("cost_in", "csodb", ("price",), "served"),
+        Row("cost_out", "csodb", ("price",), "served"),
+        Row("saving_month", "csodb", ("price", "requests"), "saves", "own"),
+        Row("cost_once", of="own"),
+        Row("break_even_requests", needs="saves", of="own"),
+    ),
+}
+"""The rows of the page under their headings."""
+LOOKED_UP = {row.column: row for group in ROWS.values() for row in group if row.axes}
+
+
+@dataclass(frozen=True)
 class Explorer:
     """What ``display`` shows as the explorer. data: what the page knows, as JSON has it.
 
     Without scripts the page is ``table`` and ``chart``, at the setting at which its controls start.
     """
 
-    data: dict
+    data: dict[str, Any]
 
-    def _at_start(self, name, option):
-        """The triple of an array at the start."""
-        c, s, d, b = (self.data["start"][axis] for axis in "csdb")
-        return (self.data[name][s] if name in SAME else self.data[name][c][s])[option][d][b]
+    def at_start(self, column: str, option: int) -> list[float | None]:
+        """(P10, median, P90) of a column for one option, at the setting at which the controls start."""
+        values, place = self.data["values"][column], self.data["start"] | {"o": option}
+        for axis in LOOKED_UP[column].axes:
+            values = values[place[axis]]
+        return values
 
-    def table(self):
-        """Every option at the start: a DataFrame."""
+    def table(self) -> pd.DataFrame:
+        """Every option at the start: a row each, with ρ, added loss, memory and costs."""
         device = self.data["start"]["d"]
-        price, found = self.data["prices"][device]["mid"] or 1.0, []
+        price, table = self.data["prices"][device]["mid"] or 1.0, {}
         for o, option in enumerate(self.data["options"]):
-            memory = self._at_start("memory", o)
+            memory = self.at_start("memory_gb", o)
             served = self.data["kernels"][o][device]["runs"] and memory[2] <= self.data["room"][device]
-            money = [price * self._at_start(name, o)[1] if served else np.nan for name in ("cost_in", "cost_out")]
-            dloss = self.data["dloss"][self.data["start"]["c"]][self.data["start"]["s"]][o][1]
-            found.append([option, self.data["rho"][o][1], dloss, memory[1], *money])
-        columns = ["format", "ρ", "added loss", "memory, GB", "USD per million in", "USD per million out"]
-        return pd.DataFrame(found, columns=columns).set_index("format")
+            money = [price * self.at_start(name, o)[1] if served else np.nan for name in ("cost_in", "cost_out")]
+            table[option] = [self.at_start("rho", o)[1], self.at_start("dloss", o)[1], memory[1], *money]
+        names = [LABELS[name] for name in ("rho", "dloss", "memory_gb")]
+        names += [f"USD, {LABELS[name]}" for name in ("cost_in", "cost_out")]
+        return pd.DataFrame.from_dict(table, orient="index", columns=names).rename_axis("format")
 
-    def points(self):
+    def points(self) -> list[dict[str, Any]]:
         """Rows of the chart at the start: option, what, low, mid, high, chosen; a gain is a ratio to 16 bits."""
-        found = []
+        start = self.data["start"]
+        points = []
         for o, option in enumerate(self.data["options"][1:], 1):
-            kernel = self.data["kernels"][o][self.data["start"]["d"]]
-            gains = {"memory": [16 * rho / kernel["bits"] for rho in self.data["rho"][o]]}
-            for phase in ("decode", "prefill") if kernel["runs"] else ():
-                gains[phase] = [1 + margin for margin in self._at_start(f"margin_{phase}", o)]
-            for what, (low, mid, high) in gains.items():
-                chosen = o == self.data["start"]["o"]
-                found.append({"option": option, "what": what, "low": low, "mid": mid, "high": high, "chosen": chosen})
-        return found
+            runs = self.data["kernels"][o][start["d"]]["runs"]
+            for what in ("memory", "decode", "prefill") if runs else ("memory",):
+                gain = self.data["gains"][what][start["s"]][o][start["d"]][start["b"]]
+                spread = dict(zip(("low", "mid", "high"), gain, strict=True))
+                points.append({"option": option, "what": what, **spread, "chosen": o == start["o"]})
+        return points
 
-    def chart(self):
+    def chart(self) -> Any:
         """The gains at equal loss, a row per option, with the line at which it pays: an Altair chart of ``points``."""
         import altair as alt
 
@@ -112,7 +161,7 @@ class Explorer:
         marks = gains.mark_point(filled=True, size=55).encode(x=alt.X("mid:Q", title=GAIN), shape=shape)
         return alt.layer(line, bars, marks, width=190, height=33 * len(options)).configure_axis(labelFontSize=11)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from vl_convert import vegalite_to_svg
 
         start, data = self.data["start"], self.data
@@ -128,13 +177,15 @@ class Explorer:
             "vega": f"_static/{VEGA}",
         }
         page = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-        return re.sub(r"{{(\w+)}}", lambda found: parts[found[1]], page)
+        return re.sub(r"{{(\w+)}}", lambda match: parts[match[1]], page)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return repr(self.table())
 
 
-def explore(scenario, sizes, tokens, law=None):
+def explore(
+    scenario: Scenario, sizes: Iterable[float], tokens: Iterable[float], law: Fit | Iterable[Fit] | None = None
+) -> Explorer:
     """The Explorer of a Scenario's formats, devices and batches; what the controls set does not matter.
 
     sizes: non-embedding parameters to choose from; tokens: of training, likewise; law: as for ``rl.plan``.
@@ -151,72 +202,112 @@ def explore(scenario, sizes, tokens, law=None):
         project={"kind": "qat", "compare": "", "qat_tokens": BILLION, "engineer_weeks": 0.0, "evaluation_usd": 0.0},
     )
     drawn = uncertain.random(base, draws.order(base.options))
-    drawn_law, project = draws.at(drawn.law), scenario.project
-    memory = devices(scenario.hardware.overrides or None)
+    known, law_drawn, project = devices(scenario.hardware.overrides or None), draws.at(drawn.law), scenario.project
     data = {
         "start": {"c": 0, "o": 1, "d": 0, "s": len(sizes) // 2, "t": len(tokens) // 2}
         | {"b": len(scenario.hardware.batches) // 2, "r": len(REQUESTS) // 2, "p": len(PROJECT) // 2},
+        "rows": list(_rows(project.horizon_months)),
         "sizes": sizes,
         "tokens": tokens,
         "batches": scenario.hardware.batches,
         "requests": REQUESTS,
         "projects": PROJECT,
         "options": [option.name for option in base.options],
-        "sources": [outcomes.source(base, option, draws) for option in base.options],
+        "sources": [str(cases.origin(base, option, draws)) for option in base.options],
         "devices": names,
-        "room": [memory[name].memory * scenario.hardware.gpus[0] / 1e9 for name in names],
-        "prices": [dataclasses.asdict(outcomes.priced(scenario, name)) for name in names],
+        "room": [known[name].memory * scenario.hardware.gpus[0] / 1e9 for name in names],
+        "prices": [dataclasses.asdict(cases.priced(scenario, name)) for name in names],
         "engine": scenario.hardware.engine,
         "request": [scenario.traffic.tokens_in, scenario.traffic.tokens_out],
-        "horizon": project.horizon_months,
-        "loss": [[_spread(drawn_law.loss(N, D))[0] for D in tokens] for N in sizes],
         "annuity": costs.annuity(project.horizon_months, project.discount_rate),
         "scenario": _toml(scenario),
         **_computed(base, sizes, drawn, draws),
     }
+    data["values"]["loss"] = [[_spread(law_drawn.loss(N, D))[0] for D in tokens] for N in sizes]
     return Explorer(_plain(data))
 
 
-def _computed(base, sizes, drawn, draws):
-    """Arrays over (comparison, size, option, device, batch, share), or some of these; and the kernels."""
-    counts = (len(sizes), len(base.options), len(base.hardware.devices))
-    each, machines = (*counts, len(base.hardware.batches), 3), devices(base.hardware.overrides or None)
-    found = {name: np.empty((2, *each)) for name in GRID} | {name: np.empty(each) for name in SAME}
-    found |= {name: np.empty((2, *counts[:2], 3)) for name in ("dloss", "params")}
-    found |= {"rho": np.empty((counts[1], 3)), "added": np.empty((2, *counts))}
+def _rows(horizon: float) -> Iterator[dict[str, Any]]:
+    """ROWS as the page reads them: a heading, or a row with its label."""
+    for heading, group in ROWS.items():
+        yield {"heading": heading}
+        for row in group:
+            over = f" in {horizon:g} months" if row.column == "break_even_requests" else ""
+            yield dataclasses.asdict(row) | {"label": LABELS[row.column] + over}
+
+
+def _computed(base: Scenario, sizes: list[float], drawn: Drawn, draws: Draws) -> dict[str, Any]:
+    """values: an array a column, over the axes of its Row and (P10, median, P90); gains of the chart, likewise over
+    (size, option, device, batch); added: USD of training a billion tokens; and the kernels."""
+    hardware = base.hardware
+    length = {"c": 2, "s": len(sizes), "o": len(base.options), "d": len(hardware.devices), "b": len(hardware.batches)}
+    known = devices(hardware.overrides or None)
+
+    def empty(axes: str) -> np.ndarray:
+        return np.full((*(length[axis] for axis in axes), 3), np.nan)
+
+    values = {name: empty(row.axes) for name, row in LOOKED_UP.items() if name != "loss"}
+    gains, added = {what: empty("sodb") for what in PHASES}, empty("csod")[..., 0]
     for s, N in enumerate(sizes):
-        cases = outcomes.cases(base.replace(model={"geometry": shapes.of_size(N), "params": 0.0}), machines)
+        every = cases.cases(base.replace(model={"geometry": shapes.of_size(N), "params": 0.0}), known)
         for c, kind in enumerate(PROJECTS.values()):
-            scenario, dense = cases[0].scenario.replace(project={"kind": kind}), {}
-            for i, case in enumerate(cases):
-                o, d = divmod(i, counts[2])
-                case = dataclasses.replace(case, scenario=scenario, training=(case.device, case.price))
-                result = outcomes.outcome(case, drawn, draws)
-                result |= rows.against(case, result, dense.setdefault(d, result["usd_month"]))
-                for name, (source, factor) in GRID.items():
-                    found[name][c, s, o, d] = factor * _spread(result[source])
-                for name in SAME:
-                    found[name][s, o, d] = _spread(result[name])
-                found["rho"][o], found["added"][c, s, o, d] = _spread(result["rho"]), _spread(result["usd_once"])[0, 1]
-                found["dloss"][c, s, o] = _spread(result["dloss"])
-                found["params"][c, s, o] = _spread(result["n_params"])
+            for place, case, outcome in _outcomes(every, kind, drawn, draws):
+                place |= {"c": c, "s": s}
+                for name, array in values.items():
+                    _put(array, LOOKED_UP[name].axes, place, _shown(name, outcome))
+                for what, gain in _gains(case, outcome).items():
+                    _put(gains[what], "sodb", place, _spread(gain))
+                added[c, s, place["o"], place["d"]] = _spread(outcome.usd_once)[0, 1]
     kernels = [
-        {"runs": case.kernel.runs, "status": case.kernel.status, "note": case.kernel.note, "bits": case.bits[0]}
-        | {"prefill": case.faster[0].rung, "decode": case.faster[1].rung}
-        for case in cases
+        {"runs": case.kernel.runs, "status": case.kernel.status, "note": case.kernel.note}
+        | {"prefill": str(case.faster[0].rung), "decode": str(case.faster[1].rung)}
+        for case in every
     ]
-    return found | {"kernels": [kernels[i : i + counts[2]] for i in range(0, len(kernels), counts[2])]}
+    kernels = [kernels[i : i + length["d"]] for i in range(0, len(kernels), length["d"])]
+    return {"values": values, "gains": gains, "added": added, "kernels": kernels}
 
 
-def _spread(values):
+def _outcomes(
+    every: list[Case], kind: str, drawn: Drawn, draws: Draws
+) -> Iterator[tuple[dict[str, int], Case, Outcome]]:
+    """(place on "o" and "d", Case, Outcome) of each case as a project of this kind, trained where it serves."""
+    scenario, dense = every[0].scenario.replace(project={"kind": kind}), {}
+    for i, case in enumerate(every):
+        o, d = divmod(i, len(scenario.hardware.devices))
+        case = dataclasses.replace(case, scenario=scenario, training=(case.device, case.price))
+        outcome = outcomes.outcome(case, drawn, draws)
+        yield {"o": o, "d": d}, case, outcomes.compared(case, outcome, dense.setdefault(d, outcome.usd_month))
+
+
+def _put(array: np.ndarray, axes: str, place: dict[str, int], spread: np.ndarray) -> None:
+    """Write (B, 3) or (1, 3) into its place on all axes but the batch."""
+    array[tuple(place[axis] for axis in axes if axis != "b")] = spread if "b" in axes else spread[0]
+
+
+def _shown(name: str, outcome: Outcome) -> np.ndarray:
+    column = COLUMNS[name]
+    return column.factor * _spread(getattr(outcome, column.of))
+
+
+def _gains(case: Case, outcome: Outcome) -> dict[str, np.ndarray]:
+    """How many times better than 16 bits at equal loss, by what may gain."""
+    with np.errstate(all="ignore"):
+        return {
+            "memory": 16 * outcome.rho / case.bits[0],
+            "decode": outcome.speedup_decode * outcome.rho,
+            "prefill": outcome.speedup_prefill * outcome.rho,
+        }
+
+
+def _spread(values: Any) -> np.ndarray:
     """P10, median and P90 over the draws, as a plan takes them: (B, 3)."""
     return rows.quantiles(np.atleast_2d(np.asarray(values, dtype=float)))
 
 
-def _toml(scenario):
+def _toml(scenario: Scenario) -> dict[str, str]:
     """{part: the keys that the controls leave alone, where they are not the default}; and the formats."""
 
-    def lines(part):
+    def lines(part: Any) -> Iterator[str]:
         for item in dataclasses.fields(part):
             value = getattr(part, item.name)
             default = item.default_factory() if item.default is dataclasses.MISSING else item.default
@@ -228,7 +319,7 @@ def _toml(scenario):
     return {part: "".join(lines(getattr(scenario, part))) for part in parts} | {"formats": formats}
 
 
-def _plain(data):
+def _plain(data: Any) -> Any:
     """For JSON: lists, five digits, and None for what is not finite."""
     if isinstance(data, dict):
         return {key: _plain(value) for key, value in data.items()}

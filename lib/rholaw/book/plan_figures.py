@@ -1,16 +1,38 @@
-"""The figures of a plan, for any language: every word that they show is passed in, as ``words``, {key: text}."""
+"""The figures of a plan, for any language: every word that they show is passed in, as ``words``, {key: text}.
+
+``named`` has the words in English and in Japanese, from planning/words.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from ..formats.grammar import Format
+from ..hardware.speed import Rung
+from ..planning import words as planned
+from ..planning.comparisons import KNOWN
 from .figures import COLOURS, GREY, kind, marks, plain_log, plt
+
+Words = Mapping[str, str]
 
 MARKERS = "osD^vPXp"
 GREEN = "#009E73"
 PHASES = ("prefill", "decode")
-KNOWN = ("measured", "fitted", "yours")  # sources of a speed-up that say more than a data sheet
+SCALES = {"en": 1e3, "ja": 1e4}
+"""Money of one unit on an axis, as ``named`` calls it: thousands, 万."""
 
 
-def looks(options):
+def named(language: str, currency: str) -> dict[str, str]:
+    """Every word that these figures show."""
+    texts = planned.texts(language)["figures"]
+    return {key: text.format(currency=planned.unit(currency, language).strip()) for key, text in texts.items()}
+
+
+def looks(options: Iterable[str]) -> dict[str, dict[str, str]]:
     """{option: its "color" and "marker"}."""
     return {
         option: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
@@ -18,7 +40,7 @@ def looks(options):
     }
 
 
-def break_even(table, words):
+def break_even(table: pd.DataFrame, words: Words) -> Figure:
     """Speed-up against capacity, prefill above decode, and the line speed-up × ρ = 1: above it a format pays.
 
     table: a plan's rows of one machine, compressed options only.  Prefill is drawn at the largest batch; decode at all,
@@ -26,7 +48,7 @@ def break_even(table, words):
     words: rho, prefill, decode, pays, none.
     """
     fig, panels = plt.subplots(2, 1, figsize=(5.6, 8.4), sharex=True)
-    idle = table[table.speed_source_decode == "no kernel"].drop_duplicates("option")
+    idle = table[table.speed_source_decode == Rung.NO_KERNEL].drop_duplicates("option")
     runs = table[~table.option.isin(idle.option)].sort_values("batch", kind="stable")
     left, x = min(0.2, table.rho_p10.min() - 0.03), np.linspace(0.01, 1.1, 300)
     for axes, phase in zip(panels, PHASES, strict=True):
@@ -49,7 +71,7 @@ def break_even(table, words):
     return fig
 
 
-def _point(axes, row, phase, look):
+def _point(axes: Axes, row: pd.Series, phase: str, look: Mapping[str, Any]) -> None:
     """A point with its P10 to P90 both ways."""
     across, along = (
         [[row[name] - row[name + "_p10"]], [row[name + "_p90"] - row[name]]] for name in ("rho", f"speedup_{phase}")
@@ -57,10 +79,10 @@ def _point(axes, row, phase, look):
     axes.errorbar(row["rho"], row[f"speedup_{phase}"], along, across, linestyle="none", linewidth=0.8, **look)
 
 
-def memory(formats, rho, words):
+def memory(formats: Iterable[Format], rho: np.ndarray, words: Words) -> Figure:
     """Stored bits over 16 against capacity, and the line bits / (16 ρ) = 1: below it a format saves memory.
 
-    formats: Formats; rho: (len(formats), 3), their P10, P50 and P90.  words: rho, bits, pays, and a word for each of
+    formats: Formats; rho: (len(formats), 3), their P10, P50 and P90.  words: rho, bits, saves, and a word for each of
     ``figures.KINDS`` that is drawn.
     """
     fig, axes = plt.subplots(figsize=(5.6, 4.4))
@@ -73,13 +95,13 @@ def memory(formats, rho, words):
         bars = [[mid - low], [high - mid]]
         axes.errorbar(mid, format.bits / 16, xerr=bars, linestyle="none", linewidth=0.6, markersize=4, **look)
         drawn.add(name)
-    axes.text(0.98, 0.05, words["pays"], transform=axes.transAxes, ha="right", color=GREEN)
+    axes.text(0.98, 0.05, words["saves"], transform=axes.transAxes, ha="right", color=GREEN)
     axes.set(xlabel=words["rho"], ylabel=words["bits"], xlim=(0, 1.02), ylim=(0, 1.02))
     axes.legend(loc="upper left")
     return fig
 
 
-def batches(table, words):
+def batches(table: pd.DataFrame, words: Words) -> Figure:
     """Speed-up against the batch, prefill above decode: lines with bands from P10 to P90; dashed: the 1 / ρ that equal
     loss asks for, where the law gives it.
 
@@ -102,39 +124,62 @@ def batches(table, words):
     return fig
 
 
-def payoff(requests, values, words):
+def payoff(requests: np.ndarray, values: np.ndarray, words: Words, scale: float = 1.0) -> Figure:
     """Net present value against requests a month: the median, a band from P10 to P90, and the line 0.
 
-    requests: (n,), rising; values: (n, 3), P10, P50 and P90.  words: requests, npv with its unit.
+    requests: (n,), rising; values: (n, 3), P10, P50 and P90; scale: money of one unit.  words: requests, npv.
     """
     fig, axes = plt.subplots()
-    low, mid, high = np.transpose(values)
+    low, mid, high = np.transpose(values) / scale
     axes.fill_between(requests, low, high, color="#0072B2", alpha=0.2, linewidth=0)
     axes.plot(requests, mid, color="#0072B2")
     axes.axhline(0, color="black", linewidth=1)
-    axes.set_yscale("symlog", linthresh=max(abs(values[0][1]), 1e-9))  # the cost, and what it turns into, both in sight
+    axes.set_yscale("symlog", linthresh=max(abs(mid[0]), 1e-9))  # the cost, and what it turns into, both in sight
     plain_log(axes.yaxis)
     axes.set(xscale="log", xlabel=words["requests"], ylabel=words["npv"])
     return fig
 
 
-def tornado(table, names, words):
+def tornado(table: pd.DataFrame, names: Mapping[str, str], words: Words, scale: float = 1.0) -> Figure:
     """What moves the result: net present value with one input at its 10 % and 90 %, all others at their medians; inputs
     that move it by less than a hundredth of the first are left out.
 
-    table: a plan's tornado; names: {input: text}.  words: npv with its unit, low, high; scale, the money of one unit.
+    table: a plan's tornado; names: {input: text}; scale: money of one unit.  words: npv, low, high.
     """
     fig, axes = plt.subplots()
     rows = table[table.span > 0.01 * table.span.max()][::-1]
     for (column, colour), key in zip((("low", "#E69F00"), ("high", "#0072B2")), ("low", "high"), strict=True):
         axes.barh(
-            [names[each] for each in rows.input],
-            (rows[column] - rows.centre) / words["scale"],
-            left=rows.centre / words["scale"],
+            [names[name] for name in rows.input],
+            (rows[column] - rows.centre) / scale,
+            left=rows.centre / scale,
             color=colour,
             label=words[key],
         )
     axes.axvline(0, color="black", linewidth=1)
     axes.set_xlabel(words["npv"])
     fig.legend(loc="outside lower center", ncols=2)
+    return fig
+
+
+def errors(speeds: pd.DataFrame) -> Figure:
+    """Predicted over observed speeds, case by case, with the plan's band; hollow: calibration; grey: within 25 %.
+
+    speeds: of ``hardware.observed.speeds``, in the order of the axis.
+    """
+    fig, axes = plt.subplots(figsize=(5.6, 4.4))
+    axes.axhspan(0.8, 1.25, color="#dddddd", linewidth=0)
+    ratio, low, high = (speeds[name] / speeds.tokens_per_second for name in ("predicted", "low", "high"))
+    below, above = (ratio - low).clip(lower=0), (high - ratio).clip(lower=0)
+    for engine, look in looks(speeds.engine).items():
+        for role, face in (("validation", look["color"]), ("calibration", "white")):
+            part = speeds.index[(speeds.engine == engine) & (speeds.role == role)]
+            shape = look | {"linestyle": "none", "markerfacecolor": face, "linewidth": 0.6, "markersize": 5}
+            shape |= {"label": engine} if role == "validation" else {}
+            axes.errorbar(part, ratio[part], [below[part], above[part]], **shape)
+    axes.axhline(1, color="black", linewidth=1)
+    axes.set(yscale="log", yticks=[0.5, 1, 2, 5, 10, 20])
+    axes.set(ylabel="predicted / observed", xlabel="case, in the order of the table")
+    plain_log(axes.yaxis)
+    axes.legend()
     return fig

@@ -114,13 +114,15 @@ def engines() -> list[str]:
 class Speedups:
     """Measured speed-ups of one kernel over bf16 against ``m``, the tokens in flight; arrays of one length.
 
-    low, mid, high: the 10, 50 and 90 % quantiles over the shapes that were timed.
+    low, mid, high: the 10, 50 and 90 % quantiles over the shapes that were timed; engine, source: who was timed, and
+    in which version.
     """
 
     m: np.ndarray = field(repr=False)
     mid: np.ndarray = field(repr=False)
     low: np.ndarray = field(repr=False)
     high: np.ndarray = field(repr=False)
+    engine: str = ""
     source: str = ""
 
     def at(self, m: np.ndarray | float) -> tuple[np.ndarray, ...]:
@@ -140,7 +142,8 @@ def measured_speedups(device: str, engine: str, kernel: str) -> Speedups | None:
         return None
     rows = rows.sort_values("m")
     columns = (rows[name].to_numpy(float) for name in ("m", "speedup", "low", "high"))
-    return Speedups(*columns, source=f"{rows.engine.iloc[0]} {rows.version.iloc[0]}")
+    engine, version = rows.engine.iloc[0], rows.version.iloc[0]
+    return Speedups(*columns, engine, f"{engine} {version}")
 
 
 @cache

@@ -81,6 +81,22 @@ def bands(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def accuracy() -> pd.DataFrame:
+    """Of the observed speeds that took no part in calibration, two rows, "timed" and "untimed": by their products.
+
+    runs; error: the median |error|; close: the share of observations within 25 %; inside: of those inside their band.
+    """
+    table = speeds().query("role == 'validation'")
+    table = table.assign(
+        error=table.error.abs(),
+        close=table.error.abs() <= 0.25,
+        products=np.where(table.rung == speed.Rung.MEASURED, "timed", "untimed"),
+    )
+    return table.groupby("products").agg(
+        runs=("error", "size"), error=("error", "median"), close=("close", "mean"), inside=("inside", "mean")
+    )
+
+
 def memory() -> pd.DataFrame:
     """A row per published figure of memory: model, what, format, tokens, value and predicted in its unit, error.
 
@@ -143,7 +159,7 @@ def _request(row: tuple) -> tuple[dict, tuple[float, Callable]]:
         return float({"prefill": prompt, "decode": output, "mixed": prompt + output}[row.phase])
 
     tokens = row.tokens_in if row.phase == "prefill" else row.tokens_out
-    rung = faster[0 if row.phase == "prefill" else 1].rung
+    rung = str(faster[0 if row.phase == "prefill" else 1].rung)
     return {"sequences": batch, "rung": rung, "roofline": tokens / times(1.0, 0, 0.0)}, (tokens, times)
 
 

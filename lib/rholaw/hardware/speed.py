@@ -9,6 +9,7 @@ measured products → a fitted roofline → the nominal ratio, an upper bound.
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -36,6 +37,11 @@ class Efficiency:
     error: float = 0.0
     source: str = "nominal"
 
+    @property
+    def measured(self) -> bool:
+        """Whether somebody measured it."""
+        return self.source != "nominal"
+
 
 def efficiency(device: Device, engine: str, kernel: Kernel = DENSE) -> Efficiency:
     """The Efficiency of a kernel on a Device under an engine; nominal where nobody measured it."""
@@ -48,19 +54,31 @@ def efficiency(device: Device, engine: str, kernel: Kernel = DENSE) -> Efficienc
     )
 
 
+class Rung(StrEnum):
+    """Where a speed-up comes from, as tables write it."""
+
+    DENSE = "dense"
+    MEASURED = "measured"
+    FITTED = "fitted"
+    NOMINAL = "nominal (upper bound)"
+    EMULATED = "emulated (at most 1)"
+    NO_KERNEL = "no kernel"
+    YOURS = "yours"
+
+
 @dataclass(frozen=True)
 class Speedup:
     """Of a format's matrix products over those of 16 bits, at each of some numbers of tokens in flight.
 
-    mid, low, high: arrays; rung: "dense", "measured", "fitted", "nominal (upper bound)", "emulated (at most 1)",
-    "no kernel", or "yours".
+    mid, low, high: arrays; source: what was measured; engine: with which the products were timed, where they were.
     """
 
     mid: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    rung: str
+    rung: Rung
     source: str = ""
+    engine: str = ""
 
     def draw(self, z: Numbers) -> np.ndarray:
         """The speed-up ``z`` standard deviations off, as if log-normal with ``low`` and ``high`` its 10 % and 90 %.
@@ -112,31 +130,29 @@ def speedup(
     tokens = np.asarray(tokens, dtype=float)
     one = np.ones_like(tokens)
     if kernel.name == DENSE.name:
-        return Speedup(one, one, one, "dense")
+        return Speedup(one, one, one, Rung.DENSE)
     if not kernel.runs:
-        return Speedup(one, one, one, "no kernel")
+        return Speedup(one, one, one, Rung.NO_KERNEL)
     if kernel.status == "emulated":
-        return Speedup(one, one, one, "emulated (at most 1)", kernel.source)
+        return Speedup(one, one, one, Rung.EMULATED, kernel.source)
     if (timed := measured_speedups(device.name, engine, kernel.name)) is not None:
-        return Speedup(*timed.at(tokens), "measured", timed.source)
+        return Speedup(*timed.at(tokens), Rung.MEASURED, timed.source, timed.engine)
     base, fit = efficiency(device, engine), efficiency(device, engine, kernel)
-    if fit.source != "nominal" and base.source != "nominal":
+    if fit.measured and base.measured:
         ratio = time_of(products(geometry, device, tokens, fit=base)) / time_of(
             products(geometry, device, tokens, bits, kernel, fit)
         )
         spread = math.exp(1.2816 * 1.4826 * math.hypot(base.error, fit.error))
-        return Speedup(ratio, ratio / spread, ratio * spread, "fitted", fit.source)
+        return Speedup(ratio, ratio / spread, ratio * spread, Rung.FITTED, fit.source)
     ratio = time_of(products(geometry, device, tokens)) / time_of(products(geometry, device, tokens, bits, kernel))
     ratio = np.maximum(ratio, 1)
-    return Speedup(
-        np.sqrt(ratio), one, ratio, "nominal (upper bound)", "ratio of peaks; half way to it, in logarithm, taken"
-    )
+    return Speedup(np.sqrt(ratio), one, ratio, Rung.NOMINAL, "ratio of peaks; half way to it, in logarithm, taken")
 
 
 def given(bounds: tuple[float, float, float], tokens: np.ndarray, source: str) -> Speedup:
     """The Speedup that somebody measured on a whole engine: (low, middle, high)."""
     low, mid, high = (np.full_like(tokens, value) for value in bounds)
-    return Speedup(mid, low, high, "yours", source)
+    return Speedup(mid, low, high, Rung.YOURS, source)
 
 
 def critical_batch(device: Device, bits: float, kernel: Kernel = DENSE, fit: Efficiency | None = None) -> float:

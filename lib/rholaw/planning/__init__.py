@@ -1,13 +1,15 @@
 """From formats to a decision: what a compressed model costs to serve and to train, and whether it pays.
 
-    geometry → speed → observed           bytes and seconds of a model on a device, held against what was observed
-    capacities · costs                    what a format does to the loss; money, time and power
-    checked → inputs → scenario           what a plan is asked, refused before any work where it is wrong
-    uncertain → outcomes → rows           draws of what is uncertain, what follows for each option, the table
-    doubts → wording → advice → decide    assumptions and warnings, sentences, the verdict, and ``plan`` itself
-    figures · explorer · japanese         what chapters show of it
+    remarks · columns                     reasons, doubts and verdicts as codes with data; the columns of the table
+    words/                                sentences for these codes: en.toml, ja.toml
+    inputs → scenario                     what a plan is asked, refused before any work where it is wrong
+    costs → uncertain → cases             money, time and power; draws of what is uncertain; each option on each machine
+    outcomes → rows → doubts              what follows for each case; the table; assumptions and what to doubt
+    advice → decide                       the verdict, and ``plan`` itself
+    comparisons                           what chapters compare beside a plan
 
-A module imports only from its left.  Devices, prices and kernels are in ``rholaw.hardware``.
+A module imports only from its left.  Devices, prices, kernels and speeds are in ``rholaw.hardware``, what a format does
+to the loss in ``rholaw.laws``, and what chapters show of a plan in ``rholaw.book``.
 """
 
 from .decide import Plan, plan

@@ -1,21 +1,41 @@
-"""The row of a plan to recommend, the verdict, and its reason."""
+"""The row of a plan to recommend, the verdict, and its ground."""
 
-from .wording import SENTENCES, VERDICTS, words
+import pandas as pd
+
+from .remarks import Ground, Reason, Verdict
+from .scenario import Scenario
 
 SURE = 0.9
 """Share of the draws in which it must pay to say so without a pilot."""
 
 
-def choose(table):
-    """The place of the row to recommend: the compressed, feasible one of greatest median net present value; without a
-    baseline the cheapest a month; None where there is none."""
+def choose(table: pd.DataFrame) -> int | None:
+    """The place of the row to recommend: the compressed, feasible one of greatest median net present value.
+
+    Without a baseline the cheapest a month; None where no option is feasible.
+    """
     rows = table[table.feasible & (table.option != "dense")]
     if rows.empty:
         return None
     return int(rows.npv.idxmax() if rows.npv.notna().any() else rows.cost_month.idxmin())
 
 
-def spoken(table, choice, baseline):
+def best(table: pd.DataFrame) -> pd.DataFrame:
+    """The best row of each option, the most valuable first: of the feasible ones that of greatest median net present
+    value, without a baseline the cheapest a month."""
+    return ranked(table).drop_duplicates("option")
+
+
+def ranked(table: pd.DataFrame) -> pd.DataFrame:
+    """All rows, the feasible ones first, the most valuable of these at their head."""
+    value = table.npv if table.npv.notna().any() else -table.cost_month
+    rank = value.where(table.feasible, float("-inf"))
+    return table.loc[rank.sort_values(kind="stable").index[::-1]]
+
+
+def spoken(
+    table: pd.DataFrame, choice: pd.Series | None, baseline: pd.Series | None
+) -> tuple[pd.Series | None, pd.Series | None]:
     """The rows of an option and of 16 bits that the sentences speak of: ``choice`` and ``baseline``.
 
     Where there is no choice for want of a price, the option that saves most device hours against 16 bits on the same
@@ -26,39 +46,35 @@ def spoken(table, choice, baseline):
     hours, dense = (table.gpus * table.hours_month)[table.meets], table.option == "dense"
     own, plain = hours[~dense], hours[dense]
     if own.empty or plain.empty:
-        return tuple(None if each.empty else table.loc[each.idxmin()] for each in (own, plain))
+        return tuple(None if rows.empty else table.loc[rows.idxmin()] for rows in (own, plain))
     saved = table.device.map(plain.groupby(table.device).min())[own.index] / own
     place = saved.idxmax() if saved.notna().any() else own.idxmin()
     beside = plain[table.device == table.device[place]]
     return table.loc[place], table.loc[(plain if beside.empty else beside).idxmin()]
 
 
-def verdict(scenario, choice, baseline):
-    """(a key of VERDICTS, the key of its reason in SENTENCES); choice and baseline: as ``spoken`` of."""
+def verdict(scenario: Scenario, choice: pd.Series | None, baseline: pd.Series | None) -> tuple[Verdict, Ground]:
+    """What to do and why; choice and baseline: as ``spoken`` of."""
     if scenario.traffic.requests_per_month == 0:
-        return "do not compress", "traffic"
+        return Verdict.REJECT, Ground.TRAFFIC
     if choice is None:
-        return "do not compress", "nothing" if baseline is None else "none"
+        return Verdict.REJECT, Ground.NOTHING if baseline is None else Ground.NONE
     if not choice.feasible:
-        return ("compress", "only, unpriced") if baseline is None else ("cannot tell", "unpriced")
+        if baseline is None:
+            return Verdict.COMPRESS, Ground.ONLY_UNPRICED
+        return Verdict.CANNOT_TELL, Ground.UNPRICED
     if baseline is None:
-        return "compress", "only"
+        return Verdict.COMPRESS, Ground.ONLY
     if choice.pays >= 0.5:
-        why = "swaps" if choice.saving_month <= 0 else "pays" if choice.cost_once > 0 else "gains"
-        return "compress" if choice.pays >= SURE else "pilot", why
-    return "do not compress", "late" if choice.saving_month > 0 else "dearer"
+        ground = Ground.PAYS if choice.cost_once > 0 else Ground.GAINS
+        ground = Ground.SWAPS if choice.saving_month <= 0 else ground
+        return Verdict.COMPRESS if choice.pays >= SURE else Verdict.PILOT, ground
+    return Verdict.REJECT, Ground.LATE if choice.saving_month > 0 else Ground.DEARER
 
 
-def recommendation(table, scenario, decision, reason, choice, baseline, tornado):
-    """The verdict and why, in English; where no option is feasible, the least that stands against each."""
-    if reason in ("none", "nothing"):
-        out = table[~table.option.isin(table.option[table.feasible])]
-        near = out.sort_values("why_not", key=lambda text: text.str.count("; "), kind="stable")
-        names = {"dense": "16 bits"}
-        near = near.drop_duplicates("option").sort_index()
-        why = [f"{names.get(row.option, row.option)}: {row.why_not}." for row in near.itertuples()]
-        why.insert(0, SENTENCES[reason][0][0])
-    else:
-        filled = words(scenario, choice, baseline, tornado, "en")
-        why = [each[0].format(**filled) for each in SENTENCES[reason][:2]]
-    return f"{VERDICTS[decision][0]}: {' '.join(why)}"
+def obstacles(table: pd.DataFrame, reasons: pd.Series) -> dict[str, tuple[Reason, ...]]:
+    """{option: the least that stands against it}, of the options that are feasible nowhere; reasons: of each row."""
+    out = table[~table.option.isin(table.option[table.feasible])]
+    count = reasons[out.index].map(len).sort_values(kind="stable")
+    first = out.loc[count.index].drop_duplicates("option").sort_index()
+    return {option: reasons[place] for place, option in first.option.items()}

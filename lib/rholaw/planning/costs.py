@@ -1,12 +1,13 @@
 """Money, time and power: what a month of serving, a training run and a project cost. Plain functions of arrays."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 HOURS = 730.5
 """Of a month."""
 
 
-def triangular(bounds, quantile):
+def triangular(bounds: tuple[float, float, float], quantile: ArrayLike) -> np.ndarray:
     """The value at ``quantile`` of a triangular distribution with (lowest, likeliest, highest) ``bounds``.
 
     Where these are equal the value is certain: one number, whatever the quantiles, so that what follows from certain
@@ -22,17 +23,17 @@ def triangular(bounds, quantile):
     return np.where(quantile < split, rising, falling)
 
 
-def per_million(tokens_per_second, hourly, utilisation):
+def per_million(tokens_per_second: ArrayLike, hourly: ArrayLike, utilisation: ArrayLike) -> np.ndarray:
     """USD per million tokens: 10⁶ P / (3600 tok/s u), P USD an hour of all devices, u the busy share of paid hours."""
     return 1e6 * hourly / (3600 * tokens_per_second * utilisation)
 
 
-def kwh_per_million(tokens_per_second, watts, pue):
+def kwh_per_million(tokens_per_second: ArrayLike, watts: ArrayLike, pue: ArrayLike) -> np.ndarray:
     """kWh per million tokens: 10⁶ PUE kW / (3600 tok/s)."""
     return 1e6 * pue * watts / 1000 / (3600 * tokens_per_second)
 
 
-def paid_hours(requests, seconds, utilisation, billing="hours"):
+def paid_hours(requests: float, seconds: ArrayLike, utilisation: ArrayLike, billing: str = "hours") -> np.ndarray:
     """Hours a month that are paid for ``requests`` of ``seconds`` each: those used / utilisation, or whole machines."""
     used = requests * seconds / 3600 / utilisation
     if billing == "hours":
@@ -40,18 +41,20 @@ def paid_hours(requests, seconds, utilisation, billing="hours"):
     return np.maximum(np.ceil(used / HOURS), 1) * HOURS
 
 
-def training_usd(params, tokens, mfu, peak, hourly, slowdown=1.0):
+def training_usd(
+    params: ArrayLike, tokens: ArrayLike, mfu: ArrayLike, peak: float, hourly: ArrayLike, slowdown: ArrayLike = 1.0
+) -> np.ndarray:
     """USD of 6 N D FLOPs at a model FLOP utilisation ``mfu`` of ``peak`` FLOP/s (Hoffmann et al. 2022)."""
     return 6 * params * tokens * slowdown / (mfu * peak) / 3600 * hourly
 
 
-def annuity(months, discount_rate):
+def annuity(months: float, discount_rate: float) -> float:
     """How many payments today ``months`` monthly payments are worth, at a rate a year."""
     monthly = (1 + discount_rate) ** (1 / 12) - 1
     return months if monthly == 0 else (1 - (1 + monthly) ** -months) / monthly
 
 
-def returns(saving, one_off, months, discount_rate):
+def returns(saving: ArrayLike, one_off: ArrayLike, months: float, discount_rate: float) -> dict[str, np.ndarray]:
     """{"npv", "roi", "payback_months"} of a monthly saving for a cost once: USD, a share of that cost, and months.
 
     ROI is infinite, and the payback 0, where nothing has to be paid and something is saved; a saving that never comes

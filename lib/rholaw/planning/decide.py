@@ -3,7 +3,7 @@
     import rholaw as rl
     plan = rl.plan("chapters/scenario.toml")         or a Scenario, or nested dicts as the file has them
     plan.verdict, plan.recommendation                "compress", "pilot", "do not compress" or "cannot tell", and why
-    plan.table                                       a row per option × device × number of devices × batch; rows.COLUMNS
+    plan.table                                       a row per option × device × number of devices × batch; see columns
     plan.choice, plan.baseline                       rows of the table: what is recommended, what it is compared with
     plan.tornado, plan.assumptions, plan.warnings    what matters most; what was assumed, with dates; what to doubt
     plan.summary_en, plan.summary_ja                 three sentences each
@@ -12,42 +12,75 @@ Uncertain columns come in three: ``x_p10``, ``x`` (the median) and ``x_p90`` ove
 cheapest way to serve the dense model on the hardware given.  ``scenario.replace(...)`` and a second call compare.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..hardware.devices import devices
 from ..laws import draws as capacities
-from . import advice, doubts, outcomes, rows, uncertain, wording
+from ..laws.draws import Draws
+from ..laws.fitting import Fit
+from . import advice, cases, doubts, outcomes, rows, uncertain, words
+from .cases import Case
+from .outcomes import Outcome
+from .remarks import Conclusion, Doubt
 from .scenario import Scenario
+
+Place = tuple[int, int]
+"""Of a row: which case, and which of its batches."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """The answer to a Scenario; see the module.
 
-    choice, baseline: rows of ``table``, or None; tornado: a row an input (a key of ``doubts.INPUTS``): net present
-    value of the choice with that input at its 10 % and 90 % and all others at their medians, the widest first;
-    npv: of the choice, for every draw, in the scenario's currency.
+    choice, baseline: rows of ``table``, or None; reasons: what stands against each row, by its index; tornado: a row
+    an input (of ``uncertain.NAMES``): net present value of the choice with that input at its 10 % and 90 % and all
+    others at their medians, the widest first; npv: of the choice, for every draw, in the scenario's currency.
     """
 
     scenario: Scenario
     table: pd.DataFrame
-    verdict: str
-    recommendation: str
-    summary_en: str
-    summary_ja: str
+    reasons: pd.Series
+    conclusion: Conclusion
     choice: pd.Series | None
     baseline: pd.Series | None
     tornado: pd.DataFrame
     assumptions: pd.DataFrame
-    warnings: tuple
+    doubts: tuple[Doubt, ...]
     npv: np.ndarray = field(repr=False)
 
+    @property
+    def verdict(self) -> str:
+        """ "compress", "pilot", "do not compress" or "cannot tell"."""
+        return str(self.conclusion.verdict)
 
-def plan(scenario, law=None):
+    @property
+    def recommendation(self) -> str:
+        """The verdict and why, in English."""
+        return words.recommendation(self.conclusion)
+
+    @property
+    def summary_en(self) -> str:
+        """Three sentences for who decides."""
+        return words.summary(self.conclusion)
+
+    @property
+    def summary_ja(self) -> str:
+        """The same in Japanese."""
+        return words.summary(self.conclusion, "ja")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to doubt, a sentence each."""
+        return tuple(words.told(doubt) for doubt in self.doubts)
+
+
+def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[Fit] | None = None) -> Plan:
     """The Plan of a Scenario, of a path to one, or of nested dicts.
 
     law: a Fit of the law "unified" with a bootstrap, or several to be pooled; the default is ``capacities``'s.
@@ -58,66 +91,90 @@ def plan(scenario, law=None):
     elif isinstance(scenario, dict):
         scenario = Scenario.of(scenario)
     draws = capacities.draws(law)
-    cases = outcomes.cases(scenario, devices(scenario.hardware.overrides or None))
+    all_cases = cases.cases(scenario, devices(scenario.hardware.overrides or None))
     drawn = uncertain.random(scenario, draws.order(scenario.options))
-    results = [outcomes.outcome(case, drawn, draws) for case in cases]
-    base = _baseline(cases, results)
-    monthly = None if base is None else rows.at(results[base[0]]["usd_month"], base[1])
-    results = [result | rows.against(case, result, monthly) for case, result in zip(cases, results, strict=True)]
-    sources = {option: outcomes.source(scenario, option, draws) for option in scenario.options}
-    places = [(j, i) for j in range(len(cases)) for i in range(len(scenario.hardware.batches))]
-    table = pd.DataFrame([rows.row(cases[j], results[j], i, sources[cases[j].option]) for j, i in places])
+    results = [outcomes.outcome(case, drawn, draws) for case in all_cases]
+    places = [(j, i) for j in range(len(all_cases)) for i in range(len(scenario.hardware.batches))]
+    reasons = [(*rows.reasons(all_cases[j], results[j], i), *rows.unpriced(all_cases[j])) for j, i in places]
+    base = _baseline(all_cases, results, places, reasons)
+    monthly = None if base is None else rows.at(results[base[0]].usd_month, base[1])
+    results = [outcomes.compared(case, result, monthly) for case, result in zip(all_cases, results, strict=True)]
+    origins = {option: cases.origin(scenario, option, draws) for option in scenario.options}
+    table = pd.DataFrame(
+        rows.row(all_cases[j], results[j], i, origins[all_cases[j].option], against)
+        for (j, i), against in zip(places, reasons, strict=True)
+    )
     table["pareto"] = rows.pareto(table)
-    place = advice.choose(table)
-    choice = None if place is None else table.iloc[place]
+    reasons = pd.Series(reasons, table.index)
+    best = advice.choose(table)
+    place = None if best is None else places[best]
+    choice = None if best is None else table.iloc[best]
     baseline = None if base is None else table.iloc[places.index(base)]
-    tornado = _tornado(scenario, cases, draws, base, None if place is None else places[place])
-    spoken = advice.spoken(table, choice, baseline)
-    verdict, reason = advice.verdict(scenario, *spoken)
-    told = (scenario, verdict, reason, *spoken, tornado)
+    tornado = _tornado(scenario, all_cases, draws, base, place)
     return Plan(
         scenario=scenario,
         table=table,
-        verdict=verdict,
-        recommendation=advice.recommendation(table, *told),
-        summary_en=wording.summary(*told, "en"),
-        summary_ja=wording.summary(*told, "ja"),
+        reasons=reasons,
+        conclusion=_conclusion(scenario, table, reasons, tornado, choice, baseline),
         choice=choice,
         baseline=baseline,
         tornado=tornado,
-        assumptions=doubts.assumptions(scenario, cases, draws),
-        warnings=tuple(doubts.warnings(scenario, cases, table, draws, sources)),
-        npv=_npv(scenario, results, None if place is None else places[place]),
+        assumptions=doubts.assumptions(scenario, all_cases, draws),
+        doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins)),
+        npv=_npv(scenario, results, place),
     )
 
 
-def _baseline(cases, results):
-    """(case, batch) of the cheapest dense model that runs, fits and is fast enough; None where none is."""
+def _baseline(all_cases: list[Case], results: list[Outcome], places: list[Place], reasons: list[tuple]) -> Place | None:
+    """The cheapest dense model that runs, fits and is fast enough; None where none is."""
     costs = {
-        (j, i): rows.median(rows.at(results[j]["usd_month"], i))
-        for j, case in enumerate(cases)
-        for i in range(len(case.batches))
-        if case.option.dense and not (rows.unpriced(case) or any(rows.problems(case, results[j], i)))
+        (j, i): rows.median(rows.at(results[j].usd_month, i))
+        for (j, i), against in zip(places, reasons, strict=True)
+        if all_cases[j].option.dense and not against
     }
     return min(costs, key=costs.get) if costs else None
 
 
-def _npv(scenario, results, place):
+def _conclusion(
+    scenario: Scenario,
+    table: pd.DataFrame,
+    reasons: pd.Series,
+    tornado: pd.DataFrame,
+    choice: pd.Series | None,
+    baseline: pd.Series | None,
+) -> Conclusion:
+    choice, baseline = advice.spoken(table, choice, baseline)
+    verdict, ground = advice.verdict(scenario, choice, baseline)
+    return Conclusion(
+        verdict=verdict,
+        ground=ground,
+        choice=choice,
+        baseline=baseline,
+        inputs=tuple(tornado.input),
+        currency=scenario.prices.currency,
+        horizon_months=scenario.project.horizon_months,
+        obstacles=advice.obstacles(table, reasons),
+    )
+
+
+def _npv(scenario: Scenario, results: list[Outcome], place: Place | None) -> np.ndarray:
     if place is None:
         return np.empty(0)
-    npv = rows.at(results[place[0]]["npv"], place[1]) * scenario.prices.rate
+    npv = rows.at(results[place[0]].npv, place[1]) * scenario.prices.rate
     return np.broadcast_to(npv, int(scenario.run.samples))
 
 
-def _tornado(scenario, cases, draws, base, place):
+def _tornado(
+    scenario: Scenario, all_cases: list[Case], draws: Draws, base: Place | None, place: Place | None
+) -> pd.DataFrame:
     names = uncertain.NAMES if base is not None and place is not None else ()
     table = pd.DataFrame({"input": pd.Series(names, dtype=str), "low": np.nan, "high": np.nan, "centre": np.nan})
     if names:
-        case = cases[place[0]]
+        case = all_cases[place[0]]
         drawn = uncertain.one_by_one(scenario, draws.order([case.option]))
-        dense, own = (outcomes.outcome(each, drawn, draws) for each in (cases[base[0]], case))
-        compared = rows.against(case, own, rows.at(dense["usd_month"], base[1]))
-        npv = np.broadcast_to(rows.at(compared["npv"], place[1]) * scenario.prices.rate, 1 + 2 * len(names))
+        dense, own = (outcomes.outcome(one, drawn, draws) for one in (all_cases[base[0]], case))
+        own = outcomes.compared(case, own, rows.at(dense.usd_month, base[1]))
+        npv = np.broadcast_to(rows.at(own.npv, place[1]) * scenario.prices.rate, 1 + 2 * len(names))
         table[["low", "high", "centre"]] = np.column_stack([npv[1::2], npv[2::2], np.full(len(names), npv[0])])
     table["span"] = (table.high - table.low).abs()
     return table.sort_values("span", ascending=False, kind="stable", ignore_index=True)

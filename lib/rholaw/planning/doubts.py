@@ -1,5 +1,7 @@
 """What a plan assumed, with sources and dates, and what to doubt about it."""
 
+from collections.abc import Iterable, Iterator, Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -8,26 +10,14 @@ from ..checked import unknown
 from ..hardware import observed
 from ..hardware.devices import STALE_DAYS, facts
 from ..hardware.kernels import engines
-from . import uncertain
+from ..hardware.speed import Rung
+from ..laws.draws import Draws
+from . import uncertain, words
+from .cases import Case
+from .inputs import Option
+from .remarks import Doubt, Origin
+from .scenario import Scenario
 
-INPUTS = {
-    "law": ("the law and its capacities", "スケーリング則と容量 ρ"),
-    "kernels": ("the speed of the kernels", "カーネルの速度"),
-    "place": ("overhead that does not shrink", "圧縮しても短くならない処理時間"),
-    "system": ("the efficiency of the engine", "推論エンジンの効率"),
-    "parallel": ("the efficiency of several devices", "複数台での並列効率"),
-    "price": ("the price of the devices", "機器の価格"),
-    "utilisation": ("utilisation", "稼働率"),
-    "overhead": ("costs beside the rent", "付帯費用"),
-    "effort": ("engineering weeks", "開発工数"),
-    "mfu": ("utilisation in training", "学習時の計算効率"),
-    "slowdown": ("slowdown of training in the format", "圧縮形式での学習速度の低下"),
-    "power": ("the power drawn", "消費電力"),
-    "pue": ("the power of the building", "施設の電力効率（PUE）"),
-    "electricity": ("the price of electricity", "電気料金"),
-}
-"""What the uncertain inputs are called, in English and in Japanese."""
-assert set(INPUTS) == set(uncertain.NAMES)
 UNITS = {
     "effort": "weeks",
     "slowdown": "times",
@@ -35,27 +25,25 @@ UNITS = {
     "pue": "times",
     "electricity": "USD a kWh",
 }
+"""Of the uncertain inputs that are no shares."""
 MANY = 10_000
 """Devices, of more than which a plan asks whether the traffic is meant."""
+SMALL = 0.02
+"""A capacity, at P10, at which a model of equal loss has no bound worth the name."""
 FACTS = ("memory", "bandwidth", "bf16", "fp8", "fp4", "int8", "power")
 
 
-def assumptions(scenario, cases, draws):
+def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.DataFrame:
     """A row per assumption: item, value (or low / middle / high), unit, source, as_of, status."""
-    rows = []
+    rows, names = [], words.texts("en")["inputs"]
 
-    def add(item, value, unit, source, as_of="", status=""):
-        text = " / ".join(f"{each:.4g}" for each in value) if isinstance(value, tuple) else f"{value:.6g}"
+    def add(item: str, value: tuple | float, unit: str, source: str, as_of: str = "", status: str = "") -> None:
+        text = " / ".join(f"{part:.4g}" for part in value) if isinstance(value, tuple) else f"{value:.6g}"
         rows.append((item, text, unit, source, as_of, status))
 
-    shape, hardware = scenario.model.shape, scenario.hardware
-    add("N, non-embedding parameters", shape.non_embedding, "parameters", "scenario")
-    add(
-        "D, training tokens",
-        scenario.model.n_tokens,
-        "tokens",
-        "scenario" if scenario.model.tokens else "20 a parameter",
-    )
+    model, hardware = scenario.model, scenario.hardware
+    add("N, non-embedding parameters", model.shape.non_embedding, "parameters", "scenario")
+    add("D, training tokens", model.n_tokens, "tokens", "scenario" if model.tokens else "20 a parameter")
     own = facts(hardware.overrides or None)
     for row in own[own.device.isin(hardware.devices) & own.property.isin(FACTS)].itertuples():
         add(f"{row.device}: {row.property}", row.value, row.unit, row.source, row.as_of, row.status)
@@ -64,99 +52,100 @@ def assumptions(scenario, cases, draws):
 
     for name, (bounds, source) in uncertain.ranges(scenario).items():
         if name != "parallel" or max(hardware.gpus) > 1:
-            add(INPUTS[name][0], bounds, UNITS.get(name, "share"), source)
+            add(names[name], bounds, UNITS.get(name, "share"), source)
     for option in scenario.formats:
         if option.slowdown:
-            add(f"{option.name}: {INPUTS['slowdown'][0]}", option.slowdown, UNITS["slowdown"], "scenario")
+            add(f"{option.name}: {names['slowdown']}", option.slowdown, UNITS["slowdown"], "scenario")
     for name in ("A", "alpha", "B", "beta", "E"):
         value = tuple(np.quantile(getattr(draws, name), [0.1, 0.5, 0.9]))
         add(f"law: {name}", value, "", f"bootstrap of {len(draws.fits)} fits")
     return pd.DataFrame(rows, columns=["item", "value", "unit", "source", "as_of", "status"])
 
 
-def warnings(scenario, cases, table, draws, sources):
-    """What to doubt: a sentence each."""
+def doubts(
+    scenario: Scenario, cases: list[Case], table: pd.DataFrame, draws: Draws, origins: Mapping[Option, Origin]
+) -> Iterator[Doubt]:
+    """What to doubt about a plan; origins: of the capacity of each option."""
     yield from _of_devices(scenario, {case.device.name: case for case in cases}.values())
-    yield from _of_kernels(cases)
-    if any(case.kernel.status == "dequantising" for case in cases):
-        change = tables.read("hardware/energy").groupby("numbers").change
-        seen = ", ".join(
-            f"{name} {low:+.0%}" + (f" to {high:+.0%}" if low < high else "")
-            for (name, low), high in zip(change.min().items(), change.max(), strict=True)
-        )
-        yield f"kWh assume equal power in all formats. Energy seen where kernels dequantise, over 16 bits: {seen}."
-    hardware = scenario.hardware
-    if hardware.engine not in engines():
-        yield f"No kernel of this engine is known. hardware.engine: {unknown(hardware.engine, engines(), 'engine')}"
-    if max(hardware.gpus) > 1 and not hardware.parallel_efficiency:
-        yield "Several devices a replica: what they lose to communication is assumed, not measured."
-    if not hardware.system_efficiency and hardware.engine not in observed.calibrated():
-        yield f"No whole-engine speed of {hardware.engine} was observed: its efficiency is that of other engines."
+    yield from _of_kernels({(case.option, case.device.name): case for case in cases}.values())
+    yield from _of_engines(scenario)
     fewest = (table.gpus * table.replicas)[table.meets].min()
     if fewest > MANY:
-        yield f"Even the leanest option needs {fewest:,.0f} devices: check what traffic says of requests and tokens."
-    yield from _of_the_law(scenario, table, draws, {o: s for o, s in sources.items() if not o.dense})
+        yield Doubt("many_devices", {"devices": fewest})
+    yield from _of_the_law(scenario, draws, {o: where for o, where in origins.items() if not o.dense})
+    if (table.rho_p10 <= SMALL).any():
+        yield Doubt("capacity_near_zero")
 
 
-def _of_devices(scenario, cases):
+def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
     for case in cases:
-        name, price = case.device.name, case.price
+        name, price = {"device": case.device.name}, case.price
         if price.stale:
-            yield f"The price of {name} is {price.stale} days old, more than {STALE_DAYS}: check it."
+            yield Doubt("price_stale", name | {"days": price.stale, "limit": STALE_DAYS})
         if not np.isfinite(price.mid):
-            yield f"No price of {name} is known: give prices.gpu_hour_usd or prices.purchase_usd."
+            yield Doubt("price_unknown", name)
         elif price.low == price.high and price.source != "scenario":
-            yield f"Only one price of {name} was seen: its spread is not known."
-        if case.fit.source == "nominal":
-            yield f"{name}: its matrix products were not measured; speeds stand on data-sheet peaks, an upper bound."
+            yield Doubt("price_single", name)
+        if not case.fit.measured:
+            yield Doubt("peaks", name)
         if not np.isfinite(case.device.bf16):
-            yield f"{name}: its 16-bit arithmetic is unknown; only memory bandwidth limits the speeds shown."
+            yield Doubt("arithmetic_unknown", name)
     own = facts(scenario.hardware.overrides or None)
-    for row in own[own.device.isin(scenario.hardware.devices)].itertuples():
-        if row.status in ("conflict", "unverified"):
-            what = "sources differ about" if row.status == "conflict" else "no source was seen for"
-            yield f"{row.device}: {what} its {row.property}; {row.value:g} {row.unit} is used."
+    codes = {"conflict": "fact_disputed", "unverified": "fact_unseen"}
+    for row in own[own.device.isin(scenario.hardware.devices) & own.status.isin(codes)].itertuples():
+        value = {"property": row.property, "value": row.value, "unit": row.unit}
+        yield Doubt(codes[row.status], {"device": row.device} | value)
 
 
-def _of_kernels(cases):
-    for case in {(case.option, case.device.name): case for case in cases}.values():
-        name, rungs = f"{case.option.name} on {case.device.name}", {faster.rung for faster in case.faster}
-        timed, engine = case.faster[1], case.scenario.hardware.engine
-        if timed.rung == "measured" and not timed.source.startswith(engine):
-            yield f"{name}: its matrix products were timed with {timed.source}, not with {engine}."
-        if "yours" in rungs:
-            yield f"{name}: its speed-up is yours, measured on {case.option.measured_on}; {case.kernel.note}."
+def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
+    for case in cases:
+        name = {"option": case.option.name, "device": case.device.name}
+        rungs, timed, engine = {faster.rung for faster in case.faster}, case.faster[1], case.scenario.hardware.engine
+        if timed.rung == Rung.MEASURED and timed.engine != engine:
+            yield Doubt("timed_elsewhere", name | {"source": timed.source, "engine": engine})
+        if case.credited:
+            yield Doubt("speed_credited", name | {"measured_on": case.option.measured_on, "note": case.kernel.note})
+        elif Rung.YOURS in rungs:
+            yield Doubt("speed_yours", name | {"measured_on": case.option.measured_on})
         elif not case.kernel.runs:
-            yield f"{name}: {case.kernel.note}."
-        elif "nominal (upper bound)" in rungs:
-            yield f"{name}: its speed-up was not measured; the square root of the nominal one is taken."
-        elif "emulated (at most 1)" in rungs:
-            yield f"{name}: emulated, so that it is stored and computed in 16 bits and is no faster."
+            yield Doubt("no_kernel", name | {"note": case.kernel.note})
+        elif Rung.NOMINAL in rungs:
+            yield Doubt("speed_nominal", name)
+        elif Rung.EMULATED in rungs:
+            yield Doubt("emulated", name)
+    if any(case.kernel.status == "dequantising" for case in cases):
+        change = tables.read("hardware/energy").groupby("numbers").change
+        changes = zip(change.min().index, change.min(), change.max(), strict=True)
+        yield Doubt("energy", {"changes": tuple(changes)})
 
 
-def _of_the_law(scenario, table, draws, sources):
+def _of_engines(scenario: Scenario) -> Iterator[Doubt]:
+    hardware = scenario.hardware
+    if hardware.engine not in engines():
+        yield Doubt("engine_unknown", {"hint": unknown(hardware.engine, engines(), "engine")})
+    if max(hardware.gpus) > 1 and not hardware.parallel_efficiency:
+        yield Doubt("parallel_assumed")
+    if not hardware.system_efficiency and hardware.engine not in observed.calibrated():
+        yield Doubt("engine_unobserved", {"engine": hardware.engine})
+
+
+def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origin]) -> Iterator[Doubt]:
     project, N = scenario.project, scenario.model.shape.non_embedding
     if project.kind == "post-training":
-        yield "The law does not cover post-training compression: losses are those that you measured, or unknown."
+        yield Doubt("post_training")
     else:
         times = N / runs.one_estimator(runs.load("quest2025")).n_params.max()
         if times > 1.05:
-            shown = f"{float(f'{times:.2g}'):,.4g}"
-            yield f"The model is {shown} times as large as the largest run behind the law: an extrapolation."
-        for option, source in sources.items():
-            if source.startswith("printed"):
-                yield f"{option.name}: no run was sparse alone; ρ comes from printed figures that disagree."
-            elif source == "law, format without runs":
-                yield f"{option.name}: no run was trained in it; ρ follows from its GMSE."
+            yield Doubt("extrapolated", {"times": float(f"{times:.2g}")})
+        codes = {Origin.PRINTED: "rho_printed", Origin.WITHOUT_RUNS: "rho_without_runs"}
+        yield from (Doubt(codes[where], {"option": o.name}) for o, where in origins.items() if where in codes)
     if project.kind == "train":
-        yield "The cheapest training to a loss rests on B and β, which few runs fix; its N and D are extrapolations."
+        yield Doubt("cheapest_extrapolated")
     if project.kind == "qat":
-        yield "The law stands on models trained in the format from the start; training on a finished one may do worse."
-    if any(option.kv != "dense" for option in sources):
-        yield "What a compressed key-value cache costs in loss is not counted: no law covers it."
+        yield Doubt("finished_model")
+    if any(option.kv != "dense" for option in origins):
+        yield Doubt("cache_not_counted")
     if project.target_loss:
         lost = float(np.mean(np.asarray(project.target_loss) <= draws.E))
         if lost > 0:
-            yield f"A loss of {project.target_loss:g} is out of reach in {lost:.0%} of the law's draws: E is no less."
-    if (table["rho_p10"] <= 0.02).any():
-        yield "Some options have a capacity near 0: at equal loss they would need models without bound."
+            yield Doubt("out_of_reach", {"target": project.target_loss, "share": lost})

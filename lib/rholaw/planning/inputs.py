@@ -5,6 +5,7 @@ Defaults are at work wherever a scenario says nothing.  chapters/scenario.toml e
 
 import datetime
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
@@ -15,9 +16,11 @@ from ..hardware.kernels import STATUSES
 
 KINDS = ("train", "qat", "post-training")
 COMPARISONS = ("equal-loss", "equal-n")
+Spread = tuple[float, ...]
+"""(low, middle, high) of what is uncertain; () where the scenario says nothing."""
 
 
-def _geometry(value, about):
+def _geometry(value: object, about: Mapping) -> str | shapes.Geometry:
     """A name, or a table of a Geometry's fields."""
     if isinstance(value, (str, shapes.Geometry)):
         return value
@@ -41,7 +44,7 @@ class Model:
     tokens: float = number(0.0, "training tokens")
 
     @cached_property
-    def shape(self):
+    def shape(self) -> shapes.Geometry:
         """Its Geometry, read once where a checkpoint says it."""
         if isinstance(self.geometry, shapes.Geometry):
             return self.geometry
@@ -50,7 +53,7 @@ class Model:
         return shapes.of_checkpoint(self.checkpoint) if self.checkpoint else shapes.of_size(self.params)
 
     @property
-    def n_tokens(self):
+    def n_tokens(self) -> float:
         """D: the tokens given, or 20 a parameter (Hoffmann et al. 2022)."""
         return self.tokens or 20 * self.shape.non_embedding
 
@@ -63,15 +66,15 @@ class Option:
     activations: str = text("dense")
     kv: str = text("dense")
     kernel: str = text("auto", ("auto", *STATUSES))
-    rho: tuple = spread((), "capacity, of the parameters", 0.0, 1.5)
-    dloss: tuple = spread((), "nats per token", -1.0, 20.0)
-    speedup_prefill: tuple = spread((), "times, end to end", 0.0, 100.0, above=True)
-    speedup_decode: tuple = spread((), "times, end to end", 0.0, 100.0, above=True)
+    rho: tuple[float, ...] = spread((), "capacity, of the parameters", 0.0, 1.5)
+    dloss: tuple[float, ...] = spread((), "nats per token", -1.0, 20.0)
+    speedup_prefill: tuple[float, ...] = spread((), "times, end to end", 0.0, 100.0, above=True)
+    speedup_decode: tuple[float, ...] = spread((), "times, end to end", 0.0, 100.0, above=True)
     measured_on: str = text("")
-    slowdown: tuple = spread((), "times a training step of 16 bits", 0.1, 100.0)
+    slowdown: tuple[float, ...] = spread((), "times a training step of 16 bits", 0.1, 100.0)
 
     @property
-    def name(self):
+    def name(self) -> str:
         """As tables show it: weights, "x" activations where they are compressed, "kv" likewise."""
         parts = [self.weights]
         parts += [f"x {self.activations}"] if self.activations != "dense" else []
@@ -79,12 +82,12 @@ class Option:
         return " ".join(parts)
 
     @property
-    def dense(self):
+    def dense(self) -> bool:
         """Whether nothing is compressed."""
-        return not any(parse(each).parts for each in (self.weights, self.activations, self.kv))
+        return not any(parse(format).parts for format in (self.weights, self.activations, self.kv))
 
     @property
-    def credited(self):
+    def credited(self) -> bool:
         """Whether it has a speed-up of yours."""
         return bool(self.speedup_prefill or self.speedup_decode)
 
@@ -93,13 +96,17 @@ class Option:
 class Hardware:
     """Where it runs."""
 
-    devices: tuple = names(("H100 80GB SXM",), "names of devices")
-    gpus: tuple = counts((1,), "devices a replica")
+    devices: tuple[str, ...] = names(("H100 80GB SXM",), "names of devices")
+    gpus: tuple[int, ...] = counts((1,), "devices a replica")
     engine: str = text("vLLM")
-    batches: tuple = counts((1, 8, 32, 128, 256), "sequences in flight")
+    batches: tuple[int, ...] = counts((1, 8, 32, 128, 256), "sequences in flight")
     reserve_gb: float = number(shapes.RESERVE / 1e9, "GB a device")
-    system_efficiency: tuple = spread((), "share of the time that the roofline explains", 0.0, 1.0, above=True)
-    parallel_efficiency: tuple = spread((), "share of the ideal speed of several devices", 0.0, 1.0, above=True)
+    system_efficiency: tuple[float, ...] = spread(
+        (), "share of the time that the roofline explains", 0.0, 1.0, above=True
+    )
+    parallel_efficiency: tuple[float, ...] = spread(
+        (), "share of the ideal speed of several devices", 0.0, 1.0, above=True
+    )
     overrides: str = text("")
 
 
@@ -112,10 +119,10 @@ class Traffic:
     tokens_out: float = number(300.0, "tokens a request", 1, 1e9)
     context: float = number(0.0, "tokens a sequence", high=1e9)
     latency_ms: float = number(math.inf, "milliseconds a token of output", above=True)
-    utilisation: tuple = spread((0.3, 0.5, 0.7), "share of the hours paid", 0.0, 1.0, above=True)
+    utilisation: tuple[float, ...] = spread((0.3, 0.5, 0.7), "share of the hours paid", 0.0, 1.0, above=True)
 
     @property
-    def window(self):
+    def window(self) -> float:
         """Tokens that memory must hold for each sequence: the context given, or prompt and answer."""
         return self.context or self.tokens_in + self.tokens_out
 
@@ -126,14 +133,14 @@ class Prices:
 
     currency: str = text("USD")
     rate: float = number(1.0, "units of the currency a USD", above=True)
-    gpu_hour_usd: tuple = by_name("USD an hour, one number or [low, middle, high]")
-    purchase_usd: tuple = by_name("USD, one number or [low, middle, high]")
+    gpu_hour_usd: tuple[tuple[str, Spread], ...] = by_name("USD an hour, one number or [low, middle, high]")
+    purchase_usd: tuple[tuple[str, Spread], ...] = by_name("USD, one number or [low, middle, high]")
     lifetime_months: float = number(36.0, "months", above=True)
     billing: str = text("hours", ("hours", "machines"))
-    overhead: tuple = spread((1.3, 1.4, 1.5), "times the rent", 1.0, 10.0)
-    electricity_usd_kwh: tuple = spread((0.08, 0.12, 0.2), "USD a kWh", 0.0, 10.0)
-    pue: tuple = spread((1.05, 1.2, 1.4), "power of the building over power of the machines", 1.0, 5.0)
-    power_share: tuple = spread((0.4, 0.7, 0.9), "share of the greatest power", 0.0, 1.0)
+    overhead: tuple[float, ...] = spread((1.3, 1.4, 1.5), "times the rent", 1.0, 10.0)
+    electricity_usd_kwh: tuple[float, ...] = spread((0.08, 0.12, 0.2), "USD a kWh", 0.0, 10.0)
+    pue: tuple[float, ...] = spread((1.05, 1.2, 1.4), "power of the building over power of the machines", 1.0, 5.0)
+    power_share: tuple[float, ...] = spread((0.4, 0.7, 0.9), "share of the greatest power", 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -144,19 +151,19 @@ class Project:
     compare: str = text("", ("", *COMPARISONS))
     tolerance: float = number(0.02, "nats per token")
     target_loss: float = number(0.0, "nats per token", high=50)
-    engineer_weeks: tuple = spread((2.0, 4.0, 8.0), "weeks")
+    engineer_weeks: tuple[float, ...] = spread((2.0, 4.0, 8.0), "weeks")
     engineer_week_usd: float = number(4000.0, "USD a week")
     evaluation_usd: float = number(5000.0, "USD")
     qat_tokens: float = number(1e9, "tokens")
     calibration_hours: float = number(8.0, "device hours")
-    slowdown: tuple = spread((1.0, 1.3, 2.0), "times a training step of 16 bits", 0.1, 100.0)
-    mfu: tuple = spread((), "share of the arithmetic in training", 0.0, 1.0, above=True)
+    slowdown: tuple[float, ...] = spread((1.0, 1.3, 2.0), "times a training step of 16 bits", 0.1, 100.0)
+    mfu: tuple[float, ...] = spread((), "share of the arithmetic in training", 0.0, 1.0, above=True)
     train_device: str = text("")
     horizon_months: float = number(24.0, "months", 1, 600)
     discount_rate: float = number(0.05, "share a year", 0.0, 1.0)
 
     @property
-    def comparison(self):
+    def comparison(self) -> str:
         """ "equal-loss" where a model is trained anew and nothing else is said, else "equal-n"."""
         return self.compare or ("equal-loss" if self.kind == "train" else "equal-n")
 
@@ -170,6 +177,6 @@ class Run:
     today: str = text("")
 
     @property
-    def date(self):
+    def date(self) -> datetime.date:
         """The day of the plan."""
         return datetime.date.fromisoformat(self.today) if self.today else datetime.date.today()

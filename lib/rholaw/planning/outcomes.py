@@ -1,185 +1,170 @@
 """What one option does on one machine: memory, speed, quality and cost, for any number of draws at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..formats.grammar import parse
 from ..hardware import geometry as shapes
 from ..hardware import speed
-from ..hardware.devices import Device, Price, price
-from ..hardware.kernels import Kernel, kernel
+from ..hardware.devices import Price
+from ..laws.draws import Draws
 from . import costs
+from .cases import Case, bought
 from .inputs import Option
-from .scenario import Scenario
+from .remarks import Origin
+from .uncertain import Drawn
+
+Numbers = np.ndarray | float
+"""What broadcasts to (B, n): batches × draws. A value that no draw moves is one number."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """One Option on so many Devices: what no draw changes.
+class Outcome:
+    """What follows for a Case from what was Drawn: Numbers each, money in USD, memory in bytes.
 
-    batches: (B, 1) sequences in flight; tokens: (B, 1) prefilled at once; bits: of a weight and an activation, as
-    stored; faster: the Speedups of prefill and decode; training: the Device that trains, and its Price.
+    rho: capacity; loss: of the dense model, and dloss: what the option adds, in nats per token; size: of the model
+    that is served relative to the dense one, and n_params, n_dense: its parameters, and those of the dense model of
+    equal loss.  usd_once: paid once, beyond a dense model's; usd_training: the part of it that is training.
+    limits_*: seconds of 16 bits that each limit takes.  The last four are against a baseline: nan until ``compared``.
     """
 
-    scenario: Scenario
-    option: Option
-    device: Device
-    gpus: int
-    kernel: Kernel
-    shape: shapes.Geometry
-    bits: tuple
-    kv_bits: float
-    batches: np.ndarray
-    tokens: np.ndarray
-    fit: speed.Efficiency
-    faster: tuple
-    price: Price
-    training: tuple
+    rho: Numbers
+    loss: Numbers
+    dloss: Numbers
+    size: Numbers
+    n_params: Numbers
+    n_dense: Numbers
+    memory: Numbers
+    memory_weights: Numbers
+    memory_embeddings: Numbers
+    memory_kv: Numbers
+    memory_reserve: Numbers
+    prefill_tokens_s: Numbers
+    decode_tokens_s: Numbers
+    latency_ms: Numbers
+    speedup_prefill: Numbers
+    speedup_decode: Numbers
+    margin_prefill: Numbers
+    margin_decode: Numbers
+    margin_memory: Numbers
+    limits_prefill: Mapping[str, Numbers]
+    limits_decode: Mapping[str, Numbers]
+    usd_in: Numbers
+    usd_out: Numbers
+    kwh_in: Numbers
+    kwh_out: Numbers
+    hours_month: Numbers
+    replicas: Numbers
+    kwh_month: Numbers
+    usd_month: Numbers
+    target_params: Numbers
+    target_tokens: Numbers
+    usd_target: Numbers
+    usd_training: Numbers
+    usd_once: Numbers
+    saving: Numbers = np.nan
+    npv: Numbers = np.nan
+    roi: Numbers = np.nan
+    payback_months: Numbers = np.nan
 
 
-def cases(scenario, known):
-    """Every option on every device and number of devices, in this order; known: {name: Device}."""
-    trainer = scenario.project.train_device or scenario.hardware.devices[0]
-    training = (known[trainer], priced(scenario, trainer))
-    return [
-        _case(scenario, option, known[name], gpus, training)
-        for option in scenario.options
-        for name in scenario.hardware.devices
-        for gpus in scenario.hardware.gpus
-    ]
-
-
-def _case(scenario, option, device, gpus, training):
-    engine, shape = scenario.hardware.engine, scenario.model.shape
-    weights, activations, kv = (parse(text) for text in (option.weights, option.activations, option.kv))
-    own = kernel(weights, activations, device, engine, option.kernel)
-    if option.credited and not own.runs:
-        own = replace(own, status="native", note=f"{own.note}; credited by you")
-    bits = (16.0, 16.0) if own.status == "emulated" else (weights.bits, activations.bits)
-    batches = np.array(scenario.hardware.batches, dtype=float)[:, None]
-    tokens = np.minimum(batches * scenario.traffic.tokens_in, speed.PREFILL_TOKENS)
-    return Case(
-        scenario=scenario,
-        option=option,
-        device=device,
-        gpus=gpus,
-        kernel=own,
-        shape=shape,
-        bits=bits,
-        kv_bits=kv.bits,
-        batches=batches,
-        tokens=tokens,
-        fit=speed.efficiency(device, engine),
-        faster=tuple(
-            speed.given(yours, together, option.measured_on)
-            if yours
-            else speed.speedup(shape, device, engine, own, bits, together)
-            for yours, together in ((option.speedup_prefill, tokens), (option.speedup_decode, batches))
-        ),
-        price=priced(scenario, device.name),
-        training=training,
-    )
-
-
-def priced(scenario, device):
-    """The Price of a device (its name): the scenario's own, else the table's; a purchase is spread over its life."""
-    prices, day = scenario.prices, scenario.run.date.isoformat()
-    rents, purchases = dict(prices.gpu_hour_usd), dict(prices.purchase_usd)
-    if device in rents:
-        return Price(*rents[device], np.nan, "scenario", day)
-    found = price(device, scenario.run.date, scenario.hardware.overrides or None)
-    bought = purchases.get(device, (found.purchase,) * 3)
-    if not np.isfinite(bought[1]) or (np.isfinite(found.mid) and device not in purchases):
-        return replace(found, purchase=np.nan)
-    hourly = (value / prices.lifetime_months / costs.HOURS for value in bought)
-    if device in purchases:
-        return Price(*hourly, bought[1], "scenario", day)
-    return Price(*hourly, bought[1], found.source, found.as_of, found.stale)
-
-
-def bought(price):
-    """Whether a Price is that of a purchase: its electricity is paid apart, and nothing comes on top of a rent."""
-    return bool(np.isfinite(price.purchase))
-
-
-def source(scenario, option, draws):
-    """Where the capacity of an Option, or its loss, comes from."""
-    if not option.dense and scenario.project.kind == "post-training":
-        return "loss measured by you" if option.dloss else "not covered: post-training"
-    return "yours" if option.rho or option.dloss else draws.capacity(option.weights, option.activations)[1]
-
-
-def outcome(case, drawn, draws):
-    """Everything about a Case for what was Drawn, money in USD: {name: array that broadcasts to (B, n)}."""
+def outcome(case: Case, drawn: Drawn, draws: Draws) -> Outcome:
+    """The Outcome of a Case for what was Drawn, without a baseline."""
     law = draws.at(drawn.law)
-    rho, origin = draws.capacity(case.option.weights, case.option.activations)
-    rho = 1.0 if origin == "dense" else rho[drawn.law]
     with np.errstate(all="ignore"):  # ρ = 0 and unknown arithmetic end as infinities and nan, which the table shows
-        found = _quality(case, drawn, law, rho)
-        found |= _memory(case, found["size"])
-        found |= _speeds(case, drawn, found["size"])
-        found |= _monthly(case, drawn, found)
-        found |= _once(case, drawn, found, law)
-    return found
+        quality = _quality(case, drawn, draws, law)
+        memory = _memory(case, quality["size"])
+        speeds = _speeds(case, drawn, quality["size"], quality["rho"])
+        month = _month(case, drawn, speeds["prefill_tokens_s"], speeds["decode_tokens_s"])
+        return Outcome(**quality, **memory, **speeds, **month, **_once(case, drawn, law, quality))
 
 
-def _quality(case, drawn, law, rho):
-    """rho: capacity; loss: of the dense model; dloss: what the option adds; size: of the model that is served relative
-    to the dense one. Each (n,), or one number where it is certain.
+def compared(case: Case, outcome: Outcome, baseline: Numbers | None) -> Outcome:
+    """The Outcome against a baseline: its USD a month, or None where there is none."""
+    project = case.scenario.project
+    with np.errstate(all="ignore"):
+        saving = np.nan * outcome.usd_month if baseline is None else baseline - outcome.usd_month
+        returns = costs.returns(saving, outcome.usd_once, project.horizon_months, project.discount_rate)
+    if case.option.dense:  # nothing is paid once: there is no return on it
+        returns |= {name: np.nan * returns[name] for name in ("roi", "payback_months")}
+    return replace(outcome, saving=saving, **returns)
 
-    No law covers what a compressed key-value cache costs."""
+
+def _quality(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> dict[str, Numbers]:
+    """Capacity, losses, and how large the model is. No law covers what a compressed key-value cache costs."""
     scenario, option = case.scenario, case.option
     N, D = case.shape.non_embedding, scenario.model.n_tokens
-    dense = law.loss(N, D)
-    if option.dense:
-        return {"rho": 1.0, "loss": dense, "dloss": 0.0, "size": 1.0}
-    measured = costs.triangular(option.dloss, drawn.rank) if option.dloss else None
-    if scenario.project.kind == "post-training":  # the law is about training in the format
-        return {"rho": np.nan, "loss": dense, "dloss": np.nan if measured is None else measured, "size": 1.0}
-    rho = costs.triangular(option.rho, drawn.rank) if option.rho else rho
-    if scenario.project.comparison == "equal-loss":
-        return {"rho": rho, "loss": dense, "dloss": 0.0, "size": np.divide(1.0, rho)}
-    dloss = law.loss(N, D, rho) - dense if measured is None else measured
-    return {"rho": rho, "loss": dense, "dloss": dloss, "size": 1.0}
+    loss, rho, dloss, size = law.loss(N, D), 1.0, 0.0, 1.0
+    if not option.dense:
+        measured = costs.triangular(option.dloss, drawn.rank) if option.dloss else None
+        if scenario.project.kind == "post-training":  # the law is about training in the format
+            rho, dloss = np.nan, np.nan if measured is None else measured
+        else:
+            rho = costs.triangular(option.rho, drawn.rank) if option.rho else _capacity(option, drawn, draws)
+            if scenario.project.comparison == "equal-loss":
+                size = np.divide(1.0, rho)
+            else:
+                dloss = law.loss(N, D, rho) - loss if measured is None else measured
+    return {
+        "rho": rho,
+        "loss": loss,
+        "dloss": dloss,
+        "size": size,
+        "n_params": N * size,
+        "n_dense": N * size * rho,
+    }
 
 
-def _memory(case, size):
-    """Bytes on all devices of a replica, (B, n)."""
+def _capacity(option: Option, drawn: Drawn, draws: Draws) -> Numbers:
+    rho, where = draws.capacity(option.weights, option.activations)
+    return 1.0 if where == Origin.DENSE else rho[drawn.law]
+
+
+def _memory(case: Case, size: Numbers) -> dict[str, Numbers]:
+    """Bytes on all devices of a replica."""
     hardware, window = case.scenario.hardware, case.scenario.traffic.window
     reserve = hardware.reserve_gb * 1e9 * case.gpus
     parts = shapes.memory(case.shape, case.bits[0], case.kv_bits, case.batches, window, size, reserve)
     return {f"memory_{name}": part for name, part in parts.items()} | {"memory": sum(parts.values())}
 
 
-def _speeds(case, drawn, size):
-    """Tokens a second of a replica, its speed-up over 16 bits at equal N, and what limits 16 bits there."""
-    traffic, found = case.scenario.traffic, {}
+def _speeds(case: Case, drawn: Drawn, size: Numbers, rho: Numbers) -> dict[str, Numbers]:
+    """Tokens a second of a replica, its speed-up over 16 bits at equal N, what limits 16 bits there, and margins."""
     together = case.gpus * (drawn.parallel if case.gpus > 1 else 1.0)
-
-    def step(phase, size):
-        if phase == "prefill":
-            return speed.prefill(case.shape, case.device, case.fit, case.tokens, traffic.tokens_in, size)
-        context = traffic.tokens_in + traffic.tokens_out / 2
-        return speed.decode(case.shape, case.device, case.fit, case.batches, context, case.kv_bits, size)
-
+    values: dict[str, Numbers] = {"margin_memory": 1 - case.bits[0] / (16 * rho)}
     for phase, tokens, faster in (("prefill", case.tokens, case.faster[0]), ("decode", case.batches, case.faster[1])):
-        gain, same = faster.draw(drawn.kernels), step(phase, 1.0)
-        whole = faster.rung == "yours"  # of the whole engine, not of its matrix products
-        seconds = {}
-        for name, each in (("own", step(phase, size)), ("same", same)):
-            dense = each.dense(drawn.system)
-            seconds[name] = dense / gain if whole else each.seconds(gain, drawn.system, drawn.place)
-        found[f"{phase}_tokens_s"] = tokens * together / seconds["own"]
-        found[f"speedup_{phase}"] = same.dense(drawn.system) / seconds["same"]
-        found[f"limits_{phase}"] = same.limits
-    return found | {"latency_ms": 1000 * case.batches / found["decode_tokens_s"]}
+        gain, same = faster.draw(drawn.kernels), _step(case, phase, 1.0)
+        own, beside = (_seconds(step, faster, gain, drawn) for step in (_step(case, phase, size), same))
+        speedup = same.dense(drawn.system) / beside
+        values |= {
+            f"{phase}_tokens_s": tokens * together / own,
+            f"speedup_{phase}": speedup,
+            f"margin_{phase}": speedup * rho - 1,
+            f"limits_{phase}": same.limits,
+        }
+    return values | {"latency_ms": 1000 * case.batches / values["decode_tokens_s"]}
 
 
-def _monthly(case, drawn, found):
-    """USD and kWh: per million tokens, and a month."""
+def _step(case: Case, phase: str, size: Numbers) -> speed.Step:
+    """The Step of a phase of a model ``size`` times as large."""
+    traffic = case.scenario.traffic
+    if phase == "prefill":
+        return speed.prefill(case.shape, case.device, case.fit, case.tokens, traffic.tokens_in, size)
+    context = traffic.tokens_in + traffic.tokens_out / 2
+    return speed.decode(case.shape, case.device, case.fit, case.batches, context, case.kv_bits, size)
+
+
+def _seconds(step: speed.Step, faster: speed.Speedup, gain: Numbers, drawn: Drawn) -> Numbers:
+    """Seconds of a Step in the format; a speed-up of yours is of the whole engine, not of its products alone."""
+    if faster.rung == speed.Rung.YOURS:
+        return step.dense(drawn.system) / gain
+    return step.seconds(gain, drawn.system, drawn.place)
+
+
+def _month(case: Case, drawn: Drawn, prefill: Numbers, decode: Numbers) -> dict[str, Numbers]:
+    """USD and kWh, per million tokens and a month, at so many tokens a second."""
     traffic, prices = case.scenario.traffic, case.scenario.prices
-    prefill, decode = found["prefill_tokens_s"], found["decode_tokens_s"]
     hourly = _hourly(case.price, drawn) * case.gpus
     watts = case.device.power * drawn.power * case.gpus
     seconds = traffic.tokens_in / prefill + traffic.tokens_out / decode
@@ -198,32 +183,37 @@ def _monthly(case, drawn, found):
     }
 
 
-def _hourly(price, drawn):
+def _hourly(price: Price, drawn: Drawn) -> Numbers:
     """USD an hour of one device, with what comes on top of a rent."""
     rent = costs.triangular((price.low, price.mid, price.high), drawn.price)
     return rent if bought(price) else rent * drawn.overhead
 
 
-def _once(case, drawn, found, law):
-    """USD that is paid once, (n,): training; the project, beyond a dense model's; the cheapest way to a target loss."""
+def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) -> dict[str, Numbers]:
+    """USD that is paid once: training; the project, beyond a dense model's; the cheapest way to a target loss."""
     scenario, project, dense = case.scenario, case.scenario.project, case.option.dense
     device, hourly = case.training[0], _hourly(case.training[1], drawn)
     N, D = case.shape.non_embedding, scenario.model.n_tokens
     slower = 1.0 if dense else costs.triangular(case.option.slowdown or project.slowdown, drawn.slowdown)
 
-    def training(params, tokens, slowdown):
+    def training(params: Numbers, tokens: Numbers, slowdown: Numbers) -> Numbers:
         return costs.training_usd(params, tokens, drawn.mfu, device.bf16, hourly, slowdown)
 
-    params, tokens = law.cheapest(project.target_loss or found["loss"], found["rho"])
-    cheapest = {"target_params": params, "target_tokens": tokens, "usd_target": training(params, tokens, slower)}
+    params, tokens = law.cheapest(project.target_loss or quality["loss"], quality["rho"])
     if project.kind == "train":
-        whole = training(N * found["size"], D, slower)
+        whole = training(quality["n_params"], D, slower)
         extra = whole - training(N, D, 1.0)
     elif project.kind == "qat":
         whole = extra = training(N, project.qat_tokens, slower)
     else:
         whole = extra = project.calibration_hours * hourly
+    once = drawn.effort * project.engineer_week_usd + project.evaluation_usd + extra
     if dense:
-        return cheapest | {"usd_training": whole if project.kind == "train" else 0 * hourly, "usd_once": 0 * hourly}
-    people = drawn.effort * project.engineer_week_usd + project.evaluation_usd
-    return cheapest | {"usd_training": whole, "usd_once": people + extra}
+        whole, once = whole if project.kind == "train" else 0 * hourly, 0 * hourly
+    return {
+        "target_params": params,
+        "target_tokens": tokens,
+        "usd_target": training(params, tokens, slower),
+        "usd_training": whole,
+        "usd_once": once,
+    }

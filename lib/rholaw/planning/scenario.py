@@ -10,9 +10,11 @@ given as [low, middle, high]; a single number is certain.  chapters/scenario.tom
 
 import dataclasses
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from ..checked import build, unknown
 from ..formats.grammar import parse
@@ -32,71 +34,95 @@ class Scenario:
     """A whole scenario. formats: the Options to compare with 16 bits, which are always among them."""
 
     model: Model
-    formats: tuple
+    formats: tuple[Option, ...]
     hardware: Hardware = field(default_factory=Hardware)
     traffic: Traffic = field(default_factory=Traffic)
     prices: Prices = field(default_factory=Prices)
     project: Project = field(default_factory=Project)
     run: Run = field(default_factory=Run)
 
-    def __post_init__(self):
-        _refuse("this scenario", list(_contradictions(self, [])))
+    def __post_init__(self) -> None:
+        _refuse("this scenario", list(_contradictions(self, _Problems())))
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: str | Path) -> "Scenario":
         """The scenario in a .toml, .yaml or .yml file. Raises ScenarioError with every wrong key, value or unit."""
         path = Path(path)
-        found = _parsed(path)
-        part = found.get("hardware") if isinstance(found, dict) else None
+        data = _parsed(path)
+        part = data.get("hardware") if isinstance(data, dict) else None
         if isinstance(part, dict) and isinstance(part.get("overrides"), str) and part["overrides"]:
             part["overrides"] = str(path.parent / part["overrides"])  # named from where the scenario lies
-        return cls.of(found, str(path))
+        return cls.of(data, str(path))
 
     @classmethod
-    def of(cls, data, where="scenario"):
+    def of(cls, data: dict[str, Any], where: str = "scenario") -> "Scenario":
         """The scenario in nested dicts, as a file has them. Raises ScenarioError as ``read``."""
-        known, problems = [*PARTS, "formats"], []
+        known, problems = [*PARTS, "formats"], _Problems()
         if not isinstance(data, dict):
             raise ScenarioError(f"{where} must have the parts {', '.join(known)}")
-        problems += [unknown(key, known, "part") for key in data if key not in known]
-        parts = {key: build(kind, data.get(key, {}), key, problems) for key, kind in PARTS.items()}
+        problems.lines += [unknown(key, known, "part") for key in data if key not in known]
+        parts = {key: problems.built(kind, data.get(key, {}), key) for key, kind in PARTS.items()}
         formats = data.get("formats")
         if not isinstance(formats, list) or not formats:
-            problems.append('formats: name at least one, as in [[formats]] weights = "fp8_row"')
+            problems.lines.append('formats: name at least one, as in [[formats]] weights = "fp8_row"')
             formats = []
-        options = tuple(build(Option, item, f"formats {i}", problems) for i, item in enumerate(formats, 1))
-        parts["formats"] = options
-        _refuse(where, problems + list(_contradictions(SimpleNamespace(**parts), problems)))
+        parts["formats"] = problems.options(formats)
+        _refuse(where, problems.lines + list(_contradictions(SimpleNamespace(**parts), problems)))
         return cls(**parts)
 
-    def replace(self, **parts):
+    def replace(self, **parts: Any) -> "Scenario":
         """A copy; each part is a dict of the values to change, or formats=[…] a list of dicts."""
-        changed, problems = {}, []
+        changed, problems = {}, _Problems()
         for key, values in parts.items():
             if key == "formats":
-                changed[key] = tuple(build(Option, item, f"formats {i}", problems) for i, item in enumerate(values, 1))
+                changed[key] = problems.options(values)
             elif key in PARTS:
-                changed[key] = build(PARTS[key], values, key, problems, getattr(self, key))
+                changed[key] = problems.built(PARTS[key], values, key, getattr(self, key))
             else:
-                problems.append(unknown(key, [*PARTS, "formats"], "part"))
+                problems.lines.append(unknown(key, [*PARTS, "formats"], "part"))
         whole = SimpleNamespace(
             **{item.name: changed.get(item.name, getattr(self, item.name)) for item in fields(self)}
         )
-        _refuse("the change", problems + list(_contradictions(whole, problems)))
+        _refuse("the change", problems.lines + list(_contradictions(whole, problems)))
         return dataclasses.replace(self, **changed)
 
     @property
-    def options(self):
+    def options(self) -> tuple[Option, ...]:
         """16 bits, then the others."""
         return (Option(), *(option for option in self.formats if not option.dense))
 
 
-def _refuse(where, problems):
-    if problems:
-        raise ScenarioError("\n  ".join([f"{where} cannot be used:", *problems]))
+class _Problems:
+    """What is wrong with a scenario: a line for each thing, and the (part, key) of the values that were refused."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.refused: set[tuple[str, str]] = set()
+
+    def built(self, kind: type, data: object, part: str, base: object = None) -> Any:
+        """A ``kind`` from its dict, over ``base``; where a value is refused, what stood there stays."""
+        if not isinstance(data, dict):
+            self.refused.add((part, ""))
+            return build(kind, data, part, self.lines, base)
+        whole = kind() if base is None else base
+        for key, value in data.items():
+            before = len(self.lines)
+            whole = build(kind, {key: value}, part, self.lines, whole)
+            if len(self.lines) > before:
+                self.refused.add((part, key))
+        return whole
+
+    def options(self, formats: list) -> tuple[Option, ...]:
+        """The Options of a scenario's list of formats."""
+        return tuple(self.built(Option, item, f"formats {i}") for i, item in enumerate(formats, 1))
 
 
-def _parsed(path):
+def _refuse(where: str, lines: list[str]) -> None:
+    if lines:
+        raise ScenarioError("\n  ".join([f"{where} cannot be used:", *lines]))
+
+
+def _parsed(path: Path) -> Any:
     if not path.is_file():
         raise ScenarioError(f"there is no scenario file {path}")
     content = path.read_text(encoding="utf-8")
@@ -117,18 +143,14 @@ def _parsed(path):
         raise ScenarioError(f"{path} is not YAML: {error}") from None
 
 
-def _contradictions(scenario, problems):
+def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
     """What each part allows and the whole does not: a line each.
 
-    Where ``problems`` names a key, a default stands in for it: what would follow from that default is left out.
+    Where a value was refused, a default stands in for it: what would follow from that default is left out.
     """
     model, hardware, project, prices = scenario.model, scenario.hardware, scenario.project, scenario.prices
-
-    def wrong(*keys):
-        return any(line.startswith(keys) for line in problems)
-
     given = [name for name in ("geometry", "checkpoint", "params") if getattr(model, name)]
-    if len(given) != 1 and not wrong("model"):
+    if len(given) != 1 and "model" not in {part for part, _ in problems.refused}:
         yield f"model: give one of geometry, checkpoint and params, not {' and '.join(given) or 'none'}"
     elif isinstance(model.geometry, str) and model.geometry not in ("", *shapes.named()):
         yield f"model.geometry: {unknown(model.geometry, [*shapes.named()], 'geometry')}"
@@ -148,7 +170,7 @@ def _contradictions(scenario, problems):
         ("prices.gpu_hour_usd", dict(prices.gpu_hour_usd)),
         ("prices.purchase_usd", dict(prices.purchase_usd)),
     ):
-        if not wrong("hardware.overrides"):
+        if ("hardware", "overrides") not in problems.refused:
             yield from (f"{where}: {unknown(name, list(known), 'device')}" for name in chosen if name not in known)
     for i, option in enumerate(scenario.formats, 1):
         for role in ("weights", "activations", "kv"):
@@ -156,7 +178,7 @@ def _contradictions(scenario, problems):
                 parse(getattr(option, role))
             except ValueError as error:
                 yield f"formats {i}.{role}: {error}"
-        if option.credited and not option.measured_on and not wrong(f"formats {i}.measured_on"):
+        if option.credited and not option.measured_on and (f"formats {i}", "measured_on") not in problems.refused:
             yield f"formats {i}: a speed-up of yours needs measured_on: the kernel, machine and version"
     if project.kind != "train" and project.comparison == "equal-loss":
         yield f"project.compare: equal-loss trains a larger model anew; {project.kind} keeps the model it has: equal-n"

@@ -1,5 +1,6 @@
 """What is uncertain in a plan, drawn: the law, speeds, prices, effort; all inputs at any quantiles at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -7,6 +8,8 @@ from scipy.special import ndtri
 
 from ..hardware import observed
 from . import costs
+from .inputs import Spread
+from .scenario import Scenario
 
 PARALLEL = (0.6, 0.8, 1.0)
 """Share of the ideal speed of several devices, where nobody gave one: assumed, not measured."""
@@ -39,13 +42,14 @@ class Drawn:
 
 
 NAMES = tuple(item.name for item in fields(Drawn) if item.name != "rank")
+"""Of the uncertain inputs; ``words`` calls them by a name in each language."""
 
 
-def ranges(scenario):
+def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
     """{name: ((low, middle, high), source)} of the inputs that are drawn from a triangle."""
     prices, project, hardware = scenario.prices, scenario.project, scenario.hardware
 
-    def given(value, known, source):
+    def given(value: Spread, known: Spread, source: str) -> tuple[Spread, str]:
         return (value, "scenario") if value else (known, source)
 
     calibrated = "data/hardware/observed, calibration rows"
@@ -64,7 +68,7 @@ def ranges(scenario):
     }
 
 
-def draw(scenario, order, quantiles):
+def draw(scenario: Scenario, order: np.ndarray, quantiles: Mapping[str, np.ndarray]) -> Drawn:
     """Drawn at ``quantiles``, {name: (n,) in (0, 1)}; order: the law's draws, from little capacity to much."""
     own = {name: quantiles[name] for name in ("place", "price", "slowdown")}
     place = np.minimum((quantiles["law"] * len(order)).astype(int), len(order) - 1)
@@ -76,13 +80,13 @@ def draw(scenario, order, quantiles):
     )
 
 
-def random(scenario, order):
+def random(scenario: Scenario, order: np.ndarray) -> Drawn:
     """Drawn at random, as many as the scenario wants, from its seed."""
     generator = np.random.default_rng(int(scenario.run.seed))
     return draw(scenario, order, {name: generator.random(int(scenario.run.samples)) for name in NAMES})
 
 
-def one_by_one(scenario, order, low=0.1, high=0.9):
+def one_by_one(scenario: Scenario, order: np.ndarray, low: float = 0.1, high: float = 0.9) -> Drawn:
     """Drawn at the medians, and then with each of NAMES at ``low`` and at ``high`` in turn: 1 + 2 len(NAMES) draws."""
     quantiles = {name: np.full(1 + 2 * len(NAMES), 0.5) for name in NAMES}
     for i, name in enumerate(NAMES):

@@ -1,0 +1,61 @@
+"""Tables of a plan for a page: each column with the digits that its unit asks for."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from ..planning.columns import COLUMNS, MONEY, PER_MILLION
+from .webtable import WebTable
+
+WIDE = [{"selector": "", "props": "display: block; overflow: auto"}, {"selector": "td", "props": "white-space: nowrap"}]
+UNITS = {
+    "bits a weight": "{:.3g}",
+    "share of N": "{:.3f}",
+    "parameters": "{:.2e}",
+    "nats a token": "{:.4f}",
+    "GB": "{:,.1f}",
+    "tokens/s": "{:,.0f}",
+    "tokens": "{:,.0f}",
+    "ms": "{:,.1f}",
+    "times": "{:.2f}",
+    "share": "{:.2f}",
+    "share of draws": "{:.0%}",
+    MONEY: "{:,.0f}",
+    f"{MONEY} {PER_MILLION}": "{:,.3f}",
+    f"kWh {PER_MILLION}": "{:,.3f}",
+    "kWh": "{:,.0f}",
+    "hours": "{:,.0f}",
+    "copies": "{:,.2f}",
+    "months": "{:.1f}",
+    "requests a month": "{:,.0f}",
+}
+"""How a number of each unit is written."""
+DIGITS = {part: UNITS[column.unit] for column in COLUMNS.values() for part in column.parts if column.unit in UNITS}
+
+
+def styled(frame: pd.DataFrame, index: bool = True, **digits: str) -> Styler:
+    """Columns of a plan, or others; digits: how to write those that are not, or otherwise."""
+    formats = {name: text for name, text in (DIGITS | digits).items() if name in frame}
+    table = frame.style.format(formats, na_rep="–").set_table_styles(WIDE)
+    return table if index else table.hide(axis="index")
+
+
+def sortable(frame: pd.DataFrame, **digits: str) -> WebTable:
+    """The same as a table that the reader sorts and filters."""
+    return WebTable(frame, {name: text for name, text in (DIGITS | digits).items() if name in frame})
+
+
+def spreads(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """Texts "median [P10, P90]" of uncertain columns."""
+    texts = {}
+    for name in columns:
+        ends = zip(rows[name], rows[name + "_p10"], rows[name + "_p90"], strict=True)
+        shape = "{0} [{0}, {0}]".format(DIGITS[name])
+        texts[name] = ["–" if pd.isna(spread[0]) else shape.format(*spread) for spread in ends]
+    return pd.DataFrame(texts, index=rows.index)
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names in a sentence, set as code: "`int4`, `2:4`", or "none"."""
+    return ", ".join(f"`{name}`" for name in names) or "none"

@@ -1,0 +1,120 @@
+"""What a plan compares: every option on every machine, with its kernel, its speed-ups and its price."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..formats.grammar import parse
+from ..hardware import geometry as shapes
+from ..hardware import speed
+from ..hardware.devices import Device, Price, price
+from ..hardware.kernels import Kernel, kernel
+from ..laws.draws import Draws
+from . import costs
+from .inputs import Option
+from .remarks import Origin
+from .scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Case:
+    """One Option on so many Devices: what no draw changes.
+
+    batches: (B, 1) sequences in flight; tokens: (B, 1) prefilled at once; bits: of a weight and an activation, as
+    stored; faster: the Speedups of prefill and decode; credited: whether a speed-up of the scenario stands in for a
+    kernel that is not known; training: the Device that trains, and its Price.
+    """
+
+    scenario: Scenario
+    option: Option
+    device: Device
+    gpus: int
+    kernel: Kernel
+    shape: shapes.Geometry
+    bits: tuple[float, float]
+    kv_bits: float
+    batches: np.ndarray
+    tokens: np.ndarray
+    fit: speed.Efficiency
+    faster: tuple[speed.Speedup, speed.Speedup]
+    credited: bool
+    price: Price
+    training: tuple[Device, Price]
+
+
+def cases(scenario: Scenario, known: Mapping[str, Device]) -> list[Case]:
+    """Every option on every device and number of devices, in this order; known: {name: Device}."""
+    trainer = scenario.project.train_device or scenario.hardware.devices[0]
+    training = (known[trainer], priced(scenario, trainer))
+    return [
+        _case(scenario, option, known[name], gpus, training)
+        for option in scenario.options
+        for name in scenario.hardware.devices
+        for gpus in scenario.hardware.gpus
+    ]
+
+
+def _case(scenario: Scenario, option: Option, device: Device, gpus: int, training: tuple[Device, Price]) -> Case:
+    engine, shape = scenario.hardware.engine, scenario.model.shape
+    weights, activations, kv = (parse(text) for text in (option.weights, option.activations, option.kv))
+    own = kernel(weights, activations, device, engine, option.kernel)
+    credited = option.credited and not own.runs
+    if credited:
+        own = replace(own, status="native")
+    bits = (16.0, 16.0) if own.status == "emulated" else (weights.bits, activations.bits)
+    batches = np.array(scenario.hardware.batches, dtype=float)[:, None]
+    tokens = np.minimum(batches * scenario.traffic.tokens_in, speed.PREFILL_TOKENS)
+    prefill, decode = (
+        speed.given(yours, together, option.measured_on)
+        if yours
+        else speed.speedup(shape, device, engine, own, bits, together)
+        for yours, together in ((option.speedup_prefill, tokens), (option.speedup_decode, batches))
+    )
+    return Case(
+        scenario=scenario,
+        option=option,
+        device=device,
+        gpus=gpus,
+        kernel=own,
+        shape=shape,
+        bits=bits,
+        kv_bits=kv.bits,
+        batches=batches,
+        tokens=tokens,
+        fit=speed.efficiency(device, engine),
+        faster=(prefill, decode),
+        credited=credited,
+        price=priced(scenario, device.name),
+        training=training,
+    )
+
+
+def priced(scenario: Scenario, device: str) -> Price:
+    """The Price of a device (its name): the scenario's own, else the table's; a purchase is spread over its life."""
+    prices, day = scenario.prices, scenario.run.date.isoformat()
+    rents, purchases = dict(prices.gpu_hour_usd), dict(prices.purchase_usd)
+    if device in rents:
+        return Price(*rents[device], np.nan, "scenario", day)
+    listed = price(device, scenario.run.date, scenario.hardware.overrides or None)
+    bought = purchases.get(device, (listed.purchase,) * 3)
+    if not np.isfinite(bought[1]) or (np.isfinite(listed.mid) and device not in purchases):
+        return replace(listed, purchase=np.nan)
+    hourly = (value / prices.lifetime_months / costs.HOURS for value in bought)
+    if device in purchases:
+        return Price(*hourly, bought[1], "scenario", day)
+    return Price(*hourly, bought[1], listed.source, listed.as_of, listed.stale)
+
+
+def bought(price: Price) -> bool:
+    """Whether a Price is that of a purchase: its electricity is paid apart, and nothing comes on top of a rent."""
+    return bool(np.isfinite(price.purchase))
+
+
+def origin(scenario: Scenario, option: Option, draws: Draws) -> Origin:
+    """Where the capacity of an Option, or its loss, comes from."""
+    if not option.dense and scenario.project.kind == "post-training":
+        return Origin.YOUR_LOSS if option.dloss else Origin.NOT_COVERED
+    if option.rho or option.dloss:
+        return Origin.YOURS
+    return Origin(draws.capacity(option.weights, option.activations)[1])

@@ -1,0 +1,86 @@
+"""What chapters compare beside a plan: formats on a machine, the line of memory, and a plan over its traffic."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..formats.grammar import Format
+from ..hardware.speed import Rung
+from ..laws import draws as capacities
+from .decide import Plan, plan
+from .scenario import Scenario
+
+KNOWN = (Rung.MEASURED, Rung.FITTED, Rung.YOURS)
+"""Rungs of a speed-up that say more than a data sheet."""
+
+
+def formats_on(
+    scenario: Scenario, pairs: Iterable[str], devices: Sequence[str], gpus: int, batches: Sequence[int]
+) -> pd.DataFrame:
+    """The compressed rows of a plan at equal N for many formats: the scenario's, then ``pairs``, on some devices.
+
+    pairs: "weights x activations", or weights alone.
+    """
+    named = [(option.weights, option.activations) for option in scenario.formats]
+    named += [tuple((pair if " x " in pair else f"{pair} x dense").split(" x ")) for pair in pairs]
+    table = plan(
+        scenario.replace(
+            formats=[{"weights": weights, "activations": activations} for weights, activations in dict.fromkeys(named)],
+            hardware={"devices": list(devices), "gpus": [gpus], "batches": list(batches)},
+            project={"kind": "qat", "compare": "equal-n"},
+            run={"samples": 400},
+        )
+    ).table
+    return table[table.option != "dense"]
+
+
+def paying(table: pd.DataFrame, phase: str, batch: int) -> pd.DataFrame:
+    """The rows at a batch that pay at equal loss even at P10, with ``known``: whether by more than a data sheet.
+
+    phase: "prefill" or "decode".
+    """
+    above = table[(table.batch == batch) & (table[f"margin_{phase}_p10"] > 0)]
+    return above.assign(known=above[f"speed_source_{phase}"].isin(KNOWN))
+
+
+def idle(table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each option without a kernel, by its name: needed, low and high: the speed-up 1 / ρ it waits for."""
+    without = table[table.speed_source_decode == Rung.NO_KERNEL].drop_duplicates("option").set_index("option")
+    return without.assign(needed=1 / without.rho, low=1 / without.rho_p90, high=1 / without.rho_p10)
+
+
+def memory_line(formats: Iterable[Format]) -> pd.DataFrame:
+    """A row per Format, of weights alone by the default law: format, bits over 16, rho_p10, rho, rho_p90, ratio.
+
+    ratio: bytes beside 16 bits at equal loss, bits / (16 ρ) at the median; above 1 a format saves no memory.
+    """
+    draws = capacities.draws()
+    table = pd.DataFrame({"format": list(formats)})
+    table[["rho_p10", "rho", "rho_p90"]] = [
+        np.quantile(draws.capacity(format)[0], [0.1, 0.5, 0.9]) for format in table.format
+    ]
+    table["bits"] = [format.bits / 16 for format in table.format]
+    return table.assign(ratio=table.bits / table.rho)
+
+
+def over_traffic(decided: Plan, factors: Iterable[float]) -> pd.DataFrame:
+    """The choice of a plan with its traffic multiplied: requests, npv_p10, npv, npv_p90, pays; a row a factor.
+
+    Empty where the plan has no choice, no baseline or no traffic.
+    """
+    columns = ["npv_p10", "npv", "npv_p90", "pays"]
+    scenario, choice, base = decided.scenario, decided.choice, decided.baseline
+    traffic = scenario.traffic.requests_per_month
+    if choice is None or base is None or not traffic:
+        return pd.DataFrame(columns=["requests", *columns])
+    picked = next(option for option in scenario.formats if option.name == choice.option)
+    option = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(picked).items() if value}
+    hardware = {"devices": list(dict.fromkeys([choice.device, base.device]))}
+    hardware |= {"gpus": sorted({int(choice.gpus), int(base.gpus)})}
+    hardware |= {"batches": sorted({int(choice.batch), int(base.batch)})}
+    alone, values = scenario.replace(formats=[option], hardware=hardware), []
+    for requests in traffic * np.asarray(list(factors), dtype=float):
+        again = plan(alone.replace(traffic={"requests_per_month": float(requests)})).choice
+        values.append([requests, *again[columns]])
+    return pd.DataFrame(values, columns=["requests", *columns]).astype(float)

@@ -1,0 +1,166 @@
+"""The words of a plan: sentences for its codes, and amounts as people write them, in English and in Japanese.
+
+en.toml and ja.toml hold the texts, this module fills them in.  Nothing else in the package has words of a plan, and
+nothing reads them back.
+"""
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..remarks import Conclusion, Ground, Reason, Remark
+
+LANGUAGES = ("en", "ja")
+WHOLE = {"JPY"}
+"""Currencies without hundredths."""
+SENTENCES = {
+    Ground.PAYS: ("saves", "pays_back", "measure"),
+    Ground.GAINS: ("saves", "gains", "measure"),
+    Ground.SWAPS: ("swaps", "swaps_less_in_time", "measure"),
+    Ground.LATE: ("late", "late_matters", "again"),
+    Ground.DEARER: ("dearer", "matters", "again"),
+    Ground.ONLY: ("only", "only_costs", "try"),
+    Ground.ONLY_UNPRICED: ("only", "only_unpriced", "try"),
+    Ground.UNPRICED: ("unpriced", "unpriced_hours", "give_price"),
+    Ground.NONE: ("none", "see_reasons", "again"),
+    Ground.NOTHING: ("nothing", "see_reasons", "again"),
+    Ground.TRAFFIC: ("traffic", "traffic_once", "again"),
+}
+"""The three sentences of a summary, for each ground of its verdict; a recommendation has the first two."""
+
+
+@cache
+def texts(language: str) -> Mapping[str, Mapping[str, str]]:
+    """{section: {key: text}} of a language. Raises ValueError for one that has no file."""
+    if language not in LANGUAGES:
+        raise ValueError(f"{language}: there are words in {', '.join(LANGUAGES)}")
+    return tomllib.loads((Path(__file__).parent / f"{language}.toml").read_text(encoding="utf-8"))
+
+
+# --- sentences ----------------------------------------------------------------------------------------------------
+
+
+def told(remark: Remark, language: str = "en") -> str:
+    """The sentence of a Reason or a Doubt."""
+    data = dict(remark.data)
+    if "changes" in data:  # ((name, least, most), …)
+        changes = (_change(*change, language) for change in data["changes"])
+        data["changes"] = _phrase("between_changes", language).join(changes)
+    return texts(language)[remark.section][remark.code].format(**data)
+
+
+def _change(name: str, low: float, high: float, language: str) -> str:
+    return _phrase("change" if low < high else "change_one", language, name=name, low=low, high=high)
+
+
+def reasons(remarks: Iterable[Reason], language: str = "en") -> str:
+    """Several Reasons, each text once; "" for none."""
+    return _phrase("between_reasons", language).join(dict.fromkeys(told(remark, language) for remark in remarks))
+
+
+def sentences(
+    conclusion: Conclusion, language: str = "en", name: Callable[[pd.Series], str] = lambda row: row.option
+) -> list[str]:
+    """The three sentences of a Conclusion; name: what to call the option of a row."""
+    filling = _filling(conclusion, language, name)
+    return [texts(language)["sentences"][key].format(**filling) for key in SENTENCES[conclusion.ground]]
+
+
+def summary(conclusion: Conclusion, language: str = "en") -> str:
+    """The verdict and three sentences, for who decides."""
+    return _whole(conclusion, sentences(conclusion, language), language)
+
+
+def recommendation(conclusion: Conclusion, language: str = "en") -> str:
+    """The verdict and why; where no option is feasible, the least that stands against each."""
+    why = sentences(conclusion, language)[:2]
+    if conclusion.ground in (Ground.NONE, Ground.NOTHING):
+        named = {option: option for option in conclusion.obstacles} | {"dense": _phrase("dense", language)}
+        why = why[:1] + [
+            _phrase("obstacle", language, option=named[option], reasons=reasons(remarks, language))
+            for option, remarks in conclusion.obstacles.items()
+        ]
+    return _whole(conclusion, why, language)
+
+
+def _whole(conclusion: Conclusion, why: list[str], language: str) -> str:
+    verdict = texts(language)["verdicts"][conclusion.verdict]
+    return _phrase("summary", language, verdict=verdict, sentences=_phrase("between_sentences", language).join(why))
+
+
+def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], str]) -> dict[str, str]:
+    """What the sentences of a Conclusion are filled with."""
+    choice, base, currency = conclusion.choice, conclusion.baseline, conclusion.currency
+    if choice is None:
+        return {}
+    amount = money(abs(choice.cost_once), currency, language)
+    inputs = [texts(language)["inputs"][key] for key in conclusion.inputs[:2]]
+    filling = {
+        "option": name(choice),
+        "device": choice.device,
+        "unpriced": choice.unpriced,
+        "batch": _counted("batch", choice.batch, language),
+        "pays": f"{choice.pays:.0%}",
+        "horizon": _counted("horizon", conclusion.horizon_months, language),
+        "cost": money(choice.cost_month, currency, language),
+        "dearer": money(-choice.saving_month, currency, language),
+        "once": _phrase("once_less" if choice.cost_once < 0 else "once", language, amount=amount),
+        "base": "" if base is None else base.device,
+        "base_hours": "" if base is None else _hours(base),
+        **dict(zip(("first", "second"), inputs, strict=False)),
+    }
+    for part in ("", "_p10", "_p90"):
+        filling["hours" + part] = _hours(choice, part)
+        filling["saving" + part] = money(choice["saving_month" + part], currency, language)
+        filling["payback" + part] = months(choice["payback_months" + part], language)
+    return filling
+
+
+def _phrase(key: str, language: str, **data: object) -> str:
+    return texts(language)["phrases"][key].format(**data)
+
+
+# --- amounts ------------------------------------------------------------------------------------------------------
+
+
+def money(value: float, currency: str, language: str = "en") -> str:
+    """An amount to three significant digits: "USD 12,300", "USD 12.30", or "12,300米ドル"; "–" if it is not finite.
+
+    currency: its ISO 4217 code.
+    """
+    if not np.isfinite(value):
+        return "–"
+    cents = 0 if currency in WHOLE else 2
+    small = 0 < value < 10.0**-cents
+    shown = _three(10.0**-cents if small else value)
+    amount = f"{shown:,.{cents if 0 < abs(shown) < 100 else 0}f}"
+    return _phrase("money_small" if small else "money", language, amount=amount, currency=unit(currency, language))
+
+
+def unit(currency: str, language: str = "en") -> str:
+    """How a currency is written beside an amount: by its name where it has one, else by its code."""
+    return texts(language)["currencies"].get(currency, _phrase("currency_code", language, currency=currency))
+
+
+def months(value: float, language: str = "en") -> str:
+    """A time to pay back, in months; 0 or less is at once, and what is not finite never."""
+    key = "months_never" if not np.isfinite(value) else "months_none" if value <= 0 else "months_few"
+    return _phrase("months" if key == "months_few" and value >= 0.05 else key, language, value=value)
+
+
+def _counted(key: str, count: float, language: str) -> str:
+    return _phrase(key if count != 1 else f"{key}_one", language, count=count)
+
+
+def _hours(row: pd.Series, part: str = "") -> str:
+    """Device hours a month of a row, to three significant digits."""
+    return f"{_three(row.gpus * row['hours_month' + part]):,.12g}"
+
+
+def _three(value: float) -> float:
+    """Rounded to three significant digits."""
+    return round(value, 2 - int(np.floor(np.log10(abs(value))))) if value else 0.0
