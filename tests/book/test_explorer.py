@@ -52,7 +52,7 @@ def path(made, tmp_path_factory):
     (folder / "_static").mkdir()
     (folder / "_static" / pages.VEGA).write_text(pages.vega())
     css = ":root { --pst-color-primary: #0072b2 } body { font-family: sans-serif }"
-    css += (BOOK.parents[2] / "assets" / "book.css").read_text()
+    css += (BOOK.parents[1] / "assets" / "book.css").read_text()
     (folder / "page.html").write_text(PAGE % f"<h1>Explorer</h1><style>{css}</style>{made._repr_html_()}")
     return folder / "page.html"
 

@@ -9,7 +9,7 @@ from rholaw.book import figures, plan_figures
 from rholaw.book.figures import plt
 
 WORDS = {"rho": "容量", "prefill": "P", "decode": "D", "pays": "有利", "none": "なし", "batch": "B", "bits": "ビット"}
-WORDS |= {"requests": "R", "npv": "V（千円）", "low": "低", "high": "高", "scale": 1000}
+WORDS |= {"requests": "R", "npv": "V（千円）", "low": "低", "high": "高", "saves": "節約"}
 WORDS |= {name: name.upper() for name in figures.KINDS}
 
 
@@ -110,7 +110,7 @@ def test_tornado_shows_what_matters_widest_on_top():
             "span": [8e3, 4e3, 1.0],
         }
     )
-    fig = plan_figures.tornado(table, {"a": "甲", "b": "乙", "c": "丙"}, WORDS)
+    fig = plan_figures.tornado(table, {"a": "甲", "b": "乙", "c": "丙"}, WORDS, 1000)
     assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["乙", "甲"]
     spans = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in fig.axes[0].patches)
     assert spans == [(5, 1), (5, 4), (5, 8), (5, 9)]

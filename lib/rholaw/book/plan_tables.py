@@ -1,6 +1,6 @@
 """Tables of a plan for a page: each column with the digits that its unit asks for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -36,14 +36,19 @@ DIGITS = {part: UNITS[column.unit] for column in COLUMNS.values() for part in co
 
 def styled(frame: pd.DataFrame, index: bool = True, **digits: str) -> Styler:
     """Columns of a plan, or others; digits: how to write those that are not, or otherwise."""
-    formats = {name: text for name, text in (DIGITS | digits).items() if name in frame}
-    table = frame.style.format(formats, na_rep="–").set_table_styles(WIDE)
+    table = frame.style.format(_digits(frame, digits), na_rep="–").set_table_styles(WIDE)
     return table if index else table.hide(axis="index")
 
 
 def sortable(frame: pd.DataFrame, **digits: str) -> WebTable:
     """The same as a table that the reader sorts and filters."""
-    return WebTable(frame, {name: text for name, text in (DIGITS | digits).items() if name in frame})
+    return WebTable(frame, _digits(frame, digits))
+
+
+def _digits(frame: pd.DataFrame, digits: Mapping[str, str]) -> dict[str, str]:
+    """How to write the numbers of a table; its texts stay."""
+    numbers = frame.select_dtypes("number").columns
+    return {name: text for name, text in (DIGITS | digits).items() if name in numbers}
 
 
 def spreads(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
@@ -54,8 +59,3 @@ def spreads(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
         shape = "{0} [{0}, {0}]".format(DIGITS[name])
         texts[name] = ["–" if pd.isna(spread[0]) else shape.format(*spread) for spread in ends]
     return pd.DataFrame(texts, index=rows.index)
-
-
-def listed(names: Iterable[object]) -> str:
-    """Names in a sentence, set as code: "`int4`, `2:4`", or "none"."""
-    return ", ".join(f"`{name}`" for name in names) or "none"

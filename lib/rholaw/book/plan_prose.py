@@ -1,0 +1,185 @@
+"""What the chapter on plans says in sentences, with the numbers of the plans before it: Markdown, in English."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from ..hardware.geometry import RESERVE
+from ..planning import advice, comparisons
+from ..planning.decide import Plan
+from ..planning.words import money
+
+SIDES = {"prefill": ("prefill", -1), "decode of one sequence": ("decode", 0), "decode of most": ("decode", -1)}
+"""Where a format may pay: the phase, and which of the batches."""
+COMPARED = {
+    "equal-loss": "equal loss: each is served with the N that reaches the dense model's loss.",
+    "equal-n": "equal N: each keeps its size and loses Δloss (`dloss`, nats per token).",
+}
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names in a sentence, set as code: "`int4`, `2:4`", or "none"."""
+    return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def refused(plan: Plan) -> str:
+    """The options out of the question and why, the currency, and how options are compared."""
+    best, project = advice.best(plan.table), plan.scenario.project
+    out = "".join(f"- `{row.option}`: {row.why_not}.\n" for row in best.itertuples() if row.why_not)
+    return (
+        (f"Out of the question:\n\n{out}\n" if out else "")
+        + f"Money is in {plan.scenario.prices.currency}. The project is “{project.kind}”, so that options are "
+        "compared at " + f"{COMPARED[project.comparison]} Every batch and machine, the most valuable first:"
+    )
+
+
+def above_the_line(table: pd.DataFrame, device: str, engine: str) -> str:
+    """Which formats pay on a device even at P10, by measured speeds or by data sheet, and which have no kernel.
+
+    table: of ``comparisons.formats_on``.
+    """
+    rows = table[table.device == device]
+    batches = sorted(rows.batch.unique())
+    paying = {side: comparisons.paying(rows, phase, batches[i]) for side, (phase, i) in SIDES.items()}
+    told = "; ".join(f"{side}: {listed(above.option[above.known])}" for side, above in paying.items())
+    hollow = {option for above in paying.values() for option in above.option[~above.known]}
+    return (
+        f"**{device}**, {engine}. Above the line even at P10, with measured speeds: {told}. "
+        f"By data sheet only: {listed(sorted(hollow))}. No kernel: {listed(comparisons.idle(rows).index)}."
+    )
+
+
+def needed(idle: pd.DataFrame) -> str:
+    """The speed-ups that formats without a kernel wait for; idle: rows of ``comparisons.idle``."""
+    rows = idle.sort_values("needed").itertuples()
+    times = [
+        f"`{row.Index}` needs {row.needed:.2f} times the speed of 16 bits [{row.low:.2f}, {row.high:.2f}]"
+        for row in rows
+    ]
+    return (
+        "A format without a kernel pays no time back, whatever its capacity. "
+        f"If somebody writes one: {'; '.join(times)}."
+    )
+
+
+def memory_line(line: pd.DataFrame) -> str:
+    """How many formats save memory, which save most, and which do not; line: of ``comparisons.memory_line``."""
+    least = [f"`{row.format}` ({row.ratio:.2f} of 16 bits)" for row in line.nsmallest(3, "ratio").itertuples()]
+    return (
+        f"At the medians {np.mean(line.ratio < 1):.0%} of {len(line)} formats save memory at equal loss; least bytes: "
+        f"{', '.join(least)}. Above the line even at the capacity's P90: "
+        f"{listed(line.format[line.bits > line.rho_p90])}."
+    )
+
+
+def over_traffic(plan: Plan, traffic: pd.DataFrame) -> str:
+    """From how many requests it pays; traffic: of ``comparisons.over_traffic``."""
+    if traffic.empty:
+        return "There is no option to recommend, no 16-bit deployment to compare with, or no traffic: nothing to draw."
+    choice, table, sure = plan.choice, plan.table, traffic.requests[traffic.pays >= advice.SURE]
+    text = ""
+    if choice.break_even_requests == 0:
+        text += "At the medians it pays without any traffic: the project saves money at once. "
+    elif np.isfinite(choice.break_even_requests):
+        text += f"At the medians it breaks even at {float(f'{choice.break_even_requests:.2g}'):,.0f} requests a month. "
+    first = (
+        f"Of the points drawn, {sure.min():,.0f} requests a month is the first at which it pays in nine of ten draws. "
+    )
+    text += first if len(sure) else "It pays in nine of ten draws at none of these. "
+    same = table[(table.option == "dense") & (table.device == choice.device) & table.feasible]
+    if len(same) and choice.device != plan.baseline.device:
+        dollars = money(same.cost_month.min(), plan.scenario.prices.currency)
+        text += f"On {choice.device} itself 16 bits cost {dollars} a month."
+    return text
+
+
+def edge(whole: Plan, alone: Plan) -> str:
+    """The worked case of the edge: on two devices, and on the larger one alone."""
+    big, little = whole.scenario.hardware.devices
+    dense = whole.table.set_index(["option", "device"]).loc[("dense", little)]
+    return (
+        f"{whole.summary_en} On {little} 16 bits do not run: {dense.why_not}. The saving is the smaller device, not "
+        f"the speed: if the fleet had {big} anyway, the verdict would be **{alone.verdict}**, with "
+        f"{money(alone.choice.saving_month, 'USD')} saved a month on electricity. "
+        "Speeds here stand on data sheets and on the efficiency of other engines; see the misses below."
+    )
+
+
+def training(measured: Plan, slower: Plan) -> str:
+    """The worked case of training: with the slowdown that was measured, and other formats without."""
+    optimum = measured.table[measured.table.option == "dense"].iloc[0]
+    best = slower.table.npv[slower.table.option != "dense"].max()
+    return (
+        f"{measured.summary_en} A cost once below zero is a saving: the faster steps are worth more than the project. "
+        "Without them, at slowdowns of 1 to 2, the best of four bits has a net present value of "
+        f"{money(best, 'USD')}: **{slower.verdict}**. "
+        "The plan also knows the cheapest N and D for this loss, and here it should not be believed: "
+        f"D/N = {optimum.target_tokens / optimum.target_params:.2g} at the medians, "
+        "where public models take 20 and more, because QuEST's runs fix the data term poorly."
+    )
+
+
+def misses(speeds: pd.DataFrame, accuracy: pd.DataFrame) -> str:
+    """How far predicted speeds are off, and every case outside its band.
+
+    speeds, accuracy: of ``hardware.observed``.
+    """
+    timed, untimed = accuracy.loc["timed"], accuracy.loc["untimed"]
+    fresh = speeds[speeds.role == "validation"]
+    outside = fresh[~fresh.inside].sort_values("error", key=abs, ascending=False)
+    told = [
+        f"- {row.engine} on {row.device}, {row.model}, `{row.weights}` x `{row.activations}`, "
+        f"{row.phase} {row.tokens_in}/{row.tokens_out}: {row.error:+.0%}\n"
+        for row in outside.itertuples()
+    ]
+    slow = -fresh.error[fresh.engine == "TensorRT-LLM"].median()
+    return (
+        f"Where products were timed the prediction errs by {timed.error:.0%} in the median of {timed.runs:.0f} cases, "
+        f"{timed.close:.0%} are within 25 %, and {timed.inside:.0%} within the plan's own band. "
+        f"Where they were not, by {untimed.error:.0%} in {untimed.runs:.0f} cases. Every case outside its band:\n\n"
+        f"{''.join(told)}\nTensorRT-LLM is predicted {slow:.0%} too slow in the median, most with prompts of 20,000 "
+        f"tokens. The worst are one engine: torchao multiplied 8-bit integers with an A100 at batch 1 twenty times "
+        f"slower than the timed kernel of another engine. A speed-up belongs to an engine, not to a format."
+    )
+
+
+def held(hours: pd.DataFrame, memory: pd.DataFrame) -> str:
+    """How far hours of training and bytes of memory are off; hours, memory: of ``hardware.observed``."""
+    use, stored = memory[memory.what == "in use"], memory[memory.what != "in use"]
+    return (
+        f"Of {len(hours)} training runs {hours.inside.sum()} lie inside; the others took more hours than the range "
+        f"allows (the smallest Llama 3.1 an implied utilisation of {hours.implied_mfu.min():.0%}): their cards do not "
+        f"say what the hours include. Memory of checkpoints and caches, {len(stored)} figures of "
+        f"{stored.model.nunique()} models, agrees to {stored.error.abs().median():.1%} in the median and "
+        f"{stored.error.abs().max():.1%} at worst. In use, {use.model.nunique()} models in {use.format.nunique()} "
+        f"formats took more: the count falls short by {-use.error.max():.1%} to {-use.error.min():.0%}, "
+        f"{-use.error.median():.1%} in the median; the worst is `{use.format[use.error.idxmin()]}` in Transformers, "
+        f"of which nobody says what it holds. The plan's reserve of {RESERVE / 1e9:g} GB a device is for this."
+    )
+
+
+def answer(cases: Mapping[str, Plan], alone: Plan) -> str:
+    """What the worked cases, cloud, edge and training, come to; alone: the edge on its larger device."""
+    cloud, edge, training = (cases[name].choice for name in ("cloud", "edge", "training"))
+    unit = cases["cloud"].scenario.prices.currency
+    saved, low, high = (money(cloud["saving_month" + part], unit) for part in ("", "_p10", "_p90"))
+    worth, least, most = (money(training["npv" + part], "USD") for part in ("", "_p10", "_p90"))
+    return (
+        "**It pays where a kernel is fast, the traffic heavy, or a smaller device will do.** "
+        f"Cloud: `{cloud.option}` on {cloud.device} saves {saved} a month [{low}, {high}] against 16 bits on "
+        f"{cases['cloud'].baseline.device}, and pays in {cloud.pays:.0%} of the draws. "
+        f"Edge: `{edge.option}` saves {money(edge.saving_month, 'USD')} a month per device, because a smaller one will "
+        f"do; on the larger one the verdict is “{alone.verdict}”. "
+        f"Training: FP8 is worth {worth} [{least}, {most}], in part because it trains faster. "
+        "Formats without a kernel, 2:4 in vLLM among them, pay nowhere."
+    )
+
+
+def accuracy(table: pd.DataFrame) -> str:
+    """How far predicted speeds are off, in a sentence; table: of ``hardware.observed.accuracy``."""
+    timed, untimed = table.loc["timed"], table.loc["untimed"]
+    return (
+        f"Where kernels were timed, predicted speeds of whole engines err by {timed.error:.0%} in the median and "
+        f"{timed.close:.0%} of {timed.runs:.0f} cases are within 25 %; where not, by {untimed.error:.0%}."
+    )

@@ -1,0 +1,110 @@
+"""Codes and their words: each has a sentence in each language, which asks for no more than the code's data."""
+
+import ast
+import string
+from pathlib import Path
+
+import pytest
+
+from rholaw import planning
+from rholaw.book import figures, plan_figures
+from rholaw.planning import uncertain, words
+from rholaw.planning.columns import COLUMNS
+from rholaw.planning.remarks import Conclusion, Doubt, Ground, Reason, Verdict
+
+ROOM = Path(planning.__file__).parent
+
+
+def asked(text):
+    """The names of the data that a text is filled with."""
+    return {name.split("[")[0] for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_every_code_has_its_words_and_no_words_are_without_a_code(language):
+    texts = words.texts(language)
+    codes = {
+        "verdicts": set(Verdict),
+        "sentences": {key for three in words.SENTENCES.values() for key in three},
+        "reasons": set(Reason.codes),
+        "doubts": set(Doubt.codes),
+        "inputs": set(uncertain.NAMES),
+        "columns": set(COLUMNS),
+    }
+    assert {name: set(texts[name]) for name in codes} == codes
+    assert set(texts["labels"]) <= set(COLUMNS)
+    assert set(words.SENTENCES) == set(Ground)
+
+
+def test_the_languages_have_the_same_keys():
+    english, japanese = (words.texts(language) for language in words.LANGUAGES)
+    assert english.keys() == japanese.keys()
+    for section in english.keys() - {"currencies"}:
+        assert english[section].keys() == japanese[section].keys(), section
+        assert all(text.strip() or section == "phrases" for text in japanese[section].values()), section
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+@pytest.mark.parametrize("kind", [Reason, Doubt])
+def test_a_sentence_asks_for_no_more_than_its_code_has(kind, language):
+    for code, text in words.texts(language)[kind.section].items():
+        assert asked(text) <= set(kind.codes[code]), code
+
+
+def test_sentences_of_both_languages_show_the_same_data():
+    english, japanese = (words.texts(language)["sentences"] for language in words.LANGUAGES)
+    assert {key: asked(text) for key, text in english.items()} == {key: asked(text) for key, text in japanese.items()}
+
+
+def test_the_english_sentences_show_all_the_data_of_a_code():
+    for kind in (Reason, Doubt):
+        for code, text in words.texts("en")[kind.section].items():
+            assert asked(text) == set(kind.codes[code]), code
+
+
+def test_japanese_stands_in_ja_toml_alone():
+    for path in ROOM.rglob("*.py"):
+        strings = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+        typed = [text for text in strings if isinstance(text, str) and any("぀" <= letter <= "鿿" for letter in text)]
+        assert not [text for text in typed if "\n" not in text and "米ドル" not in text], path.name
+
+
+def test_a_remark_of_no_code_or_with_other_data_is_refused():
+    with pytest.raises(ValueError, match=r"reasons: 'too_big' with \[\]"):
+        Reason("too_big")
+    with pytest.raises(ValueError, match=r"reasons: 'too_slow' with \['limit_ms'\]"):
+        Reason("too_slow", {"limit_ms": 3})
+    with pytest.raises(ValueError, match="doubts: 'too_large'"):
+        Doubt("too_large", {"need_gb": 3, "room_gb": 2})
+    with pytest.raises(ValueError, match="words in en, ja"):
+        words.texts("fr")
+
+
+def test_reasons_are_told_once_each():
+    slow, unknown = Reason("too_slow", {"latency_ms": 61.23, "limit_ms": 50.0}), Reason("loss_unknown")
+    told = words.reasons([slow, unknown, slow])
+    assert told.startswith("too slow: 61.2 ms a token, with a limit of 50; loss unknown")
+    assert words.reasons([slow, unknown, slow], "ja") == "応答が遅すぎる、品質の低下が未測定"
+    assert words.reasons([]) == words.reasons([], "ja") == ""
+
+
+def test_changes_of_energy_are_told_as_ranges():
+    doubt = Doubt("energy", {"changes": (("nf4", -0.1, 0.4), ("fp8", 7.0, 7.0))})
+    assert words.told(doubt).endswith("over 16 bits: nf4 -10% to +40%, fp8 +700%.")
+    assert words.told(doubt, "ja").endswith("：nf4 -10%～+40%、fp8 +700%。")
+
+
+def test_where_nothing_is_feasible_each_obstacle_is_told_in_both_languages():
+    against = {"dense": (Reason("loss_unknown"),), "int4": (Reason("too_large", {"need_gb": 90.0, "room_gb": 80.0}),)}
+    nothing = Conclusion(Verdict.REJECT, Ground.NOTHING, None, None, (), "USD", 24, against)
+    english = words.recommendation(nothing)
+    assert english.startswith("Do not compress: no compressed option") and "16 bits: loss unknown" in english
+    assert english.endswith("int4: does not fit: 90.0 of 80 GB.")
+    assert words.recommendation(nothing, "ja").endswith("16ビット：品質の低下が未測定。int4：メモリ不足。")
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_figures_have_all_their_words(language):
+    named = plan_figures.named(language, "JPY")
+    assert not any(asked(text) for text in named.values()) and set(figures.KINDS) <= set(named)
+    assert named["npv"] == {"en": "net present value, thousand JPY", "ja": "正味現在価値（万円）"}[language]
