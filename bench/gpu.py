@@ -39,6 +39,7 @@ from rholaw.train import trainer
 from rholaw.train.captured import Captured
 from rholaw.train.config import Config
 from rholaw.train.model import sort_key
+from rholaw.train.provenance import environment, matmul_rate, revision
 from rholaw.train.sweeps import file as sweeps
 from rholaw.train.sweeps.store import Store
 from rholaw.train.trainer import Program
@@ -270,7 +271,7 @@ def train(options: argparse.Namespace) -> None:
     while not (options.work / "mode").exists():  # until all is measured
         time.sleep(0.1)
     mode = (options.work / "mode").read_text()
-    trainer.matmul_rate(torch.device(device()), configs[0].dtype)  # while nothing else runs
+    matmul_rate(torch.device(device()), configs[0].dtype)  # while nothing else runs
     queue = deque(piece for unit in units(configs) for piece in pieces(unit, options.work, store))
     active: list[Task] = []
     pace: dict[int, float] = {}  # by size
@@ -519,13 +520,13 @@ def provenance(options: argparse.Namespace) -> dict:
     about = {
         "command": " ".join(sys.argv),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": os.environ.get("COMMIT") or trainer.revision(),
+        "commit": os.environ.get("COMMIT") or revision(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
         "driver": said("nvidia-smi", "--query-gpu=driver_version,memory.total", "--format=csv,noheader"),
         "cuda": torch.version.cuda,
         "cores": os.cpu_count(),
         "text_sha256": said("sha256sum", str(options.text)).split(" ")[0],
-        **trainer.environment(),
+        **environment(),
     }
     (options.out / "provenance.json").write_text(json.dumps(about, indent=1))
     return about

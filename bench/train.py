@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from rholaw.train.config import Config, llama
-from rholaw.train.trainer import Program, matmul_rate
+from rholaw.train.provenance import matmul_rate
+from rholaw.train.trainer import Program
 
 METHODS = [
     ("dense", {}),

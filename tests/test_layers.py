@@ -29,7 +29,10 @@ MODULES = {
         "noise",
     ],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed"],
-    "train": ["masks", "config", "pruning", "gradients", "model", "trainer", "captured", "sweeps", "torchrun"],
+    "train": [
+        *("masks", "config", "pruning", "gradients", "model", "flat", "provenance", "trainer", "captured", "sweeps"),
+        "torchrun",
+    ],
     "train.sweeps": ["store", "workers", "file", "run", "forecast"],
     "planning": [
         *("costs", "remarks", "columns", "words", "inputs", "scenario", "uncertain", "cases", "outcomes", "rows"),

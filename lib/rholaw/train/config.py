@@ -73,6 +73,7 @@ class Config:
 
     @property
     def steps(self) -> int:
+        """Optimiser steps: tokens over batch_tokens, rounded up."""
         return math.ceil(self.tokens / self.batch_tokens)
 
     @property

@@ -54,7 +54,13 @@ class Compression:
     format: Format
     method: str = "trust"
 
-    def __call__(self, x, kept=None, alive=None, step=None):
+    def __call__(
+        self,
+        x: torch.Tensor,
+        kept: torch.Tensor | None = None,
+        alive: torch.Tensor | None = None,
+        step: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """The compressed stack, of x's shape and type.
 
         kept: the forward mask of a sparse format (default: its own); alive: where the gradient may pass (default:
@@ -123,7 +129,7 @@ def _values(y, format, kept, method):
     return value, _passes(y.reshape(len(scale), -1), scale, format.element, method, y.shape)
 
 
-def gaussian_scales(y, format, kept=None):
+def gaussian_scales(y: torch.Tensor, format: Format, kept: torch.Tensor | None = None) -> torch.Tensor:
     """(M, 1): what `Format.coder` scales each tensor by, without asking the device for a number."""
     rows = y.reshape(len(y), -1)
     count = rows.shape[1] if kept is None else kept.reshape(len(y), -1).sum(1, keepdim=True)

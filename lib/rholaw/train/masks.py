@@ -4,22 +4,24 @@ All tensors are stacked: the first dimension counts M members that train side by
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ..formats.sparsity import NofM
+from ..formats.sparsity import NofM, Sparsity
 
 GMP_END = 0.75  # of the training: the share grows until here, so that a quarter is left to recover
 RIGL_END = 0.75  # of the training: the mask of RigL stays from here on (Evci et al. 2020, section 4)
 RIGL_FRACTION = 0.3  # of the active weights: what RigL replaces at first (ibid.)
+Share = float | torch.Tensor  # one number, or one for each of M members
 
 
 # ---- forward masks by magnitude
 
 
-def topk_mask(weight, share):
+def topk_mask(weight: torch.Tensor, share: Share) -> torch.Tensor:
     """True where a weight survives, when every member loses the ``share`` of it with the smallest magnitudes.
 
     ``weight`` is (M, ...); ``share`` one number, or a tensor of M, best in float64. Every member's mask is exactly that
@@ -28,7 +30,7 @@ def topk_mask(weight, share):
     return _largest(weight.detach().flatten(1).abs(), _survivors(weight, share)).view(weight.shape)
 
 
-def magnitude_mask(sparsity, weight, share):
+def magnitude_mask(sparsity: Sparsity, weight: torch.Tensor, share: Share | None) -> torch.Tensor:
     """True where a weight of (M, ...) survives: ``share`` is that of a ``TopK`` now; N:M has its own and ignores it.
 
     Raises ValueError where the M of N:M does not divide the rows.
@@ -36,7 +38,7 @@ def magnitude_mask(sparsity, weight, share):
     return sparsity.mask(weight) if isinstance(sparsity, NofM) else topk_mask(weight, share)
 
 
-def _survivors(weight, share):
+def _survivors(weight: torch.Tensor, share: Share) -> torch.Tensor:
     """How many weights of each member survive, (M, 1)."""
     n = weight[0].numel()
     if isinstance(share, torch.Tensor):
@@ -44,7 +46,7 @@ def _survivors(weight, share):
     return torch.full((len(weight), 1), n - round(share * n), device=weight.device)
 
 
-def _largest(scores, counts):
+def _largest(scores: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     """True at the ``counts`` (M, 1) largest scores of every row of (M, n); of equal ones the first."""
     on_cpu = scores.device.type == "cpu"
     place = (scores.shape[1] - counts).clamp_max(scores.shape[1] - 1)  # of the last to stay, in ascending order
@@ -82,7 +84,7 @@ class Backward:
     name: str
     parameter: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.name == "fw" and self.parameter is None:
             return
         if self.name not in RANGES or self.parameter is None:
@@ -92,16 +94,18 @@ class Backward:
         if not (0 <= x <= 1 if self.name == "area-banded-rms" else 0 <= x < 0.5 and (banded or x > 0)):
             raise ValueError(f"{str(self)!r}: {x:g} is out of range; right would be a number {RANGES[self.name]}")
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name if self.parameter is None else f"{self.name}:{self.parameter:.15g}"
 
 
-def parse_backward(text):
+def parse_backward(text: str) -> Backward:
     """The ``Backward`` that a text such as ``banded-rms:0.1`` names. Raises ValueError, which says what is right."""
     return Backward(*_split(text, float))
 
 
-def backward_mask(backward, weight, kept, group=None):
+def backward_mask(
+    backward: Backward, weight: torch.Tensor, kept: torch.Tensor, group: int | None = None
+) -> torch.Tensor:
     """True where a weight receives a gradient; ``weight`` and ``kept``, the forward mask, are (M, ...).
 
     The thresholds are of the paper's formulas, each member with its own: RMS of all its weights; Φ⁻¹ the quantile of
@@ -139,11 +143,11 @@ def backward_mask(backward, weight, kept, group=None):
 class Magnitude:
     """``magnitude``: the full share from the first step on, chosen anew by magnitude in every step."""
 
-    def share(self, progress, final):
+    def share(self, progress: float, final: float | None) -> float | None:
         """The share to prune at ``progress`` from 0 to 1 through the training, for the format's own share ``final``."""
         return final
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "magnitude"
 
 
@@ -154,11 +158,11 @@ class GMP:
     It is full at 75 % of the training: where the ramp ends is no constant of theirs, so it ends where RigL ends.
     """
 
-    def share(self, progress, final):
+    def share(self, progress: float, final: float) -> float:
         """S(1 − (1 − t)³) at t = progress / 0.75, and S from there on."""
         return final * (1 - max(0.0, 1 - progress / GMP_END) ** 3)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "gmp"
 
 
@@ -172,32 +176,32 @@ class RigL:
 
     every: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.every < 1:
             raise ValueError(f"{str(self)!r}: a mask is exchanged every 1 step or more; right would be rigl:100")
 
     @property
-    def end(self):
+    def end(self) -> float:
         """The part of the training through which masks change."""
         return 1.0 if self.every == 1 else RIGL_END
 
-    def share(self, progress, final):
+    def share(self, progress: float, final: float) -> float:
         """The full share throughout."""
         return final
 
-    def updates(self, step, steps):
+    def updates(self, step: int, steps: int) -> bool:
         """Whether the mask changes at ``step`` of 0 … ``steps`` − 1; not at the first, whose mask is fresh."""
         return step > 0 and step % self.every == 0 and step < self.end * steps
 
-    def fraction(self, progress):
+    def fraction(self, progress: float) -> float:
         """The part of the active weights to exchange: 0.3 at first, and by a cosine 0 at the end (their section 3)."""
         return RIGL_FRACTION / 2 * (1 + math.cos(math.pi * min(1.0, progress / self.end)))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"rigl:{self.every}"
 
 
-def parse_schedule(text):
+def parse_schedule(text: str) -> Magnitude | GMP | RigL:
     """The schedule that ``magnitude``, ``gmp`` or ``rigl:K`` names. Raises ValueError, which says what is right."""
     name, number = _split(text, int)
     if name == "rigl" and number is not None:
@@ -207,7 +211,7 @@ def parse_schedule(text):
     return Magnitude() if text == "magnitude" else GMP()
 
 
-def _split(text, kind):
+def _split(text: str, kind: type) -> tuple:
     """Name and number of ``name:number``; no number where there is no colon or what follows it is none."""
     name, _, number = text.partition(":")
     try:
@@ -219,13 +223,15 @@ def _split(text, kind):
 # ---- the kept mask of RigL
 
 
-def rigl_init(weight, share, generators):
+def rigl_init(weight: torch.Tensor, share: Share, generators: Sequence[torch.Generator]) -> torch.Tensor:
     """A random mask for (M, ...) that prunes exactly ``share``, by one CPU generator a member: as if it were alone."""
     scores = [torch.rand(weight.shape[1:], generator=generator) for generator in generators]
     return topk_mask(torch.stack(scores).to(weight.device), share)
 
 
-def rigl_update(mask, weight, gradient, share, fraction):
+def rigl_update(
+    mask: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, share: Share, fraction: float
+) -> torch.Tensor:
     """The next mask of RigL: ``fraction`` of the active weights with the smallest magnitudes go, as many others come.
 
     ``gradient`` is that of the loss with respect to every weight as used, the inactive ones included; those with the

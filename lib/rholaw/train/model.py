@@ -4,12 +4,14 @@ Every parameter has a first dimension M, one entry a member: several small model
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..formats.format import Format
 from ..formats.grammar import parse
 from .config import METHODS, Config
 from .gradients import Compression, gaussian_scales
@@ -25,7 +27,16 @@ class QuantizedLinear(nn.Linear):
     ValueError for a format that does not divide the rows.
     """
 
-    def __init__(self, in_features, out_features, bias=False, *, weights="dense", activations="dense", method="trust"):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = False,
+        *,
+        weights: str | Format = "dense",
+        activations: str | Format = "dense",
+        method: str = "trust",
+    ):
         if method not in METHODS or method == "lsq":
             raise ValueError(f"method must be one of {', '.join(m for m in METHODS if m != 'lsq')}, not {method!r}")
         super().__init__(in_features, out_features, bias)
@@ -37,11 +48,18 @@ class QuantizedLinear(nn.Linear):
                     f"and this layer has rows of {in_features}"
                 )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (…, in) to (…, out)."""
         return F.linear(self.activations(x[None])[0], self.weights(self.weight[None])[0], self.bias)
 
 
-def convert(model, weights="dense", activations="dense", method="trust", skip=("lm_head", "embed")):
+def convert(
+    model: nn.Module,
+    weights: str | Format = "dense",
+    activations: str | Format = "dense",
+    method: str = "trust",
+    skip: Sequence[str] = ("lm_head", "embed"),
+) -> nn.Module:
     """Replace every Linear of ``model`` in place by a QuantizedLinear with the same parameters; returns the model.
 
     skip: what the names of the layers that stay as they are contain.
@@ -76,18 +94,18 @@ class Group:
 
 def groups(configs: list[Config]) -> list[Group]:
     """The runs of equal compression among ``configs``, in their order."""
-    found, start = [], 0
+    alike, start = [], 0
     for end in range(1, len(configs) + 1):
         first = configs[start]
         if end < len(configs) and sort_key(configs[end]) == sort_key(first):
             continue
         weights, activations = (Compression(parse(text), first.method) for text in (first.weights, first.activations))
-        found.append(Group(slice(start, end), weights, activations, first.backward, first.schedule))
+        alike.append(Group(slice(start, end), weights, activations, first.backward, first.schedule))
         start = end
-    return found
+    return alike
 
 
-def sort_key(config):
+def sort_key(config: Config) -> tuple[str, ...]:
     """How a run is compressed; runs of equal key belong beside each other."""
     return config.weights, config.activations, config.method, config.backward, config.schedule
 
@@ -95,19 +113,19 @@ def sort_key(config):
 class Linear(nn.Module):
     """x ↦ x Ŵᵀ, member by member: x (M, n, in) to (M, n, out), Ŵ and x̂ as the groups compress them."""
 
-    def __init__(self, members, rows, columns, found, scale=1.0):
+    def __init__(self, members: int, rows: int, columns: int, alike: list[Group], scale: float = 1.0):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(members, rows, columns))
         self.std = scale / math.sqrt(columns)
-        self.groups = found
-        self.pruning = Pruning(found)
-        if any(_learns(group.weights) for group in found):
+        self.groups = alike
+        self.pruning = Pruning(alike)
+        if any(_learns(group.weights) for group in alike):
             self.weight_step = nn.Parameter(torch.ones(members, 1))
-        if any(_learns(group.activations) for group in found):
+        if any(_learns(group.activations) for group in alike):
             self.activation_step = nn.Parameter(torch.full((members, 1), math.nan))
 
     @torch.no_grad()
-    def start(self, generators):
+    def start(self, generators: Sequence[torch.Generator]) -> None:
         """What the first weights decide: learned steps equal to the format's own scale, and RigL's masks."""
         self.pruning.start(self.weight, generators)
         for group in self.groups:
@@ -115,16 +133,17 @@ class Linear(nn.Module):
                 part = self.weight[group.members]
                 self.weight_step[group.members] = gaussian_scales(part, group.weights.format)
 
-    def compressed(self):
+    def compressed(self) -> torch.Tensor:
         """Ŵ, (M, out, in), with its gradient."""
         return self._join(self._weights(index, group) for index, group in enumerate(self.groups))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (M, n, in) to (M, n, out)."""
         if not all(group.activations.format.parts == () for group in self.groups):
             x = self._join(self._inputs(x[group.members], group) for group in self.groups)
         return torch.bmm(x, self.compressed().to(x.dtype).mT)
 
-    def uncompiled(self):
+    def uncompiled(self) -> None:
         """Keep the rounding out of torch.compile: its exact constants come from numpy, which cannot be traced."""
         if any(group.weights.format.parts or group.activations.format.parts for group in self.groups):
             self.compressed, self._inputs = (torch.compiler.disable(part) for part in (self.compressed, self._inputs))
@@ -162,18 +181,19 @@ def _learns(compression):
 class Block(nn.Module):
     """Attention and a SwiGLU layer, each after an RMSNorm and added to its input."""
 
-    def __init__(self, config, members, found):
+    def __init__(self, config: Config, members: int, alike: list[Group]):
         super().__init__()
         width, hidden, residual = config.width, config.hidden, 1 / math.sqrt(2 * config.layers)
         self.heads = config.heads
         self.attention_norm = nn.Parameter(torch.ones(members, 1, width))
-        self.query, self.key, self.value = (Linear(members, width, width, found) for _ in range(3))
-        self.out = Linear(members, width, width, found, residual)
+        self.query, self.key, self.value = (Linear(members, width, width, alike) for _ in range(3))
+        self.out = Linear(members, width, width, alike, residual)
         self.mlp_norm = nn.Parameter(torch.ones(members, 1, width))
-        self.gate, self.up = (Linear(members, hidden, width, found) for _ in range(2))
-        self.down = Linear(members, width, hidden, found, residual)
+        self.gate, self.up = (Linear(members, hidden, width, alike) for _ in range(2))
+        self.down = Linear(members, width, hidden, alike, residual)
 
-    def forward(self, x, rotary, shape):
+    def forward(self, x: torch.Tensor, rotary: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+        """x (M, B·T, width) to the same shape; rotary: as `rotary` makes it; shape: (M, B, T)."""
         members, rows, context = shape
         y = norm(x, self.attention_norm)
 
@@ -190,25 +210,25 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """The decoders of ``configs``, which share their `Config.shape`: RMSNorm, rotary positions, SwiGLU, no biases.
 
-    forward(tokens (M, B, T + 1)) gives the loss at every position (M, B, T), nats per token.  Each member starts from
-    its own seed: normal weights of standard deviation 1/√columns, 1/√(2 layers) of that where a branch ends.
+    Each member starts from its own seed: normal weights of standard deviation 1/√columns, and 1/√(2 layers) of that
+    where a branch ends.
     """
 
-    def __init__(self, configs):
+    def __init__(self, configs: Sequence[Config]):
         super().__init__()
         config, members = configs[0], len(configs)
         if len({one.shape for one in configs}) > 1:
             raise ValueError("the members of one program share their shape, data and schedule; these runs do not")
-        found = groups(configs)
+        alike = groups(configs)
         self.embedding = nn.Parameter(torch.empty(members, config.vocabulary, config.width))
-        self.blocks = nn.ModuleList(Block(config, members, found) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, members, alike) for _ in range(config.layers))
         self.norm = nn.Parameter(torch.ones(members, 1, config.width))
         self.head = nn.Parameter(torch.empty(members, config.vocabulary, config.width))
         self.register_buffer("rotary", rotary(config.context, config.width // config.heads), persistent=False)
         self._start([one.seed for one in configs])
 
     @property
-    def linears(self):
+    def linears(self) -> list[Linear]:
         """Every compressed layer."""
         return [module for module in self.modules() if isinstance(module, Linear)]
 
@@ -223,13 +243,13 @@ class Decoder(nn.Module):
         for linear in self.linears:
             linear.start(generators)
 
-    def set_moment(self, step, steps):
+    def set_moment(self, step: int, steps: int) -> None:
         """Tell the masks which of how many steps this is."""
         for linear in self.linears:
             linear.pruning.moment = (step, steps)
 
     @torch.no_grad()
-    def relative_errors(self):
+    def relative_errors(self) -> torch.Tensor:
         """(M,): the squared error of all compressed weights over their squares, as they are now."""
         error = square = 0.0
         for linear in self.linears:
@@ -238,7 +258,8 @@ class Decoder(nn.Module):
             square = square + weight.square().sum((1, 2))
         return error / square
 
-    def forward(self, tokens):
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Token ids (M, B, T + 1), int64, to the loss at every position (M, B, T), nats per token."""
         inputs, targets = tokens[..., :-1], tokens[..., 1:]
         members, rows, context = shape = inputs.shape
         first = self.embedding.shape[1] * torch.arange(members, device=tokens.device)[:, None]  # rows of one table
@@ -251,19 +272,19 @@ class Decoder(nn.Module):
         return losses.view(members, rows, context)
 
 
-def norm(x, weight):
-    """RMSNorm."""
+def norm(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """RMSNorm over the last dimension (Zhang and Sennrich 2019)."""
     return F.rms_norm(x, x.shape[-1:], eps=1e-6) * weight
 
 
-def rotary(context, size):
+def rotary(context: int, size: int) -> torch.Tensor:
     """cos and sin (2, context, size / 2) of the rotary positions (Su et al. 2021)."""
     frequency = ROPE_BASE ** (-torch.arange(0, size, 2) / size)
     angle = torch.arange(context)[:, None] * frequency
     return torch.stack([angle.cos(), angle.sin()])
 
 
-def rotate(x, rotary):
+def rotate(x: torch.Tensor, rotary: torch.Tensor) -> torch.Tensor:
     """Turn the pairs of channels of x (…, context, size) by their positions' angles."""
     cos, sin = rotary.to(x.dtype)
     a, b = x.chunk(2, -1)

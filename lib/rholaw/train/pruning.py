@@ -1,5 +1,7 @@
 """The masks of one layer while it trains: what a group's schedule and backward mask say at the present step."""
 
+from collections.abc import Sequence
+
 import torch
 
 from ..formats import vectors
@@ -13,13 +15,13 @@ class Pruning:
     gradient may pass; (None, None) for a group that is not sparse.
     """
 
-    def __init__(self, groups):
+    def __init__(self, groups: Sequence):
         self.groups = groups
         self.policies = [(masks.parse_schedule(g.schedule), masks.parse_backward(g.backward)) for g in groups]
         self.masks = {}  # a group's place → the mask that RigL keeps
         self.moment = (0, 1)  # the step, and how many there are
 
-    def start(self, weight, generators):
+    def start(self, weight: torch.Tensor, generators: Sequence[torch.Generator]) -> None:
         """Draw RigL's first masks, each member's from its own generator."""
         for place, (group, (schedule, _)) in enumerate(zip(self.groups, self.policies, strict=True)):
             if isinstance(schedule, masks.RigL):
@@ -27,7 +29,7 @@ class Pruning:
                 self.masks[place] = masks.rigl_init(weight[group.members], share, generators[group.members])
 
     @torch.no_grad()
-    def __call__(self, place, weight):
+    def __call__(self, place: int, weight: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         format = self.groups[place].weights.format
         if (sparsity := format.sparsity) is None:
             return None, None
@@ -42,7 +44,7 @@ class Pruning:
         return kept, masks.backward_mask(backward, y, kept, getattr(sparsity, "m", None))
 
     @torch.no_grad()
-    def move(self, weight, gradient, *averages):
+    def move(self, weight: torch.Tensor, gradient: torch.Tensor, *averages: torch.Tensor) -> None:
         """After the backward pass of a step at which RigL moves: exchange, and start what came from nothing.
 
         The step then descends along what the new mask leaves of the gradient; the authors' code skips the descent, and

@@ -1,13 +1,11 @@
 """Runs of one shape, trained side by side in one batched program: AdamW, warm-up and cosine, clipping, records."""
 
 import math
-import platform
-import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,9 @@ from ..error.measure import gmse
 from ..formats.grammar import parse
 from ..texts import tokens as corpora
 from .config import Config
+from .flat import flatten, views
 from .model import Decoder, sort_key
+from .provenance import device_name, environment, matmul_rate, revision
 
 BETAS, EPSILON, LAST_RATE = (0.9, 0.95), 1e-8, 0.1
 CURVE_POINTS, ERROR_POINTS, HELD_OUT_TOKENS = 48, 6, 65_536
@@ -28,8 +28,15 @@ CHECKPOINT_SECONDS = 60.0
 Factor = float | torch.Tensor  # a number, or a tensor of one on the device
 
 
-def train(configs, device="cpu", checkpoint=None, compile=False, progress=True, corpus=None):
-    """One record (a dict, see `records`) for each of ``configs``, which share `Config.shape` and train together.
+def train(
+    configs: Sequence[Config],
+    device: str = "cpu",
+    checkpoint: str | Path | None = None,
+    compile: bool = False,
+    progress: bool = True,
+    corpus: corpora.Corpus | None = None,
+) -> list[dict]:
+    """One record (`Program.records`) for each of ``configs``, which share `Config.shape` and train together.
 
     device: "cpu" or "cuda"; checkpoint: a file that is written every minute and from which the same call goes on;
     corpus: a Corpus to train on (default: the one that the configs name).  compile: by torch.compile, all but the
@@ -49,15 +56,21 @@ def train(configs, device="cpu", checkpoint=None, compile=False, progress=True, 
 class Program:
     """The state of a batched program: all parameters of a member are one row of a matrix, and so are its moments."""
 
-    def __init__(self, configs, device="cpu", compile=False, corpus=None):
+    def __init__(
+        self,
+        configs: Sequence[Config],
+        device: str = "cpu",
+        compile: bool = False,
+        corpus: corpora.Corpus | None = None,
+    ):
         self.configs, self.device = configs, torch.device(device)
         self.config = config = configs[0]
         self.corpus = corpus or corpora.load(config.corpus, config.vocabulary)
         self.model = Decoder(configs).to(self.device)
-        self.flat, self.gradient, self.decay = _flatten(self.model)
+        self.flat, self.gradient, self.decay = flatten(self.model)
         self.moments = [torch.zeros_like(self.flat) for _ in range(2)]
         self.parameters = list(self.model.parameters())
-        self.views = [_views(matrix, self.model) for matrix in (self.flat, self.gradient, *self.moments)]
+        self.views = [views(matrix, self.model) for matrix in (self.flat, self.gradient, *self.moments)]
         self.lr, self.clip, self.weight_decay = (
             torch.tensor([getattr(one, name) for one in configs], device=self.device)[:, None]
             for name in ("lr", "clip", "weight_decay")
@@ -74,7 +87,7 @@ class Program:
                 linear.uncompiled()
         self.forward = torch.compile(self.model) if compile else self.model
 
-    def run(self, checkpoint=None, progress=True):
+    def run(self, checkpoint: Path | None = None, progress: bool = True) -> None:
         """Train to the last step."""
         begun, saved = time.perf_counter() - self.seconds, time.perf_counter()
         label = f"{len(self.configs)} × {self.config.n_params:,}"
@@ -92,7 +105,7 @@ class Program:
         if checkpoint:
             self.save(checkpoint)
 
-    def advance(self):
+    def advance(self) -> None:
         """One step for every member."""
         self.model.set_moment(self.step, self.config.steps)
         _seed_noise(self.step)
@@ -156,7 +169,7 @@ class Program:
         return torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext()
 
     @torch.no_grad()
-    def held_out(self):
+    def held_out(self) -> torch.Tensor:
         """(M, blocks): the mean loss of each held-out block."""
         context, tokens = self.config.context, self.corpus.held_out
         count = min(HELD_OUT_TOKENS, len(tokens) - 1) // context
@@ -170,8 +183,24 @@ class Program:
                 parts.append(self.model(tokens).mean(2))
         return torch.cat(parts, 1).double().cpu()
 
-    def records(self):
-        """A record for every member, in the program's order."""
+    def records(self) -> list[dict]:
+        """A record for every member, in the program's order: what `sweeps.store` keeps as a line of JSON.
+
+        ===================================  =======================================================================
+        id, config, status                   `Config.id`, all its fields, "finished" or "diverged"
+        loss, loss_stderr                    nats per held-out token, with the standard error over blocks, or None
+        bits_per_byte                        the same for another vocabulary to compare with
+        skipped_steps                        those whose gradient was not finite, of which nothing was learned
+        curve                                [[tokens, mean training loss since the point before], …]
+        gmse, realised                       of the weights' format; [[tokens, error² / weights²], …] as trained
+        parameters, n_params, n_tokens       counts by group; the law's N and D
+        corpus_sha256, tokenizer_sha256      of the clean text and of its tokenizer
+        revision, environment, device        the commit, versions, what computed
+        members, seconds, started            how many trained side by side, for how long together, since when (UTC)
+        tokens_per_s, flops, mfu             of all members; mfu: share of the device's `matmul_rate`
+        processes                            under torchrun only (`torchrun`)
+        ===================================  =======================================================================
+        """
         losses = self.held_out()
         shared = {
             "parameters": self.config.parameters,
@@ -181,7 +210,7 @@ class Program:
             "tokenizer_sha256": self.corpus.tokenizer_sha256,
             "revision": revision(),
             "environment": environment(),
-            "device": _device_name(self.device),
+            "device": device_name(self.device),
             "members": len(self.configs),
             "seconds": round(self.seconds, 3),
             "started": self.started,
@@ -208,7 +237,7 @@ class Program:
             "realised": [[point[0], float(f"{point[1 + i]:.5g}")] for point in self.errors],
         }
 
-    def save(self, path):
+    def save(self, path: Path) -> None:
         """Write all that `restore` needs, at once or not at all; of several processes the first writes."""
         if distributed.is_initialized() and distributed.get_rank():
             return
@@ -221,7 +250,7 @@ class Program:
         with files.replacing(path) as draft:
             torch.save(state, draft)
 
-    def restore(self, path):
+    def restore(self, path: Path) -> None:
         """Go on from ``path`` if it holds these runs; a file of other runs or a broken one is passed over."""
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
@@ -229,31 +258,13 @@ class Program:
             return
         if state.pop("ids") != [one.id for one in self.configs]:
             return
-        for linear, found in zip(self.model.linears, state.pop("masks"), strict=True):
-            linear.pruning.masks = found
+        for linear, kept in zip(self.model.linears, state.pop("masks"), strict=True):
+            linear.pruning.masks = kept
         self.flat.copy_(state.pop("flat"))
         for moment, value in zip(self.moments, state.pop("moments"), strict=True):
             moment.copy_(value)
         for name, value in state.items():
             setattr(self, name, value)
-
-
-def _flatten(model):
-    """(parameters, gradients, decay): the parameters of ``model`` become views of the rows of one matrix (M, P)."""
-    flat = torch.cat([p.detach().reshape(len(p), -1) for p in model.parameters()], 1)
-    decay = torch.zeros_like(flat[:1])
-    decays = _views(decay, model)
-    for parameter, values in _views(flat, model).items():
-        parameter.data = values
-        decays[parameter].fill_(float(parameter.ndim == 3 and parameter.shape[1] > 1))  # matrices only
-    return flat, torch.zeros_like(flat), decay
-
-
-def _views(flat, model):
-    """{parameter: its part of the rows of ``flat`` (M, P)}, in the parameters' order."""
-    parameters = list(model.parameters())
-    parts = flat.split([p[0].numel() for p in parameters], 1)
-    return {p: part.unflatten(1, p.shape[1:]) for p, part in zip(parameters, parts, strict=True)}
 
 
 def factors(config: Config, step: int) -> tuple[float, float, float]:
@@ -278,49 +289,3 @@ def _average(tensor):
 
 def _seed_noise(step):
     torch.manual_seed(step)  # what "noise" and "channel" draw depends on the step alone, so that a run can resume
-
-
-@lru_cache
-def matmul_rate(device, dtype):
-    """FLOP/s of a large matrix product on this device, the best of some: what MFU is measured against."""
-    size, kind = (8192, getattr(torch, dtype)) if device.type == "cuda" else (1024, torch.float32)
-    a = torch.randn(size, size, device=device, dtype=kind)
-    best = math.inf
-    for _ in range(8):
-        begun = time.perf_counter()
-        (a @ a)[0, 0].item()
-        best = min(best, time.perf_counter() - begun)
-    return 2 * size**3 / best
-
-
-def _device_name(device):
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-
-
-def environment():
-    """What the numbers may depend on."""
-    return {
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-@lru_cache
-def revision():
-    """The commit of this checkout, with "+" where files differ from it; "unknown" outside one."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty=+",
-        "--exclude=*",
-        "--abbrev=12",
-    ]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

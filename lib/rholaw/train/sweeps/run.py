@@ -35,11 +35,11 @@ def units(configs: Iterable[Config], members: int = MEMBERS) -> list[Unit]:
     shapes: dict[tuple, list[Config]] = {}
     for config in configs:
         shapes.setdefault(config.shape, []).append(config)
-    found = []
+    chosen = []
     for group in shapes.values():
         size = math.ceil(len(group) / math.ceil(len(group) / members))
-        found += [tuple(group[start : start + size]) for start in range(0, len(group), size)]
-    return found
+        chosen += [tuple(group[start : start + size]) for start in range(0, len(group), size)]
+    return chosen
 
 
 def flops(config: Config) -> float:
@@ -84,7 +84,9 @@ def run(
     return count(configs, store)
 
 
-def work(groups: list[Unit], folder: Path, train: Callable, device: str, until: float = math.inf, since: int = 0):
+def work(
+    groups: list[Unit], folder: Path, train: Callable, device: str, until: float = math.inf, since: int = 0
+) -> None:
     """What a worker does: train units that nobody has claimed until none is left, or the clock shows `until`.
 
     `since`: a run that failed before that record is trained again (`Store.settled`).

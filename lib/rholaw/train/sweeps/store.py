@@ -64,6 +64,7 @@ class Store:
         return runs.tidy(self.records())
 
     def finished_ids(self) -> set[str]:
+        """The ids of the runs that have finished."""
         return {record["id"] for record in self.records() if record["status"] == "finished"}
 
     def settled(self, since: float = 0) -> set[str]:
