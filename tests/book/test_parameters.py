@@ -121,6 +121,7 @@ def test_papermill_with_an_unknown_parameter_fails_before_any_work(tmp_path):
     assert nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].execution_count is None
 
 
+@pytest.mark.full
 def test_papermill_passes_text_from_yaml_as_a_number(tmp_path):
     source = small_book(tmp_path / "b", index=checked_chapter()) / "chapters" / "index.ipynb"
     done = papermill(source, tmp_path / "out.ipynb", "-y", "D: 4e9")

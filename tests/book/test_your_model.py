@@ -31,6 +31,7 @@ def shown(notebook):
     return "\n".join("".join(output.get("data", {}).get("text/markdown", "")) for output in outputs)
 
 
+@pytest.mark.full
 def test_a_checkpoint_from_anywhere_gets_its_page(tmp_path):
     hub(tmp_path / "mine", trained()[1])
     (tmp_path / "my.txt").write_text(TEXT)
