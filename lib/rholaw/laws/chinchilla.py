@@ -92,20 +92,18 @@ class Chinchilla:
 
     def starts(self, columns: Columns, log_loss: np.ndarray) -> np.ndarray:
         """Logarithms (S, P): the guesses, with the best ``linear`` parameters for each by linear least squares."""
-        return np.array([self._linear_start(guess, columns, np.exp(log_loss)) for guess in self.guesses()])
-
-    def _linear_start(self, guess: dict[str, float], columns: Columns, loss: np.ndarray) -> np.ndarray:
-        names = self.names
+        names, loss = self.names, np.exp(log_loss)
         places = [names.index(name) for name in self.linear]
-        u = np.log([guess.get(name, 1.0) for name in names])
+        u = np.log([[guess.get(name, 1.0) for name in names] for guess in self.guesses()])
         raised = u.copy()
-        raised[places] = 1.0
-        terms = [self.log_terms(Parameters(names, v), columns) for v in (u, raised)]
-        logs, above = (np.array([np.broadcast_to(term, loss.shape) for term in side]) for side in terms)
+        raised[:, places] = 1.0
+        logs, above = (
+            np.stack([np.broadcast_to(term, (len(u), len(loss))) for term in self.log_terms(p, columns)], axis=-1)
+            for p in (Parameters(names, u), Parameters(names, raised))
+        )
         top = logs.max(axis=1)
         # In relative error, as the logarithm that is fitted later; scaled, so that the columns are comparable.
-        basis = np.exp(logs - top[:, None]).T / loss[:, None]
-        scaled, *_ = np.linalg.lstsq(basis, np.ones_like(loss), rcond=1e-8)
-        scaled = np.maximum(scaled, 0.02 * loss.min())
-        u[places] = (np.log(scaled) - top) / (above - logs)[:, 0]
+        bases = np.exp(logs - top[:, None]) / loss[:, None]
+        scaled = np.array([np.linalg.lstsq(basis, np.ones_like(loss), rcond=1e-8)[0] for basis in bases])
+        u[:, places] = (np.log(np.maximum(scaled, 0.02 * loss.min())) - top) / (above - logs)[:, 0]
         return u
