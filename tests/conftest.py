@@ -1,6 +1,7 @@
 """Short by default, exhaustive with ``--full``; Hypothesis without deadlines (machines are shared); one browser."""
 
 import os
+import shutil
 import sys
 
 import pytest
@@ -59,3 +60,14 @@ def context():
         browser = playwright.chromium.launch(executable_path=BROWSER)
         yield browser.new_context()
         browser.close()
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A copy of data/ that a test may spoil."""
+    from rholaw import tables
+
+    copy = tmp_path / "data"
+    shutil.copytree(tables.DATA, copy)
+    monkeypatch.setattr(tables, "DATA", copy)
+    return copy

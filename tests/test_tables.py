@@ -2,22 +2,12 @@
 
 import dataclasses
 import math
-import shutil
 
 import pytest
 
 from rholaw import tables
 
 NAME = "published/panferov2025_models"
-
-
-@pytest.fixture
-def data(tmp_path, monkeypatch):
-    """A copy of data/ that a test may spoil."""
-    copy = tmp_path / "data"
-    shutil.copytree(tables.DATA, copy)
-    monkeypatch.setattr(tables, "DATA", copy)
-    return copy
 
 
 def edit(path, old, new):

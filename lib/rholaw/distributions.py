@@ -3,16 +3,19 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
+Moments = tuple[np.ndarray, np.ndarray, np.ndarray]  # ∫_t^∞ xᵏ f(x) dx for k = 0, 1, 2
 NAMES = ("normal", "laplace", "logistic", "student-t(ν)")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A symmetric distribution of unit variance.
+    """A symmetric distribution of mean 0 and variance 1; degrees: ν of Student's t, which must exceed 2.
 
     ``tail_moments(t)`` gives ∫_t^∞ xᵏ f(x) dx for k = 0, 1, 2 and t ≥ 0; everything that this package integrates in
     closed form is a difference of such tails.
@@ -22,7 +25,7 @@ class Source:
     degrees: float | None = None
 
     @cached_property
-    def distribution(self):
+    def distribution(self) -> Any:
         """The frozen scipy distribution, for density, quantiles and samples."""
         if self.name == "normal":
             return stats.norm()
@@ -32,44 +35,44 @@ class Source:
             return stats.logistic(scale=np.sqrt(3) / np.pi)
         return stats.t(self.degrees, scale=np.sqrt((self.degrees - 2) / self.degrees))
 
-    def tail_moments(self, t):
-        """(P(X > t), E[X; X > t], E[X²; X > t]) for an array t ≥ 0; ∞ is allowed and gives zeros."""
+    def tail_moments(self, t: ArrayLike) -> Moments:
+        """(P(X > t), E[X; X > t], E[X²; X > t]), each of the shape of t ≥ 0; ∞ is allowed and gives zeros."""
         t = np.asarray(t, dtype=float)
         finite = np.isfinite(t)
         moments = _TAILS[self.name](np.where(finite, t, 0.0), self.degrees)
         return tuple(np.where(finite, moment, 0.0) for moment in moments)
 
-    def density(self, x):
-        """f(x)."""
+    def density(self, x: ArrayLike) -> np.ndarray:
+        """f(x), of the shape of x."""
         return self.distribution.pdf(x)
 
-    def magnitude_quantile(self, p):
-        """The t with P(|X| < t) = p."""
+    def magnitude_quantile(self, p: ArrayLike) -> np.ndarray:
+        """The t with P(|X| < t) = p, of the shape of p in [0, 1]."""
         return self.distribution.isf((1 - np.asarray(p)) / 2)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name if self.degrees is None else f"{self.name}({self.degrees:g})"
 
 
-def _normal(t, _):
+def _normal(t: np.ndarray, _: None) -> Moments:
     tail, density = special.ndtr(-t), np.exp(-t * t / 2) / np.sqrt(2 * np.pi)
     return tail, density, t * density + tail
 
 
-def _laplace(t, _):
+def _laplace(t: np.ndarray, _: None) -> Moments:
     b = np.sqrt(0.5)
     half = np.exp(-t / b) / 2
     return half, half * (t + b), half * (t * t + 2 * b * t + 2 * b * b)
 
 
-def _logistic(t, _):
+def _logistic(t: np.ndarray, _: None) -> Moments:
     s = np.sqrt(3) / np.pi
     u = np.exp(-t / s)
     tail, integral = u / (1 + u), s * np.log1p(u)  # P(X > t) and ∫_t^∞ P(X > x) dx
     return tail, t * tail + integral, t * t * tail + 2 * (t * integral - s * s * special.spence(1 + u))
 
 
-def _student(t, nu):
+def _student(t: np.ndarray, nu: float) -> Moments:
     c = np.sqrt((nu - 2) / nu)  # X = c T with T the standard Student variable
     y = t / c
     tail = special.stdtr(nu, -y)
@@ -84,10 +87,10 @@ _TAILS = {"normal": _normal, "laplace": _laplace, "logistic": _logistic, "studen
 
 
 @lru_cache
-def source(name):
+def source(name: str) -> Source:
     """The Source called "normal", "laplace", "logistic" or "student-t(ν)" with ν > 2.
 
-    Raises ValueError that lists the names.
+    Raises ValueError that lists the names, and for a ν of which the variance is infinite.
     """
     if name in ("normal", "laplace", "logistic"):
         return Source(name)

@@ -114,22 +114,22 @@ def _parse(name: str, text: str) -> Manifest:
     if (lines := len(text.splitlines())) > MOST_LINES:
         raise ValueError(f"{where} has {lines} lines, at most {MOST_LINES} are allowed: shorten it")
     try:
-        found = tomllib.loads(text)
+        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{where} is not TOML: {error}") from error
-    if wrong := sorted(KEYS.keys() ^ found.keys()):
+    if wrong := sorted(KEYS.keys() ^ content.keys()):
         raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}; it needs exactly {', '.join(KEYS)}")
     for key, kind in KEYS.items():
         try:
-            if typed(found[key], kind) in ("", []):
+            if typed(content[key], kind) in ("", []):
                 raise ValueError(f"must be {KINDS[kind]} with content")
         except ValueError as error:
             raise ValueError(f"{where}: {key} {error}") from None
-    if found["class"] not in CLASSES:
-        raise ValueError(f"{where}: class is {found['class']!r}, it must be one of {', '.join(CLASSES)}")
-    if strays := sorted(found["units"].keys() - set(found["columns"])):
+    if content["class"] not in CLASSES:
+        raise ValueError(f"{where}: class is {content['class']!r}, it must be one of {', '.join(CLASSES)}")
+    if strays := sorted(content["units"].keys() - set(content["columns"])):
         raise ValueError(f"{where} gives units for columns that it does not list: {', '.join(strays)}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
     return Manifest(name=name, kind=values.pop("class"), **values)
 
 

@@ -1,8 +1,10 @@
 """Descent at compressed iterates, small enough to run in seconds: what the convergence theorems say, to be measured."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..laws.intervals import mean_interval
 
@@ -22,13 +24,15 @@ class Floor(NamedTuple):
 class Quadratic:
     """f(θ) = ½ Σ h (θ − θ*)²; ``h`` a number or an array of curvatures."""
 
-    def __init__(self, h=1.0):
+    def __init__(self, h: ArrayLike = 1.0) -> None:
         self.h = h
 
-    def value(self, away):
+    def value(self, away: np.ndarray) -> np.ndarray:
+        """The term of each coordinate at θ − θ* = ``away``; the same shape."""
         return 0.5 * self.h * away**2
 
-    def gradient(self, away):
+    def gradient(self, away: np.ndarray) -> np.ndarray:
+        """The derivative by each coordinate; the same shape."""
         return self.h * away
 
 
@@ -37,28 +41,43 @@ class LogCosh:
 
     h = np.nan
 
-    def __init__(self, L=1.0, G=1.0):
+    def __init__(self, L: float = 1.0, G: float = 1.0) -> None:
         self.L, self.G = L, G
 
-    def value(self, away):
+    def value(self, away: np.ndarray) -> np.ndarray:
+        """The term of each coordinate at θ − θ* = ``away``; the same shape."""
         x = np.abs(away) * self.L / self.G
         return self.G**2 / self.L * (x + np.log1p(np.exp(-2 * x)) - np.log(2))
 
-    def gradient(self, away):
+    def gradient(self, away: np.ndarray) -> np.ndarray:
+        """The derivative by each coordinate; the same shape."""
         return self.G * np.tanh(away * self.L / self.G)
 
 
-def nearest(theta, step, generator):
+def nearest(theta: np.ndarray, step: float, generator: np.random.Generator | None) -> np.ndarray:
     """The nearest point of the grid step · ℤ: biased, as the formats of the catalogue are."""
     return np.round(theta / step) * step
 
 
-def unbiased(theta, step, generator):
+def unbiased(theta: np.ndarray, step: float, generator: np.random.Generator) -> np.ndarray:
     """One of the two neighbours on the grid, drawn so that the mean is θ: stochastic rounding."""
     return np.floor(theta / step + generator.random(theta.shape)) * step
 
 
-def descend(f, compress, step, *, n=256, seeds=8, steps=2000, rate=0.02, noise=0.0, adam=False, eps=1e-2, seed=0):
+def descend(
+    f: Quadratic | LogCosh,
+    compress: Callable[[np.ndarray, float, np.random.Generator], np.ndarray],
+    step: float,
+    *,
+    n: int = 256,
+    seeds: int = 8,
+    steps: int = 2000,
+    rate: float = 0.02,
+    noise: float = 0.0,
+    adam: bool = False,
+    eps: float = 1e-2,
+    seed: int = 0,
+) -> Floor:
     """The Floor of SGD, or of Adam with AMSGrad's maximum, with straight-through gradients.
 
     The gradient is taken at θ̂ = compress(θ, step), with ± ``noise`` on each coordinate, and moves θ by ``rate``.  Each
@@ -93,6 +112,6 @@ def descend(f, compress, step, *, n=256, seeds=8, steps=2000, rate=0.02, noise=0
     return Floor(path[steps // 2 :].mean(axis=0), *means, path)
 
 
-def exponent(x, y):
+def exponent(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
     """(k, low, high) of y ∝ x^k: x (points), y (points, seeds); a line in logarithms for each seed, and their mean."""
     return mean_interval(np.polyfit(np.log(x), np.log(y), 1)[0])

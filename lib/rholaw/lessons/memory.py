@@ -7,6 +7,7 @@ All that is learned is W, so that N = d².  K log₂ V bits are more than W hold
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import groupby, product
 
@@ -33,16 +34,16 @@ class Task:
     values: int = 32
     exponent: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.keys < 1 or self.values < 2 or not math.isfinite(self.exponent) or self.exponent < 0:
             raise ValueError(f"a memory needs keys, two values or more and an exponent of at least 0, not {self}")
 
-    def demand(self):
+    def demand(self) -> torch.Tensor:
         """(keys,): the probability of each key."""
         weight = torch.arange(1, self.keys + 1, dtype=torch.float64).pow(-self.exponent)
         return (weight / weight.sum()).float()
 
-    def draw(self, width, seed):
+    def draw(self, width: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(e (keys, width), u (values, width), answers (keys,)): the same for the same arguments.
 
         The directions of a narrow memory are those of a wide one cut short, so that sizes differ by little else.
@@ -70,7 +71,7 @@ class Run:
     seed: int = 0
     lr: float = 0.02
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.method not in METHODS or self.method == "lsq":
             raise ValueError(
                 f"method must be one of {', '.join(m for m in METHODS if m != 'lsq')}, not {self.method!r}"
@@ -82,13 +83,19 @@ class Run:
             raise ValueError(f"{self.weights} needs a width that is a multiple of {multiple}, not {self.width}")
 
 
-def grid(widths, weights=("dense",), seeds=(0,), rates=RATES, methods=("trust",)):
+def grid(
+    widths: Iterable[int],
+    weights: Iterable[str] = ("dense",),
+    seeds: Iterable[int] = (0,),
+    rates: Iterable[float] = RATES,
+    methods: Iterable[str] = ("trust",),
+) -> list[Run]:
     """Every Run of these, a list."""
     return [Run(*choice) for choice in product(widths, weights, methods, seeds, rates)]
 
 
-def train(runs, steps=250, task=Task(), progress=True):
-    """Train every Run; a DataFrame in their order, with the columns of `rholaw.ladder.capacities`, lr and realised.
+def train(runs: Iterable[Run], steps: int = 250, task: Task = Task(), progress: bool = True) -> pd.DataFrame:
+    """Train every Run; a DataFrame in their order, with the columns of `laws.ladder.capacities`, lr and realised.
 
     Runs of one width train side by side in one batched program, with Adam, warm-up and cosine.  Every step sees all
     keys, weighed by their demand, so that a seed draws the task and the start, no more; n_tokens = keys × steps.
@@ -101,23 +108,23 @@ def train(runs, steps=250, task=Task(), progress=True):
     if len(set(runs)) < len(runs):
         raise ValueError(f"{next(run for run in runs if runs.count(run) > 1)} is there twice")
     order = sorted(runs, key=lambda run: (run.width, run.weights, run.method))  # equal compressions are neighbours
-    found = {}
+    outcomes = {}
     with tqdm(total=steps * len(runs), desc="memories", unit="step", disable=not progress) as bar:
         for _, members in groupby(order, lambda run: run.width):
-            found |= _train(list(members), steps, task, bar)
+            outcomes |= _train(list(members), steps, task, bar)
     shared = {"n_tokens": task.keys * steps, "activations": "dense", "backward": "fw", "schedule": "magnitude"}
-    table = pd.DataFrame([{"n_params": run.width**2, **asdict(run), **shared, **found[run]} for run in runs])
+    table = pd.DataFrame([{"n_params": run.width**2, **asdict(run), **shared, **outcomes[run]} for run in runs])
     return table.drop(columns="width")
 
 
-def best_rate(results):
+def best_rate(results: pd.DataFrame) -> pd.DataFrame:
     """Of each size, format and method the rows of the learning rate with the lowest mean loss over the seeds."""
     keys = ["n_params", "weights", "method"]
     means = results.groupby([*keys, "lr"])["loss"].mean().reset_index()
     return results.merge(means.loc[means.groupby(keys)["loss"].idxmin(), [*keys, "lr"]])
 
 
-def _train(runs, steps, task, bar):
+def _train(runs: list[Run], steps: int, task: Task, bar: tqdm) -> dict[Run, dict[str, float]]:
     """{Run: its loss and realised error} of runs of one width, neighbours where they are compressed alike."""
     width, demand = runs[0].width, task.demand()
     e, u, answers = (torch.stack(parts) for parts in zip(*(task.draw(width, run.seed) for run in runs), strict=True))
@@ -155,7 +162,7 @@ def _train(runs, steps, task, bar):
     return {run: {"loss": a, "realised": b} for run, (a, b) in zip(runs, pairs, strict=True)}
 
 
-def _rate(step, steps):
+def _rate(step: int, steps: int) -> float:
     """The learning rate in units of its peak: linear warm-up, then a cosine to LAST_RATE."""
     warm = min(1.0, (step + 1) / (WARMUP * steps))
     return warm * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * step / steps)))
