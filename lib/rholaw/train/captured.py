@@ -24,10 +24,17 @@ HOST = ("noise", "channel", "lsq")  # methods that draw from the host's generato
 class Captured(Program):
     """A `Program` whose step is one CUDA graph from step WARM_UP on; on "cpu" the same step without a graph.
 
-    ValueError for runs whose step is not always the same: masks that move, noise, learned steps.
+    capture: False leaves the graph out on a GPU too.  ValueError for runs whose step is not always the same: masks that
+    move, noise, learned steps.
     """
 
-    def __init__(self, configs: Sequence[Config], device: str = "cuda", corpus: corpora.Corpus | None = None):
+    def __init__(
+        self,
+        configs: Sequence[Config],
+        device: str = "cuda",
+        corpus: corpora.Corpus | None = None,
+        capture: bool = True,
+    ):
         for config in configs:
             if config.method in HOST or not isinstance(parse_schedule(config.schedule), Magnitude):
                 raise ValueError(f"method {config.method} with schedule {config.schedule} cannot be captured")
@@ -40,7 +47,7 @@ class Captured(Program):
         self.factors = torch.tensor([factors(config, step) for step in range(config.steps)], device=self.device)
         self.at = torch.zeros(1, dtype=torch.int64, device=self.device)  # the step to come
         self.graph = None
-        self.stream = None
+        self.stream, self.capture = None, capture and self.device.type == "cuda"
         if self.device.type == "cuda":
             torch.cuda.synchronize()  # what was made so far, on another stream
             self.stream = torch.cuda.Stream(self.device)
@@ -57,7 +64,7 @@ class Captured(Program):
             else:
                 self.at.fill_(self.step)
                 self.work()
-                if self.stream is not None and self.step + 1 == WARM_UP:
+                if self.capture and self.step + 1 == WARM_UP:
                     self.graph = self._capture()
             self.step += 1
             self.note()
