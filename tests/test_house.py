@@ -31,10 +31,8 @@ PENDING = {  # rooms, and chapters, that have still to be put right; it shrinks 
     },
     "long": {"book", "formats"},
     "width": {
-        *("14_your_model", "15_hardware"),
-        *("17_explorer", "how_far_to_trust", "index"),
+        *("15_hardware", "17_explorer", "how_far_to_trust", "index"),
     },
-    "calls": {"14_your_model"},
 }
 
 

@@ -26,7 +26,7 @@ MODULES = {
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
         *("tensors", "containers", "config", "opening", "packaged", "resumable", "streaming", "surveying", "llama"),
-        "noise",
+        *("noise", "recorded"),
     ],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed"],
     "train": [
@@ -43,7 +43,7 @@ MODULES = {
     "commands": ["formats", "checkpoints", "laws", "planning"],
     "book": [
         *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
-        *("plan_figures", "plan_tables", "plan_prose", "explorer", "japanese", "search", "docstrings"),
+        *("rounding", "plan_figures", "plan_tables", "plan_prose", "explorer", "japanese", "search", "docstrings"),
     ],
 }
 # Rooms whose modules are of one kind: none imports another, none has a place.

@@ -90,8 +90,9 @@ def test_embeddings_are_not_among_the_matrices(survey):
 def test_the_page_and_its_picture_are_written_whole(survey, tmp_path):
     table = model_cards.choices(survey, 200_000, 0.6, {"int8/g32": (0.001, 0.0005)})
     path = model_cards.destination(tmp_path / "card.md")
-    page = model_cards.card("mine", survey, table, 200_000, 0.6, "card.svg")
-    model_cards.write(path, page, model_cards.draw(survey))
+    open_before = model_cards.plt.get_fignums()
+    model_cards.save(path, "mine", survey, table, 200_000, 0.6)
+    assert model_cards.plt.get_fignums() == open_before
     assert {file.name for file in tmp_path.iterdir()} == {"card.md", "card.svg"}
     written = path.read_text(encoding="utf-8")
     assert written.startswith("## mine\n") and "](card.svg)" in written and len(written) < 6000
@@ -99,6 +100,17 @@ def test_the_page_and_its_picture_are_written_whole(survey, tmp_path):
     assert len(rows) == 3 and "| 0.001 ± 0.001 |" in rows[0] and rows[1].count("|") == 9
     assert "layer.0.mlp.weight" in written and "nan" not in written
     assert "<svg" in (tmp_path / "card.svg").read_text()
+
+
+def test_what_is_told_of_a_survey_is_counted(survey):
+    table = model_cards.choices(survey, 200_000, 0.6)
+    noted = survey.assign(note=survey.note.where(survey.name != "layer.1.attention.weight", "spoilt"))
+    text = model_cards.told(noted, table)
+    assert text.startswith("Disturbed by a ratio of 1.2 or more: 1 of 4 matrices. A rotation lowers the error of ")
+    part = survey[(survey.format == "int4/g32") & survey.role.isin(["attention", "mlp"])]
+    lower = (part.rotated_error < part.error).mean()
+    assert f"{lower:.0%} of the matrices in `int4/g32` (all: {table.error['int4/g32']:.3g} → " in text
+    assert text.endswith("\n\n- 1 tensor: spoilt.")
 
 
 def test_a_checkpoint_without_matrices_has_a_page_too(tmp_path, fit):

@@ -101,6 +101,15 @@ def test_bits_per_byte_and_increase_by_hand(model, blocks):
     assert language.increase(flat, after) == pytest.approx((2.5, np.sqrt(5 / 3) / 2))
 
 
+def test_rises_are_those_of_the_rounded_model(model, tmp_path):
+    (tmp_path / "my.txt").write_text(TEXT)
+    rises = language.rises(model, str(tmp_path / "my.txt"), ["int8/g8", "int2/g8"], count=3, length=16)
+    blocks = language.blocks(model, TEXT, 3, 16)
+    after = model.compressed(rl.parse("int2/g8")).losses(blocks)
+    assert rises["int2/g8"] == pytest.approx(language.increase(model.losses(blocks), after))
+    assert abs(rises["int8/g8"][0]) < abs(rises["int2/g8"][0])
+
+
 def test_a_format_compresses_what_it_divides_and_nothing_else(model):
     stored = model.compressed(rl.parse("int4/g32"))  # which divides rows of 32, not those of 88 in the last of a block
     for name, weight in model.weights.items():

@@ -96,6 +96,7 @@ def test_shards_by_folder_by_index_and_by_one_of_them(tmp_path, ending):
         same(values(path), STATE)
     with checkpoints.open(tmp_path) as checkpoint:
         assert checkpoint.metadata["config"] == {"tie_word_embeddings": True}
+    assert checkpoints.size(tmp_path) == sum((tmp_path / name).stat().st_size for name in set(places.values()))
     index.unlink()
     same(values(tmp_path), STATE)
 

@@ -176,6 +176,22 @@ def _few(value):
     return "–" if value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def told(survey: pd.DataFrame, choices: pd.DataFrame) -> str:
+    """Markdown on what a ``survey`` found: how many matrices are disturbed, what a rotation does, and its notes."""
+    inside = compressed(survey)
+    disturbed = inside[inside.ratio >= DISTURBED].name.nunique()
+    turned = []
+    for name, part in inside[inside.rotated_error.notna()].groupby("format", sort=False):
+        share, means = (part.rotated_error < part.error).mean(), choices.loc[name, ["error", "rotated_error"]]
+        turned.append(f"{share:.0%} of the matrices in `{name}` (all: {means.iloc[0]:.3g} → {means.iloc[1]:.3g})")
+    notes = survey[survey.note.ne("") & ~survey.note.str.startswith("no rho")].groupby("note", sort=False)
+    lines = [f"- {count} tensor{'s' * (count > 1)}: {note}." for note, count in notes.name.nunique().items()]
+    return (
+        f"Disturbed by a ratio of {DISTURBED:g} or more: {disturbed} of {inside.name.nunique()} matrices. "
+        f"A rotation lowers the error of {', '.join(turned) or 'none: no rotation fits'}.\n\n"
+    ) + "\n".join(lines)
+
+
 def draw(survey: pd.DataFrame) -> Figure:
     """A Figure: the kurtosis of each matrix and, by format, its error over the Gaussian one; plain and rotated."""
     inside = compressed(survey)
@@ -204,6 +220,13 @@ def destination(path: str | Path) -> Path:
     if path.suffix != ".md" or not path.parent.is_dir():
         raise ValueError("a card is a file that ends in .md, in a folder that is there")
     return path
+
+
+def save(path: Path, name: str, survey: pd.DataFrame, choices: pd.DataFrame, stored: int, tolerance: float) -> None:
+    """``card`` and ``draw`` as files: the page at ``path``, its picture beside it."""
+    picture = draw(survey)
+    write(path, card(name, survey, choices, stored, tolerance, path.with_suffix(".svg").name), picture)
+    plt.close(picture)
 
 
 def write(path: Path, text: str, figure: Figure) -> None:

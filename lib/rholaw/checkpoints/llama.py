@@ -18,6 +18,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tqdm import tqdm
 
 from ..formats.format import Format
+from ..formats.grammar import parse
 from ..texts import corpora
 from ..texts.tokens import held_out_blocks
 from . import opening
@@ -193,6 +194,18 @@ def increase(before: torch.Tensor, after: torch.Tensor) -> tuple[float, float]:
     """(Δ, standard error): by how much the mean of losses (B, T) rose, in nats per token; blocks are the sample."""
     difference = (after - before).double().mean(dim=1)
     return float(difference.mean()), float(difference.std() / math.sqrt(len(difference)))
+
+
+def rises(
+    model: Decoder, name: str, formats: Iterable[str], count: int = 16, length: int = 128
+) -> dict[str, tuple[float, float]]:
+    """{format: (rise of the loss, its standard error)}, nats per token, of ``model`` rounded so.
+
+    On ``count`` blocks of ``length`` tokens of ``text(name)``.
+    """
+    tokens = blocks(model, text(name), count, length)
+    before = model.losses(tokens)
+    return {format: increase(before, model.compressed(parse(format)).losses(tokens)) for format in formats}
 
 
 def bits_per_byte(model: Decoder, losses: torch.Tensor, blocks: torch.Tensor) -> float:

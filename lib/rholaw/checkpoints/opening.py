@@ -94,6 +94,12 @@ def described(path: str | Path) -> Config:
         return checkpoint.config
 
 
+def size(path: str | Path) -> int:
+    """The bytes that the files of the checkpoint at ``path`` take. Raises ValueError as ``open``."""
+    with open(path) as checkpoint:
+        return sum(file.stat().st_size for file in checkpoint.files)
+
+
 def _located(path: str | Path) -> Path:
     """The file or folder that is meant, of the hub's cache the folder of the revision in use."""
     if "://" in str(path):

@@ -10,12 +10,15 @@ import pandas as pd
 from .. import tables
 from ..laws.draws import Draws
 from ..laws.law import capacity_explaining, rise_in_training
+from . import opening
 from .noise import NoiseCost, predicted
+from .packaged import installed
 from .surveying import KEPT
 
 MODEL = "SmolLM2-135M-Instruct"
 """The one whose loss was measured; its weights are stored in STORED, an error on whose grid says nothing."""
 STORED = "q4_1"
+TEXTS = {"plays": "shakespeare", "python": "python"}
 MEASURES = {"error": "weights", "weighted_error": "weighted by the inputs", "output_error": "outputs"}
 """Relative squared errors: of the weights, of these weighed by the squares of their inputs, of what they put out."""
 
@@ -24,6 +27,20 @@ def surveys() -> pd.DataFrame:
     """The surveys of three checkpoints, of their matrices but embeddings and heads: a row per tensor and format."""
     table = tables.read("measured/real_checkpoints")
     return table[~table.role.isin(KEPT)]
+
+
+def kurtoses(surveys: pd.DataFrame) -> pd.DataFrame:
+    """Least, median and largest excess kurtosis of the matrices of each checkpoint, plain and rotated."""
+    columns = ["excess_kurtosis", "row_kurtosis", "rotated_kurtosis", "rotated_row_kurtosis"]
+    matrices = surveys.drop_duplicates(["checkpoint", "name"])
+    return matrices.groupby("checkpoint", sort=False)[columns].agg(["min", "median", "max"])
+
+
+def row_lengths() -> pd.Series:
+    """{matrix of MODEL, embedding included: the length of its rows}; it has to be installed."""
+    with opening.open(installed()[MODEL]) as checkpoint:
+        matrices = {tensor.name: tensor.matrix[1] for tensor in checkpoint.tensors if len(tensor.shape) > 1}
+    return pd.Series(matrices)
 
 
 def rounded(law: Draws, text: str = "shakespeare") -> pd.DataFrame:
@@ -47,8 +64,14 @@ def rounded(law: Draws, text: str = "shakespeare") -> pd.DataFrame:
     return table.join(by_group().groupby(["format", "rotation"])[list(MEASURES)].mean())
 
 
+def both_texts(law: Draws, least: float = 0.05) -> pd.DataFrame:
+    """The rise on Shakespeare's ``plays`` and on ``python`` sources, of formats that cost more than ``least`` there."""
+    rises = {name: rounded(law, text).rise.xs(0, level="rotation") for name, text in TEXTS.items()}
+    return pd.DataFrame(rises).query("plays > @least")
+
+
 def turned(table: pd.DataFrame, most: float = 1.5) -> tuple[list[str], list[str]]:
-    """Formats that a rotation (helps, hurts), by more than two standard errors, of those that cost up to ``most`` nats."""
+    """Formats that a rotation (helps, hurts), by more than two standard errors, of those that cost up to ``most``."""
     plain, rotated = (table.xs(turn, level="rotation").drop(STORED) for turn in _turns(table))
     plain = plain.query("rise < @most")
     gain = rotated.rise[plain.index] - plain.rise
@@ -70,9 +93,7 @@ def noise() -> tuple[pd.DataFrame, pd.DataFrame]:
 def linear() -> pd.DataFrame:
     """Σ α t² by each of the MEASURES, with α from noise in groups: columns ("rise" | "stderr", measure)."""
     errors, (_, groups) = by_group(), noise()
-    spread = errors[
-        errors["rotation"] > 0
-    ]  # after a rotation errors lie like noise
+    spread = errors[errors["rotation"] > 0]  # after a rotation errors lie like noise
     unit = spread[list(MEASURES)].div(spread.error, axis=0).groupby(spread.group).median()
     sums = {}
     for (name, rotation), part in errors.groupby(["format", "rotation"], sort=False):

@@ -1,9 +1,10 @@
-"""Figures of real checkpoints: how Gaussian their matrices are, and what rounding cost against what laws predict."""
+"""Real checkpoints, drawn: how Gaussian their matrices are, and what rounding cost against what laws predict."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
 
 from ..checkpoints.recorded import MEASURES
 from ..formats.grammar import parse
@@ -63,6 +64,20 @@ def against_the_law(rounded: pd.DataFrame) -> Figure:
     figures.name_points(ax, costs.index, costs.law, costs.rise)
     ax.legend(loc="lower right")
     return fig
+
+
+def table(rounded: pd.DataFrame) -> Styler:
+    """A row per format: rises as stored and rotated, and what the law for training says."""
+    plain, rotated = (rounded.xs(turn, level="rotation") for turn in LOOKS)
+    rows = pd.DataFrame({"bits": [parse(name).bits for name in plain.index]}, index=plain.index)
+    for (*_, label), part in zip(LOOKS.values(), (plain, rotated), strict=True):
+        rows[f"rise {label}"] = part.rise.map("{:.3f} ± ".format) + part.stderr.map("{:.3f}".format)
+    ends = plain[["law", "law_low", "law_high"]].itertuples(index=False)
+    rows["law for training"] = ["{:.3f} [{:.3f}, {:.3f}]".format(*row) for row in ends]
+    rows["times"], rows["times, rotated"] = plain.times, rotated.times
+    rows["ρ of the law"], rows["ρ that would explain it"] = plain.rho, plain.rho_needed
+    digits = {"bits": "{:.3g}", "times": "{:.1f}", "times, rotated": "{:.1f}"}
+    return rows.style.format(digits, precision=3, na_rep="–").set_table_styles(figures.WIDE)
 
 
 def noise(every: pd.DataFrame, groups: pd.DataFrame) -> Figure:
