@@ -3,18 +3,19 @@
 #   make book             execute the changed chapters and write _build/html/index.html
 #   make book QUICK=1     the same with quick = True in every chapter: smaller experiments, wider intervals
 #   make test             all tests; ARGS passes options on, as in make test ARGS="tests/book/test_book.py -x"
+#   make test FULL=1      the long form, for once a week: exhaustive products, long and wild tests
 #   make check-book       open every built page in headless Chromium
 #   make lab              JupyterLab in the same environment
-#   PYTHON=…              the interpreter the environment is made from: Python 3.11 or 3.12
+#   PYTHON=…              the interpreter the environment is made from: Python 3.11, 3.12 or 3.13
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-usable = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+usable = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 ifndef PYTHON
-PYTHON := $(shell for p in python3 python3.12 python3.11; do $$p -c "$(usable)" 2>/dev/null && echo $$p && break; done)
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c "$(usable)" 2>/dev/null && echo $$p && break; done)
 endif
 
 VENV := .venv
@@ -34,8 +35,8 @@ help:
 
 # An update keeps the environment; a set-up that was interrupted left no stamp and starts again from nothing.
 $(READY): pyproject.toml constraints.txt content.txt
-	@[ -n "$(PYTHON)" ] || { echo "rholaw needs Python 3.11 or 3.12, and none was found. Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@$(PYTHON) -c "$(usable)" || { echo "rholaw needs Python 3.11 or 3.12, not $$($(PYTHON) --version 2>&1). Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "rholaw needs Python 3.11, 3.12 or 3.13, and none was found. Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c "$(usable)" || { echo "rholaw needs Python 3.11, 3.12 or 3.13, not $$($(PYTHON) --version 2>&1). Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (some minutes the first time)"
 	@$(if $(new),$(PYTHON) -m venv --clear $(VENV),true)
 	@rm -f $(READY)
@@ -50,7 +51,7 @@ check-book: $(READY)
 	@REQUIRE_BOOK=1 $(PY) -m pytest -q tests/book/test_book.py $(ARGS)
 
 test: $(READY)
-	@$(PY) -m pytest -q -n auto $(ARGS)
+	@$(if $(FULL),RHOLAW_FULL=1) $(PY) -m pytest -q -n auto $(ARGS)
 
 lab: $(READY)
 	@$(PY) -m jupyterlab --notebook-dir=chapters $(ARGS)

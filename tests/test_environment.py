@@ -80,6 +80,17 @@ def test_the_three_files_agree():
     assert disagreements(*texts()) == []
 
 
+def test_the_same_pythons_are_named_everywhere():
+    spec = SpecifierSet(tomllib.loads(texts()[0])["project"]["requires-python"])
+    minors = [minor for minor in range(100) if f"3.{minor}" in spec]
+    *most, last = [f"3.{minor}" for minor in minors]
+    named, makefile = f"Python {', '.join(most)} or {last}", (ROOT / "Makefile").read_text()
+    assert f"With {named}, make" in (ROOT / "README.md").read_text()
+    assert makefile.count(named) == 3
+    assert f"(3, {minors[0]}) <= sys.version_info[:2] < (3, {minors[-1] + 1})" in makefile
+    assert f"in python3 {' '.join(f'python3.{minor}' for minor in reversed(minors))};" in makefile
+
+
 def test_torch_is_a_range_in_conda():
     (spec,) = [spec for name, spec in conda(texts()[2]).items() if name == "torch"]
     assert {s.operator for s in spec} == {">=", "<"}
