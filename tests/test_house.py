@@ -22,14 +22,9 @@ WIDTH = 140  # of a line of a chapter
 CALLS = {"14_your_model.ipynb": 150, "16_plan.ipynb": 150}  # lines of code of chapters that grew into analyses
 VAGUE = {"found", "each"}
 PENDING = {  # rooms, and chapters, that have still to be put right; it shrinks until it is gone
-    "undocumented": {"formats"},
-    "unannotated": {
-        *("book", "error", "formats"),
-    },
-    "vague": {
-        *("book", "formats"),
-    },
-    "long": {"book", "formats"},
+    "unannotated": {"book"},
+    "vague": {"book"},
+    "long": {"book"},
     "width": {
         *("15_hardware", "17_explorer", "how_far_to_trust", "index"),
     },

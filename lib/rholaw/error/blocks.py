@@ -42,6 +42,7 @@ def exact_error(
     if rule.needs == "ends" and type.smooth:
         return ends_error(element, block, source)
     if block.size == "tensor" and (scale := rule.limit(element, source)) is not None:
+        scale = scale if type.smooth else float(type.stored(torch.tensor(scale, dtype=torch.float64)))
         return squared_error(element.levels * scale, None, source)
     return None
 
@@ -56,15 +57,12 @@ def largest_error(element: Grid, block: Block, sparsity: Sparsity | None, source
     # The scales of all blocks hang on the largest magnitude of the tensor: an average over its law.
     nodes, weights = _legendre(0, 1, 16)
     tensors = source.magnitude_quantile(np.exp(np.log(nodes) / TENSOR))
-    return float(
-        sum(
-            w * _given_tensor(element, block, sparsity, source, end, top)
-            for w, top in zip(weights, tensors, strict=True)
-        )
-    )
+    return float(weights @ [_given_tensor(element, block, sparsity, source, end, top) for top in tensors])
 
 
-def _given_tensor(element, block, sparsity, source, end, top):
+def _given_tensor(
+    element: Grid, block: Block, sparsity: Sparsity | None, source: Source, end: float, top: float | None
+) -> float:
     length, reach, signed = assumed_length(block), block.rule.reach(element), block.rule.needs == "signed largest"
     outer = min(end, np.inf if top is None else top)
 
@@ -159,7 +157,7 @@ def ends_error(element: Grid, block: Block, source: Source) -> float:
     nodes, weights = _legendre(-1, 1, 12)
     edges = np.linspace(-reach, reach, 31)
     half = np.diff(edges)[:, None] / 2
-    x, w = (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel() * 1.0
+    x, w = (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
     cdf, f = source.distribution.cdf(x), source.density(x)
     low, high = np.nonzero(np.triu(np.ones((len(x), len(x))), 1))
     inside = cdf[high] - cdf[low]

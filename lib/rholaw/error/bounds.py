@@ -10,7 +10,7 @@ from scipy.special import entr
 from ..distributions import source
 
 
-def shannon(bits):
+def shannon(bits: float | np.ndarray) -> float | np.ndarray:
     """4^−bits, the least GMSE of all; only coding ever more weights together comes near it (Shannon 1959)."""
     return 4.0**-bits
 
@@ -30,7 +30,7 @@ class SparseSupport(NamedTuple):
     reached: float  # an ideal code of the values reaches this
 
 
-def sparse_support(bits, density):
+def sparse_support(bits: float, density: float) -> SparseSupport:
     """The SparseSupport at ``bits`` stored for each weight, kept or not, of which the share ``density`` is kept.
 
     The mask costs its entropy; what is left is spent on the values kept.  Their error lies above Shannon's lower bound,
@@ -54,7 +54,7 @@ def sparse_support(bits, density):
 
 
 @lru_cache
-def entropy_coded(bits):
+def entropy_coded(bits: float) -> EntropyCoded:
     """The EntropyCoded grid whose codes have an entropy of ``bits``: exact; 0.1 ≤ bits ≤ 12.
 
     At high rates it stays ½ log2(πe/6) = 0.254 bits above the bound (Gish and Pierce 1968).
@@ -68,7 +68,7 @@ def entropy_coded(bits):
     return EntropyCoded(step, *map(float, errors))
 
 
-def _cells(step):
+def _cells(step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centre, mass and first moment of the cells to 30 deviations; a cell and its mirror image count as one."""
     edges = step * (np.arange(30 // step + 1) + 0.5)
     tail, first, _ = source("normal").tail_moments(np.append(edges, np.inf))
@@ -77,6 +77,6 @@ def _cells(step):
     return step * np.arange(len(mass)), mass, first
 
 
-def _entropy(_centre, mass, _first):
+def _entropy(_centre: np.ndarray, mass: np.ndarray, _first: np.ndarray) -> float:
     """In bits; every cell but the first stands for two of half its mass."""
     return mass[1:].sum() - (mass * np.log2(mass)).sum()

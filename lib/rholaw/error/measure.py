@@ -1,16 +1,20 @@
 """GMSE(R): the error with which a format represents N(0,1) data, relative to its variance. Exact, or sampled."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from .. import tables
+from ..distributions import Source
 from ..distributions import source as named_source
+from ..formats.format import Format
 from ..formats.grammar import parse
 from ..formats.optimal import squared_error, survivors_energy
 from ..formats.sparsity import NofM
@@ -35,11 +39,18 @@ class Measured:
     method: str
     n: int | None = None
 
-    def __float__(self):
+    def __float__(self) -> float:
         return self.value
 
 
-def gmse(format, source="normal", *, samples=SAMPLES, seed=0, progress=False):
+def gmse(
+    format: Format | str,
+    source: str | ArrayLike | torch.Tensor = "normal",
+    *,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    progress: bool = False,
+) -> Measured:
     """The mean squared error of ``format`` on ``source``, divided by the variance.
 
     format: a Format or its text.  source: "normal", "laplace", "logistic", "student-t(ν)", all of unit variance, or an
@@ -63,7 +74,7 @@ def gmse(format, source="normal", *, samples=SAMPLES, seed=0, progress=False):
 
 
 @lru_cache(maxsize=4096)
-def _exact(format, data):
+def _exact(format: Format, data: Source) -> float | None:
     """The value where an integral is known, else None."""
     element, block, sparsity = format.element, format.block, format.sparsity
     if not format.parts:
@@ -82,7 +93,7 @@ def _exact(format, data):
     return squared_error(element.levels * (format.coder.constant * rms), sparsity, data, end)
 
 
-def _of_samples(format, samples):
+def _of_samples(format: Format, samples: torch.Tensor) -> Measured:
     """Measured on samples as they are; neighbours that share a scale are one observation for the standard error."""
     if not samples.is_floating_point():
         raise ValueError(f"samples must be floating-point numbers, got {samples.dtype}")
@@ -95,7 +106,7 @@ def _of_samples(format, samples):
     return _ratio((format.quantize(samples).double() - exact).square(), variances, format, samples.shape)
 
 
-def _ratio(squares, variances, format, shape):
+def _ratio(squares: torch.Tensor, variances: torch.Tensor, format: Format, shape: tuple[int, ...]) -> Measured:
     n, variance = squares.numel(), float(variances.mean())
     value = float(squares.mean()) / variance
     group = _together(format, shape)
@@ -103,7 +114,7 @@ def _ratio(squares, variances, format, shape):
     return Measured(value, float(deviations.square().mean().sqrt()) / variance / math.sqrt(n / group), "sampled", n)
 
 
-def _together(format, shape):
+def _together(format: Format, shape: tuple[int, ...]) -> int:
     """How many neighbours share a scale or a code; 1 where that is a whole tensor."""
     row = format.block.length(shape) if format.block and format.block.size == "row" else 1
     size = math.lcm(format.multiple, row)
@@ -111,7 +122,7 @@ def _together(format, shape):
 
 
 @lru_cache(maxsize=4096)
-def _sampled(format, data, samples, seed, progress):
+def _sampled(format: Format, data: Source, samples: int, seed: int, progress: bool) -> Measured:
     recorded = _recorded().get((str(format), str(data), samples, seed))
     if recorded:
         return recorded
@@ -134,7 +145,7 @@ TABLE = "measured/gmse"
 
 
 @cache
-def _recorded():
+def _recorded() -> dict[tuple[str, str, int, int], Measured]:
     """{(format, source, samples, seed): Measured}: what ``record`` computed once; a test samples some of it again."""
     if TABLE not in tables.names():
         return {}
@@ -142,7 +153,7 @@ def _recorded():
     return {(r.format, r.source, r.samples, r.seed): Measured(r.value, r.stderr, "sampled", r.n) for r in rows}
 
 
-def record(formats, progress=True):
+def record(formats: Iterable[Format | str], progress: bool = True) -> pd.DataFrame:
     """A table with a row for each of ``formats`` whose GMSE has to be sampled, measured afresh."""
     rows = []
     for format in formats:
