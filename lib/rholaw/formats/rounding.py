@@ -20,8 +20,10 @@ def rounded(blocks: Tensor, element: Element, scale: Tensor, out: Tensor | None 
         parts = [t.split(CHUNK, 1) for t in (blocks, out)]
         over(lambda part, into: into.copy_(rounded(part, element, scale)), *parts)
         return out
-    # A quotient of 0 where the scale is 0; to look first whether any is would wait for a GPU.
-    return element.round_(blocks / torch.where(scale == 0, torch.inf, scale)).mul_(scale)
+    y = blocks / scale
+    if scale.device.type != "cpu" or not scale.all():  # a GPU would have to wait for the answer
+        y.masked_fill_(scale == 0, 0.0)
+    return element.round_(y).mul_(scale)
 
 
 def rms(y: Tensor, count: int) -> float:
