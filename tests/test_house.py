@@ -4,6 +4,7 @@ Chapters: lines that can be read, and no analyses where calls would do.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 import rholaw
 
 PACKAGE = Path(rholaw.__file__).parent
-CHAPTERS = PACKAGE.parents[1] / "chapters"
+ROOT = PACKAGE.parents[1]
+CHAPTERS = ROOT / "chapters"
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted(path.relative_to(CHAPTERS).as_posix() for path in CHAPTERS.rglob("*.ipynb") if "." not in path.parts)
 
@@ -138,3 +140,19 @@ def test_a_chapter_calls_and_does_not_compute(name):
     if name.removesuffix(".ipynb") in PENDING.get("calls", ()):
         pytest.skip("pending")
     assert len(code(name)) <= CALLS[name]
+
+
+def test_the_map_has_every_room():
+    rooms = {path.parent.name + "/" for path in PACKAGE.glob("*/__init__.py")}
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__", "command_line"}
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = re.findall(r"`([\w/]+)`", "".join(re.findall(r"(?m)^\| (`.+?) \|", text)))
+    assert set(names) == rooms | modules and len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_a_document_names_files_that_are_there(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    tops = "|".join(["chapters", "lib", "data", "tests", "bench", "sweeps", "assets"])
+    paths = [*re.findall(rf"`((?:{tops})/[\w/.-]*)`", text), *re.findall(r"\]\(([\w/.]+)\)", text)]
+    assert paths and [path for path in paths if not (ROOT / path).exists() and "NN_name" not in path] == []
