@@ -138,6 +138,14 @@ def test_pruned_weights_learn_where_the_backward_mask_lets_them():
     assert torch.equal(passes("s0.5", "trust", x).bool(), kept)
 
 
+@pytest.mark.parametrize("name", ["vq2_16", "hadamard16+int3"])
+def test_half_precision_elsewhere_does_not_touch_the_rounding(name):
+    x, compression = torch.randn(1, 64, 32), Compression(rl.parse(name))
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = compression(x)
+    assert inside.equal(compression(x))
+
+
 def test_a_tensor_of_zeros_stays_zero():
     for text in ("int4", "e2m1", "mxfp4", "nvfp4", "vq2_16", "s0.5+int4"):
         assert not Compression(rl.parse(text))(torch.zeros(2, 8, 32)).any()

@@ -4,6 +4,7 @@
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -66,6 +67,12 @@ class Compression:
         kept: the forward mask of a sparse format (default: its own); alive: where the gradient may pass (default:
         kept).  Both refer to the rotated tensor.  step: (M, 1), the learned steps of "lsq".
         """
+        with _exactly(x.device.type):
+            return self._compressed(x, kept, alive, step)
+
+    def _compressed(
+        self, x: torch.Tensor, kept: torch.Tensor | None, alive: torch.Tensor | None, step: torch.Tensor | None
+    ) -> torch.Tensor:
         size = self.format.rotation
         y = vectors.hadamard(x, size) if size else x
         if step is not None:
@@ -104,6 +111,11 @@ class Compression:
             return value, inside
         alive = kept if alive is None else alive
         return value, (alive if inside is None else alive & (inside | ~kept))
+
+
+def _exactly(device: str) -> AbstractContextManager:
+    """No autocast: in half precision the products that rotate, and find the nearest vector, would find others."""
+    return torch.autocast(device, enabled=False) if device in ("cpu", "cuda") else nullcontext()
 
 
 @lru_cache
