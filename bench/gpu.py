@@ -70,7 +70,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--text", type=Path, required=True, help="a token file, of the corpus that the sweep names")
     parser.add_argument("--sweep", type=Path, default=Path("sweeps/gpu.toml"))
     parser.add_argument("--earlier", type=Path, help="runs.jsonl of a stay before")
-    parser.add_argument("--side", type=int, default=6, help="programs side by side")
+    parser.add_argument("--side", type=int, default=3, help="programs side by side")
     parser.add_argument(
         "--mode", choices=[*MODES], help="how to train (default: the fastest of captured, stacked and plain)"
     )
@@ -240,7 +240,7 @@ class Task:
         return (time.perf_counter() - self.ready) / max(1, self.program.step - STEPS)
 
     def finish(self, store: Store, weights: Path) -> None:
-        """Write the records, and keep the weights of the dense run of seed 0 if there is one and room for it.
+        """Write the records, and keep the weights of a dense run of seed 0 beside compressed ones, if there is room.
 
         The seconds of a record are those of the clock, while other programs had their share of the device.
         """
@@ -249,8 +249,9 @@ class Task:
                 self.stream.synchronize()
             self.program.seconds = time.perf_counter() - self.begun
             store.append(*self.program.records())
+            compressed = any(config.weights != "dense" for config in self.unit)
             for member, config in enumerate(self.unit):
-                if config.weights == "dense" and config.seed == 0:
+                if config.weights == "dense" and config.seed == 0 and compressed:
                     parameters = self.program.model.named_parameters()
                     keep({name: p[member].detach().bfloat16().cpu() for name, p in parameters}, config, weights)
 
