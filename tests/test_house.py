@@ -27,9 +27,6 @@ PENDING = {  # rooms, and chapters, that have still to be put right; it shrinks 
     "unannotated": {"book"},
     "vague": {"book"},
     "long": {"book"},
-    "width": {
-        *("15_hardware", "17_explorer", "how_far_to_trust", "index"),
-    },
 }
 
 

@@ -631,8 +631,9 @@ def test_every_column_is_described_and_every_assumption_has_a_source():
     assert (plan.assumptions.source.str.len() > 3).all() and plan.assumptions.as_of.str.startswith("2026").any()
 
 
-def test_the_default_law_pools_what_the_runs_leave_open():
-    draws = capacities.draws()
+@pytest.mark.parametrize("n_bootstrap", [10, pytest.param(100, marks=pytest.mark.full)])
+def test_the_default_law_pools_what_the_runs_leave_open(n_bootstrap):
+    draws = capacities.draws(capacities.default_fits(n_bootstrap))
     assert sorted(set(draws.E.round(2))) == list(capacities.HELD)
     low, high = np.quantile(draws.capacity("int4")[0], [0.025, 0.975])
     assert 0.78 < low < high < 0.84
@@ -640,7 +641,7 @@ def test_the_default_law_pools_what_the_runs_leave_open():
 
 def test_the_example_of_the_module():
     template = Path(__file__).parents[2] / "chapters" / "scenario.toml"
-    plan = rl.plan(template)
+    plan = rl.plan(template, law=FIT)
     assert plan.verdict in set(Verdict) and len(plan.table) == 4 * 2 * 5
     case = cases.cases(plan.scenario, hardware.devices())[0]
     assert case.option.dense and case.batches.shape == (5, 1)
