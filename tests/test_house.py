@@ -24,9 +24,6 @@ WIDTH = 140  # of a line of a chapter
 CALLS = {"14_your_model.ipynb": 150, "16_plan.ipynb": 150}  # lines of code of chapters that grew into analyses
 VAGUE = {"found", "each"}
 PENDING = {  # rooms, and chapters, that have still to be put right; it shrinks until it is gone
-    "unannotated": {"book"},
-    "vague": {"book"},
-    "long": {"book"},
 }
 
 

@@ -43,7 +43,8 @@ MODULES = {
     "commands": ["formats", "checkpoints", "laws", "planning"],
     "book": [
         *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
-        *("rounding", "plan_figures", "plan_tables", "plan_prose", "explorer", "japanese", "search", "docstrings"),
+        *("rounding", "plan_figures", "plan_tables", "plan_prose", "explorer_grid", "explorer", "japanese", "search"),
+        "docstrings",
     ],
 }
 # Rooms whose modules are of one kind: none imports another, none has a place.

@@ -8,9 +8,9 @@ import pytest
 from browser import BOOK, DESK, PAGE, PHONE, missing, problems
 
 import rholaw as rl
-from rholaw.book import explorer, pages
+from rholaw.book import explorer, explorer_grid, pages
 
-COLUMNS = [row.column for group in explorer.ROWS.values() for row in group]
+COLUMNS = [row.column for group in explorer_grid.ROWS.values() for row in group]
 UNITS = {"": 1, " M": 1e6, " B": 1e9, " T": 1e12}
 CONTROLS = ["c", "o", "d", "s", "t", "b", "price", "r", "p"]
 SCENARIO = {
@@ -133,7 +133,7 @@ def compare(page, law):
     assert ("cost_in" in hidden) == ("decode_tokens_s" in hidden) == (not (runs and own.fits))
     assert ("speedup_decode" in hidden) == ("margin_prefill" in hidden) == (not runs)
     assert ("saving_month" in hidden) == ("break_even_requests" in hidden) == (not (runs and own.fits and dense.fits))
-    assert hidden <= {row.column for group in explorer.ROWS.values() for row in group if row.needs}
+    assert hidden <= {row.column for group in explorer_grid.ROWS.values() for row in group if row.needs}
     return agree + others
 
 

@@ -631,7 +631,7 @@ def test_every_column_is_described_and_every_assumption_has_a_source():
     assert (plan.assumptions.source.str.len() > 3).all() and plan.assumptions.as_of.str.startswith("2026").any()
 
 
-@pytest.mark.parametrize("n_bootstrap", [10, pytest.param(100, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n_bootstrap", [16, pytest.param(100, marks=pytest.mark.full)])
 def test_the_default_law_pools_what_the_runs_leave_open(n_bootstrap):
     draws = capacities.draws(capacities.default_fits(n_bootstrap))
     assert sorted(set(draws.E.round(2))) == list(capacities.HELD)

@@ -2,10 +2,8 @@
 
     explore(scenario, sizes, tokens)      an Explorer, which a notebook shows; it asks the network for nothing
 
-Everything uncertain is computed here, once, with the functions and the draws of ``rl.plan``, at a rent of 1 USD an hour
-and one request a month.  Price, requests and tokens of training enter a plan's money as factors, so that its quantiles
-grow by the same factors: ROWS says which, and explorer.html looks numbers up and multiplies.  It writes each setting as
-a scenario of which ``rl.plan`` makes the same numbers.
+Everything uncertain is computed once, by ``explorer_grid``; explorer.html looks numbers up and multiplies, and writes
+each setting as a scenario of which ``rl.plan`` makes the same numbers.
 """
 
 import dataclasses
@@ -21,24 +19,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..hardware import geometry as shapes
 from ..hardware.devices import devices
 from ..laws import draws as capacities
-from ..laws.draws import Draws
 from ..laws.fitting import Fit
-from ..planning import cases, costs, outcomes, rows, uncertain, words
-from ..planning.cases import Case
-from ..planning.columns import COLUMNS
-from ..planning.outcomes import Outcome
+from ..planning import cases, costs, uncertain
 from ..planning.scenario import Scenario
-from ..planning.uncertain import Drawn
+from .explorer_grid import BILLION, LABELS, LOOKED_UP, computed, labelled, triples
 from .figures import GREY, KINDS
 from .pages import VEGA
 
-LABELS = words.texts("en")["labels"]
-PROJECTS = {"equal-n": "qat", "equal-loss": "train"}
-"""What is compared, and the kind of project that compares so."""
-BILLION = 1e9
 PHASES = {"decode": "float", "prefill": "integer", "memory": "codebook"}
 """What may gain, and the kind of format whose colour of ``figures`` it takes."""
 GAIN = "times better than 16 bits at equal loss"
@@ -49,53 +38,6 @@ WRITTEN = {"geometry", "checkpoint", "params", "tokens", "devices", "batches", "
 WRITTEN |= {"gpu_hour_usd", "purchase_usd", "currency", "rate", "kind", "compare", "engineer_weeks", "evaluation_usd"}
 WRITTEN |= {"qat_tokens", "target_loss", "train_device"}
 """Keys of a scenario that the page's controls replace."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the page: a column of a plan.
-
-    axes: of the array of its numbers, the names of the page's controls: c comparison, s size, t tokens, o option,
-    d device, b batch; "" where the page computes it.  factors: controls that it grows with.  needs: "runs", a kernel;
-    "served", and memory enough; "saves", for 16 bits as well.  of: "both", 16 bits ("dense") or the format ("own").
-    """
-
-    column: str
-    axes: str = ""
-    factors: tuple[str, ...] = ()
-    needs: str = ""
-    of: str = "both"
-
-
-ROWS = {
-    "Quality": (
-        Row("rho", "o"),
-        Row("n_params", "cso"),
-        Row("loss", "st", of="dense"),
-        Row("dloss", "cso", of="own"),
-    ),
-    "Memory and speed": (
-        Row("memory_gb", "csodb"),
-        Row("prefill_tokens_s", "csodb", needs="served"),
-        Row("decode_tokens_s", "csodb", needs="served"),
-        Row("speedup_prefill", "sodb", needs="runs", of="own"),
-        Row("speedup_decode", "sodb", needs="runs", of="own"),
-    ),
-    "Break-even at equal loss: it pays above 0": (
-        Row("margin_prefill", "sodb", needs="runs", of="own"),
-        Row("margin_decode", "sodb", needs="runs", of="own"),
-        Row("margin_memory", "od", of="own"),
-    ),
-    "Money, USD": (
-        Row("cost_in", "csodb", ("price",), "served"),
-        Row("cost_out", "csodb", ("price",), "served"),
-        Row("saving_month", "csodb", ("price", "requests"), "saves", "own"),
-        Row("cost_once", of="own"),
-        Row("break_even_requests", needs="saves", of="own"),
-    ),
-}
-"""The rows of the page under their headings."""
-LOOKED_UP = {row.column: row for group in ROWS.values() for row in group if row.axes}
 
 
 @dataclass(frozen=True)
@@ -135,8 +77,8 @@ class Explorer:
             runs = self.data["kernels"][o][start["d"]]["runs"]
             for what in ("memory", "decode", "prefill") if runs else ("memory",):
                 gain = self.data["gains"][what][start["s"]][o][start["d"]][start["b"]]
-                spread = dict(zip(("low", "mid", "high"), gain, strict=True))
-                points.append({"option": option, "what": what, **spread, "chosen": o == start["o"]})
+                ends = dict(zip(("low", "mid", "high"), gain, strict=True))
+                points.append({"option": option, "what": what, **ends, "chosen": o == start["o"]})
         return points
 
     def chart(self) -> Any:
@@ -206,7 +148,7 @@ def explore(
     data = {
         "start": {"c": 0, "o": 1, "d": 0, "s": len(sizes) // 2, "t": len(tokens) // 2}
         | {"b": len(scenario.hardware.batches) // 2, "r": len(REQUESTS) // 2, "p": len(PROJECT) // 2},
-        "rows": list(_rows(project.horizon_months)),
+        "rows": list(labelled(project.horizon_months)),
         "sizes": sizes,
         "tokens": tokens,
         "batches": scenario.hardware.batches,
@@ -221,87 +163,10 @@ def explore(
         "request": [scenario.traffic.tokens_in, scenario.traffic.tokens_out],
         "annuity": costs.annuity(project.horizon_months, project.discount_rate),
         "scenario": _toml(scenario),
-        **_computed(base, sizes, drawn, draws),
+        **computed(base, sizes, drawn, draws),
     }
-    data["values"]["loss"] = [[_spread(law_drawn.loss(N, D))[0] for D in tokens] for N in sizes]
+    data["values"]["loss"] = [[triples(law_drawn.loss(N, D))[0] for D in tokens] for N in sizes]
     return Explorer(_plain(data))
-
-
-def _rows(horizon: float) -> Iterator[dict[str, Any]]:
-    """ROWS as the page reads them: a heading, or a row with its label."""
-    for heading, group in ROWS.items():
-        yield {"heading": heading}
-        for row in group:
-            over = f" in {horizon:g} months" if row.column == "break_even_requests" else ""
-            yield dataclasses.asdict(row) | {"label": LABELS[row.column] + over}
-
-
-def _computed(base: Scenario, sizes: list[float], drawn: Drawn, draws: Draws) -> dict[str, Any]:
-    """values: an array a column, over the axes of its Row and (P10, median, P90); gains of the chart, likewise over
-    (size, option, device, batch); added: USD of training a billion tokens; and the kernels."""
-    hardware = base.hardware
-    length = {"c": 2, "s": len(sizes), "o": len(base.options), "d": len(hardware.devices), "b": len(hardware.batches)}
-    known = devices(hardware.overrides or None)
-
-    def empty(axes: str) -> np.ndarray:
-        return np.full((*(length[axis] for axis in axes), 3), np.nan)
-
-    values = {name: empty(row.axes) for name, row in LOOKED_UP.items() if name != "loss"}
-    gains, added = {what: empty("sodb") for what in PHASES}, empty("csod")[..., 0]
-    for s, N in enumerate(sizes):
-        every = cases.cases(base.replace(model={"geometry": shapes.of_size(N), "params": 0.0}), known)
-        for c, kind in enumerate(PROJECTS.values()):
-            for place, case, outcome in _outcomes(every, kind, drawn, draws):
-                place |= {"c": c, "s": s}
-                for name, array in values.items():
-                    _put(array, LOOKED_UP[name].axes, place, _shown(name, outcome))
-                for what, gain in _gains(case, outcome).items():
-                    _put(gains[what], "sodb", place, _spread(gain))
-                added[c, s, place["o"], place["d"]] = _spread(outcome.usd_once)[0, 1]
-    kernels = [
-        {"runs": case.kernel.runs, "status": case.kernel.status, "note": case.kernel.note}
-        | {"prefill": str(case.faster[0].rung), "decode": str(case.faster[1].rung)}
-        for case in every
-    ]
-    kernels = [kernels[i : i + length["d"]] for i in range(0, len(kernels), length["d"])]
-    return {"values": values, "gains": gains, "added": added, "kernels": kernels}
-
-
-def _outcomes(
-    every: list[Case], kind: str, drawn: Drawn, draws: Draws
-) -> Iterator[tuple[dict[str, int], Case, Outcome]]:
-    """(place on "o" and "d", Case, Outcome) of each case as a project of this kind, trained where it serves."""
-    scenario, dense = every[0].scenario.replace(project={"kind": kind}), {}
-    for i, case in enumerate(every):
-        o, d = divmod(i, len(scenario.hardware.devices))
-        case = dataclasses.replace(case, scenario=scenario, training=(case.device, case.price))
-        outcome = outcomes.outcome(case, drawn, draws)
-        yield {"o": o, "d": d}, case, outcomes.compared(case, outcome, dense.setdefault(d, outcome.usd_month))
-
-
-def _put(array: np.ndarray, axes: str, place: dict[str, int], spread: np.ndarray) -> None:
-    """Write (B, 3) or (1, 3) into its place on all axes but the batch."""
-    array[tuple(place[axis] for axis in axes if axis != "b")] = spread if "b" in axes else spread[0]
-
-
-def _shown(name: str, outcome: Outcome) -> np.ndarray:
-    column = COLUMNS[name]
-    return column.factor * _spread(getattr(outcome, column.of))
-
-
-def _gains(case: Case, outcome: Outcome) -> dict[str, np.ndarray]:
-    """How many times better than 16 bits at equal loss, by what may gain."""
-    with np.errstate(all="ignore"):
-        return {
-            "memory": 16 * outcome.rho / case.bits[0],
-            "decode": outcome.speedup_decode * outcome.rho,
-            "prefill": outcome.speedup_prefill * outcome.rho,
-        }
-
-
-def _spread(values: Any) -> np.ndarray:
-    """P10, median and P90 over the draws, as a plan takes them: (B, 3)."""
-    return rows.quantiles(np.atleast_2d(np.asarray(values, dtype=float)))
 
 
 def _toml(scenario: Scenario) -> dict[str, str]:

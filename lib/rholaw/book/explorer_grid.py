@@ -1,0 +1,155 @@
+"""What the explorer knows: every number that a plan would say, over a grid of its controls.
+
+Computed with the functions and the draws of ``rl.plan``, at a rent of 1 USD an hour and one request a month.  Price,
+requests and tokens of training enter a plan's money as factors, so that its quantiles grow by the same factors: ROWS
+says which.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..hardware import geometry as shapes
+from ..hardware.devices import devices
+from ..laws.draws import Draws
+from ..planning import cases, outcomes, words
+from ..planning.cases import Case
+from ..planning.columns import COLUMNS
+from ..planning.outcomes import Outcome
+from ..planning.rows import quantiles
+from ..planning.scenario import Scenario
+from ..planning.uncertain import Drawn
+
+LABELS = words.texts("en")["labels"]
+PROJECTS = {"equal-n": "qat", "equal-loss": "train"}
+"""What is compared, and the kind of project that compares so."""
+BILLION = 1e9
+GAINS = ("decode", "prefill", "memory")
+"""What may gain at equal loss."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the page: a column of a plan.
+
+    axes: of the array of its numbers, the names of the page's controls: c comparison, s size, t tokens, o option,
+    d device, b batch; "" where the page computes it.  factors: controls that it grows with.  needs: "runs", a kernel;
+    "served", and memory enough; "saves", for 16 bits as well.  of: "both", 16 bits ("dense") or the format ("own").
+    """
+
+    column: str
+    axes: str = ""
+    factors: tuple[str, ...] = ()
+    needs: str = ""
+    of: str = "both"
+
+
+ROWS = {
+    "Quality": (
+        Row("rho", "o"),
+        Row("n_params", "cso"),
+        Row("loss", "st", of="dense"),
+        Row("dloss", "cso", of="own"),
+    ),
+    "Memory and speed": (
+        Row("memory_gb", "csodb"),
+        Row("prefill_tokens_s", "csodb", needs="served"),
+        Row("decode_tokens_s", "csodb", needs="served"),
+        Row("speedup_prefill", "sodb", needs="runs", of="own"),
+        Row("speedup_decode", "sodb", needs="runs", of="own"),
+    ),
+    "Break-even at equal loss: it pays above 0": (
+        Row("margin_prefill", "sodb", needs="runs", of="own"),
+        Row("margin_decode", "sodb", needs="runs", of="own"),
+        Row("margin_memory", "od", of="own"),
+    ),
+    "Money, USD": (
+        Row("cost_in", "csodb", ("price",), "served"),
+        Row("cost_out", "csodb", ("price",), "served"),
+        Row("saving_month", "csodb", ("price", "requests"), "saves", "own"),
+        Row("cost_once", of="own"),
+        Row("break_even_requests", needs="saves", of="own"),
+    ),
+}
+"""The rows of the page under their headings."""
+LOOKED_UP = {row.column: row for group in ROWS.values() for row in group if row.axes}
+
+
+def labelled(horizon: float) -> Iterator[dict[str, Any]]:
+    """ROWS as the page reads them: a heading, or a row with its label."""
+    for heading, group in ROWS.items():
+        yield {"heading": heading}
+        for row in group:
+            over = f" in {horizon:g} months" if row.column == "break_even_requests" else ""
+            yield dataclasses.asdict(row) | {"label": LABELS[row.column] + over}
+
+
+def computed(base: Scenario, sizes: list[float], drawn: Drawn, draws: Draws) -> dict[str, Any]:
+    """values: an array a column, over the axes of its Row and (P10, median, P90); gains of the chart, likewise over
+    (size, option, device, batch); added: USD of training a billion tokens; and the kernels."""
+    hardware = base.hardware
+    length = {"c": 2, "s": len(sizes), "o": len(base.options), "d": len(hardware.devices), "b": len(hardware.batches)}
+    known = devices(hardware.overrides or None)
+
+    def empty(axes: str) -> np.ndarray:
+        return np.full((*(length[axis] for axis in axes), 3), np.nan)
+
+    values = {name: empty(row.axes) for name, row in LOOKED_UP.items() if name != "loss"}
+    gains, added = {what: empty("sodb") for what in GAINS}, empty("csod")[..., 0]
+    for s, N in enumerate(sizes):
+        every = cases.cases(base.replace(model={"geometry": shapes.of_size(N), "params": 0.0}), known)
+        for c, kind in enumerate(PROJECTS.values()):
+            for place, case, outcome in _outcomes(every, kind, drawn, draws):
+                place |= {"c": c, "s": s}
+                for name, array in values.items():
+                    _put(array, LOOKED_UP[name].axes, place, _shown(name, outcome))
+                for what, gain in _gains(case, outcome).items():
+                    _put(gains[what], "sodb", place, triples(gain))
+                added[c, s, place["o"], place["d"]] = triples(outcome.usd_once)[0, 1]
+    kernels = [
+        {"runs": case.kernel.runs, "status": case.kernel.status, "note": case.kernel.note}
+        | {"prefill": str(case.faster[0].rung), "decode": str(case.faster[1].rung)}
+        for case in every
+    ]
+    kernels = [kernels[i : i + length["d"]] for i in range(0, len(kernels), length["d"])]
+    return {"values": values, "gains": gains, "added": added, "kernels": kernels}
+
+
+def _outcomes(
+    every: list[Case], kind: str, drawn: Drawn, draws: Draws
+) -> Iterator[tuple[dict[str, int], Case, Outcome]]:
+    """(place on "o" and "d", Case, Outcome) of each case as a project of this kind, trained where it serves."""
+    scenario, dense = every[0].scenario.replace(project={"kind": kind}), {}
+    for i, case in enumerate(every):
+        o, d = divmod(i, len(scenario.hardware.devices))
+        case = dataclasses.replace(case, scenario=scenario, training=(case.device, case.price))
+        outcome = outcomes.outcome(case, drawn, draws)
+        yield {"o": o, "d": d}, case, outcomes.compared(case, outcome, dense.setdefault(d, outcome.usd_month))
+
+
+def _put(array: np.ndarray, axes: str, place: dict[str, int], values: np.ndarray) -> None:
+    """Write (B, 3) or (1, 3) into its place on all axes but the batch."""
+    array[tuple(place[axis] for axis in axes if axis != "b")] = values if "b" in axes else values[0]
+
+
+def _shown(name: str, outcome: Outcome) -> np.ndarray:
+    column = COLUMNS[name]
+    return column.factor * triples(getattr(outcome, column.of))
+
+
+def _gains(case: Case, outcome: Outcome) -> dict[str, np.ndarray]:
+    """How many times better than 16 bits at equal loss, by what may gain."""
+    with np.errstate(all="ignore"):
+        return {
+            "memory": 16 * outcome.rho / case.bits[0],
+            "decode": outcome.speedup_decode * outcome.rho,
+            "prefill": outcome.speedup_prefill * outcome.rho,
+        }
+
+
+def triples(values: Any) -> np.ndarray:
+    """P10, median and P90 over the draws, as a plan takes them: (B, 3)."""
+    return quantiles(np.atleast_2d(np.asarray(values, dtype=float)))
