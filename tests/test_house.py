@@ -23,8 +23,6 @@ LINES = 300  # of a module
 WIDTH = 140  # of a line of a chapter
 CALLS = {"14_your_model.ipynb": 150, "16_plan.ipynb": 150}  # lines of code of chapters that grew into analyses
 VAGUE = {"found", "each"}
-PENDING = {  # rooms, and chapters, that have still to be put right; it shrinks until it is gone
-}
 
 
 def public(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple[str, ast.AST, bool]]:
@@ -75,10 +73,8 @@ CHECKS = [undocumented, unannotated, vague, long]
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_keeps_the_house(module):
-    room = module.removesuffix(".py").split("/")[0]
     source = (PACKAGE / module).read_text(encoding="utf-8")
-    due = [check for check in CHECKS if room not in PENDING.get(check.__name__, ())]
-    assert [problem for check in due for problem in check(source)] == []
+    assert [problem for check in CHECKS for problem in check(source)] == []
 
 
 @pytest.mark.parametrize(
@@ -124,15 +120,11 @@ def code(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_line_of_a_chapter_can_be_read(name):
-    if name.removesuffix(".ipynb") in PENDING.get("width", ()):
-        pytest.skip("pending")
     assert [line for line in code(name) if len(line) > WIDTH] == []
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_chapter_calls_and_does_not_compute(name):
-    if name.removesuffix(".ipynb") in PENDING.get("calls", ()):
-        pytest.skip("pending")
     assert len(code(name)) <= CALLS[name]
 
 
