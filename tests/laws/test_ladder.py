@@ -37,7 +37,7 @@ def test_the_interval_covers_as_often_as_it_says():
     def law(n):
         return 8 * n**-0.12 + 1
 
-    hits, trials = 0, 60 if FULL else 30
+    hits, trials = 0, 60 if FULL else 20
     for trial in range(trials):
         runs = table(law, {"int2": 0.5})
         runs["loss"] += 0.004 * np.random.default_rng(trial).standard_normal(len(runs))

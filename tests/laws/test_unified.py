@@ -39,7 +39,7 @@ def test_the_composed_error_is_what_all_parts_lose_together():
 
 def test_two_families_have_two_curves():
     runs = compressed_runs(formats=("dense", "int2", "int3", "int4", "s0.25", "s0.5", "s0.75", "2:4+int4"))
-    fit = rl.fit("unified", runs)
+    fit = rl.fit("unified", runs, fixed={"beta": 0.28})
     assert {"F[quantised]", "C[sparse]"} < set(fit.params)
     for family in ("quantised", "sparse"):
         assert pytest.approx(0.41, rel=1e-4) == fit.curve(family).F
