@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
+from sampling import FULL
 
 from rholaw import checkpoints
 
@@ -402,7 +403,7 @@ def opened(path):
 SMALL = save({"w": torch.arange(12.0).view(3, 4), "h": torch.ones(2, 2).half(), "i": torch.arange(3)}, {"k": "v"})
 
 
-@settings(max_examples=200)
+@settings(max_examples=5000 if FULL else 100)
 @given(mutations(SMALL, len(SMALL) - 80))
 def test_mutated_safetensors_are_refused_or_read_as_their_package_does(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "mutated.safetensors"
@@ -433,7 +434,7 @@ def others(tmp_path_factory):
     return folder, {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-@settings(max_examples=100)
+@settings(max_examples=1000 if FULL else 25)
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["a.gguf", "b.bin", "c.pt", "d.pt"])
 @pytest.mark.filterwarnings("ignore")  # torch's own, about what a damaged archive holds
@@ -448,7 +449,7 @@ def test_mutations_of_other_containers_are_refused_or_read(others, name, data):
 REAL = {"all-MiniLM-L6-v2": 11_000, "SmolLM2-135M-Instruct": 300}  # bytes at the beginning that say much
 
 
-@settings(max_examples=25)
+@settings(max_examples=200 if FULL else 5)
 @given(data=st.data())
 @pytest.mark.parametrize("name", [name for name in REAL if name in INSTALLED])
 def test_mutated_headers_of_real_files_are_refused_or_understood(tmp_path_factory, name, data):

@@ -17,6 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save, save_file
+from sampling import FULL, some
 from scipy import stats
 
 import rholaw as rl
@@ -72,7 +73,10 @@ def saved(folder, tensors):
 # --- measuring one tensor -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [*rl.catalogue(), "hadamard64+nvfp4", "hadamard64+int4", "2:4+int2+out0.01"])
+MORE = ["hadamard64+nvfp4", "hadamard64+int4", "2:4+int2+out0.01"]
+
+
+@pytest.mark.parametrize("text", [*some(rl.catalogue(), 30), *MORE])
 def test_chunks_err_as_the_whole_tensor_does(monkeypatch, text):
     monkeypatch.setattr(streaming, "CHUNK", 2000)  # a row at a time
     format = rl.parse(text)
@@ -122,12 +126,11 @@ def test_float64_is_measured_in_float64():
 
 def test_a_survey_does_not_depend_on_threads(model):
     tables = []
-    for count in (1, 2, 3):
+    for count in (1, 3):
         torch.set_num_threads(count)
         tables.append(survey(model, FORMATS, rotation=32))
         assert torch.get_num_threads() == count
-    pd.testing.assert_frame_equal(tables[0], tables[1], rtol=1e-6)
-    pd.testing.assert_frame_equal(tables[0], tables[2], rtol=1e-6)
+    pd.testing.assert_frame_equal(*tables, rtol=1e-6)
 
 
 # --- a checkpoint -------------------------------------------------------------------------------------------------
@@ -355,7 +358,7 @@ def test_progress_says_what_is_left(model, capsys):
 SMALL = save({"a.weight": normal(3, 8), "h": normal(2, 4).half(), "i": torch.arange(3), "e": torch.ones(0, 3)})
 
 
-@settings(max_examples=60)
+@settings(max_examples=300 if FULL else 20)
 @given(
     changes=st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.integers(0, 255)), max_size=3),
     cut=st.just(len(SMALL)) | st.integers(0, len(SMALL)),
@@ -375,12 +378,12 @@ def test_any_bytes_give_a_survey_or_a_value_error(tmp_path_factory, changes, cut
 
 
 BOUNDED = """
-import resource, sys
+import resource, sys, types
 import rholaw as rl
-fit = rl.fit("unified", rl.runs.one_estimator(rl.runs.load("quest2025")))
-rl.survey(sys.argv[1], "int4/g128, nvfp4", fit=fit, rotation=0, progress=False)  # what the libraries take, once
+settings = {"formats": "int4/g128, nvfp4", "rotation": 0, "progress": False, "fit": types.SimpleNamespace(families=())}
+rl.survey(sys.argv[1], **settings)  # what the libraries take, once
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-table = rl.survey(sys.argv[2], "int4/g128, nvfp4", fit=fit, rotation=0, progress=False)
+table = rl.survey(sys.argv[2], **settings)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, table.parameters.sum(), table.error.max())
 """
 
@@ -394,8 +397,8 @@ def memory_disk(tmp_path):
 
 
 def test_memory_is_bounded_whatever_the_size_of_the_file(memory_disk):
-    tail = normal(512, 4096)  # real work at the end of 2.4 GB of zeros
-    sizes = {"zeros": (2**18, 2304), "tail": tail.shape}
+    tail = normal(512, 4096)  # real work at the end of 1.2 GB of zeros
+    sizes = {"zeros": (2**17, 2304), "tail": tail.shape}
     header, start = {}, 0
     for name, shape in sizes.items():
         end = start + 4 * math.prod(shape)
@@ -407,7 +410,7 @@ def test_memory_is_bounded_whatever_the_size_of_the_file(memory_disk):
         file.write(len(text).to_bytes(8, "little") + text)
         file.seek(8 + len(text) + 4 * math.prod(sizes["zeros"]))
         file.write(tail.numpy().tobytes())
-    assert path.stat().st_size > 2.2 * 2**30
+    assert path.stat().st_size > 1.1 * 2**30
     save_file({"tail": tail}, small)
     command = [sys.executable, "-c", BOUNDED, small, path]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -34,29 +34,39 @@ def test_what_a_kernel_sees_of_a_format(format, kind):
 
 
 @pytest.mark.parametrize(
-    ("weights", "activations", "device", "engine", "status", "compute"),
+    ("weights", "activations", "device", "engine", "name", "status", "compute"),
     [
-        ("dense", "dense", "Apple M4 Max", "vLLM", "native", "bf16"),
-        ("fp8_row", "fp8_row", "H100 80GB SXM", "vLLM", "native", "fp8"),
-        ("fp8_row", "fp8_row", "A100 80GB SXM", "vLLM", "none", "bf16"),  # no FP8 before compute capability 8.9
-        ("fp8_row", "dense", "A100 80GB SXM", "vLLM", "dequantising", "bf16"),
-        ("sint4/g128", "dense", "L40S", "vLLM", "dequantising", "bf16"),
-        ("nvfp4", "nvfp4", "B200 SXM", "vLLM", "native", "fp4"),
-        ("nvfp4", "nvfp4", "H200 SXM", "vLLM", "none", "bf16"),
-        ("2:4+fp8_row", "fp8_row", "H100 80GB SXM", "vLLM", "removed", "bf16"),
-        ("2:4", "dense", "H100 80GB SXM", "vLLM", "removed", "bf16"),
-        ("2:4+sint4/g128", "dense", "RTX 4090", "Sparse-Marlin", "dequantising", "bf16"),
-        ("2:4+sint4/g128", "dense", "H100 80GB SXM", "Sparse-Marlin", "none", "bf16"),
-        ("higgs_2", "dense", "H100 80GB SXM", "torchao", "emulated", "bf16"),
-        ("q4_k", "dense", "Snapdragon 8 Gen 3", "llama.cpp", "dequantising", "bf16"),
-        ("int4+out0.01", "dense", "L40S", "vLLM", "none", "bf16"),
+        ("dense", "dense", "Apple M4 Max", "vLLM", "bf16 x bf16", "native", "bf16"),
+        ("fp8_row", "fp8_row", "H100 80GB SXM", "vLLM", "fp8 x fp8", "native", "fp8"),
+        ("fp8_row", "fp8_row", "A100 80GB SXM", "vLLM", "fp8 x fp8", "none", "bf16"),  # from compute capability 8.9 on
+        ("fp8_row", "dense", "A100 80GB SXM", "vLLM", "fp8 x bf16", "dequantising", "bf16"),
+        ("sint4/g128", "dense", "L40S", "vLLM", "int4 x bf16", "dequantising", "bf16"),
+        ("nvfp4", "nvfp4", "B200 SXM", "vLLM", "nvfp4 x nvfp4", "native", "fp4"),
+        ("nvfp4", "nvfp4", "H200 SXM", "vLLM", "nvfp4 x nvfp4", "none", "bf16"),
+        ("2:4+fp8_row", "fp8_row", "H100 80GB SXM", "vLLM", "2:4+fp8 x fp8", "removed", "bf16"),
+        ("2:4", "dense", "H100 80GB SXM", "vLLM", "2:4 x bf16", "removed", "bf16"),
+        ("2:4+sint4/g128", "dense", "RTX 4090", "Sparse-Marlin", "2:4+int4 x bf16", "dequantising", "bf16"),
+        ("2:4+sint4/g128", "dense", "H100 80GB SXM", "Sparse-Marlin", "2:4+int4 x bf16", "none", "bf16"),
+        ("higgs_2", "dense", "H100 80GB SXM", "torchao", "lut x bf16", "emulated", "bf16"),
+        ("q4_k", "dense", "Snapdragon 8 Gen 3", "llama.cpp", "ggml x bf16", "dequantising", "bf16"),
+        ("int4+out0.01", "dense", "L40S", "vLLM", "int4+out x bf16", "none", "bf16"),
     ],
 )
-def test_which_kernel_an_engine_has(weights, activations, device, engine, status, compute):
-    found = kernels.kernel(weights, activations, DEVICES[device], engine)
-    assert (found.status, found.compute) == (status, compute)
-    assert found.runs == (status not in ("none", "removed"))
-    assert found.runs or found.note
+def test_which_kernel_an_engine_has(weights, activations, device, engine, name, status, compute):
+    kernel = kernels.kernel(weights, activations, DEVICES[device], engine)
+    assert (kernel.name, kernel.status, kernel.compute) == (name, status, compute)
+
+
+def test_what_cannot_be_served_says_why_and_where_that_is_known_from():
+    h100 = DEVICES["H100 80GB SXM"]
+    gone = kernels.kernel("2:4", "dense", h100, "vLLM")
+    assert not gone.runs and gone.note == "removed from vLLM 0.19.1" and "vllm#36799" in gone.source
+    unknown = kernels.kernel("2:4+sint4/g128", "dense", h100, "Sparse-Marlin")
+    assert not unknown.runs and unknown.source == ""
+    assert unknown.note == "no kernel of Sparse-Marlin for 2:4+int4 x bf16 on H100 80GB SXM is known to this project"
+    for weights, activations, engine in (("fp8_row", "fp8_row", "vLLM"), ("higgs_2", "dense", "torchao")):
+        kernel = kernels.kernel(weights, activations, h100, engine)  # native or emulated, it runs, with a source
+        assert kernel.runs and kernel.source and kernel.as_of >= "2026"
 
 
 def test_a_kernel_given_by_hand_needs_the_arithmetic():
