@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sampling import some
 from scipy import integrate
 
 import rholaw as rl
@@ -68,8 +69,7 @@ UNBLOCKED = [
 ]
 
 
-@pytest.mark.parametrize("name", UNBLOCKED)
-@pytest.mark.parametrize("source", ["normal", "laplace"])
+@pytest.mark.parametrize(("name", "source"), some(itertools.product(UNBLOCKED, ["normal", "laplace"]), 24))
 def test_exact_value_is_what_quantize_does(name, source):
     n = 1 << 18
     samples = _stratified(source, n)
@@ -99,8 +99,10 @@ def test_tail_moments_are_the_integrals_of_the_density(name):
     assert [float(m) for m in source.tail_moments(np.inf)] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("text", ["int3", "nf4", "s0.5", "s0.5+int3", "2:4", "2:4+int3", "2:4+nf4"])
+@pytest.mark.parametrize(
+    ("text", "source"),
+    some(itertools.product(["int3", "nf4", "s0.5", "s0.5+int3", "2:4", "2:4+int3", "2:4+nf4"], SOURCES), 12),
+)
 def test_error_is_the_integral_it_claims_to_be(text, source):
     format, data = rl.parse(text), sources.source(source)
     levels = None if format.element is None else format.element.levels * 0.7

@@ -59,8 +59,7 @@ def test_nearest_against_brute_force(element, spread):
 def test_nearest_on_any_vector(element, values):
     x = torch.tensor(values[: element.dim], dtype=torch.float64)
     nearest = torch.as_tensor(element.points).sub(x).square().sum(1).min()
-    if 8 % element.dim == 0 or element.dim == 3:
-        assert float((element.round(x) - x).square().sum()) == pytest.approx(float(nearest), abs=1e-10)
+    assert float((element.round(x) - x).square().sum()) == pytest.approx(float(nearest), abs=1e-10)
 
 
 @pytest.mark.parametrize("element", LOOKED_UP, ids=name)
@@ -81,7 +80,7 @@ def test_a_tie_goes_to_the_lowest_index():
 
 @pytest.mark.parametrize("element", ELEMENTS, ids=name)
 def test_shape_type_and_chunks(element, monkeypatch):
-    x = normal(3, 4, 2 * element.dim, dtype=torch.float64)
+    x = normal(2, 3, element.dim, dtype=torch.float64)
     whole = element.round(x)
     assert whole.shape == x.shape and whole.dtype == x.dtype
     assert element.round(x.float()).dtype == torch.float32
@@ -150,7 +149,7 @@ def test_more_dimensions_are_better():
 
 
 def test_an_unknown_codebook_is_refused_with_what_there_is():
-    with pytest.raises(ValueError, match="no codebook vq2_17; there are vq1_2 … vq1_256, vq2_16, "):
+    with pytest.raises(ValueError, match="no codebook 'vq2_17'; there are vq1_2 … vq1_256, vq2_16, "):
         vectors.vector_codebook(2, 17)
 
 

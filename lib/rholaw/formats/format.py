@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,7 +45,7 @@ class Outliers:
         return OUTLIER_TYPES[self.type].stored(x)
 
     def __str__(self) -> str:
-        return f"out{self.share:.15g}" + (f":{self.type}" if self.type != "fp16" else "")
+        return f"out{np.format_float_positional(self.share)}" + (f":{self.type}" if self.type != "fp16" else "")
 
 
 @dataclass(frozen=True)

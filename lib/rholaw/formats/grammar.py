@@ -17,14 +17,14 @@ ELEMENTS: dict[str, Element] = {}  # those that no numbered family covers
 
 # Elements that a number or two describe: pattern, smallest and largest numbers, element, what the grammar calls them.
 _NUMBERED = [
-    (r"int(\d+)", (1,), (8,), grids.mid_rise, "int1 … int8"),
-    (r"sint(\d+)", (2,), (8,), grids.mid_tread, "sint2 … sint8"),
-    (r"fint(\d+)", (2,), (8,), grids.full_range, "fint2 … fint8"),
-    (r"uint(\d+)", (1,), (8,), grids.unsigned, "uint1 … uint8"),
-    (r"e(\d+)m(\d+)", (1, 0), (6, 6), grids.float_grid, "e1m0 … e6m6"),
-    (r"lm(\d+)", (1,), (8,), grids.lloyd_max_grid, "lm1 … lm8"),
-    (r"vq(\d+)_(\d+)", (1, 2), (4, 4096), vectors.vector_codebook, "vqP_K"),
-    (r"trellis(\d+)", (1,), (4,), vectors.Trellis, "trellis1 … trellis4"),
+    (r"int([0-9]+)", (1,), (8,), grids.mid_rise, "int1 … int8"),
+    (r"sint([0-9]+)", (2,), (8,), grids.mid_tread, "sint2 … sint8"),
+    (r"fint([0-9]+)", (2,), (8,), grids.full_range, "fint2 … fint8"),
+    (r"uint([0-9]+)", (1,), (8,), grids.unsigned, "uint1 … uint8"),
+    (r"e([0-9]+)m([0-9]+)", (1, 0), (6, 6), grids.float_grid, "e1m0 … e6m6"),
+    (r"lm([0-9]+)", (1,), (8,), grids.lloyd_max_grid, "lm1 … lm8"),
+    (r"vq([0-9]+)_([0-9]+)", (1, 2), (4, 4096), vectors.vector_codebook, "vqP_K"),
+    (r"trellis([0-9]+)", (1,), (4,), vectors.Trellis, "trellis1 … trellis4"),
 ]
 
 
@@ -53,7 +53,7 @@ def parse(text: str | Format) -> Format:
     try:
         rotation = _parse_rotation(words.pop(0)) if words[0].startswith("hadamard") else 0
         outliers = _parse_outliers(words.pop()) if words and words[-1].startswith("out") else None
-        starts_sparse = len(words) > 1 or (words and re.match(r"s[\d.]|\d|[^/]*:", words[0]))
+        starts_sparse = len(words) > 1 or (words and re.match(r"s[0-9.]|[0-9]|[^/]*:", words[0]))
         sparsity = _parse_sparsity(words.pop(0)) if starts_sparse else None
         if len(words) > 1:
             raise ValueError(
@@ -81,25 +81,25 @@ def parse_list(text: str) -> list[Format]:
 
 def _parse_rotation(word: str) -> int:
     size = word.removeprefix("hadamard")
-    if not size.isdecimal() or int(size) < 2 or int(size) & (int(size) - 1) or int(size) > 2**16:
+    if not re.fullmatch("[0-9]{1,5}", size) or int(size) < 2 or int(size) & (int(size) - 1) or int(size) > 2**16:
         raise ValueError(f"{word!r} needs a power of two from 2 to 65536, as in hadamard128")
     return int(size)
 
 
 def _parse_outliers(word: str) -> Outliers:
-    match = re.fullmatch(r"out(\d*\.?\d+)(?::(\w+))?", word)
+    match = re.fullmatch(r"out([0-9]*\.?[0-9]+)(?::(\w+))?", word)
     if match is None or not 0 < float(match[1]) < 1 or (match[2] or "fp16") not in OUTLIER_TYPES:
         raise ValueError(f"{word!r} must be a share between 0 and 1 in fp16 or bf16, as in out0.01 or out0.01:bf16")
     return Outliers(float(match[1]), match[2] or "fp16")
 
 
 def _parse_sparsity(word: str) -> Sparsity:
-    if match := re.fullmatch(r"(\d+):(\d+)", word):
+    if match := re.fullmatch(r"([0-9]+):([0-9]+)", word):
         n, m = int(match[1]), int(match[2])
         if not 0 < n < m <= 64:
             raise ValueError(f"{word!r} must keep N of every M with 0 < N < M ≤ 64, as in 2:4")
         return NofM(n, m)
-    if match := re.fullmatch(r"s(\d*\.?\d+)", word):
+    if match := re.fullmatch(r"s([0-9]*\.?[0-9]+)", word):
         if not 0 < float(match[1]) < 1:
             raise ValueError(f"{word!r} must prune a share between 0 and 1, as in s0.5")
         return TopK(float(match[1]))
@@ -148,7 +148,7 @@ def _others() -> list[str]:
 
 def _parse_block(text: str, element: Element) -> Block:
     size, *settings = text.split(":")
-    if not (size in ("row", "tensor") or (re.fullmatch(r"g\d+", size) and 0 < int(size[1:]) <= 2**20)):
+    if not (size in ("row", "tensor") or (re.fullmatch(r"g[0-9]+", size) and 0 < int(size[1:]) <= 2**20)):
         raise ValueError(f"'/{text}': a block is gK, K weights of a row, as in g128; or row, or tensor")
     type, rule = FP16, default_rule(element)
     for setting in settings:

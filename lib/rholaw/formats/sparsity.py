@@ -54,7 +54,7 @@ class TopK:
         return mask.reshape(x.shape)
 
     def __str__(self) -> str:
-        return f"s{self.share:.15g}"
+        return f"s{np.format_float_positional(self.share)}"
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def vector_codebook(dim: int, count: int) -> VectorCodebook:
     """``vqP_K``; ValueError that lists what there is when data/ does not hold it."""
     if not (dim == 1 and 2 <= count <= 256) and (dim, count) not in (known := stored_codebooks()):
         names = ", ".join(f"vq{p}_{k}" for p, k in known)
-        raise ValueError(f"there is no codebook vq{dim}_{count}; there are vq1_2 … vq1_256, {names}")
+        raise ValueError(f"there is no codebook 'vq{dim}_{count}'; there are vq1_2 … vq1_256, {names}")
     return VectorCodebook(dim, count)
 
 
