@@ -50,6 +50,8 @@ book: $(READY)
 check-book: $(READY)
 	@REQUIRE_BOOK=1 $(PY) -m pytest -q tests/book/test_book.py $(ARGS)
 
+# A process a core, each with one thread: threads that wait for one another while others compute cost ten times the work.
+test: export OMP_NUM_THREADS ?= 1
 test: $(READY)
 	@$(if $(FULL),RHOLAW_FULL=1) $(PY) -m pytest -q -n auto $(ARGS)
 
