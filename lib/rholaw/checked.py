@@ -145,13 +145,14 @@ def closest(name: object, known: Iterable[str]) -> str | None:
     return plain[close[0]] if close else None
 
 
-def unknown(key: object, known: Iterable[str] | Mapping[str, Mapping], what: str = "key") -> str:
+def unknown(key: object, known: Iterable[str], what: str = "key") -> str:
     """What to say of a name that does not exist: the closest that does, or all of them.
 
-    Where ``known`` gives the metadata of fields, their unit is said too.
+    Where ``known`` maps the names of fields to their metadata, the unit is said too.
     """
     meant = closest(key, known)
-    unit = known[meant].get("unit") if meant and isinstance(known, Mapping) else ""
+    about = known[meant] if meant and isinstance(known, Mapping) else {}
+    unit = about.get("unit") if isinstance(about, Mapping) else ""
     hint = f"did you mean {meant}{f', in {unit}' if unit else ''}?" if meant else f"there are {', '.join(known)}"
     return f"{key}: there is no such {what}; {hint}"
 

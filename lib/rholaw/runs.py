@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from . import tables
+from .checked import unknown
 
 TEXT = ("architecture", "corpus", "weights", "activations", "method")
 POSITIVE = ("n_params", "n_tokens", "loss")
@@ -34,7 +35,7 @@ def load(names: str | Path | Iterable[str | Path], mix: bool = False) -> pd.Data
     chosen = [str(name) for name in ([names] if isinstance(names, str | Path) else names)]
     known = series()
     if wrong := [name for name in chosen if name not in known and not (Path(name) / STORE).is_file()]:
-        raise ValueError(f"there is no series {wrong[0]!r}; there are: {', '.join(known)}; or a folder with {STORE}")
+        raise ValueError(f"{unknown(wrong[0], known, 'series')} (a folder with {STORE} is a series too)")
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(f"name each series once and at least one, not {chosen!r}; there are: {', '.join(known)}")
     frames = [_series(name) for name in chosen]

@@ -151,7 +151,7 @@ def test_a_fit_knows_the_formats_and_families_of_its_runs(noisy, unified):
 @pytest.mark.parametrize(
     ("law", "change", "message"),
     [
-        ("chinchila", {}, "unknown law 'chinchila'; there are chinchilla, unified"),
+        ("chinchila", {}, "chinchila: there is no such law; did you mean chinchilla"),
         ("unified", {"drop": "weights"}, "lack the columns weights"),
         ("chinchilla", {"drop": "loss"}, "lack the columns loss"),
         ("unified", {"weights": "int9"}, "column weights, row 0: format 'int9'"),

@@ -64,7 +64,7 @@ def test_laws_side_by_side(runs):
 def test_wrong_folds_and_laws_are_refused(runs):
     with pytest.raises(ValueError, match="leaves out 0 of"):
         validation.small_to_large("unified", runs, 1e12)
-    with pytest.raises(ValueError, match="unknown law 'unifed'"):
+    with pytest.raises(ValueError, match="unifed: there is no such law; did you mean unified"):
         validation.leave_one_size_out("unifed", runs)
     with pytest.raises(ValueError, match="lack the columns loss"):
         validation.leave_one_size_out("unified", runs.drop(columns="loss"))

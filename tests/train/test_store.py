@@ -157,7 +157,7 @@ def test_a_store_is_read_beside_published_runs(store):
 
 
 def test_a_store_without_finished_runs_or_none_at_all_is_refused(store):
-    with pytest.raises(ValueError, match=r"no series .*; or a folder with runs.jsonl"):
+    with pytest.raises(ValueError, match=r"no such series; .* \(a folder with runs.jsonl is a series too\)"):
         runs.load(store.folder)
     store.append(record(status="failed"))
     with pytest.raises(ValueError, match="is empty"):

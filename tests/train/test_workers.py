@@ -74,5 +74,5 @@ def test_submitit_jobs_finish(tmp_path, monkeypatch):
 
 
 def test_an_engine_that_nobody_knows_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="there is no engine 'cloud'; there are local, ray, slurm"):
+    with pytest.raises(ValueError, match="cloud: there is no such engine; there are local, ray, slurm"):
         sweep.run(SWEEP, tmp_path, engine="cloud")

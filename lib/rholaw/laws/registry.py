@@ -9,6 +9,7 @@ from importlib import import_module
 
 import pandas as pd
 
+from ..checked import unknown
 from . import rivals, unified
 from .chinchilla import Chinchilla
 
@@ -23,5 +24,5 @@ LAWS: dict[str, Callable[[pd.DataFrame], Chinchilla]] = {
 def find(name: str) -> Callable[[pd.DataFrame], Chinchilla]:
     """What makes the law of this name. Raises ValueError that lists the names."""
     if name not in LAWS:
-        raise ValueError(f"unknown law {name!r}; there are {', '.join(LAWS)}")
+        raise ValueError(unknown(name, LAWS, "law"))
     return LAWS[name]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ...checked import unknown
 from .. import trainer
 from ..config import Config
 from . import workers as engines
@@ -73,7 +74,7 @@ def run(
     """
     configs, store = list(configs), Store(Path(folder).absolute())  # workers may start elsewhere
     if engine not in engines.ENGINES:
-        raise ValueError(f"there is no engine {engine!r}; there are {', '.join(engines.ENGINES)}")
+        raise ValueError(unknown(engine, engines.ENGINES, "engine"))
     since = len(store.records()) if retry_failed else 0
     until = time.time() + 60 * minutes
     job = partial(work, units(configs, members), store.folder, train, device, until, since)
