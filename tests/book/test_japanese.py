@@ -2,7 +2,6 @@
 
 import ast
 import re
-from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -377,7 +376,7 @@ def test_the_glossary_has_a_meaning_for_each_term():
     assert len({row[0] for row in rows}) == len(rows) == len({row[1] for row in rows})
 
 
-# --- figures and search -------------------------------------------------------------------------------------------
+# --- figures -----------------------------------------------------------------------------------------------------
 
 
 def test_figures_write_japanese_as_outlines_and_leave_english_alone(monkeypatch, tmp_path):
@@ -394,25 +393,3 @@ def test_figures_write_japanese_as_outlines_and_leave_english_alone(monkeypatch,
         assert dict(plt.rcParams) == english
     drawn = (tmp_path / "figure.svg").read_text()
     assert "<text" not in drawn and "IPAexGothic" in drawn
-
-
-def test_japanese_is_searched_by_pairs_and_english_as_before():
-    search = bilingual.Search({})
-    assert search.split("量子化とKVキャッシュ") == ["量子", "子化", "化と", "KV", "キャ", "ャッ", "ッシ", "シュ"]
-    assert search.split("推論、式") == ["推論", "式"]
-    english = "Quantised models keep ρ = 0.92 of N·ρ, in fp8_row"
-    assert search.split(english) == super(bilingual.Search, search).split(english)
-    assert search.word_filter("です") and not search.word_filter("the")
-
-
-def test_the_page_splits_a_question_as_the_index_splits_the_text(context):
-    page = context.new_page()
-    for text in ("量子化", "投資対効果 ROI", "KVキャッシュ", "割り引く", "人々の、式", "fp8_row quantised ρ", "𠮷野家"):
-        found = page.evaluate(f"text => {{ {bilingual.SPLITTER} return splitQuery(text); }}", text)
-        assert found == bilingual.Search({}).split(text)
-    page.close()
-
-
-def test_a_clause_has_every_pair_of_each_word_within():
-    clause, word = "本書は量子化の効果を測りません", "量子化"
-    assert {a + b for a, b in pairwise(word)} <= set(bilingual.pairs(clause))
