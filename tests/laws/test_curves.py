@@ -89,13 +89,13 @@ def test_fit_curve_finds_the_curve(truth):
 def test_the_band_covers_the_truth():
     truth, gmse = rl.Curve(F=0.41, C=1.39), np.geomspace(1e-3, 0.6, 30)
     covered = []
-    for seed in range(6):
+    for seed in range(5):
         noise = 0.01 * np.random.default_rng(seed).standard_normal(30)
-        fit = rl.fit_curve(rl.Curve, gmse, truth(gmse) + noise, n_bootstrap=60, seed=seed)
+        fit = rl.fit_curve(rl.Curve, gmse, truth(gmse) + noise, n_bootstrap=40, seed=seed)
         low, high = fit.interval("F")
         covered.append(low <= 0.41 <= high)
         assert np.ptp(fit.band(0.1)) > 0
-    assert sum(covered) >= 5
+    assert sum(covered) >= 4
 
 
 def test_families_share_what_they_are_told_to():

@@ -13,10 +13,10 @@ from rholaw.laws.optimise import huber, jacobian, minimise
 
 def test_the_truth_lies_inside_the_intervals():
     """Joint over the five parameters, for at least four of five seeds."""
-    seeds, n_bootstrap = (20, 400) if FULL else (6, 100)
+    seeds, n_bootstrap = (20, 400) if FULL else (5, 80)
     inside = 0
     for seed in range(seeds):
-        fit = rl.fit("chinchilla", dense_runs(seed, count=200 if FULL else 100), n_bootstrap=n_bootstrap, seed=seed)
+        fit = rl.fit("chinchilla", dense_runs(seed, count=200 if FULL else 80), n_bootstrap=n_bootstrap, seed=seed)
         assert fit.status == "converged"
         assert all(fit.identified.values())
         inside += all(low <= TRUTH[name] <= high for name, (low, high) in fit.intervals.items())

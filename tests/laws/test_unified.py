@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from synthetic_runs import QUANTISED, TRUTH, assert_gives_back, compressed_runs, noiseless
+from synthetic_runs import HELD, QUANTISED, TRUTH, assert_gives_back, compressed_runs, noiseless
 
 import rholaw as rl
 from rholaw.laws.compressed import composed_error
@@ -19,7 +19,7 @@ FORMS = {
 @pytest.mark.parametrize("law", FORMS)
 def test_noiseless_runs_give_the_parameters_back(law):
     own, curve = FORMS[law]
-    fit = rl.fit(law, noiseless(law, QUANTISED, TRUTH | own))
+    fit = rl.fit(law, noiseless(law, QUANTISED, TRUTH | own), fixed=HELD)
     assert_gives_back(fit, TRUTH | own)
     (family,) = fit.families
     assert family == ("composed" if law == "unified-composed" else "quantised")
@@ -39,7 +39,7 @@ def test_the_composed_error_is_what_all_parts_lose_together():
 
 def test_two_families_have_two_curves():
     runs = compressed_runs(formats=("dense", "int2", "int3", "int4", "s0.25", "s0.5", "s0.75", "2:4+int4"))
-    fit = rl.fit("unified", runs, fixed={"beta": 0.28})
+    fit = rl.fit("unified", runs, fixed=HELD)
     assert {"F[quantised]", "C[sparse]"} < set(fit.params)
     for family in ("quantised", "sparse"):
         assert pytest.approx(0.41, rel=1e-4) == fit.curve(family).F
@@ -50,13 +50,13 @@ def test_a_free_saturation_level_is_found():
     runs = compressed_runs()
     compressed = (runs.weights != "dense").astype(int) + (runs.activations != "dense")
     runs["loss"] = rl.Law(**TRUTH).loss(runs.n_params, runs.n_tokens, runs.rho * 0.8**compressed)
-    fit = rl.fit("unified", runs, fixed={"L": None})
+    fit = rl.fit("unified", runs, fixed=HELD | {"L": None})
     assert fit.params["L"] == pytest.approx(0.8, rel=1e-4)
 
 
 def test_it_predicts_formats_it_never_saw_but_no_other_family():
     runs = compressed_runs()
-    fit, unseen = rl.fit("unified", runs[runs.weights != "int3"]), runs[runs.weights == "int3"]
+    fit, unseen = rl.fit("unified", runs[runs.weights != "int3"], fixed=HELD), runs[runs.weights == "int3"]
     np.testing.assert_allclose(fit.predict(unseen), unseen.loss, rtol=1e-6)
     with pytest.raises(ValueError, match="no run had a sparse part"):
         fit.capacity("2:4")

@@ -1,7 +1,7 @@
 """The additive laws give back what made their runs."""
 
 import pytest
-from synthetic_runs import QUANTISED, TRUTH, assert_gives_back, noiseless
+from synthetic_runs import HELD, QUANTISED, TRUTH, assert_gives_back, noiseless
 
 import rholaw as rl
 
@@ -10,7 +10,7 @@ OWN = TRUTH | {"k": 0.7, "c": 0.8}
 
 @pytest.mark.parametrize("law", ["additive", "additive-composed"])
 def test_noiseless_runs_give_the_parameters_back(law):
-    fit = rl.fit(law, noiseless(law, QUANTISED, OWN))
+    fit = rl.fit(law, noiseless(law, QUANTISED, OWN), fixed=HELD)
     assert_gives_back(fit, OWN)
     with pytest.raises(ValueError, match=f"'{law}' has no ρ"):
         fit.capacity("int4")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_runs import TRUTH, assert_gives_back, noiseless
+from synthetic_runs import HELD, TRUTH, assert_gives_back, noiseless
 
 import rholaw as rl
 from rholaw import tables
@@ -18,7 +18,7 @@ def runs():
 
 
 def test_noiseless_runs_give_the_parameters_back(runs):
-    fit = rl.fit("chen", runs)
+    fit = rl.fit("chen", runs, fixed=HELD)
     assert_gives_back(fit, OWN)
     with pytest.raises(ValueError, match=r"no k for int4\|int4"):
         fit.predict(runs.assign(weights="int4/g32", activations="int4/g32"))
@@ -27,7 +27,7 @@ def test_noiseless_runs_give_the_parameters_back(runs):
 def test_without_several_block_sizes_there_is_no_exponent_for_them(runs):
     own = {name: value for name, value in OWN.items() if name not in ("gamma_G", "k[sint3|dense]")}
     one_size = runs[runs.weights.isin(["dense", "sint4/g128"])]
-    fit = rl.fit("chen", one_size)
+    fit = rl.fit("chen", one_size, fixed=HELD)
     own["k[sint4|sint4]"] *= 7 ** OWN["gamma_G"]  # log2 of the block size
     assert fit.params == pytest.approx(own, rel=2e-4)
     with pytest.raises(ValueError, match=r"saw block sizes \{128\} and cannot predict 32"):

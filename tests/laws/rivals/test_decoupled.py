@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_runs import compressed_runs, constants
+from synthetic_runs import HELD, compressed_runs, constants
 
 import rholaw as rl
 from rholaw import tables
@@ -11,7 +11,7 @@ from rholaw import tables
 
 def test_noiseless_runs_give_their_capacities_back():
     runs = compressed_runs()
-    fit = rl.fit("decoupled", runs)
+    fit = rl.fit("decoupled", runs, fixed=HELD)
     for weights, activations, rho in runs[["weights", "activations", "rho"]].drop_duplicates().itertuples(index=False):
         assert fit.capacity(weights, activations)[0] == pytest.approx(rho, rel=1e-5)
 
@@ -20,7 +20,7 @@ def test_it_needs_dense_runs_and_knows_no_other_formats():
     runs = compressed_runs()
     seen, unseen = runs[runs.weights != "int3"], runs[runs.weights == "int3"]
     with pytest.raises(ValueError, match=r"no ρ for weights int3 with activations dense.*rho\[int2\|int2\]"):
-        rl.fit("decoupled", seen).predict(unseen)
+        rl.fit("decoupled", seen, fixed=HELD).predict(unseen)
     with pytest.raises(ValueError, match="needs dense runs"):
         rl.fit("decoupled", runs.assign(weights="int4"))
 

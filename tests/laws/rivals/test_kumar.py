@@ -1,7 +1,7 @@
 """Kumar's law gives back what made its runs, and its optimal precision follows from its constants."""
 
 import pytest
-from synthetic_runs import QUANTISED, TRUTH, assert_gives_back, constants, noiseless
+from synthetic_runs import HELD, QUANTISED, TRUTH, assert_gives_back, constants, noiseless
 
 import rholaw as rl
 from rholaw.laws.rivals.kumar import optimal_bits
@@ -16,14 +16,14 @@ def runs():
 
 
 def test_noiseless_runs_give_the_parameters_back(runs):
-    fit = rl.fit("kumar", runs)
+    fit = rl.fit("kumar", runs, fixed=HELD)
     assert_gives_back(fit, OWN)
     with pytest.raises(ValueError, match="'kumar' has no curve"):
         fit.curve()
 
 
 def test_so_do_those_with_offsets():
-    assert_gives_back(rl.fit("kumar-offset", noiseless("kumar-offset", QUANTISED, OFFSET)), OFFSET)
+    assert_gives_back(rl.fit("kumar-offset", noiseless("kumar-offset", QUANTISED, OFFSET), fixed=HELD), OFFSET)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_it_cannot_express_is_refused(runs, weights, message):
 
 
 def test_a_side_that_no_run_compresses_is_refused(runs):
-    fit = rl.fit("kumar", runs[runs.activations == "dense"])
+    fit = rl.fit("kumar", runs[runs.activations == "dense"], fixed=HELD)
     assert "gamma_a" not in fit.params
     with pytest.raises(ValueError, match="saw no compressed activations"):
         fit.predict(runs)

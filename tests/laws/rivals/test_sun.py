@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_runs import TRUTH, assert_gives_back, constants, noiseless
+from synthetic_runs import HELD, TRUTH, assert_gives_back, constants, noiseless
 
 import rholaw as rl
 from rholaw import tables
@@ -20,7 +20,7 @@ def runs():
 
 
 def test_noiseless_runs_give_the_parameters_back(runs):
-    fit = rl.fit("sun", runs)
+    fit = rl.fit("sun", runs, fixed=HELD)
     assert_gives_back(fit, OWN)
     turn = critical_tokens(1e8, 2, 1, LOG2_CHANNEL, fit.params)
     around = pd.DataFrame({"n_params": 1e8, "n_tokens": turn * np.array([0.5, 1, 2])})
