@@ -3,7 +3,9 @@
 import json
 import os
 import pickle
+import re
 import struct
+import types
 
 import gguf
 import numpy as np
@@ -16,6 +18,7 @@ from safetensors.torch import save, save_file
 from sampling import FULL
 
 from rholaw import checkpoints
+from rholaw.checkpoints import containers
 
 INSTALLED = checkpoints.installed()
 STATE = {
@@ -111,6 +114,36 @@ def test_the_cache_of_the_hub(tmp_path):
     (tmp_path / "refs").mkdir()
     (tmp_path / "refs" / "main").write_text("def\n")
     assert list(values(tmp_path)) == ["def"]
+
+
+def test_a_container_states_all_that_is_known_of_it(tmp_path, monkeypatch):
+    def read(file):
+        return {"size": file.size}, []
+
+    kind = types.SimpleNamespace(NAME="ONE", BEGINS=rb"ONE", ENDING=".one", read=read)
+    monkeypatch.setattr(containers, "KINDS", [*containers.KINDS, kind])
+    (tmp_path / "a.one").write_bytes(b"ONE and no more")
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert checkpoint.metadata == {"size": 15}
+    (tmp_path / "a.one").rename(tmp_path / "a.bin")
+    with checkpoints.open(tmp_path / "a.bin") as checkpoint:
+        assert checkpoint.metadata == {"size": 15}
+    (tmp_path / "a.bin").write_bytes(b"TWO and no more")
+    with pytest.raises(ValueError, match=r"as no file of .*GGUF, .*ONE does"):
+        checkpoints.open(tmp_path / "a.bin")
+
+
+def test_a_file_begins_as_one_container_only(tmp_path):
+    beginnings = {
+        "safetensors": [GOOD[:16], struct.pack("<Q", 0x280) + b'{"a":{} ', struct.pack("<Q", 0x04034B50) + b'{"a":{} '],
+        "GGUF": [b"GGUF" + struct.pack("<IQ", 3, 123)],  # 123 tensors: the ninth byte is a bracket
+        "PyTorch": [b"PK\x03\x04\0\0\x08\x08" + bytes(8), pickle.dumps({}, 2).ljust(16), pickle.dumps({}, 4).ljust(16)],
+        "CTranslate2": [ctranslate2(CT2_STATE, version=version)[:16] for version in (4, 5, 6)],
+    }
+    assert beginnings.keys() == {kind.NAME for kind in containers.KINDS}
+    for name, heads in beginnings.items():
+        for head in heads:
+            assert [kind.NAME for kind in containers.KINDS if re.match(kind.BEGINS, head, re.DOTALL)] == [name], head
 
 
 def write_gguf(path, tensors):

@@ -11,11 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import containers
 from .config import Config, from_gguf, from_json, json_object
-from .containers import contents
 from .tensors import File, Tensor
 
-# What a folder is searched for, the first that it has: shards with an index before single files.
+# What a folder is searched for, the first that it has: shards with an index before single files.  The endings that
+# containers claim for themselves come last.
 PREFERENCE = ("*.safetensors.index.json", "model.safetensors", "*.safetensors", "*.bin.index.json")
 PREFERENCE += ("pytorch_model.bin", "*.gguf", "model.bin", "*.bin", "*.pt", "*.pth")
 SHARD = r"(.*-)(\d{5})-of-(\d{5})(\..+)"
@@ -68,7 +69,7 @@ def open(path: str | Path) -> Checkpoint:
     metadata, tensors = {}, {}
     with ExitStack() as opened:
         for file in files:
-            said, inside = contents(opened.enter_context(File(file)))
+            said, inside = containers.contents(opened.enter_context(File(file)))
             metadata |= said
             for tensor in inside:
                 if tensors.setdefault(tensor.name, tensor) is not tensor:
@@ -120,14 +121,15 @@ def _main_file(path: Path) -> Path:
     """The one file that ``path`` means: an index, a checkpoint, or the first of its shards."""
     if path.is_file():
         return path
-    for pattern in PREFERENCE:
+    patterns = dict.fromkeys((*PREFERENCE, *(f"*{ending}" for ending in containers.endings())))
+    for pattern in patterns:
         files = sorted(file for file in path.glob(pattern) if file.is_file())
         sets = {re.sub(SHARD, r"\1\4", file.name) for file in files}
         if len(sets) > 1:
             raise ValueError(f"{path} holds several checkpoints, name one: {', '.join(file.name for file in files)}")
         if files:
             return files[0]
-    raise ValueError(f"{path} holds no checkpoint: no file like {', '.join(PREFERENCE)}")
+    raise ValueError(f"{path} holds no checkpoint: no file like {', '.join(patterns)}")
 
 
 def _shards(file: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 NAME          what such files are called
 BEGINS        a pattern of their first bytes, 16 at most, that fits no other kind
 read(file)    → (metadata, [Tensor]) of a File; ValueError says what is wrong and what to do
-ENDING        where such files are known by it too: what ends so and begins otherwise is a damaged one
+ENDING        where such files have one of their own: what ends so and begins otherwise is a damaged one
 
 Only headers are read, and nothing in a file is run.
 """
@@ -17,6 +17,11 @@ from ..tensors import File, Tensor
 
 KINDS: list[ModuleType] = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
 POINTER = rb"version https:"
+
+
+def endings() -> list[str]:
+    """The endings of file names that belong to one kind, as ".safetensors"."""
+    return [kind.ENDING for kind in KINDS if hasattr(kind, "ENDING")]
 
 
 def contents(file: File) -> tuple[dict, list[Tensor]]:
