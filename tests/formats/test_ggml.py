@@ -2,11 +2,13 @@
 
 import csv
 import hashlib
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sampling import some
 
 from rholaw.formats.ggml import TYPES
 
@@ -69,8 +71,7 @@ def test_zeros_stay_and_constants_nearly(name):
     assert not coded(name, half_empty)[:, :128].any()
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("scale", [1e-38, 1e-20, 1e-7, 1e-3, 1e3, 1e6, 1e12, 1e30])
+@pytest.mark.parametrize(("name", "scale"), some(product(NAMES, [1e-38, 1e-20, 1e-7, 1e-3, 1e3, 1e6, 1e12, 1e30]), 24))
 def test_finite_in_finite_out(name, scale):
     assert coded(name, torch.from_numpy(samples(4)) * scale).isfinite().all()
 

@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sampling import FULL
 
 import rholaw as rl
 from rholaw.formats.rules import RULES
@@ -131,7 +132,7 @@ def mutated(draw):
     return text
 
 
-@settings(max_examples=400)
+@settings(max_examples=2000 if FULL else 200)
 @given(st.text(max_size=12) | mutated())
 def test_any_text_is_a_format_or_says_which_part_is_wrong(text):
     try:

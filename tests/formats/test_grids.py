@@ -5,12 +5,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sampling import some
 from scipy import stats
 
 import rholaw as rl
 from rholaw.formats import grids
 
-GRIDS = {str(f): f.element for f in rl.catalogue().values() if f.element and f.element.levels is not None}
+GRIDS = {f.element.name: f.element for f in rl.catalogue().values() if f.element and f.element.levels is not None}
 ML_DTYPES = {
     "e2m1": "float4_e2m1fn",
     "e2m3": "float6_e2m3fn",
@@ -65,7 +66,7 @@ def test_integers_round_as_torch():
     assert same(GRIDS["sint4"].round(x), x.round().clamp(-7, 7))
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", some(GRIDS, 16))
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50))
 def test_rounds_to_the_nearest_level(name, values):
     grid, x = GRIDS[name], torch.tensor(values, dtype=torch.float64)

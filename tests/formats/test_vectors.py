@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sampling import some
 
 from rholaw import tables
 from rholaw.formats import vectors
@@ -125,7 +126,7 @@ def test_the_recorded_error_is_measured_again(dim, count):
     assert abs(value - known) < 4 * math.hypot(stderr, known_stderr)
 
 
-@pytest.mark.parametrize(("dim", "count"), [(dim, count) for dim, count in STORED if count <= 512])
+@pytest.mark.parametrize(("dim", "count"), some([(dim, count) for dim, count in STORED if count <= 512], 3))
 def test_points_are_the_centroids_of_their_cells(dim, count):
     points = torch.as_tensor(vectors.vector_codebook(dim, count).points)
     x = normal(2**18, dim, dtype=torch.float64)
