@@ -15,6 +15,7 @@ from rholaw.__main__ import main
 from rholaw.train.sweeps import forecast as plan
 from rholaw.train.sweeps import run as sweep
 from rholaw.train.sweeps import store as records
+from rholaw.train.sweeps import workers
 
 FILE = """
 [defaults]
@@ -58,7 +59,8 @@ def environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def test_plan_sweep_and_export(write, tmp_path, data, capsys):
+def test_plan_sweep_and_export(write, tmp_path, data, capsys, monkeypatch):
+    monkeypatch.setitem(workers.ENGINES, "local", lambda job, *_: job())  # here; test_workers starts processes
     file, store = write(["dense", "int2"], [0, 1]), str(tmp_path / "store")
     assert main(["train", "plan", file, "--store", store, "--members", "3"]) == 0
     said = capsys.readouterr().out
@@ -84,6 +86,7 @@ def test_plan_sweep_and_export(write, tmp_path, data, capsys):
     assert "vocabulary 300" in tables.manifest("runs/own").source
 
 
+@pytest.mark.full  # starts processes that import torch
 def test_torchrun_gives_the_same_loss_on_two_processes_as_on_one(write, tmp_path, capsys):
     file = write(["int4"], [0])
     assert main(["train", "run", file, "--store", str(tmp_path / "one")]) == 0

@@ -35,12 +35,14 @@ def test_a_local_worker_that_is_killed_is_replaced(tmp_path, capsys):
     assert run(tmp_path, fake_training.train_and_die, "local") == {"finished": 6}  # nothing is left to train
 
 
+@pytest.mark.full  # starts processes that import torch
 def test_workers_that_keep_dying_are_not_started_forever(tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "DEATHS", 0)
     with pytest.raises(RuntimeError, match=r"1 workers died, the last of exit code -9. What has finished is kept"):
         sweep.run(SWEEP, tmp_path, train=fake_training.train_and_die)
 
 
+@pytest.mark.full  # starts processes that import torch
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     job = fake_training.Sleeper(tmp_path / "pid")
     with forked(engines.local, job, 1, "cpu", tmp_path, lambda: None):
@@ -61,12 +63,14 @@ def alive(pid):
         return False
 
 
+@pytest.mark.full  # starts processes that import torch
 def test_ray_workers_finish_also_when_one_is_killed(tmp_path):
     pytest.importorskip("ray", reason="Ray is an option")
     assert run(tmp_path, fake_training.train_and_die_once, "ray") == {"finished": 6}
     assert (tmp_path / "died").exists()
 
 
+@pytest.mark.full  # starts processes that import torch
 def test_submitit_jobs_finish(tmp_path, monkeypatch):
     pytest.importorskip("submitit", reason="submitit is an option")
     monkeypatch.setattr(engines, "CLUSTER", "local")  # the same jobs as processes: there is no Slurm here
