@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..hardware.devices import devices
+from ..hardware.devices import STALE_DAYS, devices
 from ..laws import draws as capacities
 from ..laws.fitting import Fit
 from ..planning import cases, costs, uncertain
@@ -160,6 +160,7 @@ def explore(
         "room": [known[name].memory * scenario.hardware.gpus[0] / 1e9 for name in names],
         "prices": [dataclasses.asdict(cases.priced(scenario, name)) for name in names],
         "engine": scenario.hardware.engine,
+        "stale_days": STALE_DAYS,
         "request": [scenario.traffic.tokens_in, scenario.traffic.tokens_out],
         "annuity": costs.annuity(project.horizon_months, project.discount_rate),
         "scenario": _toml(scenario),

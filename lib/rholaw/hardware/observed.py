@@ -37,9 +37,10 @@ def _share(rows: pd.DataFrame, engine: str) -> tuple[float, float, float]:
     return float(share.min()), float(share.median()), float(share.max())
 
 
-def calibrated() -> set[str]:
+@cache
+def calibrated() -> frozenset[str]:
     """The engines that have calibration rows of their own."""
-    return set(tables.read("hardware/observed").query("role == 'calibration'").engine)
+    return frozenset(tables.read("hardware/observed").query("role == 'calibration'").engine)
 
 
 @cache

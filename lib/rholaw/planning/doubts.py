@@ -1,6 +1,7 @@
 """What a plan assumed, with sources and dates, and what to doubt about it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,12 @@ def doubts(
         yield Doubt("capacity_near_zero")
 
 
+@cache
+def largest_run() -> float:
+    """Parameters of the largest run behind the default law."""
+    return float(runs.one_estimator(runs.load("quest2025")).n_params.max())
+
+
 def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
     for case in cases:
         name, price = {"device": case.device.name}, case.price
@@ -134,7 +141,7 @@ def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origi
     if project.kind == "post-training":
         yield Doubt("post_training")
     else:
-        times = N / runs.one_estimator(runs.load("quest2025")).n_params.max()
+        times = N / largest_run()
         if times > 1.05:
             yield Doubt("extrapolated", {"times": float(f"{times:.2g}")})
         codes = {Origin.PRINTED: "rho_printed", Origin.WITHOUT_RUNS: "rho_without_runs"}

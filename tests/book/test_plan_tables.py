@@ -1,0 +1,64 @@
+"""Tables and sentences of plans: the digits of each unit, and the numbers of the tables they are made of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rholaw.book import plan_prose, plan_tables
+from rholaw.hardware import observed
+from rholaw.planning.columns import COLUMNS
+
+FRAME = pd.DataFrame(
+    {"option": ["a", "b"], "memory_gb": [1234.56, np.nan], "pays": [0.937, 0.5], "rho": ["x", "y"], "own": [0.5, 0.25]}
+)
+
+
+def test_every_unit_has_its_digits():
+    counted = {"devices", "sequences"}  # whole numbers, written as they are
+    assert {column.unit for column in COLUMNS.values()} - {"", *counted} == set(plan_tables.UNITS)
+
+
+def test_a_column_is_written_as_its_unit_asks_and_texts_stay():
+    html = plan_tables.styled(FRAME, own="{:.1%}").to_html()
+    for text in (">1,234.6<", ">–<", ">94%<", ">x<", ">50.0%<"):
+        assert text in html
+    assert ">0<" not in plan_tables.styled(FRAME, index=False).to_html()
+
+
+def test_a_sortable_table_has_the_same_digits():
+    html = plan_tables.sortable(FRAME.set_index("option"))._repr_html_()
+    assert "1,234.6" in html and "94%" in html and ">y<" in html
+
+
+def test_spreads_are_medians_with_their_ends():
+    rows = pd.DataFrame({"rho": [0.8, np.nan], "rho_p10": [0.75, np.nan], "rho_p90": [0.9, np.nan]})
+    assert plan_tables.spreads(rows, ["rho"]).rho.tolist() == ["0.800 [0.750, 0.900]", "–"]
+
+
+def test_names_are_listed_as_code():
+    assert plan_prose.listed(["int4", "2:4"]) == "`int4`, `2:4`" and plan_prose.listed([]) == "none"
+
+
+def test_formats_that_wait_for_a_kernel_say_how_fast_it_must_be():
+    idle = pd.DataFrame({"needed": [2.5, 1.25], "low": [2.0, 1.2], "high": [4.0, 1.3]}, index=["d", "e"])
+    text = plan_prose.needed(idle)
+    assert text.index("`e` needs 1.25 times the speed of 16 bits [1.20, 1.30]") < text.index("`d` needs 2.50 times")
+
+
+def test_the_memory_line_names_what_saves_most_and_what_saves_nothing():
+    line = pd.DataFrame({"format": ["a", "b", "c", "d"], "bits": 0.25, "rho_p90": [1, 1, 1, 0.2]})
+    text = plan_prose.memory_line(line.assign(ratio=[0.3, 0.2, 0.4, 1.5]))
+    assert "75% of 4 formats" in text and "`b` (0.20 of 16 bits), `a` (0.30 of 16 bits), `c` (0.40" in text
+    assert text.endswith("even at the capacity's P90: `d`.")
+
+
+def test_misses_are_those_of_the_observed_speeds():
+    speeds, accuracy = observed.speeds(), observed.accuracy()
+    fresh = speeds[speeds.role == "validation"]
+    timed = fresh[fresh.rung == "measured"]
+    assert accuracy.loc["timed", "runs"] == len(timed) and accuracy.runs.sum() == len(fresh)
+    assert accuracy.loc["timed", "error"] == pytest.approx(timed.error.abs().median())
+    assert accuracy.loc["timed", "close"] == pytest.approx((timed.error.abs() <= 0.25).mean())
+    text = plan_prose.misses(speeds, accuracy)
+    assert text.count("\n- ") == (~fresh.inside).sum() and f"{timed.error.abs().median():.0%}" in text
+    assert f"{len(timed)} cases" in plan_prose.accuracy(accuracy)

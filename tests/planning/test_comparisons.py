@@ -1,0 +1,90 @@
+"""What chapters compare beside a plan: by hand on small tables, and against plans of the same scenario."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import rholaw as rl
+from rholaw.laws import draws as capacities
+from rholaw.planning import comparisons
+
+FP8 = {"weights": "fp8_row", "activations": "fp8_row"}
+SCENARIO = {
+    "model": {"params": 8e9},
+    "formats": [FP8],
+    "hardware": {"devices": ["H100 80GB SXM"], "batches": [64]},
+    "traffic": {"requests_per_month": 1e8},
+    "project": {"kind": "qat", "tolerance": 0.05},
+    "run": {"samples": 100},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few():
+    """The default law on few resamples."""
+    fits, patch = capacities.default_fits(16), pytest.MonkeyPatch()
+    patch.setattr(capacities, "default_fits", lambda: fits)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return rl.plan(SCENARIO)
+
+
+def test_formats_on_a_machine_are_the_scenarios_and_the_others_once_each(plan):
+    pairs = ["fp8_row x fp8_row", "sint4/g128", "2:4"]
+    table = comparisons.formats_on(plan.scenario, pairs, ["A100 80GB SXM", "H100 80GB SXM"], 1, [1, 8])
+    assert list(dict.fromkeys(table.option)) == ["fp8_row x fp8_row", "sint4/g128", "2:4"]
+    assert len(table) == 3 * 2 * 2 and set(table.comparison) == {"equal-n"} and "dense" not in set(table.option)
+
+
+ROWS = pd.DataFrame(
+    {
+        "option": ["a", "b", "c", "d", "a"],
+        "batch": [8, 8, 8, 8, 1],
+        "rho": [0.8, 0.9, 0.5, 0.4, 0.8],
+        "rho_p10": 0.25,
+        "rho_p90": 0.5,
+        "margin_decode_p10": [0.1, 0.2, -0.1, -0.6, -0.2],
+        "speed_source_decode": ["measured", "nominal (upper bound)", "fitted", "no kernel", "measured"],
+    }
+)
+
+
+def test_what_pays_even_at_p10_and_by_how_much_more_than_a_data_sheet():
+    paying = comparisons.paying(ROWS, "decode", 8)
+    assert paying.option.tolist() == ["a", "b"] and paying.known.tolist() == [True, False]
+    assert comparisons.paying(ROWS, "decode", 1).empty
+
+
+def test_what_has_no_kernel_waits_for_one_over_rho():
+    idle = comparisons.idle(ROWS)
+    assert idle.index.tolist() == ["d"]
+    assert idle.loc["d", ["needed", "low", "high"]].tolist() == [2.5, 2.0, 4.0]
+
+
+def test_the_memory_line_holds_bits_against_capacity():
+    formats = [rl.parse("int4"), rl.parse("nvfp4")]
+    line = comparisons.memory_line(formats)
+    assert line.format.tolist() == formats and line.bits.tolist() == [0.25, 4.5 / 16]
+    low, mid, high = np.quantile(capacities.draws().capacity("int4")[0], [0.1, 0.5, 0.9])
+    assert line.loc[0, ["rho_p10", "rho", "rho_p90"]].tolist() == pytest.approx([low, mid, high])
+    assert line.ratio[0] == pytest.approx(0.25 / mid)
+
+
+def test_over_its_traffic_a_plan_is_the_plan_of_that_traffic(plan):
+    traffic = comparisons.over_traffic(plan, [0.1, 1.0])
+    assert traffic.requests.tolist() == [1e7, 1e8]
+    assert traffic.loc[1, ["npv_p10", "npv", "npv_p90"]].tolist() == pytest.approx(
+        plan.choice[["npv_p10", "npv", "npv_p90"]].tolist()
+    )
+    less = rl.plan(plan.scenario.replace(traffic={"requests_per_month": 1e7}))
+    assert traffic.pays[0] == less.choice.pays and traffic.npv[0] == pytest.approx(less.choice.npv)
+
+
+def test_without_traffic_or_choice_there_is_nothing_to_draw(plan):
+    idle = rl.plan(plan.scenario.replace(traffic={"requests_per_month": 0}))
+    none = rl.plan(plan.scenario.replace(project={"kind": "qat", "tolerance": 0}))
+    assert comparisons.over_traffic(idle, [1.0]).empty and comparisons.over_traffic(none, [1.0]).empty
