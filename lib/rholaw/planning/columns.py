@@ -26,7 +26,7 @@ class Column:
     @property
     def money(self) -> bool:
         """Whether it is in the scenario's currency."""
-        return self.unit.startswith(MONEY)
+        return self.unit in (MONEY, f"{MONEY} {PER_MILLION}")
 
     @property
     def parts(self) -> tuple[str, ...]:
