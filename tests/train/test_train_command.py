@@ -12,6 +12,7 @@ from fake_training import record, tiny, token_file
 
 from rholaw import runs, tables
 from rholaw.__main__ import main
+from rholaw.train import trainer
 from rholaw.train.sweeps import forecast as plan
 from rholaw.train.sweeps import run as sweep
 from rholaw.train.sweeps import store as records
@@ -60,6 +61,7 @@ def environment(monkeypatch):
 
 
 def test_plan_sweep_and_export(write, tmp_path, data, capsys, monkeypatch):
+    monkeypatch.setattr(trainer, "HELD_OUT_TOKENS", 512)
     monkeypatch.setitem(workers.ENGINES, "local", lambda job, *_: job())  # here; test_workers starts processes
     file, store = write(["dense", "int2"], [0, 1]), str(tmp_path / "store")
     assert main(["train", "plan", file, "--store", store, "--members", "3"]) == 0

@@ -34,12 +34,17 @@ def corpus():
     )
 
 
+@pytest.fixture(autouse=True)
+def short_evaluation(monkeypatch):
+    """Blocks of eight tokens are many: to evaluate on all would take longer than to train."""
+    monkeypatch.setattr(trainer, "HELD_OUT_TOKENS", 512)
+
+
 def train(configs, corpus, **options):
     return trainer.train(configs, progress=False, corpus=corpus, **options)
 
 
-def test_the_loss_falls_and_the_record_says_all(corpus, monkeypatch):
-    monkeypatch.setattr(trainer, "HELD_OUT_TOKENS", 256)
+def test_the_loss_falls_and_the_record_says_all(corpus):
     config = replace(TINY, weights="int4", tokens=6400)
     (record,) = train([config], corpus)
     assert record["status"] == "finished" and record["loss"] < 0.7 * record["curve"][0][1]

@@ -1,5 +1,6 @@
 """Every engine trains a sweep to its end, also when a worker is killed, and leaves no worker behind."""
 
+import multiprocessing
 import os
 import signal
 
@@ -28,7 +29,11 @@ def run(folder, train, engine, workers=2):
     return counts
 
 
-def test_a_local_worker_that_is_killed_is_replaced(tmp_path, capsys):
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # its threads are idle
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.full)])
+def test_a_local_worker_that_is_killed_is_replaced(tmp_path, capsys, monkeypatch, start):
+    context = multiprocessing.get_context(start)  # a new process would import torch for seconds
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
     assert run(tmp_path, fake_training.train_and_die_once, "local", workers=1) == {"finished": 6}
     assert (tmp_path / "died").exists()
     assert "of 6 runs 6 finished" in capsys.readouterr().err
