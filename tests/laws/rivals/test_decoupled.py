@@ -16,6 +16,15 @@ def test_noiseless_runs_give_their_capacities_back():
         assert fit.capacity(weights, activations)[0] == pytest.approx(rho, rel=1e-5)
 
 
+def test_rounded_activations_alone_are_a_pair_too():
+    runs = compressed_runs(formats=("dense", "int4"))
+    weights_only = runs[(runs.weights == "int4") & (runs.activations == "dense")]
+    swapped = weights_only.assign(weights="dense", activations="int4")
+    fit = rl.fit("decoupled", pd.concat([runs, swapped], ignore_index=True), fixed=HELD)
+    assert (rl.parse("dense"), rl.parse("int4")) in fit.pairs and len(fit.pairs) == 3
+    assert fit.capacity("dense", "int4")[0] == pytest.approx(weights_only.rho.iloc[0], rel=1e-5)
+
+
 def test_it_needs_dense_runs_and_knows_no_other_formats():
     runs = compressed_runs()
     seen, unseen = runs[runs.weights != "int3"], runs[runs.weights == "int3"]
