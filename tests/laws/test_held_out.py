@@ -8,7 +8,7 @@ from synthetic_runs import compressed_runs
 import rholaw as rl
 from rholaw.laws import held_out as validation
 
-EXPONENTS = {"alpha": 0.34, "beta": 0.28}  # held: a fit has few starts
+HELD = {"alpha": 0.34, "beta": 0.28, "E": 1.69}  # few starts and few steps
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +17,9 @@ def runs():
 
 
 def test_a_fold_is_a_fit_to_the_others(runs):
-    table = validation.small_to_large("unified", runs, 5e8, fixed=EXPONENTS, n_bootstrap=50)
+    table = validation.small_to_large("unified", runs, 5e8, fixed=HELD, n_bootstrap=50)
     large = runs.n_params > 5e8
-    fit = rl.fit("unified", runs[~large], fixed=EXPONENTS)
+    fit = rl.fit("unified", runs[~large], fixed=HELD)
     errors = np.log(fit.predict(runs[large]) / runs.loss[large])
     fold, total = table.iloc[0], table.iloc[1]
     assert (fold.fold, fold.train, fold.test, fold.status) == ("> 5e+08", (~large).sum(), large.sum(), "converged")
@@ -30,13 +30,13 @@ def test_a_fold_is_a_fit_to_the_others(runs):
 
 
 def test_each_format_and_each_size_is_left_out_once(runs):
-    formats = validation.leave_one_format_out("unified", runs, fixed=EXPONENTS)
+    formats = validation.leave_one_format_out("unified", runs, fixed=HELD)
     assert len(formats) == 5
     assert "dense|dense" not in set(formats.fold)
     assert formats.test[:-1].sum() == formats.test.iloc[-1] == (runs.weights != "dense").sum()
     assert (formats.log_rmse < 0.01).all()
     assert formats.low.isna().all()
-    sizes = validation.leave_one_size_out("unified", runs, fixed=EXPONENTS)
+    sizes = validation.leave_one_size_out("unified", runs, fixed=HELD)
     assert sizes.fold.tolist() == ["3e+07", "1e+08", "1e+09", "all"]
     assert sizes.test.iloc[-1] == len(runs)
     pooled = np.sqrt(np.average(sizes.log_rmse[:-1] ** 2, weights=sizes.test[:-1]))
@@ -44,7 +44,7 @@ def test_each_format_and_each_size_is_left_out_once(runs):
 
 
 def test_a_law_that_cannot_predict_an_unseen_format_says_so(runs):
-    table = validation.leave_one_format_out("decoupled", runs, fixed=EXPONENTS)
+    table = validation.leave_one_format_out("decoupled", runs, fixed=HELD)
     assert table.log_rmse.isna().all()
     assert table.test.iloc[-1] == 0
     assert table.reason.str.contains("has no ρ for weights")[:-1].all()
@@ -52,7 +52,7 @@ def test_a_law_that_cannot_predict_an_unseen_format_says_so(runs):
 
 
 def test_laws_side_by_side(runs):
-    table = validation.compare(["unified", "decoupled", "sun"], runs, 5e8, fixed=EXPONENTS)
+    table = validation.compare(["unified", "decoupled", "sun"], runs, 5e8, fixed=HELD)
     assert table.loc["unified", "size"] < 0.01
     assert table.loc["unified", ["size_runs", "format_runs"]].tolist() == [10, 24]
     assert table.loc["decoupled", "format_runs"] == 0
