@@ -22,11 +22,6 @@ def noise(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def fit():
-    return rl.fit("unified", rl.runs.one_estimator(rl.runs.load("quest2025")), n_bootstrap=20)
-
-
-@pytest.fixture(scope="module")
 def survey(tmp_path_factory, fit):
     generator = torch.Generator().manual_seed(0)
     tensors = {f"layer.{i}.attention.weight": torch.randn(64, 128, generator=generator) for i in range(3)}

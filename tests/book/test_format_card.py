@@ -8,11 +8,6 @@ from rholaw import tables
 from rholaw.book import format_card as cards
 
 
-@pytest.fixture(scope="module")
-def fit():
-    return rl.fit("unified", rl.runs.one_estimator(rl.runs.load("quest2025")), n_bootstrap=20)
-
-
 def test_a_card(fit):
     card = cards.card("int4", fit)
     assert card["bits"] == 4

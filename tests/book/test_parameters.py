@@ -112,6 +112,7 @@ def papermill(source: Path, target: Path, *options: str) -> subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.full  # .ci/run does it every time
 def test_papermill_with_an_unknown_parameter_fails_before_any_work(tmp_path):
     source = small_book(tmp_path / "b", index=checked_chapter()) / "chapters" / "index.ipynb"
     done = papermill(source, tmp_path / "out.ipynb", "-p", "d", "3")

@@ -46,7 +46,8 @@ def _dotted(path: Path) -> str:
 
 def _section(path: Path) -> str:
     """What a module says of itself, a table of what it offers, and each of that in full."""
-    lines, public = [f".. automodule:: {_dotted(path)}", ""], _public(path)
+    # Without an entry in the index: a room and a page of the book may share a name, and links mean the page.
+    lines, public = [f".. automodule:: {_dotted(path)}", "   :no-index:", ""], _public(path)
     lines += _summary(node.name for node in public) if public else []
     for node in public:
         kind = ("autoclass", "   :members:") if isinstance(node, ast.ClassDef) else ("autofunction", "")
