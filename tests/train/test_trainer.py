@@ -59,6 +59,7 @@ def test_the_loss_falls_and_the_record_says_all(corpus):
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # of torch, where its graph breaks
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")  # of torch, there alone
 @pytest.mark.parametrize(
     "kind",
     [
