@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rholaw as rl
+from rholaw.formats import sparsity
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
@@ -42,3 +43,12 @@ def test_n_of_m_needs_rows_it_divides():
 def test_pruned_weights_are_zero_also_on_a_grid_without_zero():
     y = rl.parse("2:4+int4").quantize(torch.randn(8, 64, generator=torch.Generator().manual_seed(0)))
     assert ((y == 0).reshape(-1, 4).sum(dim=1) == 2).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_equal_magnitudes_survive_from_the_first_on_in_parts_too(monkeypatch, share):
+    x = torch.randn(40, 50, generator=torch.Generator().manual_seed(4)).round()
+    whole = sparsity.TopK(share).mask(x)
+    monkeypatch.setattr(sparsity, "CHUNK", 64)
+    assert int((~whole).sum()) == round(share * x.numel())
+    assert torch.equal(sparsity.TopK(share).mask(x), whole)

@@ -18,6 +18,7 @@ from ..formats.format import Format
 from ..formats.grammar import parse
 from ..formats.optimal import squared_error, survivors_energy
 from ..formats.sparsity import NofM
+from ..threads import alone
 from . import blocks as block_integrals
 
 ROW = block_integrals.ROW
@@ -130,7 +131,7 @@ def _sampled(format: Format, data: Source, samples: int, seed: int, progress: bo
     rows, chunks = CHUNK // ROW, max(round(samples / CHUNK), 1)
     generator = np.random.default_rng(seed)
     parts, value, stderr = [], 0.0, math.inf
-    with tqdm(total=chunks, desc=str(format), unit="chunk", disable=not progress) as bar:
+    with alone(), tqdm(total=chunks, desc=str(format), unit="chunk", disable=not progress) as bar:
         while len(parts) < chunks or (samples >= SAMPLES and stderr > PRECISION * value and len(parts) < 8 * chunks):
             x = torch.from_numpy(data.distribution.ppf(generator.random((rows, row))).astype(np.float32))
             squares = (format.quantize(x).double() - x.double()).square()

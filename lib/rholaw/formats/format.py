@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..threads import alone
+from ..threads import alone, over
 from .blocks import Block
 from .coder import Coder
 from .element import Element, Needs
@@ -17,7 +17,7 @@ from .optimal import gaussian_scale
 from .rounding import extremes, masked
 from .rules import default_rule
 from .scale_types import TYPES, FloatScale, Top
-from .sparsity import Sparsity, TopK
+from .sparsity import CHUNK, Sparsity, TopK
 from .vectors import hadamard
 
 DENSE_BITS = 16
@@ -172,8 +172,11 @@ class Format:
         if self.coder:
             body = masked(self.coder(body, kept, known, out=body), kept, out=body)
         if outliers is not None:
-            body.masked_scatter_(outliers, self.outliers.stored(y[outliers]))
+            over(self._put_back, *(t.reshape(-1).split(CHUNK) for t in (y, outliers, body)))
         return body
+
+    def _put_back(self, y: Tensor, outliers: Tensor, body: Tensor) -> None:
+        body.masked_scatter_(outliers, self.outliers.stored(y[outliers]))
 
     def __str__(self) -> str:
         words = [f"hadamard{self.rotation}"] if self.rotation else []

@@ -21,7 +21,7 @@ from .element import Element
 _NEGLIGIBLE = 1e-15  # GROUP_MAX_EPS: a block whose magnitudes all lie below it is stored as zeros
 _TINY = torch.finfo(torch.float32).tiny
 _LARGEST = 2.0**30  # above what any type can store; squares and cubes beyond would overflow
-_CHUNK = 2**17  # weights searched at once, so that the temporaries stay in the cache
+_CHUNK = 2**19  # weights searched at once: many small operations, of which each has to be worth a turn of its thread
 _IQ4 = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)  # kvalues_iq4nl of ggml-common.h
 _IQ4_OF_HALVES = tuple(min(_IQ4, key=lambda level: (abs(half / 2 - level), -level)) for half in range(-256, 257))
 

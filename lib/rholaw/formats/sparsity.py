@@ -13,7 +13,7 @@ from ..threads import over
 from .element import Needs
 
 _SAMPLE = 2**14
-CHUNK = 2**17  # weights that pass through all operations before the next ones do: they stay in the cache of a core
+CHUNK = 2**18  # weights that pass through all operations before the next ones do: they stay in the cache of a core
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,14 @@ class TopK:
             torch.gt(part.abs(), threshold, out=into)
             return int(into.count_nonzero())
 
-        if missing := len(values) - pruned - sum(over(mark, values.split(CHUNK), mask.split(CHUNK))):
-            ties = (values.abs() == threshold).nonzero().squeeze(1)
-            mask[ties[:missing]] = True
+        parts = values.split(CHUNK), mask.split(CHUNK)
+        missing = len(values) - pruned - sum(over(mark, *parts))
+        for part, into in zip(*parts, strict=True):
+            if not missing:
+                break
+            ties = (part.abs() == threshold).nonzero().squeeze(1)[:missing]
+            into[ties] = True
+            missing -= len(ties)
         return mask.reshape(x.shape)
 
     def __str__(self) -> str:

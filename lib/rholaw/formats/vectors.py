@@ -5,6 +5,7 @@ of least error for N(0,1). ``bits`` is the code length per weight.
 """
 
 import math
+import threading
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
@@ -191,9 +192,14 @@ class Trellis(Element):
         """The path: the window that each weight reads, as a number (rows of 256 weights, 256)."""
         rows = self.codes(x)
         count = max(1, min(len(rows), 2 * SCORES >> self.window))
-        # One table of costs for all: fresh memory each time would cost more than the arithmetic.
-        cost = rows.new_empty(self.dim + 1, 2 ** (self.window - self.bits), count)
-        return torch.cat([self._encode(chunk.T, cost[..., : len(chunk)]) for chunk in rows.split(count)])
+        mine = threading.local()  # one table of costs a thread: fresh memory for every part would cost a tenth more
+
+        def encode(part: Tensor) -> Tensor:
+            if not hasattr(mine, "cost"):
+                mine.cost = part.new_empty(self.dim + 1, 2 ** (self.window - self.bits), count)
+            return self._encode(part.T, mine.cost[..., : len(part)])
+
+        return torch.cat(over(encode, rows.split(count)))
 
     def _encode(self, x: Tensor, cost: Tensor) -> Tensor:
         half = self.dim // 2
