@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from ..formats.grammar import parse
+from ..threads import alone
 from ..train.config import METHODS
 from ..train.gradients import Compression
 
@@ -109,7 +110,7 @@ def train(runs: Iterable[Run], steps: int = 250, task: Task = Task(), progress: 
         raise ValueError(f"{next(run for run in runs if runs.count(run) > 1)} is there twice")
     order = sorted(runs, key=lambda run: (run.width, run.weights, run.method))  # equal compressions are neighbours
     outcomes = {}
-    with tqdm(total=steps * len(runs), desc="memories", unit="step", disable=not progress) as bar:
+    with alone(), tqdm(total=steps * len(runs), desc="memories", unit="step", disable=not progress) as bar:
         for _, members in groupby(order, lambda run: run.width):
             outcomes |= _train(list(members), steps, task, bar)
     shared = {"n_tokens": task.keys * steps, "activations": "dense", "backward": "fw", "schedule": "magnitude"}

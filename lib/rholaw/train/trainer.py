@@ -17,6 +17,7 @@ from .. import files
 from ..error.measure import gmse
 from ..formats.grammar import parse
 from ..texts import tokens as corpora
+from ..threads import alone
 from .config import Config
 from .flat import flatten, views
 from .model import Decoder, sort_key
@@ -25,6 +26,7 @@ from .provenance import device_name, environment, matmul_rate, revision
 BETAS, EPSILON, LAST_RATE = (0.9, 0.95), 1e-8, 0.1
 CURVE_POINTS, ERROR_POINTS, HELD_OUT_TOKENS = 48, 6, 65_536
 CHECKPOINT_SECONDS = 60.0
+SMALL_STEP = 5e8  # FLOPs of a step on a CPU: below, a second thread gains a third at most, and loses all beside others
 Factor = float | torch.Tensor  # a number, or a tensor of one on the device
 
 
@@ -48,8 +50,9 @@ def train(
     program = Program([configs[i] for i in order], device, compile, corpus)
     if checkpoint is not None:
         program.restore(Path(checkpoint))
-    program.run(checkpoint and Path(checkpoint), progress)
-    records = dict(zip(order, program.records(), strict=True))
+    with alone() if program.small else nullcontext():
+        program.run(checkpoint and Path(checkpoint), progress)
+        records = dict(zip(order, program.records(), strict=True))
     return [records[i] for i in range(len(configs))]
 
 
@@ -86,6 +89,12 @@ class Program:
             for linear in self.model.linears:
                 linear.uncompiled()
         self.forward = torch.compile(self.model) if compile else self.model
+
+    @property
+    def small(self) -> bool:
+        """Whether its operations are too small for several threads."""
+        flops = self.config.flops_per_token * self.config.batch_tokens * len(self.configs)
+        return self.device.type == "cpu" and flops < SMALL_STEP
 
     def run(self, checkpoint: Path | None = None, progress: bool = True) -> None:
         """Train to the last step."""
