@@ -71,3 +71,14 @@ def data(tmp_path, monkeypatch):
     shutil.copytree(tables.DATA, copy)
     monkeypatch.setattr(tables, "DATA", copy)
     return copy
+
+
+@pytest.fixture
+def two_threads():
+    """So that work is shared among threads, on a machine of one core too."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

@@ -10,13 +10,7 @@ import rholaw as rl
 from rholaw.formats import sparsity
 from rholaw.threads import alone, over
 
-
-@pytest.fixture(autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("two_threads")
 
 
 def together(task, *parts):

@@ -10,16 +10,6 @@ from rholaw import checkpoints
 from rholaw.checkpoints import llama as language
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return language.load(hub(tmp_path_factory.mktemp("model"), trained()[1]))
-
-
-@pytest.fixture(scope="module")
-def blocks(model):
-    return language.blocks(model, TEXT, 4, 16)
-
-
 def test_its_losses_are_those_of_the_trainer(model, blocks):
     with torch.no_grad():
         torch.testing.assert_close(model.losses(blocks), trained()[0](blocks[None])[0], atol=1e-5, rtol=0)

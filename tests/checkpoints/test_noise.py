@@ -5,20 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny_llama import TEXT, hub, trained
 
-from rholaw.checkpoints import llama as language
 from rholaw.checkpoints import noise
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return language.load(hub(tmp_path_factory.mktemp("model"), trained()[1]))
-
-
-@pytest.fixture(scope="module")
-def blocks(model):
-    return language.blocks(model, TEXT, 4, 16)
 
 
 def test_groups_hold_every_matrix_once(model):

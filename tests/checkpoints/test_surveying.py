@@ -29,15 +29,7 @@ from rholaw.formats.vectors import hadamard
 
 INSTALLED = checkpoints.installed()
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def two_threads():
-    """So that rows are shared among threads, on a machine of one core too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("two_threads")
 
 
 @cache

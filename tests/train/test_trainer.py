@@ -204,11 +204,6 @@ def test_learned_steps_begin_at_the_formats_scale_and_move(corpus):
     assert linear.activation_step[0] > 0 and linear.activation_step.isfinite()[0]
 
 
-def test_small_programs_run_on_one_thread(corpus):
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        (small,) = train([TINY], corpus)
-        assert small["environment"]["threads"] == 1 and torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+def test_small_programs_run_on_one_thread(corpus, two_threads):
+    (small,) = train([TINY], corpus)
+    assert small["environment"]["threads"] == 1 and torch.get_num_threads() == 2
