@@ -9,7 +9,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import torch
@@ -71,11 +71,10 @@ def over(task: Callable, *parts: Iterable) -> list:
         work()
     finally:
         waiting.clear()
-        for helper in helpers:
-            helper.cancel()
-    for helper in helpers:
-        if not helper.cancelled():
-            helper.result()
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)  # also after an error: nothing works on the parts any more
+    for helper in begun:
+        helper.result()
     return results
 
 
