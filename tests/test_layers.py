@@ -11,7 +11,7 @@ import rholaw
 PACKAGE = Path(rholaw.__file__).parent
 ROOMS = [  # and the modules that stand beside them
     *("threads", "checked", "command_line", "files", "tables", "distributions", "formats", "error", "runs", "laws"),
-    *("texts", "checkpoints", "hardware", "train", "planning", "lessons", "book", "commands"),
+    *("fidelity", "texts", "checkpoints", "hardware", "train", "planning", "lessons", "book", "commands"),
 ]
 MODULES = {
     "formats": [
@@ -23,6 +23,7 @@ MODULES = {
         *("intervals", "law", "parameters", "curves", "chinchilla", "compressed", "unified", "rivals", "registry"),
         *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),
     ],
+    "fidelity": [],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
         *("tensors", "containers", "config", "opening", "packaged", "resumable", "streaming", "surveying", "llama"),

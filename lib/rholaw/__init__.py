@@ -19,6 +19,7 @@ PLACES = {
     "ScenarioError": "planning",
     "catalogue": "formats.named",
     "effective_bits": "laws.curves",
+    "fidelity": "",
     "fit": "laws.fitting",
     "fit_curve": "laws.curves",
     "fit_families": "laws.curves",

@@ -23,8 +23,8 @@ FOUND = """() => document.querySelector('.search-summary')?.innerText
     [
         *((word, ["ja/01_summary.html", "ja/02_rollout.html"]) for word in ("量子化", "投資対効果", "推論", "費用")),
         ("損益分岐点", ["ja/02_rollout.html"]),
-        ("capacity", ["06_capacity.html", "16_plan.html", "notation.html"]),
-        ("quantising", ["index.html", "15_hardware.html"]),
+        ("capacity", ["06_capacity.html", "18_plan.html", "notation.html"]),
+        ("quantising", ["index.html", "17_hardware.html"]),
     ],
 )
 def test_search_finds(query, expected, context):

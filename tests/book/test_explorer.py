@@ -248,7 +248,7 @@ def test_what_is_no_product_is_refused():
 
 
 def test_the_built_page_moves(context):
-    path = BOOK / "17_explorer.html"
+    path = BOOK / "19_explorer.html"
     if not path.exists():
         missing("the book is not built: make book")
     page = context.new_page()

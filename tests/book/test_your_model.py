@@ -11,7 +11,7 @@ from tiny_llama import TEXT, hub, trained
 from rholaw import book
 from rholaw.book.execute import ROOT
 
-CHAPTER = ROOT / "chapters" / "14_your_model.ipynb"
+CHAPTER = ROOT / "chapters" / "16_your_model.ipynb"
 
 
 def papermill(folder, **parameters):
