@@ -260,16 +260,19 @@ class Decoder(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Token ids (M, B, T + 1), int64, to the loss at every position (M, B, T), nats per token."""
-        inputs, targets = tokens[..., :-1], tokens[..., 1:]
-        members, rows, context = shape = inputs.shape
+        logits, targets = self.logits(tokens[..., :-1]), tokens[..., 1:]
+        losses = F.cross_entropy(logits.flatten(0, -2), targets.reshape(-1), reduction="none")
+        return losses.view(targets.shape)
+
+    def logits(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Token ids (M, B, T), int64, to the float32 logits (M, B, T, vocabulary) of the tokens that follow."""
+        members, rows, context = tokens.shape
         first = self.embedding.shape[1] * torch.arange(members, device=tokens.device)[:, None]  # rows of one table
-        x = F.embedding(first + inputs.reshape(members, -1), self.embedding.flatten(0, 1))
+        x = F.embedding(first + tokens.reshape(members, -1), self.embedding.flatten(0, 1))
         for block in self.blocks:
-            x = block(x, self.rotary, shape)
+            x = block(x, self.rotary, tokens.shape)
         x = norm(x, self.norm)
-        logits = torch.bmm(x, self.head.to(x.dtype).mT).float()
-        losses = F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1), reduction="none")
-        return losses.view(members, rows, context)
+        return torch.bmm(x, self.head.to(x.dtype).mT).float().view(members, rows, context, -1)
 
 
 def norm(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
