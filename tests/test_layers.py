@@ -23,7 +23,7 @@ MODULES = {
         *("intervals", "law", "parameters", "curves", "chinchilla", "compressed", "unified", "rivals", "registry"),
         *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),
     ],
-    "fidelity": ["tensors", "posterior", "sensitivity", "kept"],
+    "fidelity": ["atlas", "tensors", "posterior", "sensitivity", "kept"],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
         *("tensors", "containers", "config", "opening", "packaged", "resumable", "streaming", "surveying", "llama"),
