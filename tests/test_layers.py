@@ -44,7 +44,17 @@ MODULES = {
     "commands": ["formats", "checkpoints", "laws", "planning"],
     "book": [
         *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
-        *("rounding", "plan_figures", "plan_tables", "plan_prose", "explorer_grid", "explorer", "japanese", "search"),
+        *(
+            "rounding",
+            "kept_figures",
+            "plan_figures",
+            "plan_tables",
+            "plan_prose",
+            "explorer_grid",
+            "explorer",
+            "japanese",
+            "search",
+        ),
         "docstrings",
     ],
 }

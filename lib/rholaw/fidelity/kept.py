@@ -19,9 +19,11 @@ from ..laws.draws import Draws
 from ..laws.intervals import percentiles
 from ..laws.law import capacity_explaining, rise_in_training
 from ..runs import check
+from .atlas import INFERRED
 
 ERRORS = np.geomspace(1e-6, 0.5, 400)
 """The GMSE among which ``break_even`` looks."""
+UNCOMPRESSED = "(bf|fp|f)(16|32)"  # how a reference of 16 bits and more begins
 
 
 def two_laws(
@@ -36,22 +38,26 @@ def two_laws(
     kappas, rows = _draws(kappa, law), {}
     for name in formats:
         error, (rho, _) = gmse(name).value, law.capacity(name)
-        after, trained = kappas * error, rise_in_training(law, n_params, rho)
+        after, inside = kappas * error, rise_in_training(law, n_params, rho)
         kept = capacity_explaining(law, n_params, after)
-        values = {"after": after, "trained": trained, "times": after / trained, "rho": rho, "kept": kept}
+        values = {"after": after, "trained": inside, "times": after / inside, "rho": rho, "kept": kept}
         rows[str(name)] = {"gmse": error} | _summary(values, level)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def break_even(n_params: float, kappa: ArrayLike, law: Draws, family: str = "quantised") -> np.ndarray:
+def trained(n_params: float, law: Draws, errors: ArrayLike, family: str = "quantised") -> np.ndarray:
+    """What training at each GMSE costs a model of ``n_params``, nats per token: (S, number of errors) draws."""
+    rho = np.array([curve(errors) for fit in law.fits for curve in fit.curves(family)])
+    return np.transpose([rise_in_training(law, n_params, of_error) for of_error in rho.T])
+
+
+def break_even(n_params: float, kappa: ArrayLike, law: Draws) -> np.ndarray:
     """The GMSE at which a model of ``n_params`` loses as much by rounding as by training in the format, (S,) draws.
 
     Below it rounding costs less: its cost falls as GMSE does, that of training more slowly.  nan for a draw in which
     rounding costs less at every error.
     """
-    rho = np.array([curve(ERRORS) for fit in law.fits for curve in fit.curves(family)])
-    trained = np.array([rise_in_training(law, n_params, of_error) for of_error in rho.T]).T
-    dearer = _draws(kappa, law)[:, None] * ERRORS > trained
+    dearer = _draws(kappa, law)[:, None] * ERRORS > trained(n_params, law, ERRORS)
     return np.where(dearer.any(axis=1), ERRORS[dearer.argmax(axis=1)], np.nan)
 
 
@@ -88,6 +94,20 @@ def paired(runs: pd.DataFrame, rounded: pd.DataFrame, level: float = 0.95) -> pd
     return table[["gmse", "after", "trained", "seeds", "difference", "stderr", "low", "high"]]
 
 
+def comparable(measured: pd.DataFrame, least: float = 1e-3) -> pd.DataFrame:
+    """Rows of the atlas of which the law of training has an opinion too, with their ``gmse``, from ``least`` on.
+
+    Weights alone, nearly all of them in one format of the grammar, against a 16-bit model that is better.  Below
+    ``least`` a measurement is mostly floor.
+    """
+    whole = measured["purity"].isin(["pure", "mostly"]) & measured["activations"].isin(["16", "q8 in kernels"])
+    defined = measured["format"].notna() & ~measured["format"].isin(INFERRED)
+    rows = measured[whole & defined & measured["reference"].str.match(UNCOMPRESSED) & (measured["rise"] > 0)]
+    errors = {name: gmse(name).value for name in rows["format"].unique()}
+    rows = rows.assign(gmse=rows["format"].map(errors))
+    return rows[(rows["gmse"] >= least) & rows["n_params"].notna()]
+
+
 def underestimates(rows: pd.DataFrame, law: Draws, seed: int = 0) -> pd.DataFrame:
     """By how much the law of training underestimates what rounding cost: draws of a factor per model, (S, models).
 
@@ -99,8 +119,8 @@ def underestimates(rows: pd.DataFrame, law: Draws, seed: int = 0) -> pd.DataFram
     capacity = {name: law.capacity(name)[0] for name in rows["format"].unique()}
     factors = {}
     for model, part in rows.groupby("model"):
-        trained = [rise_in_training(law, row.n_params, capacity[row.format]) for row in part.itertuples()]
-        logs = np.log(part["rise"].to_numpy() / np.transpose(trained))
+        inside = [rise_in_training(law, row.n_params, capacity[row.format]) for row in part.itertuples()]
+        logs = np.log(part["rise"].to_numpy() / np.transpose(inside))
         picks = generator.integers(len(part), size=logs.shape)
         factors[model] = np.exp(np.median(np.take_along_axis(logs, picks, axis=1), axis=1))
     return pd.DataFrame(factors)
@@ -128,7 +148,7 @@ def _draws(kappa: ArrayLike, law: Draws) -> np.ndarray:
     values = np.atleast_1d(np.asarray(kappa, dtype=float))
     if not ((values > 0) & np.isfinite(values)).all():
         raise ValueError(f"kappa must be positive and finite, got {values[~((values > 0) & np.isfinite(values))][0]}")
-    return np.random.default_rng(0).permutation(np.resize(values, law.A.shape))
+    return np.resize(np.random.default_rng(0).permutation(values), law.A.shape)
 
 
 def _summary(values: dict[str, np.ndarray], level: float) -> dict[str, float]:

@@ -1,0 +1,82 @@
+"""The law of training and the law after training, drawn: what both predict, and what pairs of runs measured."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
+
+from ..error.measure import gmse
+from ..fidelity.kept import break_even, trained
+from ..formats.grammar import parse
+from ..laws.draws import Draws
+from ..laws.intervals import percentiles
+from . import figures
+from .figures import COLOURS, GREY, plain_log, plt
+
+NAMED = ("q8_0", "q6_k", "q4_k", "nvfp4", "q3_k", "q2_k")
+
+
+def predicted(n_params: float, kappa: np.ndarray, law: Draws) -> Figure:
+    """What a format costs a model by its GMSE, rounded and trained in it, with 95 % bands, and where both are equal."""
+    errors = np.geomspace(2e-5, 0.2, 80)
+    fig, ax = plt.subplots()
+    costs = {"rounded after training": np.outer(kappa, errors), "trained in the format": trained(n_params, law, errors)}
+    for (label, draws), colour in zip(costs.items(), (COLOURS[1], COLOURS[0]), strict=True):
+        ax.plot(errors, np.median(draws, axis=0), color=colour, label=label)
+        ax.fill_between(errors, *percentiles(draws), color=colour, alpha=0.2, linewidth=0)
+    ax.axvline(np.nanmedian(break_even(n_params, kappa, law)), color=GREY, linestyle="--", linewidth=1)
+    for name in NAMED:
+        error = gmse(name).value
+        ax.annotate(
+            name,
+            (error, np.median(kappa) * error),
+            textcoords="offset points",
+            xytext=(-5, 4),
+            ha="right",
+            fontsize=9,
+        )
+    ax.set(xscale="log", yscale="log", xlabel="GMSE of the format", ylabel="rise of the loss, nats per token")
+    plain_log(ax.yaxis)
+    ax.legend(loc="lower right")
+    return fig
+
+
+def measured(pairs: pd.DataFrame) -> Figure:
+    """Rise after rounding over rise in training, of pairs at one N and D; filled where the two surely differ."""
+    fig, ax = plt.subplots(figsize=(5.6, 4.4))
+    drawn = set()
+    for (*_, name), row in pairs[pairs.trained > 0].iterrows():
+        look, kind = figures.marks(parse(name)), figures.kind(parse(name))
+        face = look["color"] if row.low > 0 or row.high < 0 else "white"
+        label = None if kind in drawn else kind
+        ax.plot(row.gmse, row.after / row.trained, linestyle="none", markerfacecolor=face, label=label, **look)
+        drawn.add(kind)
+    ax.axhline(1, color=GREY, linewidth=1)
+    ax.set(xscale="log", yscale="log", xlabel="GMSE of the format", ylabel="rounded / trained in the format")
+    plain_log(ax.xaxis)
+    plain_log(ax.yaxis)
+    ax.legend(loc="upper center")
+    return fig
+
+
+def table(predictions: pd.DataFrame) -> Styler:
+    """The rows of ``fidelity.kept.two_laws``, medians with their intervals."""
+    rows = predictions[["gmse"]].rename(columns={"gmse": "GMSE"})
+    columns = {
+        "after": "rounded, nats",
+        "trained": "trained in it, nats",
+        "times": "times",
+        "rho": "ρ",
+        "kept": "kept ρ",
+    }
+    for name, label in columns.items():
+        ends = predictions[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False)
+        rows[label] = ["{:.2g} [{:.2g}, {:.2g}]".format(*row) for row in ends]
+    return rows.style.format("{:.2g}", subset="GMSE").set_table_styles(figures.WIDE)
+
+
+def over_sizes(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of ``fidelity.kept.paired``, means over sizes by tokens and format: after, trained, difference, stderr."""
+    groups = pairs.groupby(["n_tokens", "format"])
+    table = groups[["gmse", "after", "trained", "difference"]].mean()
+    return table.assign(stderr=groups["stderr"].agg(np.linalg.norm) / groups.size())
