@@ -1,0 +1,136 @@
+"""Runs of one model beside their reference: what each type costs, in a table that `fit_sensitivity` takes.
+
+compared = compare(logs.read("my.log"))
+compared.table, compared.refused
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from . import mixtures
+from .logs import Run
+
+COLUMNS = ["format", "gmse", "rise", "stderr", "tokens", "place", "doubt"]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the runs of one model cost beside their reference.
+
+    table: format (its name), gmse, rise and stderr (nats per token), tokens, place, doubt ("" or what is uncertain).
+    metric: "kl", or "ppl" for the logarithm of a ratio of perplexities.  refused: why runs do not count, a line each.
+    """
+
+    table: pd.DataFrame
+    metric: str
+    reference: str
+    refused: tuple[str, ...]
+    n_params: float | None
+
+
+def compare(runs: Iterable[Run]) -> Compared:
+    """What each type costs, in nats per token: the divergence where every run has it, else by perplexities.
+
+    Runs of 16 bits are the reference of perplexities, or those of q8_0, with a doubt.  Raises ValueError where no run
+    is left, for perplexities without a reference, and for runs of several models.
+    """
+    runs, refused = list(runs), []
+    sizes = sorted(run.n_params for run in runs if run.n_params)
+    if sizes and sizes[-1] > 1.01 * sizes[0]:
+        raise ValueError(f"these are runs of several models, of {sizes[0]:.3g} and {sizes[-1]:.3g} parameters")
+    whole = _without(runs, refused, _unfinished)
+    text = Counter((run.context, run.chunks) for run in whole if run.tokens).most_common(1)
+    whole = _without(whole, refused, lambda run: _elsewhere(run, text[0][0] if text else None))
+    packed = [run for run in whole if not run.plain]
+    kl = all(run.kl for run in packed)
+    base = None if kl else _reference(whole, packed)
+    mixed = len({run.importance for run in packed if run.types}) > 1
+    rows = []
+    for run in packed:
+        try:
+            low, high = run.error()
+            rise, stderr = run.kl if kl else _rise(run, base)
+        except ValueError as error:
+            refused.append(f"{run.place}: {run.name or 'a type'}: {error}")
+            continue
+        stderr = math.hypot(stderr, mixtures.SPREAD * rise) if run.clever else stderr
+        if run is not base:
+            cells = {"format": run.name, "gmse": (low + high) / 2, "rise": rise, "stderr": stderr}
+            rows.append(
+                cells | {"tokens": run.tokens, "place": run.place, "doubt": _doubt(run, low, high, base, mixed)}
+            )
+    if not rows:
+        raise ValueError("\n".join(["no run of a compressed model can be used:", *refused]))
+    reference = base.name if base else "the model whose logits were stored"
+    return Compared(
+        pd.DataFrame(rows, columns=COLUMNS),
+        "kl" if kl else "ppl",
+        reference,
+        tuple(refused),
+        sizes[0] if sizes else None,
+    )
+
+
+def _without(runs: list[Run], refused: list[str], reason: Callable[[Run], str]) -> list[Run]:
+    """The runs for which ``reason`` gives none; the others are told in ``refused``."""
+    reasons = [(run, reason(run)) for run in runs]
+    refused += [f"{run.place}: {run.name or 'a model'}: {why}" for run, why in reasons if why]
+    return [run for run, why in reasons if not why]
+
+
+def _unfinished(run: Run) -> str:
+    values = [pair[0] for pair in (run.ppl, run.kl) if pair]
+    if not values:
+        return "no result: it ends before its final estimate"
+    if not all(math.isfinite(value) for value in values) or (run.ppl and run.ppl[0] <= 0):
+        return "its perplexity is not a number"
+    return "" if run.name else "which model or type it is of, the log does not say"
+
+
+def _elsewhere(run: Run, text: tuple | None) -> str:
+    if not run.tokens or (run.context, run.chunks) == text:
+        return ""
+    return f"{run.chunks} chunks of {run.context} tokens, where most have {text[1]} of {text[0]}: not the same text"
+
+
+def _reference(whole: list[Run], packed: list[Run]) -> Run | None:
+    """The run whose perplexity the others are compared with; None where all have a ratio of their own."""
+    if all(run.ratio for run in packed):
+        return None
+    candidates = [run for run in whole if run.plain] or [run for run in whole if run.name == "q8_0"]
+    for run in candidates:
+        if run.ppl:
+            return run
+    raise ValueError(
+        "there are perplexities, and none of the model in f16, bf16 or q8_0 to compare them with: "
+        "run that on the same text too, or use --kl-divergence"
+    )
+
+
+def _rise(run: Run, base: Run | None) -> tuple[float, float]:
+    """ln of the ratio of perplexities and its standard error, which the differences of single tokens have.
+
+    They vary by √(2 KL), and KL is about the rise itself; the errors that a log prints are of one perplexity, and 5 to
+    10 times larger.
+    """
+    if run.ratio:
+        return run.ratio
+    rise = math.log(run.ppl[0] / base.ppl[0])
+    return rise, math.sqrt(2 * abs(rise) / run.tokens) if run.tokens else math.nan
+
+
+def _doubt(run: Run, low: float, high: float, base: Run | None, mixed: bool) -> str:
+    doubts = ["an importance matrix made this one and not all"] if mixed and run.importance else []
+    if base is not None and not base.plain:
+        doubts.append("compared with q8_0, which has a loss of its own")
+    if run.clever:
+        doubts.append(f"a mix, taken to cost {mixtures.SPARED:g} of what its types' shares say")
+    if not run.types:
+        doubts.append("types and shares as in Llama 3 8B")
+    elif high > 1.1 * low:
+        doubts.append(f"its error lies between {low:.2g} and {high:.2g}")
+    return "; ".join(doubts)
