@@ -23,7 +23,9 @@ MODULES = {
         *("intervals", "law", "parameters", "curves", "chinchilla", "compressed", "unified", "rivals", "registry"),
         *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),
     ],
-    "fidelity": ["atlas", "tensors", "posterior", "sensitivity", "kept"],
+    "fidelity": [
+        *("atlas", "tensors", "posterior", "sensitivity", "kept", "mixtures", "logs", "compared", "predicted"),
+    ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
         *("tensors", "containers", "config", "opening", "packaged", "resumable", "streaming", "surveying", "llama"),
@@ -41,7 +43,7 @@ MODULES = {
     ],
     "planning.words": [],
     "lessons": ["descent", "memory"],
-    "commands": ["formats", "checkpoints", "laws", "planning"],
+    "commands": ["formats", "checkpoints", "laws", "fidelity", "planning"],
     "book": [
         *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
         *(

@@ -10,6 +10,7 @@ COMMANDS = {  # name → (what it does, module, function of the arguments and th
     "gmse": ("the error of formats on Gaussian or other data", "commands.formats", "gmse"),
     "survey": ("what formats would do to a checkpoint", "commands.checkpoints", "survey"),
     "fit": ("fit a scaling law to training runs", "commands.laws", "fit"),
+    "predict": ("what formats would cost a finished model, from a log", "commands.fidelity", "predict"),
     "plan": ("which compression pays, for a scenario of yours", "commands.planning", "plan"),
     "train": ("train runs of a sweep file, here or on a cluster", "train.__main__", "main"),
     "data": ("check the tables, record a change", "tables", "main"),

@@ -88,7 +88,7 @@ class Run:
             low, high = mixtures.bounds(names, self.bits)
             return worth * low, worth * high
         if self.name in mixtures.MIXES:
-            return (worth * mixtures.weighted(mixtures.MIXES[self.name])[1],) * 2
+            return (mixtures.worth(self.name)[0],) * 2
         raise ValueError(f"which types {self.name or 'the file'} mixes is not known: keep the lines “- type … tensors”")
 
 

@@ -5,15 +5,16 @@ which types a file holds and its bits per weight, and together they leave little
 shares, of more they bound the error.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cache
 from itertools import combinations_with_replacement
 
 from ..checked import unknown
-from ..error.measure import gmse
 from ..formats.grammar import parse
 from ..formats.named import catalogue
+from .sensitivity import errors, inferred
 
 PLAIN = {"f32": 32.0, "f16": 16.0, "bf16": 16.0}
 """Types that store what was trained, and their bits per weight."""
@@ -60,8 +61,14 @@ def named(file: str) -> str | None:
 
 
 def types() -> list[str]:
-    """The ggml types whose error is known."""
-    return [*PLAIN, *(name for name in catalogue() if re.match(r"i?q\d|tq\d|mxfp4$|nvfp4$", name))]
+    """The types of GGUF files whose error is known: by a definition, or from the damage they did."""
+    return [*PLAIN, *(name for name in catalogue() if re.match(r"i?q\d|tq\d|mxfp4$|nvfp4$", name)), *inferred()]
+
+
+def worth(name: str) -> tuple[float, float]:
+    """(the GMSE that a mix is worth by its name, a key of MIXES; its relative standard deviation)."""
+    error = weighted(MIXES[name])[1]
+    return (SPARED * error, SPREAD) if name in CLEVER else (error, 0.0)
 
 
 def weighted(shares: Mapping[str, float]) -> tuple[float, float]:
@@ -80,6 +87,10 @@ def bounds(names: list[str], bits: float | None = None) -> tuple[float, float]:
         return points[0][1], points[0][1]
     if bits is None:
         raise ValueError(f"{', '.join(names)} in unknown shares: the bits per weight are missing")
+    if guessed := sorted(set(names) & inferred().keys()):
+        raise ValueError(
+            f"{', '.join(guessed)} beside other types: the bits per weight of such types are not known here"
+        )
     least, most = points[0][0], points[-1][0]
     if not least * (1 - NEAR) <= bits <= most * (1 + NEAR):
         raise ValueError(f"{bits:g} bits per weight cannot come of {', '.join(names)} ({least:g} to {most:g} bits)")
@@ -98,4 +109,4 @@ def _point(name: str) -> tuple[float, float]:
         return PLAIN[name], 0.0
     if name not in types():
         raise ValueError(f"the error of its weights is not known: {unknown(name, types(), 'type')}")
-    return parse(name).bits, gmse(name).value
+    return math.nan if name in inferred() else parse(name).bits, float(errors(name)[0])

@@ -48,7 +48,7 @@ def _error(item: str | Format | float) -> float:
     if isinstance(item, str) and item in inferred():
         return inferred()[item]
     if isinstance(item, str | Format):
-        return float(error_of(item))
+        return float(error_of(item).value)
     value = float(item)
     if not 0 <= value <= 1e3:
         raise ValueError(f"a GMSE is a share of the variance, from 0 up; not {item!r}")

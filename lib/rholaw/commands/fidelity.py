@@ -1,0 +1,87 @@
+"""`rholaw predict`."""
+
+from typing import TYPE_CHECKING
+
+from ..checked import limited
+from ..command_line import Parser, add_output, show
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("format", "bits", "rise", "low", "high", "measured", "basis", "doubt")
+
+
+def predict(arguments: list[str], prog: str) -> None:
+    """What every format would cost a finished model."""
+    examples = f"""\
+  {prog} my.log                                       logs of llama-perplexity, with or without --kl-divergence
+  {prog} --measured q4_k=0.03 --measured q3_k=0.15    nats per token that two formats cost
+  {prog} --params 8e9 --formats "nvfp4, mxfp4"        a model of which nothing was measured"""
+    description = "What formats would cost a finished model, in nats per token, with 80 % intervals."
+    parser = Parser(prog, description, examples)
+    parser.add_argument("logs", nargs="*", metavar="LOG", help="of llama-perplexity, all of one model on one text")
+    parser.add_argument("--measured", action="append", default=[], metavar="FORMAT=NATS", help="instead of a log")
+    parser.add_argument("--params", type=float, help="parameters of the model, where nothing was measured")
+    parser.add_argument("--active", type=float, help="parameters that a token uses, of a mixture of experts")
+    parser.add_argument("--formats", help="names, with commas between (default: all)")
+    add_output(parser)
+    chosen = parser.parse_args(arguments)
+    if bool(chosen.logs) + bool(chosen.measured) + bool(chosen.params) != 1:
+        raise ValueError(f"give logs, or --measured, or --params; {prog} --help explains")
+
+    from ..fidelity.predicted import table
+    from ..fidelity.sensitivity import fit_sensitivity
+
+    if chosen.params:
+        from ..fidelity.population import prior_sensitivity
+
+        fit, measured, said = prior_sensitivity(chosen.params, n_active=chosen.active), None, []
+    else:
+        measured, said = _given(chosen.measured) if chosen.measured else _logged(chosen.logs)
+        fit = fit_sensitivity(measured)
+    names = [name.strip() for name in chosen.formats.split(",")] if chosen.formats else None
+    rows = table(fit, names, measured)
+    if chosen.csv or chosen.json:
+        return show(rows, chosen)
+    numbers = rows.select_dtypes("float").columns
+    show(
+        rows.assign(**{name: rows[name].map(lambda value: float(f"{value:.3g}")) for name in numbers}), chosen, COLUMNS
+    )
+    low, high = fit.intervals["kappa"]
+    print(
+        f"\nκ = {fit.kappa:.3g} nats per unit of error, 80 %: {low:.3g} to {high:.3g} ({fit.status})", *said, sep="\n"
+    )
+
+
+def _logged(paths: list[str]) -> tuple["pd.DataFrame", list[str]]:
+    """(what `fit_sensitivity` takes, what there is to say of it) of logs."""
+    from ..fidelity.compared import compare
+    from ..fidelity.logs import read
+
+    result = compare(run for path in paths for run in read(path))
+    metric = "KL divergence from" if result.metric == "kl" else "ln of the perplexity over that of"
+    said = [f"rise: nats per token, {metric} {result.reference}"]
+    for row in result.table.itertuples():
+        said.append(f"{row.place}: {row.format}: {row.rise:.4g} nats" + (f" ({row.doubt})" if row.doubt else ""))
+    return result.table, said + [f"left out: {reason}" for reason in result.refused]
+
+
+def _given(texts: list[str]) -> tuple["pd.DataFrame", list[str]]:
+    """The same of "q4_k=0.03"; ValueError for other text."""
+    import pandas as pd
+
+    from ..fidelity import mixtures
+    from ..fidelity.sensitivity import errors
+    from ..formats.named import catalogue
+
+    rows = []
+    for text in texts:
+        name, _, value = (part.strip() for part in text.partition("="))
+        try:
+            rise = limited(float(value), "nats per token", above=True)
+        except ValueError as error:
+            raise ValueError(f"--measured {text}: must be a format, = and nats per token: {error}") from None
+        mix = name in mixtures.MIXES and name not in catalogue()
+        gmse, spread = mixtures.worth(name) if mix else (errors(name)[0], 0.0)
+        rows.append([name, gmse, rise, spread * rise])
+    return pd.DataFrame(rows, columns=["format", "gmse", "rise", "stderr"]), []

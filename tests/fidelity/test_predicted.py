@@ -1,0 +1,51 @@
+"""The table of all formats: in order, with what was measured, and a warning where the law is not to be relied on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import rholaw as rl
+from rholaw.fidelity.predicted import UNSAFE, table
+from rholaw.fidelity.sensitivity import fit_sensitivity, inferred
+
+MEASURED = pd.DataFrame({"format": ["q4_k", "q3_k"], "rise": [0.03, 0.15]})
+FIT = fit_sensitivity(MEASURED)
+
+
+def test_all_formats_are_there_in_order():
+    rows = table(FIT, measured=MEASURED)
+    assert set(rows.format) == {*rl.catalogue(), *inferred()} and rows.rise.is_monotonic_increasing
+    assert (rows.low < rows.rise).all() and (rows.rise < rows.high).all()
+    assert rows.set_index("format").measured.dropna().to_dict() == {"q4_k": 0.03, "q3_k": 0.15}
+    assert rows.basis.eq("inferred").sum() == len(inferred()) and rows.bits.isna().sum() == len(inferred())
+
+
+def test_a_row_is_what_the_fit_says():
+    (row,) = table(FIT, ["nvfp4"]).itertuples()
+    low, high = FIT.predict_interval("nvfp4")
+    assert (row.rise, row.low, row.high) == (FIT.predict("nvfp4")[0], low[0], high[0])
+    assert row.gmse == rl.gmse("nvfp4").value and row.bits == 4.5 and np.isnan(row.measured) and row.doubt == ""
+
+
+@pytest.mark.parametrize(
+    ("format", "doubt"),
+    [
+        ("q4_0", ""),
+        ("sint8/row", ""),
+        ("fp8_row", ""),
+        ("sint4/row", "one scale a row or tensor: can break down"),
+        ("int4", "one scale a row or tensor: can break down"),
+        ("hadamard128+int4", ""),
+        ("2:4+nvfp4", "pruned: the law was not tried on that"),
+        ("tq2_0", "unsafe"),
+    ],
+)
+def test_a_doubt_is_said(format, doubt):
+    rows = table(FIT, [format])
+    assert rows.doubt[0].removeprefix("unsafe; ") == doubt
+    assert rows.doubt[0].startswith("unsafe") == (rows.high[0] > UNSAFE)
+
+
+def test_a_wrong_name_is_refused():
+    with pytest.raises(ValueError, match="nvfp5"):
+        table(FIT, ["nvfp5"])
