@@ -1,15 +1,19 @@
 """The law of training and the law after training, drawn: what both predict, and what pairs of runs measured."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from ..error.measure import gmse
-from ..fidelity.kept import break_even, trained
+from ..fidelity.kept import break_even, over_models, trained, underestimates
 from ..formats.grammar import parse
 from ..laws.draws import Draws
 from ..laws.intervals import percentiles
+from ..laws.law import rise_in_training
 from . import figures
 from .figures import COLOURS, GREY, plain_log, plt
 
@@ -56,6 +60,37 @@ def measured(pairs: pd.DataFrame) -> Figure:
     plain_log(ax.xaxis)
     plain_log(ax.yaxis)
     ax.legend(loc="upper center")
+    return fig
+
+
+def by_error(rows: pd.DataFrame, law: Draws, edges: Sequence[float]) -> pd.DataFrame:
+    """By how much the law of training underestimates rows of ``fidelity.kept.comparable``, between ``edges`` of GMSE.
+
+    A row per pair of edges: their geometric mean; rows, models; the median over models and its 95 % interval; and the
+    tenth and the ninetieth percentile.
+    """
+    table = []
+    for low, high in pairwise(edges):
+        part = rows[(rows["gmse"] >= low) & (rows["gmse"] < high)]
+        factors = underestimates(part, law)
+        middle = dict(zip(("median", "low", "high"), over_models(factors), strict=True))
+        ends = {"p10": over_models(factors, 0.1)[0], "p90": over_models(factors, 0.9)[0]}
+        table.append({"gmse": np.sqrt(low * high), "rows": len(part), "models": factors.shape[1], **middle, **ends})
+    return pd.DataFrame(table, index=[f"{low:g} to {high:g}" for low, high in pairwise(edges)])
+
+
+def against_measurements(rows: pd.DataFrame, law: Draws, table: pd.DataFrame) -> Figure:
+    """Measured rise over that of the law of training: a dot a measurement, and the medians of ``by_error``."""
+    fig, ax = plt.subplots(figsize=(5.6, 4.2))
+    capacity = {name: law.capacity(name)[0] for name in rows["format"].unique()}
+    inside = [np.median(rise_in_training(law, row.n_params, capacity[row.format])) for row in rows.itertuples()]
+    ax.plot(rows["gmse"], rows["rise"] / inside, ".", color=COLOURS[0], alpha=0.25, markersize=5)
+    for row in table.itertuples():
+        figures.interval(ax, row.gmse, row.median, row.low, row.high, color="black", marker="o")
+    ax.axhline(1, color=GREY, linewidth=1)
+    ax.set(xscale="log", yscale="log", ylim=(0.1, 200), xlabel="GMSE of the format")
+    ax.set_ylabel("rise after rounding / law of training")
+    plain_log(ax.yaxis)
     return fig
 
 
