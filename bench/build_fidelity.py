@@ -3,7 +3,8 @@
     python bench/build_fidelity.py FOLDER      # of gguf_whole.csv, other_sources.csv, papers_and_cards.csv, …
 
 One row is one measurement.  What is doubtful stays with its reason in `doubt`; what cannot be used or checked is left
-out, and counted by reason at the end.  Then bench/fidelity_tensors.py FOLDER for single tensors and recipes.
+out, and counted by reason at the end.  Rows of sources that are not in these files, which others have added, stay.
+First bench/fidelity_tensors.py FOLDER, for single tensors and recipes.
 """
 
 import re
@@ -15,6 +16,8 @@ import numpy as np
 import pandas as pd
 from fidelity_tensors import LICENCE, SOURCE, write
 
+import rholaw as rl
+from rholaw import tables
 from rholaw.fidelity import atlas, tensors
 
 WIKITEXT = "WikiText-2 test"
@@ -29,7 +32,12 @@ METHODS = {  # calibration as the fact files call it → the atlas's word
     **{"data-aware mix": "rtn", "static scales": "rtn", "calibrated (ModelOpt)": "modelopt"},
     **{"calibrated (ModelOpt / unsloth)": "modelopt", "quip#": "quip", "rtn-ggml": "ggml", "aqlm-pv": "pv-tuning"},
 }
-ACTIVATIONS = {"16 (q8 inside the kernels)": "q8 in kernels", "4 (same format)": "4", "4/8 (same format)": "4 and 8"}
+ACTIVATIONS = {
+    "unknown (4 or 16)": "unknown",
+    "16 (q8 inside the kernels)": "q8 in kernels",
+    "4 (same format)": "4",
+    "4/8 (same format)": "4 and 8",
+}
 METRICS = {"kld_mean": "kl", "ce_nats": "ce"}
 MODELS = {"Mistral-7B": "Mistral-7B-v0.1", "LLaMA-1-30B": "LLaMA-33B"}  # one name for one model
 FAMILIES = {"opt": "OPT", "bloom": "BLOOM", "llama1": "LLaMA", "llama2": "Llama-2", "mistral": "Mistral"}
@@ -268,9 +276,14 @@ def main(folder):
     frame = frame[~twice].reset_index(drop=True)
     missing = (frame["base"] == "") & frame["metric"].isin(["ppl", "word_ppl", "ce", "bpb", "task"])
     frame.loc[missing & (frame["doubt"] == ""), "doubt"] = "no value of the reference"
+    told = (frame["purity"] == "pure") & (frame["bits"] != "") & ~frame["format"].isin(["", *atlas.INFERRED])
+    extra = frame[told]["bits"].astype(float) - frame[told]["format"].map(lambda name: rl.parse(name).bits)
+    frame.loc[extra.index[extra > 0.3], "purity"] = "mostly"  # embeddings in 16 bits
     read = atlas.derived(frame)
     worse = better_than_reference(read) & frame["metric"].isin(["ppl", "ce"]) & (frame["doubt"] == "")
     frame.loc[worse, "doubt"] = "some compressed models read better than the reference here"
+    before = text(tables.DATA / f"{atlas.TABLE}.csv")
+    frame = pd.concat([frame, before[~before["source"].isin(frame["source"])]], ignore_index=True)
     unknown = [
         "a few numbers of papers were read from transcriptions; spot checks agree with the papers",
         "the text of GGUF Tool Suite's KL may be the one that its importance matrices were made from",

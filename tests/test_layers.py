@@ -24,7 +24,7 @@ MODULES = {
         *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),
     ],
     "fidelity": [
-        *("atlas", "tensors", "posterior", "sensitivity", "kept", "mixtures", "logs", "compared", "predicted"),
+        *("atlas", "entries", "tensors", "posterior", "sensitivity", "kept", "mixtures", "logs", "compared", "predicted"),
     ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
@@ -43,7 +43,7 @@ MODULES = {
     ],
     "planning.words": [],
     "lessons": ["descent", "memory"],
-    "commands": ["formats", "checkpoints", "laws", "fidelity", "planning"],
+    "commands": ["formats", "checkpoints", "laws", "fidelity", "planning", "data"],
     "book": [
         *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
         *(

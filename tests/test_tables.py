@@ -6,6 +6,7 @@ import math
 import pytest
 
 from rholaw import tables
+from rholaw.commands.data import data as command
 
 NAME = "published/panferov2025_models"
 
@@ -244,7 +245,7 @@ def test_half_a_table_is_listed_and_refused(data, ending, capsys):
     assert NAME in tables.names()
     with pytest.raises(ValueError, match=f"no file data/{NAME}{ending}"):
         tables.read(NAME)
-    assert tables.main(["check"]) == 1
+    assert command(["check"]) == 1
     assert f"refused  table {NAME} has no file" in capsys.readouterr().err
 
 
@@ -260,7 +261,7 @@ def test_an_unknown_table_is_refused_with_the_names_that_exist(tmp_path, monkeyp
 
 
 def test_check_passes_here(capsys):
-    assert tables.main(["check"]) == 0
+    assert command(["check"]) == 0
     assert "runs/quest2025: published, 104 rows" in capsys.readouterr().out
 
 
@@ -269,9 +270,9 @@ def test_update_records_a_meant_change_and_nothing_else(data, capsys):
     before = about.read_text(encoding="utf-8").splitlines()
     with table.open("a", encoding="utf-8", newline="\n") as file:
         file.write("430M,1664,13,13,0.00015\n")
-    assert tables.main(["check"]) == 1
+    assert command(["check"]) == 1
     assert "5 rows, the manifest says 4" in capsys.readouterr().err
-    assert tables.main(["update", NAME]) == 0
+    assert command(["update", NAME]) == 0
     after = about.read_text(encoding="utf-8").splitlines()
     changed = [new.split(" = ")[0] for old, new in zip(before, after, strict=True) if old != new]
     assert changed == ["rows", "sha256"]
@@ -282,6 +283,6 @@ def test_update_records_a_meant_change_and_nothing_else(data, capsys):
 def test_update_does_not_bless_other_columns(data, capsys):
     edit(data / f"{NAME}.csv", "n_layers", "layers")
     before = (data / f"{NAME}.toml").read_bytes()
-    assert tables.main(["update", NAME]) == 1
+    assert command(["update", NAME]) == 1
     assert "by hand" in capsys.readouterr().err
     assert (data / f"{NAME}.toml").read_bytes() == before

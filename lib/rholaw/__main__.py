@@ -13,7 +13,7 @@ COMMANDS = {  # name → (what it does, module, function of the arguments and th
     "predict": ("what formats would cost a finished model, from a log", "commands.fidelity", "predict"),
     "plan": ("which compression pays, for a scenario of yours", "commands.planning", "plan"),
     "train": ("train runs of a sweep file, here or on a cluster", "train.__main__", "main"),
-    "data": ("check the tables, record a change", "tables", "main"),
+    "data": ("check the tables, record a change, add a measurement", "commands.data", "data"),
     "book": ("build the book from its chapters", "book.__main__", "main"),
 }
 SHORT = {"check": "data", "update": "data"}  # python -m rholaw check, as it was before there was more

@@ -7,7 +7,6 @@ import csv
 import hashlib
 import io
 import re
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ import pandas as pd
 
 from . import files
 from .checked import KINDS, typed, unknown
-from .command_line import Parser
 
 PACKED = Path(__file__).with_name("data")  # where a wheel has them
 DATA = PACKED if PACKED.is_dir() else Path(__file__).parents[2] / "data"
@@ -163,20 +161,3 @@ def _differences(about: Manifest, raw: bytes) -> list[str]:
     if (digest := hashlib.sha256(raw).hexdigest()) != about.sha256:
         wrong.append(f"its bytes have sha256 {digest[:12]}…, the manifest says {about.sha256[:12]}…")
     return wrong
-
-
-def main(arguments: list[str], prog: str = "rholaw data") -> int:
-    """The command line; returns the exit code, 1 when a table is refused."""
-    parser = Parser(prog, __doc__.splitlines()[0], f"  {prog} check\n  {prog} update runs/quest2025")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="hold every table against its manifest")
-    commands.add_parser("update", help="record a changed table in its manifest").add_argument("name")
-    chosen, refused = parser.parse_args(arguments), 0
-    for name in names() if chosen.command == "check" else [chosen.name]:
-        try:
-            about = update(name) if chosen.command == "update" else manifest(name)
-            print(f"ok       {name}: {about.kind}, {len(read(name))} rows")
-        except ValueError as error:
-            refused = 1
-            print(f"refused  {error}", file=sys.stderr)
-    return refused

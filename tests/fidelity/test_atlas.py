@@ -22,7 +22,8 @@ def test_the_atlas_is_large_enough():
 def test_columns_and_words():
     assert list(ATLAS.columns) == [*atlas.COLUMNS, "rise", "rise_stderr"]
     assert set(ATLAS["metric"]) == set(atlas.METRICS)
-    assert set(ATLAS["purity"]) == set(atlas.PURITIES)
+    assert set(ATLAS["purity"]) == set(atlas.PURITIES) and set(ATLAS["method"]) == set(atlas.METHODS)
+    assert set(ATLAS["activations"][~ATLAS["activations"].str.startswith("KV ")]) == set(atlas.ACTIVATIONS)
     told = ["source", "model", "family", "given", "method", "activations", "reference", "corpus", "engine"]
     assert ATLAS[[*told, "place", "licence", "date", "credit"]].notna().all().all()
 

@@ -14,7 +14,14 @@ COLUMNS = (
 )
 KEY = ["source", "model", "given", "method", "activations", "metric", "corpus", "context", "engine"]  # of one row
 METRICS = ("kl", "ce", "ppl", "word_ppl", "bpb", "task")
-PURITIES = ("pure", "mostly", "mixed", "unknown")
+PURITIES = ("pure", "mostly", "mixed", "unknown")  # of a file: all matrices, nine in ten, or fewer in the format
+ACTIVATIONS = ("16", "q8 in kernels", "8", "4", "4 and 8", "unknown")  # or "KV …", where the cache is compressed
+METHODS = (
+    *("rtn", "ggml", "imatrix", "scale-search"),  # rounded to nearest, by llama.cpp without and with importance, …
+    *("gptq", "awq", "omniquant", "autoround", "hqq", "ldlq", "quip", "qtip", "aqlm", "low-rank", "modelopt"),
+    *("pv-tuning", "qat"),  # trained: discrete weights after rounding, or all of training
+    "unknown",
+)
 INFERRED = (  # types of ik_llama.cpp that have no definition here: their error can only be inferred from damage
     *("iq1_bn", "iq1_kt", "iq2_bn", "iq2_k", "iq2_kl", "iq2_ks", "iq2_kt", "iq3_k", "iq3_ks", "iq3_kt"),
     *("iq4_k", "iq4_ks", "iq4_kss", "iq4_kt", "iq5_k", "iq5_ks", "iq6_k", "q8_kv"),

@@ -9,7 +9,7 @@ from .. import tables
 
 
 def alone() -> pd.DataFrame:
-    """KL, nats per token, of one compressed tensor, the others as in the reference: model, type, tensor, kl, weights."""
+    """KL, in nats per token, of one tensor compressed alone: model, type, tensor, kl, weights."""
     return tables.read("fidelity/tensors").merge(sizes(), on=["model", "tensor"], how="left", validate="many_to_one")
 
 
