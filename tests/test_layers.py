@@ -25,6 +25,7 @@ MODULES = {
     ],
     "fidelity": [
         *("atlas", "entries", "tensors", "posterior", "sensitivity", "kept", "mixtures", "logs", "compared", "predicted"),
+        *("names", "parts", "allocation", "recipes"),
     ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [

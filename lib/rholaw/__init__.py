@@ -19,6 +19,7 @@ PLACES = {
     "ScenarioError": "planning",
     "Sensitivity": "fidelity.sensitivity",
     "SensitivityFit": "fidelity.sensitivity",
+    "allocate": "fidelity.allocation",
     "catalogue": "formats.named",
     "effective_bits": "laws.curves",
     "fidelity": "",
@@ -30,9 +31,11 @@ PLACES = {
     "parse": "formats.grammar",
     "parse_list": "formats.grammar",
     "plan": "planning",
+    "predicted_sensitivities": "fidelity.parts",
     "profile": "laws.fitting",
     "runs": "",
     "survey": "checkpoints.surveying",
+    "tensor_sensitivities": "fidelity.parts",
     "totals": "checkpoints.surveying",
 }
 """Public name → the module that has it; "" where it is a module itself."""
