@@ -50,7 +50,7 @@ CREDITS = {
     **{"hf_ikawrakow": "ikawrakow", "hf_nugptq": "smpanaro", "hf_atomic": "AtomicChat", "atomic": "AtomicBot-ai"},
     **{"nvfp4": "sch0tten", "phaelon74": "phaelon74", "rtx6kpro": "local-inference-lab", "parameter": "OpenAI"},
     **{"llmcompressor": "the authors of llm-compressor (vLLM)", "gptq": "Frantar et al. 2022"},
-    **{"omniquant": "Shao et al. 2023", "quip": "Tseng et al. 2024"},
+    **{"omniquant": "Shao et al. 2023", "glvq": "Tseng et al. 2024, as compared by the authors of GLVQ"},
 }
 
 
@@ -83,7 +83,8 @@ def gguf(folder):
             **{"format": largest if purity in ("pure", "mostly") else row["type"], "given": row["type"]},
             **{"bits": row["bits"], "purity": purity, "shares": row["shares"]},
             **{"method": "ggml" if row["type"] in ("q8_0", "q8_kv") else "imatrix", "activations": "q8 in kernels"},
-            **{"corpus": "calibration corpus v02 of ubergarm", "context": row["context"], "reference": reference},
+            # The files tell the size of the window, 4,096 or 512: their logs say that it holds chunks of 512.
+            **{"corpus": "calibration corpus v02 of ubergarm", "context": "512", "reference": reference},
             **{"engine": "ik_llama.cpp", "place": f"models/{row['model']}", "licence": "MIT, with credit"},
             **{"date": "2026-08", "credit": "GGUF Tool Suite by Thireus and its contributors", "doubt": ""},
         }
@@ -157,6 +158,8 @@ def doubt(row):
         return "which tensors stay higher is not told"
     if "prompt or extraction broken" in notes or "thinking text counted" in notes:
         return "the score of the reference is broken"
+    if source == "ik_295" and "quantiser: main" in notes and row["format_as_given"] in ("Q4_0", "Q5_0"):
+        return "the source shows this quantiser as one that can fail with an importance matrix"
     if source == "aqlm":
         return "the perplexity of the reference is of other papers"
     return ""
@@ -189,7 +192,11 @@ def others(folder, dropped):
         match = re.search(r"base(?: of 512)?(?::| from) ([^;(]+)", row["notes"])
         if match and row["source_id"].startswith("ik_"):
             reference = f"{reference} of {match[1].strip()}"
-        nearly = ggml and row["format_as_given"].lower() in NEARLY
+        purity = PURITY[row["mixed"]]
+        if ggml and row["format_as_given"].lower() in NEARLY:
+            purity = "mostly"
+        if "fall back to another type" in row["notes"]:
+            purity = "mixed"
         yield {
             **{
                 key: row[key]
@@ -197,7 +204,7 @@ def others(folder, dropped):
             },
             **{"source": row["source_id"], "n_tokens": row["n_tokens_trained"], "format": named(row)},
             **{"given": row["format_as_given"] + (f", {suffix}" if suffix else ""), "bits": row["bits_per_weight"]},
-            **{"purity": "mostly" if nearly else PURITY[row["mixed"]], "shares": "", "method": method},
+            **{"purity": purity, "shares": "", "method": method},
             **{"activations": ACTIVATIONS.get(row["activations"], row["activations"].replace("16; KV cache", "KV"))},
             **{"metric": metric, "value": row["value"], "stderr": row["value_stderr"], "base": row["base_value"]},
             **{"reference": reference, "place": place.strip(), "licence": row["licence_if_known"] or "not stated"},
@@ -208,7 +215,7 @@ def others(folder, dropped):
 PAPERS = {
     "GPTQ,": ("gptq_paper", "GPTQ (arXiv 2210.17323), tables 2 and 3", "2022-10", "GPTQ"),
     "OmniQuant": ("omniquant_paper", "OmniQuant (arXiv 2308.13137), table 1", "2023-08", "OmniQuant"),
-    "QuIP#": ("quip_qtip_papers", "QuIP# (arXiv 2402.04396) and QTIP (arXiv 2406.11235)", "2024-06", "QTIP"),
+    "QuIP#": ("glvq_paper", "GLVQ (arXiv 2510.20984), its columns for QuIP# and QTIP at 2 bits", "2025-10", "GLVQ"),
 }
 
 
@@ -230,7 +237,8 @@ def papers(folder, dropped):
             **{"method": METHODS.get(row["method"], row["method"]), "activations": "16", "metric": "ppl"},
             **{"value": row["value"], "stderr": row["stderr"], "base": row["dense_value"], "reference": "fp16"},
             **{"corpus": {"wikitext2": WIKITEXT}[corpus], "context": context, "engine": f"{engine}, PyTorch"},
-            **{"place": place, "licence": "CC BY 4.0", "date": date, "credit": credit(source), "doubt": ""},
+            **{"place": place, "licence": "CC BY 4.0", "date": date, "credit": credit(source)},
+            "doubt": "fine-tuned after rounding, and told by another paper" if source == "glvq_paper" else "",
         }
 
 

@@ -67,12 +67,13 @@ def ranges(layers):
 
 
 def main(folder):
-    models = pd.read_csv(folder / "gguf_models.csv", dtype=str)
+    models = pd.read_csv(folder / "gguf_models.csv", dtype=str, keep_default_na=False)
     alone = pd.read_csv(folder / "gguf_tensors.csv", dtype=str).rename(columns={"kld_nats": "kl"})
     sizes = pd.read_csv(folder / "gguf_tensor_sizes.csv.gz", dtype=str)
     recipes = pd.read_csv(folder / "gguf_recipes.csv", dtype=str)
     types = pd.read_csv(folder / "gguf_recipe_tensors.csv.gz", dtype=str)
     recipes["failed"] = recipes["failed"].str.lower()
+    models.loc[models["context"] != "", "context"] = "512"  # of a chunk; the files tell the window of eight chunks
 
     write(
         "models",

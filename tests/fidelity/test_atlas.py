@@ -118,6 +118,7 @@ def test_mixtures_of_the_largest_source_are_called_so():
     assert rows.loc[("GLM-4.5-Air", "q4_k"), "purity"] == "mixed"
     assert rows.loc[("GLM-5.1", "q2_k"), "purity"] == "mixed"
     assert rows.loc[("Qwen3.6-27B", "iq2_s"), "format"] == "iq2_xs"  # what the file holds, whatever its name
+    assert set(rows["context"]) == {512}
 
 
 def test_load_by_values():
