@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fidelity_tensors import LICENCE, SOURCE, write
+from fidelity_tensors import COMMIT, LICENCE, SOURCE, write
 
 import rholaw as rl
 from rholaw import tables
@@ -85,7 +85,7 @@ def gguf(folder):
             **{"method": "ggml" if row["type"] in ("q8_0", "q8_kv") else "imatrix", "activations": "q8 in kernels"},
             # The files tell the size of the window, 4,096 or 512: their logs say that it holds chunks of 512.
             **{"corpus": "calibration corpus v02 of ubergarm", "context": "512", "reference": reference},
-            **{"engine": "ik_llama.cpp", "place": f"models/{row['model']}", "licence": "MIT, with credit"},
+            **{"engine": "ik_llama.cpp", "place": f"{COMMIT}:models/{row['model']}", "licence": "MIT, with credit"},
             **{"date": "2026-08", "credit": "GGUF Tool Suite by Thireus and its contributors", "doubt": ""},
         }
         if row["type"].endswith("_bn"):
@@ -251,7 +251,6 @@ def golf(folder, dropped):
         given, kind = row["weight_format"], row["method"]
         format = re.sub(r"^int([468]) per row$", r"sint\1/row", given)
         spread = float(row["gap_sd"]) / int(row["seeds"]) ** 0.5 if row["gap_sd"] else ""
-        path = row["path"].split(":", 1)
         yield {
             **{"source": "parameter_golf", "model": f"parameter-golf {row['record_id']}", "n_active": ""},
             **{"n_params": row["n_params"].removesuffix(".0"), "n_tokens": row["training_tokens"].removesuffix(".0")},
@@ -260,7 +259,7 @@ def golf(folder, dropped):
             **{"method": "qat" if "qat" in kind else "gptq" if "GPTQ" in kind else "rtn", "activations": "16"},
             **{"metric": "bpb", "value": row["bpb_after"], "stderr": spread, "base": row["bpb_before"]},
             **{"reference": row["before_is"], "corpus": "FineWeb validation", "context": row["sequence"]},
-            **{"engine": "PyTorch", "place": path[-1], "licence": row["licence"], "date": row["date"]},
+            **{"engine": "PyTorch", "place": row["path"], "licence": row["licence"], "date": row["date"]},
             **{"credit": "the authors of the records of openai/parameter-golf", "doubt": row["flags"]},
         }
 

@@ -135,6 +135,8 @@ def test_sources_name_who_is_to_be_credited():
     assert table["rows"].sum() == len(ATLAS) and table["credit"].notna().all() and table["licence"].notna().all()
     suite = table.loc["gguf_tool_suite"]
     assert "Thireus" in suite["credit"] and suite["models"] == 20
+    assert suite["place"] == "Thireus/GGUF-Tool-Suite@384c1f85:models/DeepSeek-V3.1-Terminus and 19 more"
+    assert " more" not in table.loc["gptq_paper", "place"]
     assert "Thireus and its contributors" in tables.manifest("fidelity/atlas").source
 
 

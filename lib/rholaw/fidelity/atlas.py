@@ -65,9 +65,15 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def sources() -> pd.DataFrame:
-    """A row for each source: models, rows, metrics, licence, date, place, and who is to be credited."""
+    """A row for each source: models, rows, metrics, licence, date, place (or the first of several), who is to be credited."""
     groups = tables.read(TABLE).groupby("source")
-    first = groups[["licence", "date", "place", "credit"]].first()
-    metrics = groups["metric"].agg(lambda names: ", ".join(sorted(set(names))))
-    counts = pd.DataFrame({"models": groups["model"].nunique(), "rows": groups.size(), "metrics": metrics})
+    counts = pd.DataFrame({"models": groups["model"].nunique(), "rows": groups.size()})
+    counts["metrics"] = groups["metric"].agg(lambda names: ", ".join(sorted(set(names))))
+    counts["place"] = groups["place"].agg(_place)
+    first = groups[["licence", "date", "credit"]].first()
     return counts.join(first).sort_values("rows", ascending=False).reset_index()
+
+
+def _place(places: pd.Series) -> str:
+    others = places.nunique() - 1
+    return places.iloc[0] + (f" and {others} more" if others else "")
