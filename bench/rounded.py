@@ -32,6 +32,14 @@ WIDTHS, TOKENS = (16, 32, 64, 96), (500_000, 2_000_000, 8_000_000)
 SHARED = {"layers": 3, "context": 128, "vocabulary": 512, "corpus": "shakespeare", "batch_tokens": 2048}
 RATE = 0.5  # times 1 / width: the peak learning rate
 WARM_UP, DECAY = 50, 0.2  # steps, and a share of all steps
+FORMATS = """
+int1 int2 int3 int4 int5 int6 int8 sint2 sint3 sint4 sint6 sint8 lm2 lm3 lm4 lm6 nf4 e2m1 e3m0 e2m3 e3m2 e4m3 e5m2
+sint4/row sint8/row fp8_row mxfp4 mxfp6_e2m3 mxfp6_e3m2 mxfp8_e4m3 mxint8 nvfp4 nvfp4_46 sint4/g32 sint4/g64 sint8/g32
+int4/g32 int4/g32:mse uint4/g32:zero nf4/g64:fp32 q4_0 q4_1 q5_0 q5_1 q8_0 iq4_nl
+vq2_16 vq2_64 vq2_256 vq4_256 vq4_4096 e8p s0.25 s0.5 s0.75 2:4 4:8 8:16 2:4+int4 2:4+nvfp4 s0.5+int4
+int2+out0.01 int4+out0.01
+"""  # of which a model takes those whose blocks divide its rows
+AGAIN = "q4_1"  # of some models: rounded to it beforehand, as checkpoints that are published so
 LEVELS, SEEDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3), 2  # relative squared errors of noise
 BLOCKS, CHUNK = 64, 32  # held-out blocks of text, and how many at a time
 DRAWS = 8  # labels drawn for every token, for Fisher's information
@@ -110,7 +118,7 @@ def keep(program: Program, path: Path) -> None:
 class Model:
     """A kept model, held-out text, and what it says there."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, stored: str = "dense"):
         with safe_open(path, "pt") as file:
             self.config = Config(**json.loads(file.metadata()["config"]))
         self.schedule = path.stem.rpartition("-")[2]
@@ -118,8 +126,10 @@ class Model:
         self.decoder = program.model
         for name, parameter in self.decoder.named_parameters():
             parameter.data.copy_(load_file(path)[name][None])
-        self.linears = self.decoder.linears
-        self.weights = [linear.weight.detach()[0].clone() for linear in self.linears]
+        self.linears, self.stored = self.decoder.linears, stored
+        self.weights = [rl.parse(stored).quantize(linear.weight.detach()[0].clone()) for linear in self.linears]
+        for linear, weight in zip(self.linears, self.weights, strict=True):
+            linear.weight.data.copy_(weight[None])
         self.blocks = corpora.held_out_blocks(program.corpus.held_out, self.config.context, BLOCKS)
         self.said = self.log_probabilities()
         self.loss = self.losses(self.said)
@@ -180,18 +190,21 @@ class Model:
     def rows(self) -> list[dict]:
         """All of this model."""
         about = {"width": self.config.width, "n_params": self.config.n_params, "n_tokens": self.config.tokens}
-        about |= {"schedule": self.schedule, "dense_loss": float(self.loss.mean())}
+        about |= {"schedule": self.schedule, "stored": self.stored, "dense_loss": float(self.loss.mean())}
         about |= {"kappa": float(self.fisher.sum()), "kappa_stderr": self.fisher_stderr}
         sizes = (self.config.width, self.config.hidden)
         rows = []
-        for name, format in rl.catalogue().items():
-            if name != "dense" and not any(size % format.multiple for size in sizes):
+        for name in FORMATS.split():
+            format = rl.parse(name)
+            if not any(size % format.multiple for size in sizes):
                 changes = [format.quantize(weight) - weight for weight in self.weights]
                 rows.append(self.row("format", name, changes))
         for seed, error in enumerate(LEVELS * SEEDS):
             generator = torch.Generator().manual_seed(seed)
             noise = [drawn(weight, error, generator) for weight in self.weights]
             rows.append(self.row("noise", f"{error:g}", noise))
+            if seed >= len(LEVELS):
+                continue
             shrunk = [math.sqrt(1 - error) * n - error * w for n, w in zip(noise, self.weights, strict=True)]
             rows.append(self.row("shrunk", f"{error:g}", shrunk))
         return [about | row for row in rows]
@@ -199,10 +212,13 @@ class Model:
 
 def measure(folder: Path) -> pd.DataFrame:
     """The rows of all models in ``folder``."""
-    finished = Finished(folder / "rows.csv", [LEVELS, SEEDS, BLOCKS, DRAWS, SHARE])
-    for path in tqdm(sorted(folder.glob("*.safetensors")), unit="model"):
-        if path.name not in finished.rows:
-            finished.add(path.name, Model(path).rows())
+    finished = Finished(folder / "rows.csv", [FORMATS, LEVELS, SEEDS, BLOCKS, DRAWS, SHARE])
+    jobs = [(path, "dense") for path in sorted(folder.glob("*.safetensors"))]
+    jobs += [(weights(folder, width, max(TOKENS), "decayed"), AGAIN) for width in WIDTHS if not width % 32]
+    for path, stored in tqdm(jobs, unit="model"):
+        name = f"{path.stem} {stored}"
+        if name not in finished.rows:
+            finished.add(name, Model(path, stored).rows())
     return pd.DataFrame([row for rows in finished.rows.values() for row in rows])
 
 
