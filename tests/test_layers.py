@@ -24,8 +24,8 @@ MODULES = {
         *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),
     ],
     "fidelity": [
-        *("atlas", "entries", "tensors", "posterior", "sensitivity", "kept", "mixtures", "logs", "compared", "predicted"),
-        *("names", "parts", "allocation", "recipes"),
+        *("atlas", "entries", "tensors", "posterior", "sensitivity", "second_order", "kept", "mixtures", "logs"),
+        *("compared", "predicted", "names", "parts", "allocation", "recipes"),
     ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [

@@ -15,16 +15,18 @@ from ..formats.format import Format
 from ..formats.ggml import Ggml
 from ..formats.grammar import parse
 from ..formats.grids import Float
+from ..laws.intervals import mean_interval
 from .sensitivity import fit_sensitivity
 
 MODEL = ["n_params", "n_tokens", "schedule"]
 """What names a model: its size, its training, and whether the learning rate fell to zero in the end."""
 LARGE = 1.0  # nats: above, damage saturates
 SURE = 3.0  # standard errors that a rise has to lie above 0
+ENOUGH = 10  # formats in blocks, from which they tell κ
 
 
 def kind(format: Format) -> str:
-    """What decides how a format errs: "blocks", "rows", one scale for "floats" or "grids", "pruned", "outliers apart"."""
+    """What decides how it errs: "pruned", "outliers apart", "blocks", "rows", or one scale for "floats" or "grids"."""
     if format.sparsity:
         return "pruned"
     if format.outliers:
@@ -41,30 +43,38 @@ def disturbed() -> pd.DataFrame:
 
     Beside the columns of the table: gmse, of the format or of the noise, and of, the `kind` of format or of noise.
     """
-    return _named(tables.read("measured/rounded_cpu"), "name")
+    table = tables.read("measured/rounded_cpu")
+    of, errors = _formats(table.loc[table["kind"] == "format", "name"])
+    return table.assign(
+        gmse=[errors.get(name) or float(name) for name in table["name"]], of=table["name"].map(of).fillna(table["kind"])
+    )
 
 
 def rounded() -> pd.DataFrame:
-    """measured/gpu2026_rounded, whose rates fell by a cosine to a tenth: with gmse, of, and its schedule."""
-    return _named(tables.read("measured/gpu2026_rounded").assign(schedule="cosine"), "format")
+    """κ of the GPU's dense models, which were rounded as well: a row for each that ENOUGH formats in blocks divide.
+
+    Their learning rate fell by a cosine to a tenth, schedule "cosine"; columns as `models` has them from formats.
+    """
+    table = tables.read("measured/gpu2026_rounded").dropna(subset=["rise"]).assign(schedule="cosine")
+    of, errors = _formats(table["format"])
+    table = table.assign(gmse=table["format"].map(errors), of=table["format"].map(of), stderr=table["rise_stderr"])
+    rows = {name: {"dense_loss": part["dense_loss"].iloc[0]} | _in_blocks(part) for name, part in table.groupby(MODEL)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(MODEL).reset_index().dropna(subset=["blocks"])
 
 
-def _named(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    formats = table["kind"].eq("format") if "kind" in table else pd.Series(True, table.index)
-    known = {name: parse(name) for name in table.loc[formats, column].unique()}
-    errors = {name: gmse(format).value for name, format in known.items()}
-    kinds = {name: kind(format) for name, format in known.items()}
-    table["gmse"] = [errors[name] if name in errors else float(name) for name in table[column]]
-    table["of"] = table[column].map(kinds).fillna(table["kind"] if "kind" in table else "")
-    return table
+def _formats(names: pd.Series) -> tuple[dict[str, str], dict[str, float]]:
+    """({format: its kind}, {format: its GMSE})."""
+    formats = {name: parse(name) for name in names.unique()}
+    return {name: kind(f) for name, f in formats.items()}, {name: gmse(f).value for name, f in formats.items()}
 
 
 def models(table: pd.DataFrame) -> pd.DataFrame:
     """A row for each model of ``disturbed``: κ by three ways that share no number, nats per token and unit of error.
 
     kappa, kappa_stderr: by gradients.  noise, noise_stderr: what noise cost over its error, in the limit of small
-    noise, over its draws.  blocks, blocks_low, blocks_high: `fit_sensitivity` of the formats in blocks and their exact
-    GMSE, with its 80 % interval.  slope: of log KL on log GMSE over these, and its standard error; dense_loss.
+    noise, over its draws.  blocks, blocks_low, blocks_high, status: `fit_sensitivity` of the formats in blocks and
+    their exact GMSE, with its 80 % interval.  slope, slope_stderr: of log KL on log GMSE over these.  Missing where
+    fewer than ENOUGH of them divide the rows.
     """
     rows = {}
     for name, part in table.groupby(MODEL):
@@ -72,13 +82,15 @@ def models(table: pd.DataFrame) -> pd.DataFrame:
         slopes = (noise["quadratic"] / noise["error"]).to_numpy()
         row = part.iloc[0][["dense_loss", "kappa", "kappa_stderr"]].to_dict()
         row |= {"noise": slopes.mean(), "noise_stderr": stats.sem(slopes)}
-        rows[name] = row | in_blocks(part.assign(rise=part["kl"], stderr=part["kl_stderr"]))
+        rows[name] = row | _in_blocks(part.assign(rise=part["kl"], stderr=part["kl_stderr"]))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(MODEL).reset_index()
 
 
-def in_blocks(part: pd.DataFrame) -> dict[str, float]:
-    """κ of one model by its formats in blocks: columns gmse, of, rise and stderr; what `models` says of blocks."""
+def _in_blocks(part: pd.DataFrame) -> dict[str, float | str]:
+    """κ of one model by its formats in blocks, from columns gmse, of, rise and stderr; nothing where they are few."""
     part = part[(part["of"] == "blocks") & (part["rise"] < LARGE)]
+    if len(part) < ENOUGH:
+        return {}
     fit = fit_sensitivity(part[["gmse", "rise", "stderr"]])
     low, high = fit.intervals["kappa"]
     sure = part[part["rise"] > SURE * part["stderr"]]
@@ -88,22 +100,24 @@ def in_blocks(part: pd.DataFrame) -> dict[str, float]:
 
 
 def factors(table: pd.DataFrame) -> pd.DataFrame:
-    """KL over κ · GMSE, total, of each format and model of ``disturbed``, as a product of three: with its columns.
+    """KL over κ · GMSE, total, of each row of ``disturbed``, as a product of three: the table with these columns.
 
-    size: the error that it makes on these weights, as each matrix's κ weighs it, over GMSE.  direction: ½ δᵀFδ of its
-    errors over that of independent ones of this size.  beyond: KL over ½ δᵀFδ, all higher orders.
+    size: the error that it makes on these weights, as the κ of each matrix weighs it, over GMSE.  direction: ½ δᵀFδ of
+    its errors over that of independent ones of this size.  beyond: KL over ½ δᵀFδ, all higher orders.
     """
-    table = table[table["kind"] != "noise"].copy()
     expected = table["kappa"] * table["gmse"]
-    table["size"], table["direction"] = table["fisher"] / expected, table["quadratic"] / table["fisher"]
-    table["beyond"], table["total"] = table["kl"] / table["quadratic"], table["kl"] / expected
-    return table
+    return table.assign(
+        size=table["fisher"] / expected,
+        direction=table["quadratic"] / table["fisher"],
+        beyond=table["kl"] / table["quadratic"],
+        total=table["kl"] / expected,
+    )
 
 
 def growth(models: pd.DataFrame, kappa: str = "kappa", level: float = 0.95) -> pd.DataFrame:
     """Exponents of κ ∝ N^n · (D/N)^d over ``models``, with intervals by Student's t; rows "N", "D/N" and "scatter".
 
-    scatter: the factor by which a model lies off, one standard deviation.  Raises ValueError for fewer than four models.
+    scatter: the factor by which a model lies off, one standard deviation.  ValueError for fewer than four models.
     """
     if len(models) < 4:
         raise ValueError(f"two exponents and a constant need four models, and there are {len(models)}")
@@ -114,6 +128,17 @@ def growth(models: pd.DataFrame, kappa: str = "kappa", level: float = 0.95) -> p
     freedom = len(models) - 3
     variance = ((logs - inputs @ solution) ** 2).sum() / freedom
     half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance * np.diag(np.linalg.inv(inputs.T @ inputs)))
-    rows = {name: (value, value - h, value + h) for name, value, h in zip(("", "N", "D/N"), solution, half, strict=True)}
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["exponent", "low", "high"])
-    return pd.concat([table.iloc[1:], pd.DataFrame({"exponent": np.exp(np.sqrt(variance))}, index=["scatter"])])
+    rows = {"exponent": solution, "low": solution - half, "high": solution + half}
+    table = pd.DataFrame(rows, index=["", "N", "D/N"]).drop(index="")
+    return pd.concat([table, pd.DataFrame({"exponent": np.exp(np.sqrt(variance))}, index=["scatter"])])
+
+
+def decay(models: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """By which factor the decay of the learning rate raises κ, at each length of training.
+
+    Rows: n_tokens; factor, low, high: the geometric mean over sizes with Student's interval.
+    """
+    pairs = models.pivot(index=["n_params", "n_tokens"], columns="schedule", values="kappa")
+    logs = np.log(pairs["decayed"] / pairs["constant"]).dropna()
+    rows = {tokens: np.exp(mean_interval(part, level)) for tokens, part in logs.groupby("n_tokens")}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["factor", "low", "high"]).rename_axis("n_tokens")
