@@ -65,7 +65,7 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def sources() -> pd.DataFrame:
-    """A row for each source: models, rows, metrics, licence, date, place (or the first of several), who is to be credited."""
+    """A row for each source: models, rows, metrics, licence, date, place (or the first of several) and credit."""
     groups = tables.read(TABLE).groupby("source")
     counts = pd.DataFrame({"models": groups["model"].nunique(), "rows": groups.size()})
     counts["metrics"] = groups["metric"].agg(lambda names: ", ".join(sorted(set(names))))
