@@ -25,7 +25,7 @@ MODULES = {
     ],
     "fidelity": [
         *("atlas", "entries", "tensors", "posterior", "sensitivity", "second_order", "kept", "mixtures", "logs"),
-        *("compared", "predicted", "names", "parts", "allocation", "recipes"),
+        *("compared", "predicted", "names", "parts", "allocation", "recipes", "heuristics", "recipe_trials"),
     ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
