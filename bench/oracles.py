@@ -76,14 +76,22 @@ GGML = {
     "q4_k": (12, "q4_K", 256, 144),
     "q5_k": (13, "q5_K", 256, 176),
     "q6_k": (14, "q6_K", 256, 210),
+    "iq2_xxs": (16, "iq2_xxs", 256, 66),
+    "iq2_xs": (17, "iq2_xs", 256, 74),
+    "iq3_xxs": (18, "iq3_xxs", 256, 98),
+    "iq1_s": (19, "iq1_s", 256, 50),
     "iq4_nl": (20, "iq4_nl", 32, 18),
+    "iq3_s": (21, "iq3_s", 256, 110),
+    "iq2_s": (22, "iq2_s", 256, 82),
     "iq4_xs": (23, "iq4_xs", 256, 136),
+    "iq1_m": (29, "iq1_m", 256, 56),
     "tq1_0": (34, "tq1_0", 256, 54),
     "tq2_0": (35, "tq2_0", 256, 66),
     "mxfp4": (39, "mxfp4", 32, 17),
     "nvfp4": (40, "nvfp4", 64, 36),
 }
-SEARCHED = [text for text in GGML if text.startswith(("fint", "uint", "q", "iq"))]
+CODEBOOKS = [text for text in GGML if text.startswith(("iq1", "iq2", "iq3"))]
+SEARCHED = [text for text in GGML if text.startswith(("fint", "uint", "q", "iq4"))]
 
 
 def ggml(text, uniform=False):
@@ -106,6 +114,7 @@ def ggml(text, uniform=False):
 
 SEARCH = "searches 300 scales for the least error of the block"
 IMPORTANCE = "with an importance matrix of ones, which takes another search with other weights"
+WEIGHTED = "with an importance matrix of ones; its search weights errors by the size of the weights as well"
 RECIPROCAL = "its factor for the tensor is the rounded reciprocal of ours: a unit in the last place apart"
 ONE_LEVEL = "has no factor for the tensor, so that the scales are other e4m3 numbers"
 BY_HAND = [
@@ -138,7 +147,12 @@ BY_HAND = [
         for suffix, name in (("", "quant_mx"), ("-rceil", "quant_mx_rceil"))
     ),
     Oracle("nvfp4", "auto_round", auto_round("nvfp", "nv_fp4"), RECIPROCAL),
-    *(Oracle(text, "pywhispercpp", ggml(text), EARLY if ":fp16" in text else "") for text in GGML if text != "nvfp4"),
+    *(
+        Oracle(text, "pywhispercpp", ggml(text), EARLY if ":fp16" in text else "")
+        for text in GGML
+        if text not in ("nvfp4", *CODEBOOKS)
+    ),
+    *(Oracle(text, "pywhispercpp", ggml(text, uniform=True), WEIGHTED, same=False) for text in CODEBOOKS),
     Oracle("nvfp4", "pywhispercpp", ggml("nvfp4"), ONE_LEVEL),
     *(Oracle(text, "pywhispercpp", ggml(text, uniform=True), IMPORTANCE, same=False) for text in SEARCHED),
 ]

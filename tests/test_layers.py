@@ -15,8 +15,8 @@ ROOMS = [  # and the modules that stand beside them
 ]
 MODULES = {
     "formats": [
-        *("element", "grids", "vectors", "ggml", "sparsity", "optimal", "rounding", "scale_types", "rules", "blocks"),
-        *("coder", "format", "grammar", "named"),
+        *("element", "grids", "vectors", "ggml", "sparsity", "optimal", "rounding", "scale_types", "iq", "rules"),
+        *("blocks", "coder", "format", "grammar", "named"),
     ],
     "error": ["blocks", "measure", "bounds"],
     "laws": [

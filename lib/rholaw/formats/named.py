@@ -5,7 +5,7 @@ A new format is one ``declare`` here; tests, tables and chapters iterate the cat
 
 import math
 
-from . import ggml, grids, vectors
+from . import ggml, grids, iq, vectors
 from .format import Format
 from .grammar import NAMED, declare, declare_element
 
@@ -100,9 +100,12 @@ declare("q4_0", "fint4/g32:signmax", GGML)
 declare("q4_1", "uint4/g32", GGML)
 declare("q5_0", "fint5/g32:signmax", GGML)
 declare("q5_1", "uint5/g32", GGML)
+declare("q6_0", "fint6/g32:signmax", "ik_llama.cpp, block_q6_0 and quantize_row_q6_0_ref: as q5_0, with six bits")
 declare("q8_0", "sint8/g32", GGML)
 for coder in ggml.TYPES.values():
     declare_element(coder, GGML)
+for coder in iq.TYPES.values():
+    declare_element(coder, "ggml, ggml-common.h: layout and codebook; the search is this project's")
 
 # --- vectors ------------------------------------------------------------------------------------------------------
 
