@@ -84,9 +84,9 @@ def test_pairs_meet_whatever_their_spelling():
     assert pair.high - pair.low == pytest.approx(2 * 3.18245 * stderr, rel=1e-5)  # Student's t with three degrees
 
 
-def test_two_rounded_models_count_as_two():
+def test_several_rounded_models_share_the_text_and_add_their_scatter():
     twice = kept.paired(RUNS, pd.concat([ROUNDED, ROUNDED.assign(rise=0.3)])).iloc[0]
-    assert twice.after == pytest.approx(0.2) and twice.stderr == pytest.approx(math.sqrt(0.03**2 / 2 + 0.02))
+    assert twice.after == pytest.approx(0.2) and twice.stderr == pytest.approx(math.sqrt(0.03**2 + 0.02 / 2 + 0.02))
 
 
 def test_single_seeds_have_no_interval():

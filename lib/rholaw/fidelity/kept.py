@@ -67,8 +67,8 @@ def paired(runs: pd.DataFrame, rounded: pd.DataFrame, level: float = 0.95) -> pd
     runs: of one way to train, dense ones too, with n_params, n_tokens, weights and loss, a row a seed.  rounded:
     n_params, n_tokens, format, rise and rise_stderr of dense models.  A row per (n_params, n_tokens, format) that both
     have: gmse; after and trained, their rises in nats per token; seeds; difference, after less trained; its stderr,
-    from that of the one and the scatter of seeds of the other, pooled over the formats of one N and D; low and high by
-    Student's t.  Raises ValueError where no format has two seeds.
+    from text and scatter of the rounded models and from the scatter of the seeds, pooled over the formats of one N and
+    D; low and high by Student's t.  Raises ValueError where no format has two seeds.
     """
     check(runs, ["n_params", "n_tokens", "loss"])
     size = ["n_params", "n_tokens"]
@@ -80,7 +80,9 @@ def paired(runs: pd.DataFrame, rounded: pd.DataFrame, level: float = 0.95) -> pd
         raise ValueError(f"no format has two seeds at n_params {N} and n_tokens {D}: give runs of several seeds")
     scatter = (losses["var"] * (losses["count"] - 1)).groupby(size).sum() / freedom
     table = rounded.assign(format=rounded["format"].map(_spelt), square=rounded["rise_stderr"] ** 2)
-    table = table.groupby([*size, "format"]).agg(after=("rise", "mean"), square=("square", "sum"), n=("rise", "size"))
+    table = table.groupby([*size, "format"]).agg(
+        after=("rise", "mean"), models=("rise", "sem"), text=("square", "mean")
+    )
     table = table.join(losses, how="inner").drop(index="dense", level="format", errors="ignore")
     places = table.index.droplevel("format")
     dense, scatter, freedom = losses.xs("dense", level="format").loc[places], scatter[places], freedom[places]
@@ -88,7 +90,7 @@ def paired(runs: pd.DataFrame, rounded: pd.DataFrame, level: float = 0.95) -> pd
     table["trained"] = table["mean"] - dense["mean"].to_numpy()
     table["seeds"], table["difference"] = table["count"], table["after"] - table["trained"]
     shares = 1 / table["count"] + 1 / dense["count"].to_numpy()
-    table["stderr"] = np.sqrt(table["square"] / table["n"] ** 2 + scatter.to_numpy() * shares)
+    table["stderr"] = np.sqrt(table["text"] + table["models"].fillna(0) ** 2 + scatter.to_numpy() * shares)
     half = stats.t.ppf((1 + level) / 2, freedom.to_numpy()) * table["stderr"]
     table["low"], table["high"] = table["difference"] - half, table["difference"] + half
     return table[["gmse", "after", "trained", "seeds", "difference", "stderr", "low", "high"]]
