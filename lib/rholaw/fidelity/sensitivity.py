@@ -23,9 +23,10 @@ Formats = str | Format | float | Sequence[str | Format | float] | np.ndarray | p
 
 NOT_PROPORTIONAL = 3.0  # scatter, in those of the median model, from which a model does not follow
 FAR, FAR_SHARE = 1.6, 0.25  # nor one of which this share of the measurements is this factor away
+FEW = 4  # rows: with as many, scatter tells more than the ends do
 STEEP = 1.6  # rises that outgrow GMSE by this factor cannot be floor + κ · GMSE
 COARSE = 1e-3  # GMSE of 6 bits and less: below it a rise is mostly floor
-NOISY = 0.5  # share of the floor in the middle rise of coarse formats
+NOISY = 0.4  # share of the floor in the middle rise of coarse formats
 
 
 @cache
@@ -103,6 +104,7 @@ class SensitivityFit:
     measurements.  status: "converged", "prior" where nothing was measured, or what is wrong.  identified: {name:
     whether the measurements narrow it to less than half of the spread between models}.  residuals: log measured −
     log predicted, (n,), nan for a rise that is not above 0.  draws: κ, floor and scatter, (4000, 3).
+    per_row: what formats with one scale a row cost beyond their GMSE, as a factor; 1 where a model was measured.
     """
 
     kappa: float
@@ -112,6 +114,7 @@ class SensitivityFit:
     identified: dict[str, bool]
     residuals: np.ndarray = field(repr=False)
     draws: np.ndarray = field(repr=False)
+    per_row: float = 1.0
 
     @property
     def sensitivity(self) -> Sensitivity:
@@ -120,20 +123,25 @@ class SensitivityFit:
 
     def rise(self, formats: Formats) -> np.ndarray:
         """κ · GMSE of each format, (n,), in nats per token: what compression costs, floor aside."""
-        return self.kappa * errors(formats)
+        return self.kappa * self._errors(formats)
 
     def rise_interval(self, formats: Formats, level: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) of what compression costs, each (n,): the spread of κ, and of formats about the law."""
-        costs = posterior.one_measurement(self.draws * [1.0, 0.0, 1.0], errors(formats))
+        costs = posterior.one_measurement(self.draws * [1.0, 0.0, 1.0], self._errors(formats))
         return _middle(costs, level)
 
     def predict(self, formats: Formats) -> np.ndarray:
         """What the same measurement would print for each format, (n,), floor included, in nats per token."""
-        return self.floor + self.kappa * errors(formats)
+        return self.floor + self.kappa * self._errors(formats)
 
     def predict_interval(self, formats: Formats, level: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) of what it would print, each (n,): κ, floor, and the scatter of a single measurement."""
-        return _middle(posterior.one_measurement(self.draws, errors(formats)), level)
+        return _middle(posterior.one_measurement(self.draws, self._errors(formats)), level)
+
+    def _errors(self, formats: Formats) -> np.ndarray:
+        one = [formats] if isinstance(formats, str | Format | int | float) else formats
+        rows = ["/row" in str(item) for item in one]
+        return errors(formats) * np.where(rows, self.per_row, 1.0)
 
 
 def fit_sensitivity(measured: pd.DataFrame) -> SensitivityFit:
@@ -230,7 +238,7 @@ def _status(gmse: np.ndarray, rise: np.ndarray, stderr: np.ndarray, draws: np.nd
         return (f"not proportional: the row at GMSE {gmse[worst]:.3g} is ×/÷ {np.exp(away[worst]):.2f} away from floor "
                 f"+ κ · GMSE; single measurements of models that follow scatter by ×/÷ {np.exp(usual):.2f}")  # fmt: skip
     fine, rough = np.argmin(gmse), np.argmax(gmse)
-    if gmse[rough] > 1.5 * gmse[fine] and rise[fine] > 0:
+    if len(gmse) < FEW and gmse[rough] > 1.5 * gmse[fine] and rise[fine] > 0:
         growth, allowed = rise[rough] / rise[fine], gmse[rough] / gmse[fine] if gmse[fine] else np.inf
         noise = 1 + 3 * np.hypot(stderr[rough], stderr[fine]) / rise[fine]
         if growth > STEEP * noise * allowed:

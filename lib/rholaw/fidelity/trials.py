@@ -1,0 +1,65 @@
+"""How well the law after training predicts what it did not see: formats, models, families and sources left out."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from . import evidence, posterior
+from .population import METHODS, design, fit_population
+from .sensitivity import COARSE, fit_sensitivity
+
+SERIES = ["source", "model", "metric", "method", "corpus", "context", "reference"]
+
+
+def series(rows: pd.DataFrame, least: int = 4) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(model, its rows) for each model, source, method and text with so many positive rises, formats once each."""
+    rows = rows[rows["rise"] > 0]
+    for (_, model, *_), group in rows.groupby(SERIES, dropna=False):
+        group = group.drop_duplicates("format")
+        if len(group) >= least:
+            yield model, group
+
+
+def from_measured(rows: pd.DataFrame, formats: list[str], level: float = 0.8) -> pd.DataFrame:
+    """Each series' other formats, predicted from ``formats`` alone: model, format, gmse, rise, predicted, low, high, status."""
+    results = []
+    for model, group in series(rows, len(formats) + 1):
+        known = group["format"].isin(formats)
+        if known.sum() == len(formats):
+            fit = fit_sensitivity(group.loc[known, ["gmse", "rise"]])
+            low, high = fit.predict_interval(group.loc[~known, "gmse"], level)
+            columns = group.loc[~known, ["source", "model", "format", "gmse", "rise"]]
+            results.append(columns.assign(predicted=fit.predict(columns["gmse"]), low=low, high=high, status=fit.status))
+    return pd.concat(results, ignore_index=True) if results else pd.DataFrame()
+
+
+def from_nothing(rows: pd.DataFrame, left_out: str = "model", level: float = 0.95) -> pd.DataFrame:
+    """Every row, predicted from models that differ in the column ``left_out``: as `from_measured`, and unsafe."""
+    costs = evidence.costs(rows)
+    spread = np.array(fit_population(costs).spread)
+    rows = rows[(rows["rise"] > 0) & (rows["gmse"] >= COARSE) & rows["method"].isin(METHODS)]
+    results = []
+    for value, group in rows.groupby(left_out):
+        law = fit_population(costs[costs[left_out] != value], spread)
+        draws = law.draws(design(group))
+        prints = [posterior.one_measurement(draw, np.array([error])) for draw, error in zip(draws, group["gmse"], strict=True)]
+        low, middle, high = np.quantile(prints, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=1)[..., 0]
+        columns = group[["source", "model", "family", "format", "method", "gmse", "rise"]]
+        results.append(columns.assign(predicted=middle, low=low, high=high))
+    return pd.concat(results, ignore_index=True)
+
+
+def summary(trial: pd.DataFrame) -> dict[str, float]:
+    """What a trial shows: models, rows, median and 90 % of the relative error and of its factor, share in the interval."""
+    relative = np.abs(trial["predicted"] / trial["rise"] - 1)
+    factor = np.exp(np.abs(np.log(trial["predicted"] / trial["rise"])))
+    return {
+        "models": trial["model"].nunique(),
+        "rows": len(trial),
+        "median": float(relative.median()),
+        "p90": float(relative.quantile(0.9)),
+        "factor_median": float(factor.median()),
+        "factor_p90": float(factor.quantile(0.9)),
+        "inside": float(((trial["low"] <= trial["rise"]) & (trial["rise"] <= trial["high"])).mean()),
+    }
