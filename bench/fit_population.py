@@ -12,11 +12,15 @@ import pandas as pd
 from rholaw import files, tables
 from rholaw.fidelity import atlas, evidence
 from rholaw.fidelity.population import TERMS, Population, fit_population
+from rholaw.fidelity.posterior import NAMES, Prior
 from rholaw.fidelity.sensitivity import SensitivityFit, fit_sensitivity
 from rholaw.formats.named import catalogue
 
 FEWEST = 5  # formats of a model from which its κ, floor and scatter are taken
 SERIES = ["source", "model", "metric", "method", "corpus", "context", "reference"]
+START = Prior(
+    (np.log(5), 2.0), (np.log(0.002), 1.5), (np.log(0.1), 0.7)
+)  # not what is recorded: that would feed itself
 WIDER = 1.5  # the next model may be of a kind that the atlas does not hold
 MODELS = 3  # that must have measured a type before its error is inferred
 
@@ -24,17 +28,20 @@ MODELS = 3  # that must have measured a type before its error is inferred
 def measured_models(rows: pd.DataFrame) -> dict[tuple, SensitivityFit]:
     """(source, model, metric, …) → fit, for models that follow the law."""
     groups = rows[(rows["rise"] > 0) & (rows["rise"] < evidence.SATURATED)].groupby(SERIES, dropna=False)
-    fits = {key: fit_sensitivity(group[["gmse", "rise"]]) for key, group in groups if len(group) >= FEWEST}
+    fits = {key: fit_sensitivity(group[["gmse", "rise"]], START) for key, group in groups if len(group) >= FEWEST}
     for key, fit in fits.items():
-        print(*key, f"kappa {fit.kappa:.2f}, floor {fit.floor:.4f}, scatter {np.median(fit.draws[:, 2]):.3f}: {fit.status}")
+        print(
+            *key,
+            f"kappa {fit.kappa:.2f}, floor {fit.floor:.4f}, scatter {np.median(fit.draws[:, 2]):.3f}: {fit.status}",
+        )
     return {key: fit for key, fit in fits.items() if fit.status == "converged"}
 
 
 def priors(fits: dict[tuple, SensitivityFit]) -> dict[str, float]:
     """Centre and spread between models of log κ, log floor and log scatter."""
     numbers = {}
-    for name in ("kappa", "floor", "scatter"):
-        logs = [np.log(np.median(fit.draws[:, ("kappa", "floor", "scatter").index(name)])) for fit in fits.values()]
+    for column, name in enumerate(NAMES):
+        logs = [np.log(np.median(fit.draws[:, column])) for fit in fits.values()]
         wider = 1.0 if name == "scatter" else WIDER
         numbers |= {f"log_{name}": float(np.mean(logs)), f"log_{name}_sd": wider * float(np.std(logs, ddof=1))}
     return numbers
@@ -54,11 +61,11 @@ def inferred(rows: pd.DataFrame, fits: dict[tuple, SensitivityFit]) -> pd.DataFr
     rows = rows[rows["format"].isin(names) & (rows["metric"] == "kl") & (rows["purity"] == "pure")]
     rows = rows[rows["rise"] < evidence.SATURATED]
     fits = {key[:2]: fit for key, fit in fits.items() if key[2] == "kl"}
-    rows = rows.assign(error=[
-        (rise - fits[key].floor) / fits[key].kappa if (key := (source, model)) in fits and rise > 2 * fits[key].floor else np.nan
-        for source, model, rise in zip(rows["source"], rows["model"], rows["rise"], strict=True)
-    ]).dropna(subset="error")  # fmt: skip
-    table = rows.groupby("format")["error"].agg(
+    keys = list(zip(rows["source"], rows["model"], strict=True))
+    rows = rows[[key in fits and rise > 2 * fits[key].floor for key, rise in zip(keys, rows["rise"], strict=True)]]
+    laws = [fits[key] for key in zip(rows["source"], rows["model"], strict=True)]
+    error = (rows["rise"] - [law.floor for law in laws]) / [law.kappa for law in laws]
+    table = error.groupby(rows["format"]).agg(
         gmse="median", low=lambda e: e.quantile(0.1), high=lambda e: e.quantile(0.9), models="size"
     )
     return table[table["models"] >= MODELS].reset_index()

@@ -24,8 +24,20 @@ MODULES = {
         *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),
     ],
     "fidelity": [
-        *("atlas", "entries", "tensors", "posterior", "sensitivity", "second_order", "kept", "mixtures", "logs"),
-        *("compared", "predicted", "names", "parts", "allocation", "recipes", "heuristics", "recipe_trials"),
+        *("atlas", "entries", "tensors", "posterior", "sensitivity", "evidence", "mixed", "population", "trials"),
+        *(
+            "second_order",
+            "kept",
+            "mixtures",
+            "logs",
+            "compared",
+            "predicted",
+            "names",
+            "parts",
+            "allocation",
+            "recipes",
+        ),
+        *("heuristics", "recipe_trials"),
     ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [

@@ -32,6 +32,7 @@ PLACES = {
     "parse_list": "formats.grammar",
     "plan": "planning",
     "predicted_sensitivities": "fidelity.parts",
+    "prior_sensitivity": "fidelity.population",
     "profile": "laws.fitting",
     "runs": "",
     "survey": "checkpoints.surveying",

@@ -47,12 +47,12 @@ def costs(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that tell κ: coarse formats that did not break the model, and ``cost``, the rise without the floor.
 
     The floor is that of the KLs of one model and source; perplexities have none, since the text's own error is in both.
-    Models whose reference is too noisy tell none, and are left out.
+    Models that do not follow the law are left out.
     """
     rows = rows[(rows["rise"] > 0) & (rows["rise"] < SATURATED)]
     floors = pd.Series(0.0, index=rows.index)
     for _, group in rows[rows["metric"] == "kl"].groupby(["model", "source", "reference"], dropna=False):
         fit = fit_sensitivity(group[["gmse", "rise"]])
-        floors[group.index] = np.nan if fit.status.startswith("reference too noisy") else fit.floor
+        floors[group.index] = fit.floor if fit.status == "converged" else np.nan
     rows = rows.assign(cost=rows["rise"] - floors)
     return rows[(rows["gmse"] >= COARSE) & (rows["cost"] > SMALLEST)].reset_index(drop=True)

@@ -24,13 +24,17 @@ class Mixed:
     spread: tuple[float, float, float]
 
 
-def fit(y: np.ndarray, x: np.ndarray, models: np.ndarray, series: np.ndarray, spread: np.ndarray | None = None) -> Mixed:
+def fit(
+    y: np.ndarray, x: np.ndarray, models: np.ndarray, series: np.ndarray, spread: np.ndarray | None = None
+) -> Mixed:
     """β and the spreads of rows (n,), with (n, P) of what is known of each, and the group of each; spread: given.
 
     Raises ValueError where the columns of ``x`` depend on each other: some effect is then in no row by itself.
     """
     if np.linalg.matrix_rank(x) < x.shape[1]:
-        raise ValueError("the columns of x depend on each other: leave out the effects that these rows cannot tell apart")
+        raise ValueError(
+            "the columns of x depend on each other: leave out the effects that these rows cannot tell apart"
+        )
     groups = [np.flatnonzero(models == name) for name in np.unique(models)]
     blocks = [(y[rows], x[rows], series[rows][:, None] == series[rows]) for rows in groups]
 

@@ -144,16 +144,17 @@ class SensitivityFit:
         return errors(formats) * np.where(rows, self.per_row, 1.0)
 
 
-def fit_sensitivity(measured: pd.DataFrame) -> SensitivityFit:
+def fit_sensitivity(measured: pd.DataFrame, prior: Prior | None = None) -> SensitivityFit:
     """κ and floor of a model from what one or more formats cost it, beside what all models of the atlas say.
 
     measured: a row a format, with ``format`` (its name, or a type that GGUF engines know) or ``gmse``, ``rise`` in nats
     per token (mean KL divergence, or the logarithm of a perplexity ratio, all from one reference, text, context and
     engine), and if known its ``stderr``.  Two rows are enough for a prediction: the interval then leans on the models
-    of the atlas.  Raises ValueError for missing columns, no rows, no compressed row, and values that cannot be.
+    of the atlas, or on ``prior``.  Raises ValueError for missing columns, no rows, no compressed row, and values that
+    cannot be.
     """
     gmse, rise, stderr = _checked(measured)
-    draws = posterior.from_measurements(gmse, rise, stderr, posterior.any_model())
+    draws = posterior.from_measurements(gmse, rise, stderr, prior or posterior.any_model())
     kappa, floor, _ = np.median(draws, axis=0)
     predicted = floor + kappa * gmse
     return _fit(draws, _status(gmse, rise, stderr, draws, predicted), _logs(rise) - np.log(predicted))
@@ -236,7 +237,7 @@ def _status(gmse: np.ndarray, rise: np.ndarray, stderr: np.ndarray, draws: np.nd
     worst, usual = int(np.argmax(np.nan_to_num(away))), np.exp(posterior.any_model().scatter[0])
     if len(gmse) > 2 and (scatter > NOT_PROPORTIONAL * usual or (away > np.log(FAR)).mean() >= FAR_SHARE):
         return (f"not proportional: the row at GMSE {gmse[worst]:.3g} is ×/÷ {np.exp(away[worst]):.2f} away from floor "
-                f"+ κ · GMSE; single measurements of models that follow scatter by ×/÷ {np.exp(usual):.2f}")  # fmt: skip
+                f"+ κ · GMSE; single measurements of models that follow scatter by {np.exp(usual):.2f}")  # fmt: skip
     fine, rough = np.argmin(gmse), np.argmax(gmse)
     if len(gmse) < FEW and gmse[rough] > 1.5 * gmse[fine] and rise[fine] > 0:
         growth, allowed = rise[rough] / rise[fine], gmse[rough] / gmse[fine] if gmse[fine] else np.inf

@@ -12,25 +12,26 @@ from .sensitivity import COARSE, fit_sensitivity
 SERIES = ["source", "model", "metric", "method", "corpus", "context", "reference"]
 
 
-def series(rows: pd.DataFrame, least: int = 4) -> Iterator[tuple[str, pd.DataFrame]]:
-    """(model, its rows) for each model, source, method and text with so many positive rises, formats once each."""
-    rows = rows[rows["rise"] > 0]
-    for (_, model, *_), group in rows.groupby(SERIES, dropna=False):
+def series(rows: pd.DataFrame, least: int = 4) -> Iterator[pd.DataFrame]:
+    """The rows of each model, source, method and text with so many positive rises, formats once each."""
+    for _, group in rows[rows["rise"] > 0].groupby(SERIES, dropna=False):
         group = group.drop_duplicates("format")
         if len(group) >= least:
-            yield model, group
+            yield group
 
 
 def from_measured(rows: pd.DataFrame, formats: list[str], level: float = 0.8) -> pd.DataFrame:
-    """Each series' other formats, predicted from ``formats`` alone: model, format, gmse, rise, predicted, low, high, status."""
+    """Each series' other formats, from ``formats`` alone: model, format, gmse, rise, predicted, low, high, status."""
     results = []
-    for model, group in series(rows, len(formats) + 1):
+    for group in series(rows, len(formats) + 1):
         known = group["format"].isin(formats)
         if known.sum() == len(formats):
             fit = fit_sensitivity(group.loc[known, ["gmse", "rise"]])
             low, high = fit.predict_interval(group.loc[~known, "gmse"], level)
             columns = group.loc[~known, ["source", "model", "format", "gmse", "rise"]]
-            results.append(columns.assign(predicted=fit.predict(columns["gmse"]), low=low, high=high, status=fit.status))
+            results.append(
+                columns.assign(predicted=fit.predict(columns["gmse"]), low=low, high=high, status=fit.status)
+            )
     return pd.concat(results, ignore_index=True) if results else pd.DataFrame()
 
 
@@ -42,8 +43,10 @@ def from_nothing(rows: pd.DataFrame, left_out: str = "model", level: float = 0.9
     results = []
     for value, group in rows.groupby(left_out):
         law = fit_population(costs[costs[left_out] != value], spread)
-        draws = law.draws(design(group))
-        prints = [posterior.one_measurement(draw, np.array([error])) for draw, error in zip(draws, group["gmse"], strict=True)]
+        prints = [
+            posterior.one_measurement(posterior.from_prior(prior), np.array([error]))
+            for prior, error in zip(law.priors(design(group)), group["gmse"], strict=True)
+        ]
         low, middle, high = np.quantile(prints, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=1)[..., 0]
         columns = group[["source", "model", "family", "format", "method", "gmse", "rise"]]
         results.append(columns.assign(predicted=middle, low=low, high=high))
@@ -51,7 +54,7 @@ def from_nothing(rows: pd.DataFrame, left_out: str = "model", level: float = 0.9
 
 
 def summary(trial: pd.DataFrame) -> dict[str, float]:
-    """What a trial shows: models, rows, median and 90 % of the relative error and of its factor, share in the interval."""
+    """A trial in numbers: models, rows, median and p90 of the relative error and of its factor, share inside."""
     relative = np.abs(trial["predicted"] / trial["rise"] - 1)
     factor = np.exp(np.abs(np.log(trial["predicted"] / trial["rise"])))
     return {
