@@ -12,6 +12,7 @@ COMMANDS = {  # name → (what it does, module, function of the arguments and th
     "fit": ("fit a scaling law to training runs", "commands.laws", "fit"),
     "predict": ("what formats would cost a finished model, from a log", "commands.fidelity", "predict"),
     "plan": ("which compression pays, for a scenario of yours", "commands.planning", "plan"),
+    "allocate": ("which tensor gets which type within a budget of bytes", "commands.fidelity", "allocate"),
     "train": ("train runs of a sweep file, here or on a cluster", "train.__main__", "main"),
     "data": ("check the tables, record a change, add a measurement", "commands.data", "data"),
     "book": ("build the book from its chapters", "book.__main__", "main"),

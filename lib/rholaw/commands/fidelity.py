@@ -1,5 +1,6 @@
-"""`rholaw predict`."""
+"""`rholaw predict` and `rholaw allocate`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checked import limited
@@ -85,3 +86,69 @@ def _given(texts: list[str]) -> tuple["pd.DataFrame", list[str]]:
         gmse, spread = mixtures.worth(name) if mix else (errors(name)[0], 0.0)
         rows.append([name, gmse, rise, spread * rise])
     return pd.DataFrame(rows, columns=["format", "gmse", "rise", "stderr"]), []
+
+
+def allocate(arguments: list[str], prog: str) -> None:
+    """Which tensor of a model gets which type within a budget, and the recipe for it."""
+    examples = f"""\
+  {prog} Qwen3.6-27B --bytes 10e9 --recipe qwen.recipe
+  {prog} model.gguf --bits 4.5 --types "q3_k, q4_k, q6_k" --fix "output.weight=q6_k"
+  llama-quantize --tensor-type-file qwen.recipe model-bf16.gguf qwen.gguf q4_k"""
+    description = "Which type each tensor of a model should have, to do least damage within a budget of bytes."
+    parser = Parser(prog, description, examples)
+    parser.add_argument("model", help="a model whose tensors were measured, or the path of a checkpoint")
+    size = parser.add_mutually_exclusive_group(required=True)
+    size.add_argument("--bytes", type=float, help="of all tensors together")
+    size.add_argument("--bits", type=float, help="the same, a weight")
+    parser.add_argument("--types", default="q2_k, q3_k, q4_k, q5_k, q6_k, q8_0", help="(default: %(default)s)")
+    parser.add_argument(
+        "--fix", action="append", default=[], metavar="TENSOR=TYPE", help="a name or regular expression"
+    )
+    parser.add_argument("--recipe", type=Path, help="a file for llama-quantize --tensor-type-file or GGUF Tool Suite")
+    add_output(parser)
+    chosen = parser.parse_args(arguments)
+
+    from ..fidelity import recipes
+    from ..fidelity.allocation import allocate as choose
+
+    sensitivities = _sensitivities(chosen.model)
+    budget = chosen.bytes if chosen.bytes is not None else chosen.bits * sensitivities["weights"].sum() / 8
+    pairs = [text.rpartition("=") for text in chosen.fix]
+    if wrong := [text for text, (tensor, _, name) in zip(chosen.fix, pairs, strict=True) if not (tensor and name)]:
+        raise ValueError(f"--fix {wrong[0]}: must be a tensor, = and a type, such as output.weight=q6_k")
+    fixed = {tensor.strip(): name.strip() for tensor, _, name in pairs}
+    done = choose(sensitivities, [name.strip() for name in chosen.types.split(",")], budget, fixed)
+    if chosen.recipe:
+        recipes.write(done, chosen.recipe)
+    if chosen.csv or chosen.json:
+        return show(done.table, chosen)
+    low, high = done.interval()
+    show(done.table.groupby("type", as_index=False)[["weights", "bytes", "rise"]].sum(), chosen)
+    print(
+        f"\n{done.bytes / 1e9:.3f} GB, {done.bits:.3f} bits a weight: KL divergence {done.rise:.4g} nats a token, "
+        f"80 %: {low:.4g} to {high:.4g}; no choice of these types stays below {done.bound:.4g}",
+        "\nTo narrow that, measure (all: the whole model in one type; share: of the variance):",
+        sep="\n",
+    )
+    show(done.measure_next(), chosen)
+
+
+def _sensitivities(model: str) -> "pd.DataFrame":
+    """κ of each tensor: measured for a model of the atlas, predicted for the checkpoint at a path."""
+    import numpy as np
+
+    from ..checked import unknown
+    from ..fidelity import names, parts
+
+    if model in parts.models():
+        return parts.tensor_sensitivities(model)
+    if not Path(model).expanduser().exists():
+        raise ValueError(f"{unknown(model, parts.models(), 'model with measured tensors')}, and there is no such file")
+
+    from ..checkpoints import opening
+    from ..fidelity.population import prior_sensitivity
+
+    with opening.open(model) as checkpoint:
+        matrices = names.matrices({tensor.name: tensor.shape for tensor in checkpoint.tensors if not tensor.tied})
+    prior = prior_sensitivity(float(matrices["weights"].sum()))
+    return parts.predicted_sensitivities(matrices, prior.kappa, float(np.log(prior.draws[:, 0]).std()))

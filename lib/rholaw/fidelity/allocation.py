@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,8 @@ from .. import tables
 from ..checked import unknown
 from ..formats.grammar import parse
 from . import sensitivity
+from .mixtures import PLAIN
 
-UNCOMPRESSED = {"bf16": 16.0, "f16": 16.0, "f32": 32.0}  # bits a weight
 INFERRED_BITS = {  # of types of ik_llama.cpp, which have no definition here; in blocks of 256
     **{"iq1_kt": 1.75, "iq2_kt": 2.125, "iq2_ks": 2.1875, "iq2_k": 2.375, "iq2_kl": 2.6875, "iq3_kt": 3.125},
     **{"iq3_ks": 3.1875, "iq3_k": 3.4375, "iq4_kss": 4.0, "iq4_kt": 4.0, "iq4_ks": 4.25, "iq4_k": 4.5},
@@ -39,11 +40,13 @@ class Allocation:
 
     table: tensor, weights, type, bits, bytes, gmse, kappa, stderr, rise, a row a tensor.  bound: nats that no choice
     within the budget can stay below; nan where nothing was chosen.  scale: relative error that all κ share.
+    known: types that the whole model was measured in, from which κ comes.
     """
 
     table: pd.DataFrame = field(repr=False)
     bound: float
     scale: float
+    known: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def bytes(self) -> int:
@@ -76,7 +79,7 @@ class Allocation:
         total, left = sum(parts.values()), min(MEASURED, self.scale) ** 2
         gains = {}
         for what, name in parts:
-            if name and not what:
+            if name and not what and name not in self.known:
                 gains["all", name] = parts["", name] + max(parts["", ""] - left, 0.0)
             elif what:
                 gains[what, name] = parts[what, name]
@@ -121,14 +124,14 @@ def allocate(
     chosen, bound = _optimum(size, cost, left)
     kinds = given.copy()
     kinds[free] = np.array(names)[chosen]
-    return Allocation(_filled(table, kinds.tolist()), bound + float(rest["rise"].sum()), _scale(sensitivities))
+    return _allocation(sensitivities, _filled(table, kinds.tolist()), bound + float(rest["rise"].sum()))
 
 
 def assigned(sensitivities: pd.DataFrame, types: Mapping[str, str]) -> Allocation:
     """What a recipe of others would cost: types is {tensor: type}; tensors that it lacks stay in f32."""
     table = checked(sensitivities)
     kinds = [plain(types.get(name, "f32")) for name in table["tensor"]]
-    return Allocation(_filled(table, kinds), np.nan, _scale(sensitivities))
+    return _allocation(sensitivities, _filled(table, kinds), np.nan)
 
 
 def plain(name: str) -> str:
@@ -138,7 +141,7 @@ def plain(name: str) -> str:
 
 def bits_of(name: str) -> float:
     """Bits a weight of a type, scales included. Raises ValueError for an unknown one."""
-    known = UNCOMPRESSED | INFERRED_BITS
+    known = PLAIN | INFERRED_BITS
     return known[name] if name in known else parse(name).bits
 
 
@@ -223,7 +226,7 @@ def _filled(table: pd.DataFrame, types: list[str]) -> pd.DataFrame:
 
 
 def _compressed(names: list[str]) -> list[str | float]:
-    return [0.0 if name in UNCOMPRESSED else name for name in names]
+    return [0.0 if name in PLAIN else name for name in names]
 
 
 def _divides(table: pd.DataFrame, names: list[str]) -> np.ndarray:
@@ -239,14 +242,15 @@ def _divides(table: pd.DataFrame, names: list[str]) -> np.ndarray:
 
 
 def _block(name: str) -> int:
-    if name in UNCOMPRESSED:
+    if name in PLAIN:
         return 1
     return 256 if name in INFERRED_BITS else parse(name).multiple
 
 
+@cache
 def _doubt(name: str) -> float:
     """Relative error of what a type costs, of law and GMSE."""
-    if name in UNCOMPRESSED:
+    if name in PLAIN:
         return 0.0
     table = tables.read("fidelity/inferred").set_index("format")
     if name not in table.index:
@@ -255,5 +259,6 @@ def _doubt(name: str) -> float:
     return max(DOUBT, math.log(high / low) / (2 * Z80))
 
 
-def _scale(sensitivities: pd.DataFrame) -> float:
-    return float(sensitivities.attrs.get("scale", 0.0))
+def _allocation(sensitivities: pd.DataFrame, table: pd.DataFrame, bound: float) -> Allocation:
+    about = sensitivities.attrs
+    return Allocation(table, bound, float(about.get("scale", 0.0)), tuple(about.get("known", ())))

@@ -30,9 +30,13 @@ def models() -> tuple[str, ...]:
 @lru_cache
 def whole(model: str) -> SensitivityFit:
     """κ and floor of a measured model, from the formats of the atlas that it was compressed to as a whole."""
-    rows = atlas.load(usable=True, source="gguf_tool_suite", metric="kl", model=_known(model))
-    pure = rows["format"].notna() & rows["purity"].isin(["pure", "mostly"])
-    return fit_sensitivity(rows[pure & rows["format"].map(_has_error)])
+    return fit_sensitivity(_wholes(_known(model)))
+
+
+def _wholes(model: str) -> pd.DataFrame:
+    rows = _atlas()
+    rows = rows[(rows["model"] == model) & rows["format"].notna() & rows["purity"].isin(["pure", "mostly"])]
+    return rows[rows["format"].map(_has_error)]
 
 
 def tensor_sensitivities(model: str) -> pd.DataFrame:
@@ -40,7 +44,8 @@ def tensor_sensitivities(model: str) -> pd.DataFrame:
 
     kappa: nats per token and unit of GMSE, in sum that of the whole model; NaN for what stays as it is (norms, biases,
     routers), 0 for the layer of multi-token prediction.  A matrix that was not measured has the predicted share.
-    ``attrs["scale"]``: the relative error that all share.  Raises ValueError for a model that is not in `models`.
+    attrs: "scale", the relative error that all share, and "known", the types that the whole was measured in.  Raises
+    ValueError for a model that is not in `models`.
     """
     measured, sizes = shares(model), _sizes()
     table = sizes[sizes["model"] == model].merge(measured, on="tensor", how="left")
@@ -51,7 +56,7 @@ def tensor_sensitivities(model: str) -> pd.DataFrame:
     fit = whole(model)
     factor = fit.kappa / table["share"].sum()
     table = table.assign(kappa=table["share"] * factor, stderr=table["stderr"] * factor)
-    return _told(table, float(np.log(fit.draws[:, 0]).std()))
+    return _told(table, float(np.log(fit.draws[:, 0]).std()), _wholes(model)["format"].tolist())
 
 
 def predicted_sensitivities(matrices: pd.DataFrame, kappa: float, scale: float = 0.0) -> pd.DataFrame:
@@ -62,13 +67,13 @@ def predicted_sensitivities(matrices: pd.DataFrame, kappa: float, scale: float =
     """
     kappas = predicted_shares(matrices["tensor"].tolist()) * kappa
     error = kappas * np.expm1(population()[1])
-    return _told(matrices.assign(kappa=kappas, stderr=error), scale)
+    return _told(matrices.assign(kappa=kappas, stderr=error), scale, [])
 
 
-def _told(table: pd.DataFrame, scale: float) -> pd.DataFrame:
+def _told(table: pd.DataFrame, scale: float, known: list[str]) -> pd.DataFrame:
     columns = ["tensor", "weights", *(["row"] if "row" in table else []), "kappa", "stderr"]
     table = table[columns].reset_index(drop=True)
-    table.attrs["scale"] = scale
+    table.attrs = {"scale": scale, "known": known}
     return table
 
 
@@ -187,6 +192,11 @@ def _features(tensor_names: list[str], kinds: list[str], terms: list[str]) -> np
 
 
 _everything, _sizes = lru_cache(tensors.alone), lru_cache(tensors.sizes)
+
+
+@lru_cache
+def _atlas() -> pd.DataFrame:
+    return atlas.load(usable=True, source="gguf_tool_suite", metric="kl")
 
 
 def _known(model: str) -> str:

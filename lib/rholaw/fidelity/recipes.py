@@ -11,7 +11,8 @@ from pathlib import Path
 
 from .. import files
 from . import names
-from .allocation import UNCOMPRESSED, Allocation, plain
+from .allocation import Allocation, plain
+from .mixtures import PLAIN
 
 
 def text(chosen: Allocation | Mapping[str, str]) -> str:
@@ -57,7 +58,7 @@ def ignored(chosen: Allocation) -> list[str]:
     ValueError for a tensor without a counterpart there.
     """
     table = chosen.table
-    stay = table.loc[table["type"].isin(list(UNCOMPRESSED)) & table["kappa"].notna(), "tensor"]
+    stay = table.loc[table["type"].isin(list(PLAIN)) & table["kappa"].notna(), "tensor"]
     modules = [names.of_module(tensor) for tensor in stay if tensor != "token_embd.weight"]  # an embedding is no Linear
     return [_regular(module) if "*" in module else module for module in modules]
 
