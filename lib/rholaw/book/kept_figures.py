@@ -59,7 +59,7 @@ def measured(pairs: pd.DataFrame) -> Figure:
     ax.set(xscale="log", yscale="log", xlabel="GMSE of the format", ylabel="rounded / trained in the format")
     plain_log(ax.xaxis)
     plain_log(ax.yaxis)
-    ax.legend(loc="upper center")
+    ax.legend(loc="lower right")
     return fig
 
 
