@@ -2,7 +2,7 @@
 
     python bench/rounded.py FOLDER      # writes data/measured/rounded_cpu; FOLDER keeps weights and finished rows
 
-Four sizes, three lengths of training, each once as it is at a constant learning rate and once after a linear decay to
+Four sizes, two or three lengths of training, each once at a constant learning rate and once after a linear decay to
 zero over the last fifth of its tokens.  Takes an hour on one core and goes on where it was interrupted.  Compressed are
 the matrices of the blocks; embedding, head and norms stay as they are.
 """
@@ -28,7 +28,8 @@ from rholaw.texts import tokens as corpora
 from rholaw.train.config import Config
 from rholaw.train.trainer import Program, factors
 
-WIDTHS, TOKENS = (16, 32, 64, 96), (500_000, 2_000_000, 8_000_000)
+SHORT, MIDDLE, LONG = 500_000, 2_000_000, 8_000_000
+TOKENS = dict.fromkeys((16, 32, 64), (SHORT, MIDDLE, LONG)) | {96: (SHORT, MIDDLE)}  # by width
 SHARED = {"layers": 3, "context": 128, "vocabulary": 512, "corpus": "shakespeare", "batch_tokens": 2048}
 RATE = 0.5  # times 1 / width: the peak learning rate
 WARM_UP, DECAY = 50, 0.2  # steps, and a share of all steps
@@ -49,7 +50,7 @@ SHARE = 0.25  # of an error, at which a rise is quadratic in it
 def config(width: int) -> Config:
     """The longest run of a size."""
     shape = {"heads": width // 16, "width": width, "hidden": 3 * width}
-    return Config(**shape, **SHARED, tokens=max(TOKENS), lr=RATE / width)
+    return Config(**shape, **SHARED, tokens=max(TOKENS[width]), lr=RATE / width)
 
 
 class Trunk(Program):
@@ -83,10 +84,10 @@ class Branch(Trunk):
 
 def train(folder: Path) -> None:
     """Leave in ``folder`` a file of weights for each size, length and schedule."""
-    for width in WIDTHS:
+    for width, lengths in TOKENS.items():
         trunk = Trunk([config(width)])
         trunk.restore(folder / f"{width}.trunk")
-        for tokens in TOKENS:
+        for tokens in lengths:
             steps = replace(trunk.config, tokens=tokens).steps
             while trunk.step < round((1 - DECAY) * steps):
                 trunk.advance()
@@ -214,7 +215,7 @@ def measure(folder: Path) -> pd.DataFrame:
     """The rows of all models in ``folder``."""
     finished = Finished(folder / "rows.csv", [FORMATS, LEVELS, SEEDS, BLOCKS, DRAWS, SHARE])
     jobs = [(path, "dense") for path in sorted(folder.glob("*.safetensors"))]
-    jobs += [(weights(folder, width, max(TOKENS), "decayed"), AGAIN) for width in WIDTHS if not width % 32]
+    jobs += [(weights(folder, width, max(TOKENS[width]), "decayed"), AGAIN) for width in TOKENS if not width % 32]
     for path, stored in tqdm(jobs, unit="model"):
         name = f"{path.stem} {stored}"
         if name not in finished.rows:

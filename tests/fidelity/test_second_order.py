@@ -69,12 +69,12 @@ def test_growth_finds_the_exponents_it_was_made_with():
 
 
 def test_decay_is_the_factor_between_pairs():
-    factors = {1: 1.2, 2: 1.5}
+    factors = {(10, 1): 1.0, (20, 1): 4.0, (10, 2): 1.5}
     rows = [
-        {"n_params": n, "n_tokens": d, "schedule": s, "kappa": n * (factors[d] if s == "decayed" else 1.0)}
-        for n in (10, 20, 30)
-        for d in factors
-        for s in ("constant", "decayed")
+        {"n_params": n, "n_tokens": d, "schedule": schedule, "kappa": n * (factor if schedule == "decayed" else 1.0)}
+        for (n, d), factor in factors.items()
+        for schedule in ("constant", "decayed")
     ]
+    rows.append({"n_params": 30, "n_tokens": 2, "schedule": "constant", "kappa": 1.0})  # no pair
     table = second_order.decay(pd.DataFrame(rows))
-    assert np.allclose(table, np.array([[1.2] * 3, [1.5] * 3]))
+    assert table.loc[1].tolist() == pytest.approx([2.0, 1.0, 4.0, 2]) and table.loc[2].tolist() == [1.5, 1.5, 1.5, 1]

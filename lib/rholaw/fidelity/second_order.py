@@ -15,7 +15,6 @@ from ..formats.format import Format
 from ..formats.ggml import Ggml
 from ..formats.grammar import parse
 from ..formats.grids import Float
-from ..laws.intervals import mean_interval
 from .sensitivity import fit_sensitivity
 
 MODEL = ["n_params", "n_tokens", "schedule"]
@@ -133,12 +132,13 @@ def growth(models: pd.DataFrame, kappa: str = "kappa", level: float = 0.95) -> p
     return pd.concat([table, pd.DataFrame({"exponent": np.exp(np.sqrt(variance))}, index=["scatter"])])
 
 
-def decay(models: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """By which factor the decay of the learning rate raises κ, at each length of training.
+def decay(models: pd.DataFrame) -> pd.DataFrame:
+    """By which factor the decay of the learning rate raises κ, at each n_tokens: a model after it over one without.
 
-    Rows: n_tokens; factor, low, high: the geometric mean over sizes with Student's interval.
+    factor: the geometric mean over the sizes of models; least and most: of one size; sizes: how many.
     """
     pairs = models.pivot(index=["n_params", "n_tokens"], columns="schedule", values="kappa")
-    logs = np.log(pairs["decayed"] / pairs["constant"]).dropna()
-    rows = {tokens: np.exp(mean_interval(part, level)) for tokens, part in logs.groupby("n_tokens")}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["factor", "low", "high"]).rename_axis("n_tokens")
+    factors = (pairs["decayed"] / pairs["constant"]).dropna().groupby("n_tokens")
+    return pd.DataFrame(
+        {"factor": factors.agg(stats.gmean), "least": factors.min(), "most": factors.max(), "sizes": factors.size()}
+    )
