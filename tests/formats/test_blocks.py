@@ -64,3 +64,23 @@ def test_a_power_of_two_scales_the_result(name, seed, exponent):
     x = normal(2, BLOCKED[name].multiple * 2, seed=seed)
     scaled = BLOCKED[name].quantize(x * 2.0**exponent)
     torch.testing.assert_close(scaled, BLOCKED[name].quantize(x) * 2.0**exponent, rtol=1e-6, atol=1e-7)
+
+
+@given(rows=st.integers(1, 40), columns=st.integers(1, 3), seed=st.integers(0, 99))
+def test_a_tile_is_rounded_as_it_would_be_alone(rows, columns, seed):
+    format, x = rl.parse("e2m1/16x8:fp32"), normal(rows, 8 * columns, seed=seed)
+    y = format.quantize(x)
+    for i in range(0, rows, 16):
+        for j in range(0, 8 * columns, 8):
+            tile = x[i : i + 16, j : j + 8]
+            alone = rl.parse("e2m1/tensor:fp32").quantize(tile)
+            torch.testing.assert_close(y[i : i + 16, j : j + 8], alone)
+
+
+def test_square_tiles_round_a_matrix_and_its_transpose_alike():
+    x = normal(48, 32)
+    for text in ("nvfp4_16x16", "e4m3fn/16x16:fp32", "s0.5+sint4/16x16:e8m0"):
+        assert torch.equal(rl.parse(text).quantize(x.T), rl.parse(text).quantize(x).T)
+    assert torch.equal(rl.parse("nvfp4_16x16").quantize(x[None]), rl.parse("nvfp4_16x16").quantize(x)[None])
+    with pytest.raises(ValueError, match="rows of 24 weights are no multiple of 16"):
+        rl.parse("nvfp4_16x16").quantize(normal(16, 24))

@@ -23,6 +23,7 @@ NEEDS = {
     "fp8_tensor": "largest",
     "2:4+nvfp4": "largest",
     "sint4/tensor:e4m3": "largest",
+    "nvfp4_16x16": "everything",
     "nf4_dq": "everything",
     "bitnet_b158": "everything",
     "uint4/tensor": "everything",

@@ -37,7 +37,7 @@ blocks = st.builds(
 elements = st.one_of(
     scalars,
     st.tuples(scalars, blocks).map("".join),
-    st.sampled_from(["uint4/g32", "uint3/g8:zero", "fint4/g32:signmax", "vq2_16", "e8p", "q4_k", "trellis2", "mxfp4"]),
+    st.sampled_from("uint4/g32 uint3/g8:zero fint4/g32:signmax vq2_16 e8p q4_k trellis2 mxfp4 e2m1/16x8:e4m3".split()),
 )
 rotations = st.integers(1, 12).map(lambda k: f"hadamard{2**k}")
 outliers = st.floats(1e-6, 0.5).map(lambda r: f"out{r:.9f}")
@@ -93,6 +93,8 @@ def test_formats_differ():
         ("sint4.5", "no element"),
         ("int4/128", "'/128': a block is gK"),
         ("int4/g0", "a block is gK"),
+        ("e2m1/1x16", "a tile of R > 1 rows"),
+        ("int4/16x16:mse", "tiles such as 16x16 go with the rule absmax"),
         ("int4/g32:fp8", "'fp8' is neither a type (fp32"),
         ("int4/g32:absmin", "or a rule (absmax"),
         ("uint4", "has no sign"),

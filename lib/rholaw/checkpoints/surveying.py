@@ -82,8 +82,8 @@ def survey(
     ==================  ===============================================================================================
 
     Memory: some chunks of 2^17 weights a thread, or of one row where that is longer; but formats that rank all weights
-    of a tensor (sS, +outR) or share more within it than a largest magnitude or a root mean square (nf4_dq, bitnet_b158)
-    hold several copies of it in float32.  Each tensor is read twice, the second time out of the system's cache.
+    of a tensor (sS, +outR) or share more within it than a largest magnitude or a root mean square (nf4_dq, bitnet_b158,
+    tiles) hold several copies of it in float32.  Each tensor is read twice, the second time out of the system's cache.
     Raises ValueError before any work for a wrong path, format, device or ``out`` and for a damaged file; a tensor that
     cannot be measured is a row with a note.
     """

@@ -5,6 +5,8 @@ given m, the others are independent and lie within ±m.  One integral over m is 
 jumps.  Where the levels span the block it is an integral over both its ends.
 """
 
+import math
+
 import numpy as np
 import torch
 from scipy.special import bdtr
@@ -23,7 +25,7 @@ _NEGLIGIBLE = 1e-20  # probability left out at either end of the integral over m
 
 def assumed_length(block: Block) -> int:
     """Weights per scale."""
-    return {"row": ROW, "tensor": TENSOR}.get(block.size, block.size)
+    return math.prod(block.tile) if block.tile else {"row": ROW, "tensor": TENSOR}[block.size]
 
 
 def exact_error(
@@ -35,7 +37,8 @@ def exact_error(
     """
     rule, type = block.rule, block.type
     if rule.needs in ("largest", "signed largest") and type.needs != "everything":
-        whole_groups = not isinstance(sparsity, NofM) or assumed_length(block) % sparsity.m == 0
+        columns = block.tile[1] if block.tile else assumed_length(block)
+        whole_groups = not isinstance(sparsity, NofM) or columns % sparsity.m == 0
         return largest_error(element, block, sparsity, source, end) if whole_groups else None
     if sparsity is not None or np.isfinite(end):
         return None

@@ -110,13 +110,15 @@ def _of_samples(format: Format, samples: torch.Tensor) -> Measured:
 def _ratio(squares: torch.Tensor, variances: torch.Tensor, format: Format, shape: tuple[int, ...]) -> Measured:
     n, variance = squares.numel(), float(variances.mean())
     value = float(squares.mean()) / variance
-    group = _together(format, shape)
-    deviations = (squares - value * variances).reshape(-1, group).mean(dim=1)
-    return Measured(value, float(deviations.square().mean().sqrt()) / variance / math.sqrt(n / group), "sampled", n)
+    deviations = squares - value * variances
+    tiles = format.block and format.block.spans_rows
+    groups = format.block.split(deviations) if tiles else deviations.reshape(-1, _together(format, shape))
+    error = float(groups.mean(dim=1).square().mean().sqrt()) / variance / math.sqrt(len(groups))
+    return Measured(value, error, "sampled", n)
 
 
 def _together(format: Format, shape: tuple[int, ...]) -> int:
-    """How many neighbours share a scale or a code; 1 where that is a whole tensor."""
+    """How many neighbours of a row share a scale or a code; 1 where that is a whole tensor."""
     row = format.block.length(shape) if format.block and format.block.size == "row" else 1
     size = math.lcm(format.multiple, row)
     return size if math.prod(shape) % size == 0 and math.prod(shape) > size else 1

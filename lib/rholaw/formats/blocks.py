@@ -1,8 +1,8 @@
 """Blocks of weights that share a scale: how long they are, by which rule it is found, and as what it is stored."""
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +16,10 @@ from .sparsity import CHUNK
 
 @dataclass(frozen=True)
 class Block:
-    """One scale per ``size`` consecutive weights, or per "row" or "tensor", by ``rule``, stored as ``type``."""
+    """One scale per ``size`` consecutive weights, or per "row", "tensor" or tile, by ``rule``, stored as ``type``.
+
+    A tile "RxC" is R rows by C columns of a matrix; at its lower edge a matrix is padded with zeros.
+    """
 
     size: int | str
     type: ScaleType = FP16
@@ -27,13 +30,27 @@ class Block:
 
         A scale for a row or a tensor vanishes over its weights.
         """
-        if not isinstance(self.size, int):
+        if not self.tile:
             return 0.0
-        return (self.type.bits + self.rule.offset_bits(element, self.type)) / self.size
+        return (self.type.bits + self.rule.offset_bits(element, self.type)) / math.prod(self.tile)
+
+    @property
+    def tile(self) -> tuple[int, int] | None:
+        """Rows and columns that share a scale; None where that depends on the tensor."""
+        if isinstance(self.size, int):
+            return 1, self.size
+        return tuple(map(int, self.size.split("x"))) if "x" in self.size else None
+
+    @property
+    def spans_rows(self) -> bool:
+        """Whether it is a tile of several rows."""
+        return self.tile is not None and self.tile[0] > 1
 
     @property
     def needs(self) -> Needs:
         """What has to be known of a whole tensor before some of its rows can be rounded."""
+        if self.spans_rows:
+            return "everything"
         if self.size == "tensor" and (self.rule.needs != "largest" or self.type.needs == "everything"):
             return "everything"
         return "largest" if self.size == "tensor" else self.type.needs
@@ -42,12 +59,30 @@ class Block:
         """Weights per block in a tensor of this shape. Raises ValueError where the size does not divide the rows."""
         row = shape[-1] if len(shape) else 1
         if self.size == "tensor":
-            return max(int(np.prod(shape)), 1)
+            return max(math.prod(shape), 1)
         if self.size == "row":
             return row
-        if row % self.size:
-            raise ValueError(f"{self}: rows of {row} weights are no multiple of {self.size}")
-        return self.size
+        if row % self.tile[1]:
+            raise ValueError(f"{self}: rows of {row} weights are no multiple of {self.tile[1]}")
+        return math.prod(self.tile)
+
+    def split(self, x: Tensor) -> Tensor:
+        """The blocks of a tensor, (n, length); ``join`` undoes it. Raises ValueError as ``length``."""
+        length = self.length(x.shape)
+        if not self.spans_rows:
+            return x.reshape(-1, length)
+        rows, columns = self.tile
+        x = x.reshape(-1, x.shape[-1])
+        x = torch.nn.functional.pad(x, (0, 0, 0, -len(x) % rows))
+        return x.view(-1, rows, x.shape[1] // columns, columns).transpose(1, 2).reshape(-1, length)
+
+    def join(self, blocks: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The tensor of this ``shape`` whose blocks these are."""
+        if not self.spans_rows:
+            return blocks.reshape(shape)
+        (rows, columns), row = self.tile, shape[-1]
+        x = blocks.view(-1, row // columns, rows, columns).transpose(1, 2).reshape(-1, row)
+        return x[: math.prod(shape[:-1])].reshape(shape)
 
     def text(self, default: Rule) -> str:
         """As the grammar has it, without what is understood: fp16, and the ``default`` rule."""

@@ -39,17 +39,16 @@ class Coder:
             return self.element.round(y)
         if self.block is None:
             return self.at(y, self.scale(y, mask, known), out)
-        length = self.block.length(y.shape)
-        blocks, mask, out = (None if t is None else t.reshape(-1, length) for t in (y, mask, out))
-        return self.block.coded(blocks, self.element, mask, known, out).reshape(y.shape)
+        blocks, mask, out = (None if t is None else self.block.split(t) for t in (y, mask, out))
+        return self.block.join(self.block.coded(blocks, self.element, mask, known, out), y.shape)
 
     def scale(self, y: Tensor, mask: Tensor | None = None, known: Top = None) -> Tensor | None:
         """By how much ``y`` is divided, of shape (n, 1) for n equal runs of its weights, in their order.
 
-        None where that does not say all: for affine rules, and elements with scales of their own.  Arguments as above;
-        or ``y`` is a stack of M tensors and ``known`` of shape (M, 1).
+        None where that does not say all: for affine rules, tiles, and elements with scales of their own.  Arguments as
+        above; or ``y`` is a stack of M tensors and ``known`` of shape (M, 1).
         """
-        if self.element.own_scales or (self.block and self.block.rule.affine):
+        if self.element.own_scales or (self.block and (self.block.rule.affine or self.block.spans_rows)):
             return None
         if self.block is None:
             known = rms(y, y.numel() if mask is None else int(mask.count_nonzero())) if known is None else known

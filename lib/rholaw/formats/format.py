@@ -83,7 +83,7 @@ class Format:
     @property
     def multiple(self) -> int:
         """Rows must have a multiple of so many weights: groups, blocks, codes and rotation all divide it."""
-        block = self.block.size if self.block and isinstance(self.block.size, int) else 1
+        block = self.block.tile[1] if self.block and self.block.tile else 1
         group = self.sparsity.group if self.sparsity else 1
         return math.lcm(self.rotation or 1, group, block, self.element.dim if self.element else 1)
 

@@ -148,8 +148,14 @@ def _others() -> list[str]:
 
 def _parse_block(text: str, element: Element) -> Block:
     size, *settings = text.split(":")
-    if not (size in ("row", "tensor") or (re.fullmatch(r"g[0-9]+", size) and 0 < int(size[1:]) <= 2**20)):
-        raise ValueError(f"'/{text}': a block is gK, K weights of a row, as in g128; or row, or tensor")
+    if match := re.fullmatch(r"g([0-9]+)|([0-9]+)x([0-9]+)", size):
+        numbers = [int(number) for number in match.groups() if number]
+        size = "x".join(map(str, numbers)) if len(numbers) == 2 else numbers[0]
+    if size not in ("row", "tensor") and not (match and all(len(numbers) <= n <= 2**20 for n in numbers)):
+        raise ValueError(
+            f"'/{text}': a block is gK, K weights of a row, as in g128; or RxC, a tile of R > 1 rows by C columns, "
+            "as in 16x16; or row, or tensor"
+        )
     type, rule = FP16, default_rule(element)
     for setting in settings:
         if setting in TYPES:
@@ -159,7 +165,7 @@ def _parse_block(text: str, element: Element) -> Block:
         else:
             known = f"a type ({', '.join(TYPES)}) or a rule ({', '.join(RULES)})"
             raise ValueError(f"'/{text}': {setting!r} is neither {known}")
-    return Block(size if size in ("row", "tensor") else int(size[1:]), type, rule)
+    return Block(size, type, rule)
 
 
 def _refuse_contradictions(format: Format) -> None:
@@ -176,6 +182,8 @@ def _refuse_contradictions(format: Format) -> None:
     size, type, rule = block.size, block.type, block.rule
     if not rule.fits(element, type):
         raise ValueError(f"the rule {rule.name!r} does not go with {element.name}/{block}")
+    if block.spans_rows and rule != ABSMAX:
+        raise ValueError(f"tiles such as {size} go with the rule absmax, not with {rule}")
     if type.needs == "everything" and (rule != ABSMAX or not isinstance(size, int)):
         raise ValueError(f"scales in {type} go with blocks gK and the rule absmax, not with {block}")
     if not (rule.any_type or type.any_scale):

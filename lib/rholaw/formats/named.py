@@ -17,7 +17,7 @@ def catalogue() -> dict[str, Format]:
 
 OCP_FP8 = "OCP 8-bit Floating Point Specification v1.0"
 OCP_MX = "OCP Microscaling Formats (MX) Specification v1.0"
-NVFP4 = "NVIDIA, Pretraining LLMs with NVFP4 (arXiv 2509.25149), section 2"
+NVFP4 = "NVIDIA, Pretraining LLMs with NVFP4 (arXiv 2509.25149), section"
 GGML = "ggml, ggml-quants.c and gguf-py: reference quantisers without importance matrix"
 
 declare("dense", Format(), "16-bit floats: the reference that all else is measured against")
@@ -69,9 +69,13 @@ for name, text in {
     "mxint8": "sint8/g32:e8m0",
 }.items():
     declare(name, text, f"{OCP_MX}, table 1 and section 6.3 (scale rounded down)")
-declare("nvfp4", "e2m1/g16:e4m3", NVFP4)
+declare("nvfp4", "e2m1/g16:e4m3", f"{NVFP4} 2")
+declare(
+    "nvfp4_16x16", "e2m1/16x16:e4m3", f"{NVFP4} 4.3: weights in tiles, alike in both passes (kernels repeat scales)"
+)
 declare("nvfp4_46", "e2m1/g16:e4m3:four-six", "Four Over Six (arXiv 2512.02010): the better of two scales a block")
 declare("fp8_tensor", "e4m3fn/tensor:fp32", "Micikevicius et al. 2022 (arXiv 2209.05433): one scale a tensor")
+declare("fp8_128x128", "e4m3fn/128x128:fp32", "DeepSeek-V3 (arXiv 2412.19437), section 3.3.2: weights by tiles")
 declare("fp8_row", "e4m3fn/row:fp32", "llm-compressor, FP8_DYNAMIC: one scale a row")
 for bits in (4, 8):
     for size in ("g32", "g64", "g128", "row"):
