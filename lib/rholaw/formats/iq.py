@@ -79,7 +79,7 @@ class Iq(Element):
         """As ``Element.round``, computed in float32."""
         if not x.numel():
             return x.clone()
-        blocks = self.codes(x).float().clamp(-_LARGEST, _LARGEST)
+        blocks = self.codes(x).float().clamp(-_LARGEST, _LARGEST).contiguous()
         chunks = over(lambda part: self.decode(self.encode(part)), blocks.split(_CHUNK // self.dim))
         return torch.cat(chunks).to(x.dtype).view(x.shape)
 
