@@ -94,22 +94,6 @@ def test_single_seeds_have_no_interval():
         kept.paired(RUNS.drop_duplicates("weights"), ROUNDED)
 
 
-GOOD = {"model": "m", "n_params": N, "format": "q4_k", "purity": "pure", "activations": "16", "reference": "bf16"}
-GOOD |= {"rise": 0.1}
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        *({"purity": "mixed"}, {"activations": "8"}, {"format": "iq4_ks"}, {"format": None}, {"rise": -0.1}),
-        *({"reference": "q8_0"}, {"reference": "unknown"}, {"n_params": np.nan}, {"format": "q8_0"}),
-    ],
-)
-def test_only_rows_that_both_laws_can_judge_are_compared(wrong):
-    table = pd.DataFrame([GOOD, GOOD | wrong, GOOD | {"reference": "f16 of other threads"}])
-    assert list(kept.comparable(table).index) == [0, 2]
-
-
 def rows(factors):
     return pd.DataFrame(
         [

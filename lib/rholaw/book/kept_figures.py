@@ -64,7 +64,7 @@ def measured(pairs: pd.DataFrame) -> Figure:
 
 
 def by_error(rows: pd.DataFrame, law: Draws, edges: Sequence[float]) -> pd.DataFrame:
-    """By how much the law of training underestimates rows of ``fidelity.kept.comparable``, between ``edges`` of GMSE.
+    """By how much the law of training underestimates rows of ``fidelity.evidence.usable``, between ``edges`` of GMSE.
 
     A row per pair of edges: their geometric mean; rows, models; the median over models and its 95 % interval; and the
     tenth and the ninetieth percentile.

@@ -19,11 +19,9 @@ from ..laws.draws import Draws
 from ..laws.intervals import percentiles
 from ..laws.law import capacity_explaining, rise_in_training
 from ..runs import check
-from .atlas import INFERRED
 
 ERRORS = np.geomspace(1e-6, 0.5, 400)
 """The GMSE among which ``break_even`` looks."""
-UNCOMPRESSED = "(bf|fp|f)(16|32)"  # how a reference of 16 bits and more begins
 
 
 def two_laws(
@@ -94,20 +92,6 @@ def paired(runs: pd.DataFrame, rounded: pd.DataFrame, level: float = 0.95) -> pd
     half = stats.t.ppf((1 + level) / 2, freedom.to_numpy()) * table["stderr"]
     table["low"], table["high"] = table["difference"] - half, table["difference"] + half
     return table[["gmse", "after", "trained", "seeds", "difference", "stderr", "low", "high"]]
-
-
-def comparable(measured: pd.DataFrame, least: float = 1e-3) -> pd.DataFrame:
-    """Rows of the atlas of which the law of training has an opinion too, with their ``gmse``, from ``least`` on.
-
-    Weights alone, nearly all of them in one format of the grammar, against a 16-bit model that is better.  Below
-    ``least`` a measurement is mostly floor.
-    """
-    whole = measured["purity"].isin(["pure", "mostly"]) & measured["activations"].isin(["16", "q8 in kernels"])
-    defined = measured["format"].notna() & ~measured["format"].isin(INFERRED)
-    rows = measured[whole & defined & measured["reference"].str.match(UNCOMPRESSED) & (measured["rise"] > 0)]
-    errors = {name: gmse(name).value for name in rows["format"].unique()}
-    rows = rows.assign(gmse=rows["format"].map(errors))
-    return rows[(rows["gmse"] >= least) & rows["n_params"].notna()]
 
 
 def underestimates(rows: pd.DataFrame, law: Draws, seed: int = 0) -> pd.DataFrame:
