@@ -51,8 +51,8 @@ MODULES = {
     ],
     "train.sweeps": ["store", "workers", "file", "run", "forecast"],
     "planning": [
-        *("costs", "remarks", "columns", "words", "inputs", "scenario", "uncertain", "cases", "outcomes", "rows"),
-        *("doubts", "advice", "decide", "comparisons"),
+        *("costs", "remarks", "columns", "words", "inputs", "scenario", "damage", "uncertain", "cases", "outcomes"),
+        *("rows", "advice", "doubts", "measuring", "alternatives", "decide", "comparisons"),
     ],
     "planning.words": [],
     "lessons": ["descent", "memory"],

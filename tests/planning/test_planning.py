@@ -119,7 +119,7 @@ def test_returns_and_their_limits():
 SHAPE = {"layers": 10, "d_model": 1000, "heads": 10, "kv_heads": 5, "head_dim": 100, "d_ff": 3000, "tied": True}
 SLIDE_RULE = {"memory": 10, "bandwidth": 1000, "bf16": 100, "power": 500}  # GB, GB/s, TFLOP/s, W: all its peaks reached
 SLIDE_RULE |= {f"price_{level}": 3 for level in ("low", "mid", "high")}
-OF_THE_LAW = {"loss", "dloss", "target_params", "target_tokens", "cost_target"}
+OF_THE_LAW = {"loss", "dloss", "dloss_trained", "target_params", "target_tokens", "cost_target"}
 """Columns that the draws of the law move, whatever else is certain."""
 
 
@@ -396,15 +396,6 @@ def test_a_capacity_that_may_be_zero():
     assert plan.recommendation.count("ρ may be as low as 0") == 2 and plan.verdict == "do not compress"
 
 
-def test_the_law_does_not_speak_of_post_training():
-    plan = planned(formats=[FP8, INT4 | {"dloss": [0.01, 0.02, 0.03]}], project={"kind": "post-training"})
-    silent, measured = the(plan, "fp8_row x fp8_row"), the(plan, "sint4/g128")
-    assert math.isnan(silent.rho) and math.isnan(silent.dloss) and "does not cover post-training" in silent.why_not
-    assert measured.feasible and measured.dloss == pytest.approx(0.02, abs=0.002) and math.isnan(measured.rho)
-    assert silent.rho_source == "not covered: post-training" and measured.rho_source == "loss measured by you"
-    assert any("does not cover post-training" in text for text in plan.warnings)
-
-
 def test_nine_of_ten_draws_must_be_good_enough():
     options = [FP8 | {"dloss": [0.0, 0.01, 0.04]}, INT4 | {"dloss": [0.0, 0.01, 0.02]}]
     plan = planned(formats=options, project={"tolerance": 0.02})
@@ -563,6 +554,9 @@ TOLD = [
     {"prices": {"currency": "JPY", "rate": 150}, "traffic": {"requests_per_month": 1e9}},
     {"project": {"kind": "train", "slowdown": [0.66, 0.75, 0.78]}},
     {"hardware": {"devices": ["B300 SXM"]}},
+    {"project": {"kind": "post-training"}, "formats": [INT4]},
+    {"project": {"kind": "post-training"}, "formats": [FP8]},
+    {"project": {"kind": "post-training"}, "formats": [INT4], "hardware": {"devices": ["B300 SXM"]}},
 ]
 
 

@@ -56,6 +56,7 @@ def test_commented_keys_of_the_template_are_right_too():
     text = TEMPLATE.read_text(encoding="utf-8")
     text = re.sub(r"^# (checkpoint|params|overrides) = .*$", "", text, flags=re.M)  # one of three, and files
     text = re.sub(r'^# compare = "equal-n"', 'compare = "equal-n"', text, flags=re.M)
+    text = re.sub(r"^# kappa = .*$", "", text, flags=re.M)  # or measured
     opened = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M)
     assert opened != text
     assert Scenario.of(tomllib.loads(opened)).project.target_loss == 2.1
@@ -149,6 +150,33 @@ def test_what_a_default_stands_in_for_is_no_contradiction():
         ({"model": {"geometry": {"layers": 2}}}, "model.geometry: lacks d_model"),
         ({"model": {"geometry": {"layrs": 2}}}, "did you mean layers?"),
         ({"model": {"geometry": 8}}, "must be a name or a table"),
+        (
+            {"model": {"params": 1e9, "kappa": 5, "measured": [{"weights": "q4_0", "rise": 0.1}]}},
+            "not both: kappa follows",
+        ),
+        ({"model": {"params": 1e9, "kappa": 0}}, r"model.kappa: 0 must be above 0 and at most 1e\+06 \(nats per unit"),
+        (
+            {"model": {"params": 1e9, "measured": {"q4_0": 0.1}}},
+            r'measured: must be a list, as in \[\{ weights = "q4_k"',
+        ),
+        ({"model": {"params": 1e9, "measured": [0.1]}}, "measured: 1: must be a table of keys, not 0.1"),
+        ({"model": {"params": 1e9, "measured": [{"weights": "q4_0"}]}}, "measured: 1 lacks rise"),
+        (
+            {"model": {"params": 1e9, "measured": [{"weigths": "q4_0", "rise": 1}]}},
+            "1.weigths: .* did you mean weights",
+        ),
+        (
+            {"model": {"params": 1e9, "measured": [{"weights": "q4_0", "rise": 0}]}},
+            "1.rise: 0 must be above 0 .* mean KL",
+        ),
+        ({"model": {"params": 1e9, "measured": [{"weights": "q4_0", "rise": -0.1}]}}, "rise: -0.1 must be above 0"),
+        ({"model": {"params": 1e9, "measured": [{"weights": "q4_0", "rise": 21}]}}, "rise: 21 must be .* at most 20"),
+        (
+            {"model": {"params": 1e9, "measured": [{"weights": "q4_9", "rise": 0.1}]}},
+            "measured: 1 has no such weights: .*q4_9",
+        ),
+        ({"model": {"params": 1e9, "measured": [{"weights": "dense", "rise": 0.1}]}}, "1 rounds nothing in dense"),
+        ({"model": {"params": 1e9, "active": 2e9}}, "model.active: 2e.09 is more than the .* that the model has"),
         ({"model": {"checkpoint": "nowhere"}}, "model.checkpoint: there is no file or folder nowhere"),
         ({"hardware": {"devices": ["H100"]}}, "hardware.devices: H100: there is no such device"),
         ({"hardware": {"devices": ["l40s"]}}, "did you mean L40S?"),
@@ -212,6 +240,14 @@ def test_the_model_by_size_and_its_tokens():
     assert scenario.model.shape.non_embedding == pytest.approx(1e9)
     assert scenario.model.n_tokens == pytest.approx(2e10)
     assert Scenario.of(SMALL | {"model": {"params": 1e9, "tokens": 5}}).model.n_tokens == 5
+
+
+def test_what_was_measured_on_the_model():
+    rows = [{"weights": "q4_k", "rise": 0.03}, {"weights": "iq2_k", "rise": 1}]  # the law knows more types than formats
+    scenario = Scenario.of(SMALL | {"model": {"params": 1e9, "measured": rows, "active": 5e8}})
+    assert [(item.weights, item.rise) for item in scenario.model.measured] == [("q4_k", 0.03), ("iq2_k", 1)]
+    assert scenario.replace(traffic={"tokens_in": 7}).model == scenario.model and hash(scenario.model)
+    assert Scenario.of(SMALL | {"model": {"params": 1e9, "kappa": [3, 5, 8]}}).model.kappa == (3, 5, 8)
 
 
 def test_a_change_keeps_the_rest():

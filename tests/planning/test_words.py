@@ -10,7 +10,7 @@ from rholaw import planning
 from rholaw.book import figures, plan_figures
 from rholaw.planning import uncertain, words
 from rholaw.planning.columns import COLUMNS
-from rholaw.planning.remarks import Conclusion, Doubt, Ground, Reason, Verdict
+from rholaw.planning.remarks import Alternative, Conclusion, Doubt, Gap, Ground, LossOrigin, Reason, Verdict
 
 ROOM = Path(planning.__file__).parent
 
@@ -28,6 +28,9 @@ def test_every_code_has_its_words_and_no_words_are_without_a_code(language):
         "sentences": {key for three in words.SENTENCES.values() for key in three},
         "reasons": set(Reason.codes),
         "doubts": set(Doubt.codes),
+        "gaps": set(Gap),
+        "alternatives": set(Alternative.codes),
+        "sources": {*LossOrigin, "measured_one"},
         "inputs": set(uncertain.NAMES),
         "columns": set(COLUMNS),
     }
@@ -39,13 +42,13 @@ def test_every_code_has_its_words_and_no_words_are_without_a_code(language):
 def test_the_languages_have_the_same_keys():
     english, japanese = (words.texts(language) for language in words.LANGUAGES)
     assert english.keys() == japanese.keys()
-    for section in english.keys() - {"currencies"}:
+    for section in english.keys() - {"currencies", "scales"}:
         assert english[section].keys() == japanese[section].keys(), section
         assert all(text.strip() or section == "phrases" for text in japanese[section].values()), section
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)
-@pytest.mark.parametrize("kind", [Reason, Doubt])
+@pytest.mark.parametrize("kind", [Reason, Doubt, Alternative])
 def test_a_sentence_asks_for_no_more_than_its_code_has(kind, language):
     for code, text in words.texts(language)[kind.section].items():
         assert asked(text) <= set(kind.codes[code]), code
@@ -57,7 +60,7 @@ def test_sentences_of_both_languages_show_the_same_data():
 
 
 def test_the_english_sentences_show_all_the_data_of_a_code():
-    for kind in (Reason, Doubt):
+    for kind in (Reason, Doubt, Alternative):
         for code, text in words.texts("en")[kind.section].items():
             assert asked(text) == set(kind.codes[code]), code
 
@@ -81,10 +84,11 @@ def test_a_remark_of_no_code_or_with_other_data_is_refused():
 
 
 def test_reasons_are_told_once_each():
-    slow, unknown = Reason("too_slow", {"latency_ms": 61.23, "limit_ms": 50.0}), Reason("loss_unknown")
-    told = words.reasons([slow, unknown, slow])
-    assert told.startswith("too slow: 61.2 ms a token, with a limit of 50; loss unknown")
-    assert words.reasons([slow, unknown, slow], "ja") == "応答が遅すぎる、品質の低下が未測定"
+    slow = Reason("too_slow", {"latency_ms": 61.23, "limit_ms": 50.0})
+    open_one = Reason("loss_unsettled", {"low": 0.01, "high": 0.05, "tolerance": 0.03})
+    told = words.reasons([slow, open_one, slow])
+    assert told.startswith("too slow: 61.2 ms a token, with a limit of 50; loss not settled: +0.01 to +0.05 by")
+    assert words.reasons([slow, open_one, slow], "ja") == "応答が遅すぎる、品質が許容範囲に収まるか未確定（要実測）"
     assert words.reasons([]) == words.reasons([], "ja") == ""
 
 
@@ -95,12 +99,13 @@ def test_changes_of_energy_are_told_as_ranges():
 
 
 def test_where_nothing_is_feasible_each_obstacle_is_told_in_both_languages():
-    against = {"dense": (Reason("loss_unknown"),), "int4": (Reason("too_large", {"need_gb": 90.0, "room_gb": 80.0}),)}
+    unpriced = Reason("no_price", {"device": "B300"})
+    against = {"dense": (unpriced,), "int4": (Reason("too_large", {"need_gb": 90.0, "room_gb": 80.0}),)}
     nothing = Conclusion(Verdict.REJECT, Ground.NOTHING, None, None, (), "USD", 24, against)
     english = words.recommendation(nothing)
-    assert english.startswith("Do not compress: no compressed option") and "16 bits: loss unknown" in english
+    assert english.startswith("Do not compress: no compressed option") and "16 bits: no price of B300" in english
     assert english.endswith("int4: does not fit: 90.0 of 80 GB.")
-    assert words.recommendation(nothing, "ja").endswith("16ビット：品質の低下が未測定。int4：メモリ不足。")
+    assert words.recommendation(nothing, "ja").endswith("16ビット：価格が不明。int4：メモリ不足。")
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)
@@ -108,3 +113,16 @@ def test_figures_have_all_their_words(language):
     named = plan_figures.named(language, "JPY")
     assert not any(asked(text) for text in named.values()) and set(figures.KINDS) <= set(named)
     assert named["npv"] == {"en": "net present value, thousand JPY", "ja": "正味現在価値（万円）"}[language]
+
+
+def test_counts_as_people_say_them():
+    told = [(0, "0", "0"), (950, "950", "950"), (2.44e9, "2.4 billion", "24億"), (9.96e8, "1 billion", "10億")]
+    told += [(1.5e13, "15 trillion", "15兆"), (3e15, "3,000 trillion", "3,000兆"), (12345, "12,000", "1.2万")]
+    for value, english, japanese in told:
+        assert (words.large(value), words.large(value, "ja")) == (english, japanese)
+
+
+def test_one_measured_format_is_one_measurement():
+    assert words.source(LossOrigin.MEASURED, 1) == "from 1 measurement"
+    assert words.source(LossOrigin.MEASURED, 3) == "from 3 measurements"
+    assert words.source(LossOrigin.PRIOR, 0, "ja") == "同じ規模のモデルの実測"

@@ -22,12 +22,16 @@ def plan(arguments: list[str], prog: str) -> None:
     answer = decide(chosen.scenario)
     if chosen.json:
         words = {name: getattr(answer, name) for name in ("verdict", "recommendation", "summary_en", "summary_ja")}
-        about = words | {"warnings": list(answer.warnings), "table": json.loads(as_json(answer.table))}
+        lists = {name: list(getattr(answer, name)) for name in ("steps", "alternatives", "warnings")}
+        about = words | lists | {"table": json.loads(as_json(answer.table))}
         print(json.dumps(about, ensure_ascii=False, indent=1))
     elif chosen.csv:
         show(answer.table, chosen)
     else:
         print(answer.summary_ja if chosen.language == "ja" else answer.recommendation)
+        for why, command in answer.steps:
+            print(f"\n{why}\n  " + command.replace("\n", "\n  "))
         print(f"\nThe options that nothing beats, in {answer.scenario.prices.currency} (medians):")
         show(answer.table[answer.table.pareto], chosen, COLUMNS)
+        print("".join(f"\nOr: {alternative}" for alternative in answer.alternatives))
         print("".join(f"\nMind: {warning}" for warning in answer.warnings))

@@ -3,9 +3,11 @@
     remarks · columns                     reasons, doubts and verdicts as codes with data; the columns of the table
     words/                                sentences for these codes: en.toml, ja.toml
     inputs → scenario                     what a plan is asked, refused before any work where it is wrong
+    damage                                what rounding a finished model costs, as a scenario knows it
     costs → uncertain → cases             money, time and power; draws of what is uncertain; each option on each machine
-    outcomes → rows → doubts              what follows for each case; the table; assumptions and what to doubt
-    advice → decide                       the verdict, and ``plan`` itself
+    outcomes → rows → advice → doubts     what follows for each case; the table; the verdict; assumptions and doubts
+    measuring · alternatives              how to measure what is open; training on in the format instead
+    decide                                ``plan`` itself
     comparisons                           what chapters compare beside a plan
 
 A module imports only from its left.  Devices, prices, kernels and speeds are in ``rholaw.hardware``, what a format does

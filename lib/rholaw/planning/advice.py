@@ -7,6 +7,8 @@ from .scenario import Scenario
 
 SURE = 0.9
 """Share of the draws in which it must pay to say so without a pilot."""
+PILOT = 0.5
+"""Share of the draws in which it must pay to be tried at all."""
 
 
 def choose(table: pd.DataFrame) -> int | None:
@@ -53,6 +55,18 @@ def spoken(
     return table.loc[place], table.loc[(plain if beside.empty else beside).idxmin()]
 
 
+def unsettled(table: pd.DataFrame, reasons: pd.Series) -> int | None:
+    """The place of the best row against which nothing stands but an unsettled loss, or a price.
+
+    reasons: of each row.
+    """
+    codes = reasons.map(lambda against: {reason.code for reason in against} - {"no_price"})
+    rows = table[codes == {"loss_unsettled"}]
+    if rows.empty:
+        return None
+    return int(rows.npv.idxmax() if rows.npv.notna().any() else rows.hours_month.idxmin())
+
+
 def verdict(scenario: Scenario, choice: pd.Series | None, baseline: pd.Series | None) -> tuple[Verdict, Ground]:
     """What to do and why; choice and baseline: as ``spoken`` of."""
     if scenario.traffic.requests_per_month == 0:
@@ -65,11 +79,28 @@ def verdict(scenario: Scenario, choice: pd.Series | None, baseline: pd.Series | 
         return Verdict.CANNOT_TELL, Ground.UNPRICED
     if baseline is None:
         return Verdict.COMPRESS, Ground.ONLY
-    if choice.pays >= 0.5:
+    if choice.pays >= PILOT:
         ground = Ground.PAYS if choice.cost_once > 0 else Ground.GAINS
         ground = Ground.SWAPS if choice.saving_month <= 0 else ground
         return Verdict.COMPRESS if choice.pays >= SURE else Verdict.PILOT, ground
-    return Verdict.REJECT, Ground.LATE if choice.saving_month > 0 else Ground.DEARER
+    return Verdict.REJECT, _too_little(choice)
+
+
+def _too_little(row: pd.Series) -> Ground:
+    return Ground.LATE if row.saving_month > 0 else Ground.DEARER
+
+
+def if_good_enough(verdict: Verdict, ground: Ground, row: pd.Series) -> tuple[Verdict, Ground] | None:
+    """The verdict and its ground where it is about a row that is ``unsettled`` and not about what it was; else None.
+
+    Measuring comes first where an option is rejected while another may pay; one that would not pay, however good it is,
+    is what there is to say of options that may not be good enough.
+    """
+    if verdict != Verdict.REJECT or ground == Ground.TRAFFIC:
+        return None
+    if not row.pays < PILOT:
+        return Verdict.MEASURE, Ground.UNSETTLED_ALONE if pd.isna(row.saving_month) else Ground.UNSETTLED
+    return (verdict, _too_little(row)) if ground in (Ground.NONE, Ground.NOTHING) else None
 
 
 def obstacles(table: pd.DataFrame, reasons: pd.Series) -> dict[str, tuple[Reason, ...]]:

@@ -112,9 +112,7 @@ def bought(price: Price) -> bool:
 
 
 def origin(scenario: Scenario, option: Option, draws: Draws) -> Origin:
-    """Where the capacity of an Option, or its loss, comes from."""
-    if not option.dense and scenario.project.kind == "post-training":
-        return Origin.YOUR_LOSS if option.dloss else Origin.NOT_COVERED
+    """Where the capacity of an Option comes from."""
     if option.rho or option.dloss:
         return Origin.YOURS
     return Origin(draws.capacity(option.weights, option.activations)[1])

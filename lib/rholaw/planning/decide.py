@@ -2,11 +2,13 @@
 
     import rholaw as rl
     plan = rl.plan("chapters/scenario.toml")         or a Scenario, or nested dicts as the file has them
-    plan.verdict, plan.recommendation                "compress", "pilot", "do not compress" or "cannot tell", and why
+    plan.verdict, plan.recommendation                "compress", "pilot", "measure this", "do not compress" or "cannot
+                                                     tell", and why
     plan.table                                       a row per option × device × number of devices × batch; see columns
     plan.choice, plan.baseline                       rows of the table: what is recommended, what it is compared with
     plan.tornado, plan.assumptions, plan.warnings    what matters most; what was assumed, with dates; what to doubt
     plan.summary_en, plan.summary_ja                 three sentences each
+    plan.steps, plan.alternatives                    how to measure what is open; how training on in the format compares
 
 Uncertain columns come in three: ``x_p10``, ``x`` (the median) and ``x_p90`` over the draws.  The baseline is the
 cheapest way to serve the dense model on the hardware given.  ``scenario.replace(...)`` and a second call compare.
@@ -24,14 +26,13 @@ from ..hardware.devices import devices
 from ..laws import draws as capacities
 from ..laws.draws import Draws
 from ..laws.fitting import Fit
-from . import advice, cases, doubts, outcomes, rows, uncertain, words
+from . import advice, alternatives, cases, doubts, measuring, outcomes, rows, uncertain, words
 from .cases import Case
+from .columns import COLUMNS
 from .outcomes import Outcome
-from .remarks import Conclusion, Doubt
+from .remarks import Alternative, Conclusion, Doubt, Verdict
+from .rows import Place
 from .scenario import Scenario
-
-Place = tuple[int, int]
-"""Of a row: which case, and which of its batches."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class Plan:
     """The answer to a Scenario; see the module.
 
     choice, baseline: rows of ``table``, or None; reasons: what stands against each row, by its index; tornado: a row
-    an input (of ``uncertain.NAMES``): net present value of the choice with that input at its 10 % and 90 % and all
-    others at their medians, the widest first; npv: of the choice, for every draw, in the scenario's currency.
+    an input (of ``uncertain.NAMES``): net present value of the choice, else of what is worth measuring, with that input
+    at its 10 % and 90 % and all others at their medians, the widest first; compared: how training on compares, where
+    the project is to round a finished model; npv: of the choice, for every draw, in the scenario's currency.
     """
 
     scenario: Scenario
@@ -52,11 +54,12 @@ class Plan:
     tornado: pd.DataFrame
     assumptions: pd.DataFrame
     doubts: tuple[Doubt, ...]
+    compared: tuple[Alternative, ...]
     npv: np.ndarray = field(repr=False)
 
     @property
     def verdict(self) -> str:
-        """ "compress", "pilot", "do not compress" or "cannot tell"."""
+        """ "compress", "pilot", "measure this", "do not compress" or "cannot tell"."""
         return str(self.conclusion.verdict)
 
     @property
@@ -78,6 +81,17 @@ class Plan:
     def warnings(self) -> tuple[str, ...]:
         """What to doubt, a sentence each."""
         return tuple(words.told(doubt) for doubt in self.doubts)
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """How training on in the format compares with rounding, a sentence for each option."""
+        return tuple(words.told(remark) for remark in self.compared)
+
+    @property
+    def steps(self) -> tuple[tuple[str, str], ...]:
+        """(what for, command) of each step of the measurement that the verdict asks for, if it asks for one."""
+        wanted = self.conclusion.measurement
+        return words.steps(measuring.commands(wanted)) if wanted else ()
 
 
 def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[Fit] | None = None) -> Plan:
@@ -107,10 +121,17 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     table["pareto"] = rows.pareto(table)
     reasons = pd.Series(reasons, table.index)
     best = advice.choose(table)
-    place = None if best is None else places[best]
+    finished = scenario.project.kind == "post-training"
+    if finished:
+        rival = None if best is None or not table.pays[best] >= advice.PILOT else places[best]
+        tokens = alternatives.tokens(results, places, rival)
+        table[list(COLUMNS["qat_tokens"].parts)] = np.where(
+            (table.option == "dense").to_numpy()[:, None], np.nan, tokens
+        )
     choice = None if best is None else table.iloc[best]
     baseline = None if base is None else table.iloc[places.index(base)]
-    tornado = _tornado(scenario, all_cases, draws, base, place)
+    about = advice.unsettled(table, reasons) if best is None else best
+    tornado = _tornado(scenario, all_cases, draws, base, None if about is None else places[about])
     return Plan(
         scenario=scenario,
         table=table,
@@ -120,8 +141,9 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         baseline=baseline,
         tornado=tornado,
         assumptions=doubts.assumptions(scenario, all_cases, draws),
-        doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins)),
-        npv=_npv(scenario, results, place),
+        doubts=tuple(doubts.doubts(scenario, all_cases, table, reasons, draws, origins)),
+        compared=tuple(alternatives.alternatives(scenario, table, reasons)) if finished else (),
+        npv=_npv(scenario, results, None if best is None else places[best]),
     )
 
 
@@ -143,17 +165,23 @@ def _conclusion(
     choice: pd.Series | None,
     baseline: pd.Series | None,
 ) -> Conclusion:
-    choice, baseline = advice.spoken(table, choice, baseline)
-    verdict, ground = advice.verdict(scenario, choice, baseline)
+    own, beside = advice.spoken(table, choice, baseline)
+    verdict, ground = advice.verdict(scenario, own, beside)
+    place, measurement = advice.unsettled(table, reasons), None
+    if place is not None and (instead := advice.if_good_enough(verdict, ground, table.loc[place])):
+        (verdict, ground), own, beside = instead, table.loc[place], baseline
+        if verdict == Verdict.MEASURE:
+            measurement = measuring.measurement(scenario, next(o for o in scenario.formats if o.name == own.option))
     return Conclusion(
         verdict=verdict,
         ground=ground,
-        choice=choice,
-        baseline=baseline,
+        choice=own,
+        baseline=beside,
         inputs=tuple(tornado.input),
         currency=scenario.prices.currency,
         horizon_months=scenario.project.horizon_months,
         obstacles=advice.obstacles(table, reasons),
+        measurement=measurement,
     )
 
 

@@ -13,10 +13,10 @@ from ..hardware.devices import STALE_DAYS, facts
 from ..hardware.kernels import engines
 from ..hardware.speed import Rung
 from ..laws.draws import Draws
-from . import uncertain, words
+from . import advice, damage, uncertain, words
 from .cases import Case
 from .inputs import Option
-from .remarks import Doubt, Origin
+from .remarks import Doubt, Gap, LossOrigin, Origin
 from .scenario import Scenario
 
 UNITS = {
@@ -31,6 +31,8 @@ MANY = 10_000
 """Devices, of more than which a plan asks whether the traffic is meant."""
 SMALL = 0.02
 """A capacity, at P10, at which a model of equal loss has no bound worth the name."""
+UNSAFE = 1.0
+"""Nats per token, at P90, of which a finished model may not recover: rounding so far is no small error any more."""
 FACTS = ("memory", "bandwidth", "bf16", "fp8", "fp4", "int8", "power")
 
 
@@ -64,15 +66,26 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
 
 
 def doubts(
-    scenario: Scenario, cases: list[Case], table: pd.DataFrame, draws: Draws, origins: Mapping[Option, Origin]
+    scenario: Scenario,
+    cases: list[Case],
+    table: pd.DataFrame,
+    reasons: pd.Series,
+    draws: Draws,
+    origins: Mapping[Option, Origin],
 ) -> Iterator[Doubt]:
-    """What to doubt about a plan; origins: of the capacity of each option."""
+    """What to doubt about a plan; reasons: against each row; origins: of the capacity of each option."""
     yield from _of_devices(scenario, {case.device.name: case for case in cases}.values())
     yield from _of_kernels({(case.option, case.device.name): case for case in cases}.values())
     yield from _of_engines(scenario)
     fewest = (table.gpus * table.replicas)[table.meets].min()
     if fewest > MANY:
         yield Doubt("many_devices", {"devices": fewest})
+    yield from _of_rounding(scenario, table)
+    best, better = advice.choose(table), advice.unsettled(table, reasons)
+    if best is not None and better is not None and table.pays[best] >= advice.PILOT:
+        own = table.loc[better]
+        if own.npv > table.npv[best]:
+            yield Doubt("worth_measuring", {"option": own.option, "low": own.dloss_p10, "high": own.dloss_p90})
     yield from _of_the_law(scenario, draws, {o: where for o, where in origins.items() if not o.dense})
     if (table.rho_p10 <= SMALL).any():
         yield Doubt("capacity_near_zero")
@@ -136,19 +149,31 @@ def _of_engines(scenario: Scenario) -> Iterator[Doubt]:
         yield Doubt("engine_unobserved", {"engine": hardware.engine})
 
 
+def _of_rounding(scenario: Scenario, table: pd.DataFrame) -> Iterator[Doubt]:
+    """What the law after training may get wrong."""
+    options = [option for option in scenario.formats if damage.by_law(scenario, option)]
+    if any(damage.origin(scenario, option) == LossOrigin.PRIOR for option in options):
+        yield Doubt("kappa_of_others")
+    if options and (status := damage.status(scenario.model)) != "converged":
+        yield Doubt("beyond_misfit", {"status": status})
+    for option in options:
+        gaps = [gap for gap in damage.gaps(scenario, option) if gap != Gap.MISFIT]
+        yield from (Doubt(f"beyond_{gap}", {"option": option.name}) for gap in gaps)
+        worst = table.dloss_p90[table.option == option.name].max()
+        if worst > UNSAFE:
+            yield Doubt("unsafe", {"option": option.name, "loss": worst})
+
+
 def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origin]) -> Iterator[Doubt]:
     project, N = scenario.project, scenario.model.shape.non_embedding
-    if project.kind == "post-training":
-        yield Doubt("post_training")
-    else:
-        times = N / largest_run()
-        if times > 1.05:
-            yield Doubt("extrapolated", {"times": float(f"{times:.2g}")})
-        codes = {Origin.PRINTED: "rho_printed", Origin.WITHOUT_RUNS: "rho_without_runs"}
-        yield from (Doubt(codes[where], {"option": o.name}) for o, where in origins.items() if where in codes)
+    times = N / largest_run()
+    if times > 1.05:
+        yield Doubt("extrapolated", {"times": float(f"{times:.2g}")})
+    codes = {Origin.PRINTED: "rho_printed", Origin.WITHOUT_RUNS: "rho_without_runs"}
+    yield from (Doubt(codes[where], {"option": o.name}) for o, where in origins.items() if where in codes)
     if project.kind == "train":
         yield Doubt("cheapest_extrapolated")
-    if project.kind == "qat":
+    else:
         yield Doubt("finished_model")
     if any(option.kv != "dense" for option in origins):
         yield Doubt("cache_not_counted")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
-from ..checked import by_name, counts, names, number, spread, text, unknown
+from ..checked import build, by_name, counts, names, number, spread, text, unknown
 from ..formats.grammar import parse
 from ..hardware import geometry as shapes
 from ..hardware.kernels import STATUSES
@@ -35,13 +35,41 @@ def _geometry(value: object, about: Mapping) -> str | shapes.Geometry:
 
 
 @dataclass(frozen=True)
+class Rounded:
+    """A rise that was measured: of this model, rounded to a format, over its 16 bits."""
+
+    weights: str = text("")
+    rise: float = number(math.nan, "nats per token: mean KL, or ln of a perplexity ratio", 0.0, 20.0, above=True)
+
+
+def _measured(value: object, about: Mapping) -> tuple[Rounded, ...]:
+    """A list of tables of a Rounded's fields."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f'must be a list, as in [{{ weights = "q4_k", rise = 0.03 }}], not {value!r}')
+    rows, problems = [], []
+    for i, item in enumerate(value, 1):
+        rows.append(item if isinstance(item, Rounded) else build(Rounded, item, str(i), problems))
+        if isinstance(item, dict) and (missing := [name for name in ("weights", "rise") if name not in item]):
+            problems.append(f"{i} lacks {' and '.join(missing)}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tuple(rows)
+
+
+@dataclass(frozen=True)
 class Model:
-    """What is served or trained. One of geometry, checkpoint and params says its shape."""
+    """What is served or trained. One of geometry, checkpoint and params says its shape.
+
+    kappa, or measured, says what rounding costs this model; left out, models of its size do.
+    """
 
     geometry: str | shapes.Geometry = field(default="", metadata={"read": _geometry})
     checkpoint: str = text("")
     params: float = number(0.0, "non-embedding parameters")
     tokens: float = number(0.0, "training tokens")
+    active: float = number(0.0, "parameters active for a token")
+    kappa: tuple[float, ...] = spread((), "nats per unit of GMSE", 0.0, 1e6, above=True)
+    measured: tuple[Rounded, ...] = field(default=(), metadata={"read": _measured})
 
     @cached_property
     def shape(self) -> shapes.Geometry:

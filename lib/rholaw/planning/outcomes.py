@@ -9,7 +9,8 @@ from ..hardware import geometry as shapes
 from ..hardware import speed
 from ..hardware.devices import Price
 from ..laws.draws import Draws
-from . import costs
+from ..laws.law import rise_in_training
+from . import costs, damage
 from .cases import Case, bought
 from .inputs import Option
 from .remarks import Origin
@@ -23,15 +24,18 @@ Numbers = np.ndarray | float
 class Outcome:
     """What follows for a Case from what was Drawn: Numbers each, money in USD, memory in bytes.
 
-    rho: capacity; loss: of the dense model, and dloss: what the option adds, in nats per token; size: of the model
-    that is served relative to the dense one, and n_params, n_dense: its parameters, and those of the dense model of
-    equal loss.  usd_once: paid once, beyond a dense model's; usd_training: the part of it that is training.
-    limits_*: seconds of 16 bits that each limit takes.  The last four are against a baseline: nan until ``compared``.
+    rho: capacity; loss: of the dense model, dloss: what the option adds, and dloss_trained: what training in it would
+    add at equal N, by the law of training, in nats per token; size: of the model that is served relative to the dense
+    one, and n_params, n_dense: its parameters, and those of the dense model of equal loss.  usd_once: paid once, beyond
+    a dense model's; usd_training: the part of it that is training; usd_token: of training on for one token.
+    limits_*: seconds of 16 bits that each limit takes.  From saving on against a baseline: nan until ``compared``;
+    qat_tokens: as ``affordable`` has it, nan until there is something to compare with.
     """
 
     rho: Numbers
     loss: Numbers
     dloss: Numbers
+    dloss_trained: Numbers
     size: Numbers
     n_params: Numbers
     n_dense: Numbers
@@ -62,11 +66,13 @@ class Outcome:
     target_tokens: Numbers
     usd_target: Numbers
     usd_training: Numbers
+    usd_token: Numbers
     usd_once: Numbers
     saving: Numbers = np.nan
     npv: Numbers = np.nan
     roi: Numbers = np.nan
     payback_months: Numbers = np.nan
+    qat_tokens: Numbers = np.nan
 
 
 def outcome(case: Case, drawn: Drawn, draws: Draws) -> Outcome:
@@ -91,25 +97,35 @@ def compared(case: Case, outcome: Outcome, baseline: Numbers | None) -> Outcome:
     return replace(outcome, saving=saving, **returns)
 
 
+def affordable(outcome: Outcome, rival: Numbers) -> Numbers:
+    """Tokens of training on in the format, instead of rounding, after which it is worth no more than its ``rival``.
+
+    outcome: of a case of kind "post-training"; rival: USD of net present value.
+    """
+    with np.errstate(all="ignore"):
+        return np.maximum(outcome.npv + outcome.usd_training - rival, 0.0) / outcome.usd_token
+
+
 def _quality(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> dict[str, Numbers]:
     """Capacity, losses, and how large the model is. No law covers what a compressed key-value cache costs."""
     scenario, option = case.scenario, case.option
     N, D = case.shape.non_embedding, scenario.model.n_tokens
-    loss, rho, dloss, size = law.loss(N, D), 1.0, 0.0, 1.0
+    loss, rho, dloss, trained, size = law.loss(N, D), 1.0, 0.0, 0.0, 1.0
     if not option.dense:
-        measured = costs.triangular(option.dloss, drawn.rank) if option.dloss else None
-        if scenario.project.kind == "post-training":  # the law is about training in the format
-            rho, dloss = np.nan, np.nan if measured is None else measured
+        rho = costs.triangular(option.rho, drawn.rank) if option.rho else _capacity(option, drawn, draws)
+        trained, finished = rise_in_training(law, N, rho), scenario.project.kind == "post-training"
+        if scenario.project.comparison == "equal-loss":
+            size = np.divide(1.0, rho)
+        elif option.dloss:
+            dloss = costs.triangular(option.dloss, drawn.damage)
         else:
-            rho = costs.triangular(option.rho, drawn.rank) if option.rho else _capacity(option, drawn, draws)
-            if scenario.project.comparison == "equal-loss":
-                size = np.divide(1.0, rho)
-            else:
-                dloss = law.loss(N, D, rho) - loss if measured is None else measured
+            dloss = damage.rise(scenario, option, drawn.damage) if finished else trained
+        rho = np.nan if finished else rho  # the capacity is that of a model trained in the format
     return {
         "rho": rho,
         "loss": loss,
         "dloss": dloss,
+        "dloss_trained": trained,
         "size": size,
         "n_params": N * size,
         "n_dense": N * size * rho,
@@ -215,5 +231,6 @@ def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) 
         "target_tokens": tokens,
         "usd_target": training(params, tokens, slower),
         "usd_training": whole,
+        "usd_token": training(N, 1, slower),
         "usd_once": once,
     }

@@ -9,15 +9,35 @@ import pandas as pd
 
 
 class Origin(StrEnum):
-    """Where the capacity of an option, or its loss, comes from, as tables write it."""
+    """Where the capacity of an option comes from, as tables write it."""
 
     DENSE = "dense"
     LAW = "law"
     WITHOUT_RUNS = "law, format without runs"
     PRINTED = "printed capacities, figures disagree"
     YOURS = "yours"
-    YOUR_LOSS = "loss measured by you"
-    NOT_COVERED = "not covered: post-training"
+
+
+class LossOrigin(StrEnum):
+    """Where the loss that an option adds comes from; ``words`` says it under ``sources``."""
+
+    DENSE = "dense"
+    EQUAL = "equal"
+    GIVEN = "given"
+    LAW = "law"
+    ITSELF = "itself"
+    KAPPA = "kappa"
+    MEASURED = "measured"
+    PRIOR = "prior"
+
+
+class Gap(StrEnum):
+    """What the law after training leaves out of an option's loss."""
+
+    ACTIVATIONS = "activations"
+    ROWS = "rows"
+    PRUNED = "pruned"
+    MISFIT = "misfit"
 
 
 class Verdict(StrEnum):
@@ -25,6 +45,7 @@ class Verdict(StrEnum):
 
     COMPRESS = "compress"
     PILOT = "pilot"
+    MEASURE = "measure this"
     REJECT = "do not compress"
     CANNOT_TELL = "cannot tell"
 
@@ -43,6 +64,8 @@ class Ground(StrEnum):
     NONE = "none"
     NOTHING = "nothing"
     TRAFFIC = "traffic"
+    UNSETTLED = "unsettled"
+    UNSETTLED_ALONE = "unsettled_alone"
 
 
 @dataclass(frozen=True)
@@ -75,8 +98,8 @@ class Reason(Remark):
         "too_large": ("need_gb", "room_gb"),
         "too_large_for_any": ("room_gb",),
         "too_slow": ("latency_ms", "limit_ms"),
-        "loss_unknown": (),
         "loss_too_high": ("loss", "tolerance"),
+        "loss_unsettled": ("low", "high", "tolerance"),
         "out_of_reach": ("target",),
         "no_price": ("device",),
     }
@@ -105,7 +128,13 @@ class Doubt(Remark):
         "parallel_assumed": (),
         "engine_unobserved": ("engine",),
         "many_devices": ("devices",),
-        "post_training": (),
+        "beyond_activations": ("option",),
+        "beyond_rows": ("option",),
+        "beyond_pruned": ("option",),
+        "beyond_misfit": ("status",),
+        "kappa_of_others": (),
+        "unsafe": ("option", "loss"),
+        "worth_measuring": ("option", "low", "high"),
         "extrapolated": ("times",),
         "rho_printed": ("option",),
         "rho_without_runs": ("option",),
@@ -117,12 +146,49 @@ class Doubt(Remark):
     }
 
 
+class Alternative(Remark):
+    """How training on in the format of an option compares with rounding the finished model; tokens: D."""
+
+    section: ClassVar = "alternatives"
+    codes: ClassVar = {
+        "qat_pays": ("option", "rise", "ends", "low", "high", "tokens", "tokens_low", "tokens_high", "anew"),
+        "qat_no_better": ("option", "rise", "ends", "low", "high"),
+        "qat_never_pays": ("option", "rise", "ends", "low", "high"),
+        "qat_not_needed": ("option", "rise", "ends", "low", "high"),
+        "qat_not_enough": ("option", "rise", "ends", "low", "high", "tolerance"),
+    }
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What to measure so that the loss of an option is settled, and what would settle it: nats per token.
+
+    option: its name; weights: their format, and weights_alone: whether activations stay at 16 bits; origin, count: what
+    its loss stands on now, and on how many measurements; gap: what the law leaves out of it, if anything;
+    formats: the coarser and the finer one to which this model is to be rounded, or () where the option itself is to be
+    measured; passes, fails: rises of the coarser one, or of the option itself, up to which the option is good enough,
+    and from which it is not.
+    """
+
+    option: str
+    weights: str
+    weights_alone: bool
+    origin: LossOrigin
+    count: int
+    tolerance: float
+    gap: Gap | None
+    formats: tuple[str, ...]
+    passes: float
+    fails: float
+
+
 @dataclass(frozen=True)
 class Conclusion:
     """What a plan comes to, of which summaries and recommendations are made.
 
     choice, baseline: the rows of the table that it speaks of, or None; inputs: what moves the result most, the most
-    first; obstacles: {option: the least that stands against it} where nothing is feasible, "dense" among them.
+    first; obstacles: {option: the least that stands against it} where nothing is feasible, "dense" among them;
+    measurement: what to do first where the verdict is to measure, of the choice, else None.
     """
 
     verdict: Verdict
@@ -133,3 +199,4 @@ class Conclusion:
     currency: str
     horizon_months: float
     obstacles: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
+    measurement: Measurement | None = None

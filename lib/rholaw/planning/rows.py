@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..hardware import speed
-from . import costs, words
+from . import costs, damage, words
 from .cases import Case
 from .columns import COLUMNS
 from .outcomes import Numbers, Outcome
@@ -17,6 +17,8 @@ from .scenario import Scenario
 LEAST = 0.01
 """A capacity that may lie below this leaves the size of a model of equal loss without a bound worth the name."""
 TOO_LARGE = {"too_large", "too_large_for_any"}
+Place = tuple[int, int]
+"""Of a row: which case, and which of its batches."""
 
 
 def at(values: Numbers, i: int) -> np.ndarray:
@@ -56,13 +58,18 @@ def reasons(case: Case, outcome: Outcome, i: int) -> Iterator[Reason]:
     step, limit = median(at(outcome.latency_ms, i)), scenario.traffic.latency_ms
     if step > limit:
         yield Reason("too_slow", {"latency_ms": step, "limit_ms": limit})
-    loss = quantiles(at(outcome.dloss, i))[2]
-    if np.isnan(loss):
-        yield Reason("loss_unknown")
-    elif loss > project.tolerance:
-        yield Reason("loss_too_high", {"loss": loss, "tolerance": project.tolerance})
+    yield from _loss(case, *quantiles(at(outcome.dloss, i))[[0, 2]])
     if project.target_loss and project.kind == "train" and np.isinf(median(at(outcome.target_params, i))):
         yield Reason("out_of_reach", {"target": project.target_loss})
+
+
+def _loss(case: Case, low: float, high: float) -> Iterator[Reason]:
+    """What the law after training leaves open can be measured. low, high: nats per token, P10 and P90 of the rise."""
+    scenario, limit = case.scenario, case.scenario.project.tolerance
+    if low <= limit and damage.by_law(scenario, case.option) and (high > limit or damage.gaps(scenario, case.option)):
+        yield Reason("loss_unsettled", {"low": low, "high": high, "tolerance": limit})
+    elif not high <= limit:
+        yield Reason("loss_too_high", {"loss": high, "tolerance": limit})
 
 
 def _memory(case: Case, need: float) -> Iterator[Reason]:
@@ -100,6 +107,7 @@ def row(case: Case, outcome: Outcome, i: int, origin: Origin, against: tuple[Rea
         "kernel": case.kernel.status,
         "bits": case.bits[0],
         "rho_source": str(origin),
+        "dloss_source": words.source(damage.origin(scenario, option), len(scenario.model.measured)),
         "speed_source_prefill": str(case.faster[0].rung),
         "speed_source_decode": str(case.faster[1].rung),
         "limit_prefill": _limit(outcome.limits_prefill, i),

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..checked import build, unknown
+from ..fidelity.sensitivity import errors
 from ..formats.grammar import parse
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
@@ -148,17 +149,8 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
 
     Where a value was refused, a default stands in for it: what would follow from that default is left out.
     """
-    model, hardware, project, prices = scenario.model, scenario.hardware, scenario.project, scenario.prices
-    given = [name for name in ("geometry", "checkpoint", "params") if getattr(model, name)]
-    if len(given) != 1 and "model" not in {part for part, _ in problems.refused}:
-        yield f"model: give one of geometry, checkpoint and params, not {' and '.join(given) or 'none'}"
-    elif isinstance(model.geometry, str) and model.geometry not in ("", *shapes.named()):
-        yield f"model.geometry: {unknown(model.geometry, [*shapes.named()], 'geometry')}"
-    elif model.checkpoint:
-        try:
-            shapes.of_checkpoint(model.checkpoint)
-        except ValueError as error:
-            yield f"model.checkpoint: {error}"
+    hardware, project, prices = scenario.hardware, scenario.project, scenario.prices
+    yield from _of_the_model(scenario.model, problems)
     try:
         known = devices(hardware.overrides or None)
     except (OSError, ValueError) as error:
@@ -186,3 +178,26 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
         scenario.run.date  # noqa: B018
     except ValueError:
         yield f"run.today: {scenario.run.today!r} is no date such as 2026-11-24"
+
+
+def _of_the_model(model: Model, problems: _Problems) -> Iterator[str]:
+    given = [name for name in ("geometry", "checkpoint", "params") if getattr(model, name)]
+    if len(given) != 1:
+        if "model" not in {part for part, _ in problems.refused}:
+            yield f"model: give one of geometry, checkpoint and params, not {' and '.join(given) or 'none'}"
+    elif isinstance(model.geometry, str) and model.geometry not in ("", *shapes.named()):
+        yield f"model.geometry: {unknown(model.geometry, [*shapes.named()], 'geometry')}"
+    elif model.checkpoint or model.active:
+        try:
+            if model.active > model.shape.total:
+                yield f"model.active: {model.active:g} is more than the {model.shape.total:.4g} that the model has"
+        except ValueError as error:
+            yield f"model.{given[0]}: {error}"
+    if model.kappa and model.measured:
+        yield "model: give kappa or measured, not both: kappa follows from what was measured"
+    for i, item in enumerate(model.measured, 1):
+        try:
+            if not errors([item.weights])[0] > 0:
+                yield f"model.measured: {i} rounds nothing in {item.weights}: a rise in it says nothing about formats"
+        except ValueError as error:
+            yield f"model.measured: {i} has no such weights: {error}"

@@ -20,8 +20,8 @@ class Drawn:
     """Draws of what is uncertain, each (n,), or one number () where it is certain.
 
     law: which draw of the law; rank: the quantile behind it; kernels: standard normal; place: of the overhead, 0 where
-    all of it shrinks, 1 where none does; price, slowdown: quantiles, of each device and option; effort:
-    weeks; the rest: values of what they are called.
+    all of it shrinks, 1 where none does; price, slowdown, damage: quantiles, of each device and option, and of what
+    rounding costs; effort: weeks; the rest: values of what they are called.
     """
 
     law: np.ndarray
@@ -39,6 +39,7 @@ class Drawn:
     power: np.ndarray
     pue: np.ndarray
     electricity: np.ndarray
+    damage: np.ndarray
 
 
 NAMES = tuple(item.name for item in fields(Drawn) if item.name != "rank")
@@ -70,7 +71,7 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
 
 def draw(scenario: Scenario, order: np.ndarray, quantiles: Mapping[str, np.ndarray]) -> Drawn:
     """Drawn at ``quantiles``, {name: (n,) in (0, 1)}; order: the law's draws, from little capacity to much."""
-    own = {name: quantiles[name] for name in ("place", "price", "slowdown")}
+    own = {name: quantiles[name] for name in ("place", "price", "slowdown", "damage")}
     place = np.minimum((quantiles["law"] * len(order)).astype(int), len(order) - 1)
     return Drawn(
         law=order[place],

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..remarks import Conclusion, Ground, Reason, Remark
+from ..remarks import Conclusion, Ground, LossOrigin, Reason, Remark
 
 LANGUAGES = ("en", "ja")
 WHOLE = {"JPY"}
@@ -29,8 +29,11 @@ SENTENCES = {
     Ground.NONE: ("none", "see_reasons", "again"),
     Ground.NOTHING: ("nothing", "see_reasons", "again"),
     Ground.TRAFFIC: ("traffic", "traffic_once", "again"),
+    Ground.UNSETTLED: ("would_save", "unsettled", "settle"),
+    Ground.UNSETTLED_ALONE: ("would_do", "unsettled", "settle"),
 }
-"""The three sentences of a summary, for each ground of its verdict; a recommendation has the first two."""
+"""The three sentences of a summary, for each ground of its verdict; a recommendation has the first two, or all three
+where it is to measure."""
 
 
 @cache
@@ -45,12 +48,26 @@ def texts(language: str) -> Mapping[str, Mapping[str, str]]:
 
 
 def told(remark: Remark, language: str = "en") -> str:
-    """The sentence of a Reason or a Doubt."""
+    """The sentence of a Reason, a Doubt or an Alternative."""
     data = dict(remark.data)
     if "changes" in data:  # ((name, least, most), …)
         changes = (_change(*change, language) for change in data["changes"])
         data["changes"] = _phrase("between_changes", language).join(changes)
+    data |= {
+        name: large(data[name], language) for name in ("tokens", "tokens_low", "tokens_high", "anew") if name in data
+    }
     return texts(language)[remark.section][remark.code].format(**data)
+
+
+def source(origin: LossOrigin, count: int, language: str = "en") -> str:
+    """Where a loss comes from; count: of the formats measured on the model."""
+    key = f"{origin}_one" if origin == LossOrigin.MEASURED and count == 1 else origin
+    return texts(language)["sources"][key].format(count=count)
+
+
+def steps(commands: Iterable[tuple[str, str]], language: str = "en") -> tuple[tuple[str, str], ...]:
+    """(what for, command) of each (code, command) of ``measuring.commands``."""
+    return tuple((texts(language)["measuring"][code], command) for code, command in commands)
 
 
 def _change(name: str, low: float, high: float, language: str) -> str:
@@ -77,7 +94,7 @@ def summary(conclusion: Conclusion, language: str = "en") -> str:
 
 def recommendation(conclusion: Conclusion, language: str = "en") -> str:
     """The verdict and why; where no option is feasible, the least that stands against each."""
-    why = sentences(conclusion, language)[:2]
+    why = sentences(conclusion, language)[: 3 if conclusion.measurement else 2]
     if conclusion.ground in (Ground.NONE, Ground.NOTHING):
         named = {option: option for option in conclusion.obstacles} | {"dense": _phrase("dense", language)}
         why = why[:1] + [
@@ -112,12 +129,31 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "base": "" if base is None else base.device,
         "base_hours": "" if base is None else _hours(base),
         **dict(zip(("first", "second"), inputs, strict=False)),
+        **_measured(conclusion, language, name),
     }
     for part in ("", "_p10", "_p90"):
         filling["hours" + part] = _hours(choice, part)
         filling["saving" + part] = money(choice["saving_month" + part], currency, language)
         filling["payback" + part] = months(choice["payback_months" + part], language)
     return filling
+
+
+def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series], str]) -> dict[str, str]:
+    """What the sentences about an unsettled loss are filled with; nothing for other verdicts."""
+    choice, wanted = conclusion.choice, conclusion.measurement
+    if wanted is None:
+        return {}
+    coarse, fine = wanted.formats or ("", "")
+    key = "settle_beyond" if wanted.gap else "settle_itself" if not coarse else "settle_two"
+    key = "settle_both" if coarse == wanted.weights else key
+    limits = {"passes": f"{wanted.passes:.3g}", "fails": f"{wanted.fails:.3g}"}
+    limits |= {"gap": texts(language)["gaps"][wanted.gap]} if wanted.gap else {}
+    return {
+        "source": source(wanted.origin, wanted.count, language),
+        "tolerance": f"{wanted.tolerance:g}",
+        "settle": _phrase(key, language, option=name(choice), coarse=coarse, fine=fine, **limits),
+        **{"loss" + part: f"{choice['dloss' + part]:.3g}" for part in ("", "_p10", "_p90")},
+    }
 
 
 def _phrase(key: str, language: str, **data: object) -> str:
@@ -139,6 +175,14 @@ def money(value: float, currency: str, language: str = "en") -> str:
     shown = _three(10.0**-cents if small else value)
     amount = f"{shown:,.{cents if 0 < abs(shown) < 100 else 0}f}"
     return _phrase("money_small" if small else "money", language, amount=amount, currency=unit(currency, language))
+
+
+def large(value: float, language: str = "en") -> str:
+    """A count to two significant digits, with the words of its language for large numbers: "2.4 billion"."""
+    rounded = float(f"{value:.2g}")
+    scales = {float(scale): text for scale, text in texts(language)["scales"].items()}
+    scale = next((scale for scale in scales if rounded >= scale), min(scales))
+    return scales[scale].format(value=rounded / scale)
 
 
 def unit(currency: str, language: str = "en") -> str:

@@ -1,0 +1,49 @@
+"""Training on in the format instead of rounding: where it would end, and how many tokens it may cost before it pays.
+
+It is assumed that a model which is trained on in a format ends where the law of training has one that was trained in it
+from the start.  What it costs is compared with the best that rounding alone can do.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from . import outcomes, rows
+from .outcomes import Outcome
+from .remarks import Alternative
+from .scenario import Scenario
+
+OF_LOSS = {"loss_unsettled", "loss_too_high"}
+"""Reasons that training on may take away."""
+
+
+def tokens(results: Sequence[Outcome], places: Iterable[rows.Place], rival: rows.Place | None) -> np.ndarray:
+    """P10, median and P90 of the tokens that training on may cost, (rows, 3); see ``outcomes.affordable``.
+
+    places: of the rows; rival: of the row that is recommended without training, or None where that is to leave all as
+    it is.
+    """
+    other = 0.0 if rival is None else rows.at(results[rival[0]].npv, rival[1])
+    return np.array([rows.quantiles(rows.at(outcomes.affordable(results[j], other), i)) for j, i in places])
+
+
+def alternatives(scenario: Scenario, table: pd.DataFrame, reasons: pd.Series) -> Iterator[Alternative]:
+    """How training on compares, for each option that has a row against which nothing but its loss stands."""
+    project = scenario.project
+    codes = reasons.map(lambda against: {reason.code for reason in against})
+    free = table[(table.option != "dense") & codes.map(lambda own: own <= OF_LOSS) & table.qat_tokens.notna()]
+    for row in free.sort_values("qat_tokens", ascending=False).drop_duplicates("option").sort_index().itertuples():
+        data = {"option": row.option, "rise": row.dloss, "ends": row.dloss_trained}
+        data |= {"low": row.dloss_trained_p10, "high": row.dloss_trained_p90}
+        if row.feasible:
+            yield Alternative("qat_not_needed", data)
+        elif row.dloss_trained_p90 > project.tolerance:
+            yield Alternative("qat_not_enough", data | {"tolerance": project.tolerance})
+        elif row.dloss_trained >= row.dloss:
+            yield Alternative("qat_no_better", data)
+        elif row.qat_tokens_p90 == 0:
+            yield Alternative("qat_never_pays", data)
+        else:
+            spread = {"tokens": row.qat_tokens, "tokens_low": row.qat_tokens_p10, "tokens_high": row.qat_tokens_p90}
+            yield Alternative("qat_pays", data | spread | {"anew": scenario.model.n_tokens})

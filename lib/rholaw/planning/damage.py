@@ -1,0 +1,112 @@
+"""What rounding a finished model costs, by the law after training: a rise of the loss of κ · GMSE, nats per token.
+
+κ is the scenario's (``model.kappa``), or that of formats measured on this model (``model.measured``), or that of models
+of its size.  A loss that was measured in an option itself (its ``dloss``) needs no law.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+
+from ..error.measure import gmse
+from ..fidelity.population import prior_sensitivity
+from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
+from ..formats.format import Format
+from ..formats.grammar import parse
+from . import costs
+from .inputs import Model, Option
+from .remarks import Gap, LossOrigin
+from .scenario import Scenario
+
+LEVEL = 0.8
+"""Of the interval between P10 and P90."""
+COARSE = 4
+"""Bits of an element up to which one scale for a whole row can break a model, whatever the law says."""
+
+
+def origin(scenario: Scenario, option: Option) -> LossOrigin:
+    """Where the loss that an Option adds comes from."""
+    model, project = scenario.model, scenario.project
+    if option.dense:
+        return LossOrigin.DENSE
+    if project.comparison == "equal-loss":
+        return LossOrigin.EQUAL
+    if option.dloss:
+        return LossOrigin.GIVEN
+    if project.kind != "post-training":
+        return LossOrigin.LAW
+    if _measured(model, option):
+        return LossOrigin.ITSELF
+    return LossOrigin.KAPPA if model.kappa else LossOrigin.MEASURED if model.measured else LossOrigin.PRIOR
+
+
+def by_law(scenario: Scenario, option: Option) -> bool:
+    """Whether the loss of an Option is what the law after training says of it."""
+    return origin(scenario, option) in (LossOrigin.KAPPA, LossOrigin.MEASURED, LossOrigin.PRIOR)
+
+
+def rise(scenario: Scenario, option: Option, quantile: ArrayLike) -> np.ndarray:
+    """Nats per token that rounding the weights to an Option adds, at ``quantile``; one number where it is certain.
+
+    Between P10, median and P90 of the law's prediction, and beyond, its logarithm is normal on either side.
+    """
+    error = gmse(option.weights).value
+    if known := _measured(scenario.model, option):
+        return np.asarray(np.mean(known))
+    if scenario.model.kappa:
+        return costs.triangular(scenario.model.kappa, quantile) * error
+    if error == 0:
+        return np.zeros(())
+    known = sensitivity(scenario.model)
+    low, high = (float(ends[0]) for ends in known.rise_interval([option.weights], LEVEL))
+    middle = float(known.rise([option.weights])[0])
+    steps = ndtri(np.asarray(quantile, dtype=float)) / ndtri(0.5 + LEVEL / 2)
+    return middle * np.where(steps < 0, middle / low, high / middle) ** steps
+
+
+def _measured(model: Model, option: Option) -> list[float]:
+    """The rises that were measured in the very format of an Option whose activations stay at 16 bits."""
+    if parse(option.activations).parts:
+        return []
+    weights = {option.weights, str(parse(option.weights))}
+    return [item.rise for item in model.measured if item.weights in weights]
+
+
+@lru_cache(maxsize=64)
+def sensitivity(model: Model) -> SensitivityFit:
+    """The law after training of a Model without ``kappa``: from what was measured on it, else from models of its size.
+
+    Raises ValueError for measurements that cannot be fitted.
+    """
+    if model.measured:
+        rows = [(item.weights, item.rise) for item in model.measured]
+        return fit_sensitivity(pd.DataFrame(rows, columns=["format", "rise"]))
+    return prior_sensitivity(model.shape.total, model.tokens or None, n_active=model.active or None)
+
+
+def status(model: Model) -> str:
+    """ "converged", or what is wrong with the law after training for a Model that was measured."""
+    return sensitivity(model).status if model.measured and not model.kappa else "converged"
+
+
+def gaps(scenario: Scenario, option: Option) -> tuple[Gap, ...]:
+    """What the law after training leaves out of an Option's loss, so that it may be higher than predicted."""
+    weights, activations = parse(option.weights), parse(option.activations)
+    every = {
+        Gap.MISFIT: status(scenario.model) != "converged",
+        Gap.ACTIVATIONS: bool(activations.parts),
+        Gap.ROWS: _coarse_rows(weights),
+        Gap.PRUNED: weights.sparsity is not None,
+    }
+    return tuple(gap for gap, there in every.items() if there)
+
+
+def _coarse_rows(format: Format) -> bool:
+    """Whether a scale serves a row or more of at most COARSE bits a weight, and nothing spreads outliers over it."""
+    element, block = format.element, format.block
+    if element is None or element.own_scales or format.rotation:
+        return False
+    return element.bits <= COARSE and (block is None or not isinstance(block.size, int))
