@@ -349,8 +349,8 @@ def test_every_reason_of_the_worked_cases_is_in_japanese(plans):
     for plan in plans.values():
         for against in plan.reasons:
             assert not re.search("[a-z]{3}", japanese.reasons(against)), against
-    against = [Reason("too_slow", {"latency_ms": 60.0, "limit_ms": 50.0}), Reason("loss_unknown")]
-    assert japanese.reasons([*against, *against]) == "応答が遅すぎる、品質の低下が未測定"
+    against = [Reason("too_slow", {"latency_ms": 60.0, "limit_ms": 50.0}), Reason("no_price", {"device": "B300 SXM"})]
+    assert japanese.reasons([*against, *against]) == "応答が遅すぎる、価格が不明"
 
 
 def test_commands_name_chapters_and_parameters_that_exist():

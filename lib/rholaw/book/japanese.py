@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from ..planning import words
+from ..planning import damage, measuring, words
 from ..planning.decide import Plan
 from ..planning.inputs import Option
 from ..planning.remarks import Reason
@@ -85,6 +85,26 @@ def summary(plan: Plan) -> str:
 def reasons(against: Iterable[Reason]) -> str:
     """What stands against an option, of ``Plan.reasons``."""
     return words.reasons(against, LANGUAGE)
+
+
+def sources(scenario: Scenario) -> str:
+    """Where the losses of the options of a Scenario come from, each source once."""
+    origins = dict.fromkeys(damage.origin(scenario, option) for option in scenario.formats)
+    return "、".join(words.source(origin, len(scenario.model.measured), LANGUAGE) for origin in origins)
+
+
+def within(row: pd.Series, against: Iterable[Reason], tolerance: float) -> str:
+    """Whether the loss of a row of a plan's table is within the tolerance, nats per token, or is to be measured."""
+    if any(reason.code == "loss_unsettled" for reason in against):
+        return "要実測"
+    return "内" if row.dloss_p90 <= tolerance else "外"
+
+
+def steps(plan: Plan) -> str:
+    """The steps of the measurement that a plan asks for, as Markdown; "" where it asks for none."""
+    wanted = plan.conclusion.measurement
+    told = words.steps(measuring.commands(wanted), LANGUAGE) if wanted else ()
+    return "".join(f"\n{why}\n\n```bash\n{command}\n```\n" for why, command in told)
 
 
 def interval(row: pd.Series, column: str, show: Callable[[float], str] = amount) -> str:

@@ -106,6 +106,30 @@ def edge(whole: Plan, alone: Plan) -> str:
     )
 
 
+def finished(plans: Mapping[str, Plan]) -> str:
+    """What measuring settles for a finished model; plans: of ``comparisons.by_knowledge``."""
+    losses = {known: plan.table.drop_duplicates("option").set_index("option") for known, plan in plans.items()}
+    truth, other, guess = losses.values()
+    names = truth.index[truth.index != "dense"]
+    spans = [(known.dloss_p90 / known.dloss_p10)[names].max() for known in (guess, other)]
+    inside = [
+        truth.dloss[names].between(known.dloss_p10[names], known.dloss_p90[names]).sum() for known in (guess, other)
+    ]
+    off = (other.dloss / truth.dloss)[names]
+    return (
+        f"With nothing measured the interval spans a factor of {spans[0]:.1f} and holds {inside[0]} of the {len(names)} "
+        f"measured losses. With two other formats measured it spans {spans[1]:.1f} and holds {inside[1]}; the medians are "
+        f"{off.min():.2f} to {off.max():.2f} times what was measured, partly with an importance matrix. "
+        f"Recommended: {listed(dict.fromkeys(plan.choice.option for plan in plans.values() if plan.choice is not None))}."
+    )
+
+
+def steps(plan: Plan) -> str:
+    """A plan that asks for a measurement: its recommendation, the commands, and how training on compares."""
+    told = "".join(f"\n{why}\n\n```bash\n{command}\n```\n" for why, command in plan.steps)
+    return f"**{plan.recommendation}**\n{told}\n" + "\n".join(f"- {text}" for text in plan.alternatives)
+
+
 def training(measured: Plan, slower: Plan) -> str:
     """The worked case of training: with the slowdown that was measured, and other formats without."""
     optimum = measured.table[measured.table.option == "dense"].iloc[0]

@@ -6,6 +6,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from ..planning.columns import COLUMNS, MONEY, PER_MILLION
+from ..planning.decide import Plan
 from .webtable import WebTable
 
 WIDE = [{"selector": "", "props": "display: block; overflow: auto"}, {"selector": "td", "props": "white-space: nowrap"}]
@@ -49,6 +50,35 @@ def _digits(frame: pd.DataFrame, digits: Mapping[str, str]) -> dict[str, str]:
     """How to write the numbers of a table; its texts stay."""
     numbers = frame.select_dtypes("number").columns
     return {name: text for name, text in (DIGITS | digits).items() if name in numbers}
+
+
+def speeds(observed: pd.DataFrame) -> WebTable:
+    """Observed and predicted speeds of whole engines, case by case; observed: of ``hardware.observed.speeds``."""
+    columns = ["engine", "device", "model", "weights", "activations", "phase", "tokens_in", "tokens_out", "sequences"]
+    whole = dict.fromkeys(("tokens_in", "tokens_out", "sequences"), "{:.0f}")
+    whole |= dict.fromkeys(("tokens_per_second", "low", "predicted", "high"), "{:,.0f}")
+    columns += ["tokens_per_second", "low", "predicted", "high", "error", "inside", "rung", "role", "source"]
+    return sortable(observed[columns].rename_axis("case"), **whole, error="{:+.0%}")
+
+
+def losses(plans: Mapping[str, Plan]) -> Styler:
+    """What each option adds to the loss, median [P10, P90], and whether it is good enough, by what is measured.
+
+    plans: {what is measured: Plan}, of the same options.
+    """
+    table = {}
+    for known, plan in plans.items():
+        rows = plan.table[plan.table.option != "dense"].drop_duplicates("option").set_index("option")
+        table[f"{known} measured"] = spreads(rows, ["dloss"]).dloss
+        table[f"good enough, {known}"] = rows.good_enough.map("{:.0%}".format)
+    return styled(pd.DataFrame(table))
+
+
+def said(plans: Mapping[str, Plan]) -> Styler:
+    """The verdict of each plan, and why, in cells that wrap."""
+    rows = {name: {"verdict": plan.verdict, "because": plan.recommendation} for name, plan in plans.items()}
+    wrapped = [{"selector": "td", "props": "text-align: left; white-space: normal"}]
+    return pd.DataFrame.from_dict(rows, orient="index").style.set_table_styles(wrapped)
 
 
 def spreads(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:

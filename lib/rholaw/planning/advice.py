@@ -29,10 +29,12 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """All rows, the feasible ones first, the most valuable of these at their head."""
+    """All rows, the feasible ones first, then those to be measured; the most valuable of both at their head."""
     value = table.npv if table.npv.notna().any() else -table.cost_month
-    rank = value.where(table.feasible, float("-inf"))
-    return table.loc[rank.sort_values(kind="stable").index[::-1]]
+    rank = pd.DataFrame(
+        {"feasible": table.feasible, "value": value.where(table.feasible | table.unsettled, float("-inf"))}
+    )
+    return table.loc[rank.sort_values(["feasible", "value"], kind="stable").index[::-1]]
 
 
 def spoken(
@@ -55,16 +57,15 @@ def spoken(
     return table.loc[place], table.loc[(plain if beside.empty else beside).idxmin()]
 
 
-def unsettled(table: pd.DataFrame, reasons: pd.Series) -> int | None:
-    """The place of the best row against which nothing stands but an unsettled loss, or a price.
+def unsettled(table: pd.DataFrame) -> int | None:
+    """The place of the row most worth measuring: its value times the share of draws in which it is good enough.
 
-    reasons: of each row.
+    None where the loss is not all that stands against a row.
     """
-    codes = reasons.map(lambda against: {reason.code for reason in against} - {"no_price"})
-    rows = table[codes == {"loss_unsettled"}]
+    rows = table[table.unsettled]
     if rows.empty:
         return None
-    return int(rows.npv.idxmax() if rows.npv.notna().any() else rows.hours_month.idxmin())
+    return int((rows.npv * rows.good_enough).idxmax() if rows.npv.notna().any() else rows.hours_month.idxmin())
 
 
 def verdict(scenario: Scenario, choice: pd.Series | None, baseline: pd.Series | None) -> tuple[Verdict, Ground]:

@@ -50,6 +50,7 @@ COLUMNS = {
         Column("loss", "nats a token", "loss"),
         Column("dloss", "nats a token", "dloss"),
         Column("dloss_source"),
+        Column("good_enough", "share of draws"),
         Column("dloss_trained", "nats a token", "dloss_trained"),
         Column("memory_gb", "GB", "memory", 1e-9),
         Column("memory_weights_gb", "GB", "memory_weights", 1e-9),
@@ -90,7 +91,7 @@ COLUMNS = {
         Column("qat_tokens", "tokens", "qat_tokens"),
         Column("pays", "share of draws"),
         Column("break_even_requests", "requests a month"),
-        *(Column(name) for name in ("feasible", "meets", "unpriced", "why_not", "pareto")),
+        *(Column(name) for name in ("feasible", "meets", "unsettled", "unpriced", "why_not", "pareto")),
     )
 }
 UNCERTAIN = {name for name, column in COLUMNS.items() if column.of}

@@ -1,4 +1,4 @@
-"""What chapters compare beside a plan: formats on a machine, the line of memory, and a plan over its traffic."""
+"""What chapters compare beside a plan: formats on a machine, the line of memory, what is measured, and traffic."""
 
 from collections.abc import Iterable, Sequence
 
@@ -62,6 +62,17 @@ def memory_line(formats: Iterable[Format]) -> pd.DataFrame:
     ]
     table["bits"] = [format.bits / 16 for format in table.format]
     return table.assign(ratio=table.bits / table.rho)
+
+
+def by_knowledge(scenario: Scenario) -> dict[str, Plan]:
+    """The plans of a finished model by what is measured: each option, other formats of the model, and nothing.
+
+    scenario: of kind "post-training", with ``model.measured`` and the ``dloss`` of each format.
+    """
+    plain = [{"weights": option.weights, "activations": option.activations} for option in scenario.formats]
+    guessed = scenario.replace(formats=plain, model={"measured": []})
+    every = {"each option": scenario, "two other formats": scenario.replace(formats=plain), "nothing": guessed}
+    return {known: plan(one) for known, one in every.items()}
 
 
 def over_traffic(decided: Plan, factors: Iterable[float]) -> pd.DataFrame:

@@ -130,7 +130,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         )
     choice = None if best is None else table.iloc[best]
     baseline = None if base is None else table.iloc[places.index(base)]
-    about = advice.unsettled(table, reasons) if best is None else best
+    about = advice.unsettled(table) if best is None else best
     tornado = _tornado(scenario, all_cases, draws, base, None if about is None else places[about])
     return Plan(
         scenario=scenario,
@@ -141,7 +141,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         baseline=baseline,
         tornado=tornado,
         assumptions=doubts.assumptions(scenario, all_cases, draws),
-        doubts=tuple(doubts.doubts(scenario, all_cases, table, reasons, draws, origins)),
+        doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins)),
         compared=tuple(alternatives.alternatives(scenario, table, reasons)) if finished else (),
         npv=_npv(scenario, results, None if best is None else places[best]),
     )
@@ -167,7 +167,7 @@ def _conclusion(
 ) -> Conclusion:
     own, beside = advice.spoken(table, choice, baseline)
     verdict, ground = advice.verdict(scenario, own, beside)
-    place, measurement = advice.unsettled(table, reasons), None
+    place, measurement = advice.unsettled(table), None
     if place is not None and (instead := advice.if_good_enough(verdict, ground, table.loc[place])):
         (verdict, ground), own, beside = instead, table.loc[place], baseline
         if verdict == Verdict.MEASURE:

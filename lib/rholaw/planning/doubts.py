@@ -66,14 +66,9 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
 
 
 def doubts(
-    scenario: Scenario,
-    cases: list[Case],
-    table: pd.DataFrame,
-    reasons: pd.Series,
-    draws: Draws,
-    origins: Mapping[Option, Origin],
+    scenario: Scenario, cases: list[Case], table: pd.DataFrame, draws: Draws, origins: Mapping[Option, Origin]
 ) -> Iterator[Doubt]:
-    """What to doubt about a plan; reasons: against each row; origins: of the capacity of each option."""
+    """What to doubt about a plan; origins: of the capacity of each option."""
     yield from _of_devices(scenario, {case.device.name: case for case in cases}.values())
     yield from _of_kernels({(case.option, case.device.name): case for case in cases}.values())
     yield from _of_engines(scenario)
@@ -81,7 +76,7 @@ def doubts(
     if fewest > MANY:
         yield Doubt("many_devices", {"devices": fewest})
     yield from _of_rounding(scenario, table)
-    best, better = advice.choose(table), advice.unsettled(table, reasons)
+    best, better = advice.choose(table), advice.unsettled(table)
     if best is not None and better is not None and table.pays[best] >= advice.PILOT:
         own = table.loc[better]
         if own.npv > table.npv[best]:

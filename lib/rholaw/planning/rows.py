@@ -108,6 +108,7 @@ def row(case: Case, outcome: Outcome, i: int, origin: Origin, against: tuple[Rea
         "bits": case.bits[0],
         "rho_source": str(origin),
         "dloss_source": words.source(damage.origin(scenario, option), len(scenario.model.measured)),
+        "good_enough": float((at(outcome.dloss, i) <= scenario.project.tolerance).mean()),
         "speed_source_prefill": str(case.faster[0].rung),
         "speed_source_decode": str(case.faster[1].rung),
         "limit_prefill": _limit(outcome.limits_prefill, i),
@@ -118,6 +119,7 @@ def row(case: Case, outcome: Outcome, i: int, origin: Origin, against: tuple[Rea
         "fits": not codes & TOO_LARGE,
         "feasible": not codes,
         "meets": not codes - {"no_price"},
+        "unsettled": codes - {"no_price"} == {"loss_unsettled"},
         "unpriced": ", ".join(reason.data["device"] for reason in against if reason.code == "no_price"),
         "why_not": words.reasons(against),
     }

@@ -151,6 +151,7 @@ def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series],
     return {
         "source": source(wanted.origin, wanted.count, language),
         "tolerance": f"{wanted.tolerance:g}",
+        "good": f"{choice.good_enough:.0%}",
         "settle": _phrase(key, language, option=name(choice), coarse=coarse, fine=fine, **limits),
         **{"loss" + part: f"{choice['dloss' + part]:.3g}" for part in ("", "_p10", "_p90")},
     }
