@@ -23,8 +23,9 @@ from ..hardware.devices import STALE_DAYS, devices
 from ..laws import draws as capacities
 from ..laws.fitting import Fit
 from ..planning import cases, costs, uncertain
+from ..planning.inputs import Model
 from ..planning.scenario import Scenario
-from .explorer_grid import BILLION, LABELS, LOOKED_UP, computed, labelled, triples
+from .explorer_grid import BILLION, LABELS, LOOKED_UP, MEASURED, RISES, computed, labelled, rounded, triples
 from .figures import GREY, KINDS
 from .pages import VEGA
 
@@ -137,8 +138,7 @@ def explore(
         raise ValueError('the explorer needs one number of hardware.gpus, and prices.billing = "hours"')
     sizes, tokens = _plain(list(sizes)), _plain(list(tokens))
     names, draws = scenario.hardware.devices, capacities.draws(law)
-    base = scenario.replace(
-        model={"geometry": "", "checkpoint": "", "params": sizes[0], "tokens": BILLION},
+    base = dataclasses.replace(scenario, model=Model(params=sizes[0], tokens=BILLION)).replace(
         traffic={"requests_per_month": 1.0},
         prices={"gpu_hour_usd": dict.fromkeys(names, 1.0)},
         project={"kind": "qat", "compare": "", "qat_tokens": BILLION, "engineer_weeks": 0.0, "evaluation_usd": 0.0},
@@ -146,11 +146,14 @@ def explore(
     drawn = uncertain.random(base, draws.order(base.options))
     known, law_drawn, project = devices(scenario.hardware.overrides or None), draws.at(drawn.law), scenario.project
     data = {
-        "start": {"c": 0, "o": 1, "d": 0, "s": len(sizes) // 2, "t": len(tokens) // 2}
+        "start": {"c": 0, "o": 1, "d": 0, "s": len(sizes) // 2, "t": len(tokens) // 2, "m": 0}
         | {"b": len(scenario.hardware.batches) // 2, "r": len(REQUESTS) // 2, "p": len(PROJECT) // 2},
         "rows": list(labelled(project.horizon_months)),
         "sizes": sizes,
         "tokens": tokens,
+        "format": MEASURED,
+        "rises": (None, *RISES),
+        "rounded": rounded(base, sizes, tokens, drawn),
         "batches": scenario.hardware.batches,
         "requests": REQUESTS,
         "projects": PROJECT,
@@ -160,6 +163,7 @@ def explore(
         "room": [known[name].memory * scenario.hardware.gpus[0] / 1e9 for name in names],
         "prices": [dataclasses.asdict(cases.priced(scenario, name)) for name in names],
         "engine": scenario.hardware.engine,
+        "tolerance": project.tolerance,
         "stale_days": STALE_DAYS,
         "request": [scenario.traffic.tokens_in, scenario.traffic.tokens_out],
         "annuity": costs.annuity(project.horizon_months, project.discount_rate),

@@ -15,7 +15,7 @@ import numpy as np
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
 from ..laws.draws import Draws
-from ..planning import cases, outcomes, words
+from ..planning import cases, damage, outcomes, words
 from ..planning.cases import Case
 from ..planning.columns import COLUMNS
 from ..planning.outcomes import Outcome
@@ -24,8 +24,10 @@ from ..planning.scenario import Scenario
 from ..planning.uncertain import Drawn
 
 LABELS = words.texts("en")["labels"]
-PROJECTS = {"equal-n": "qat", "equal-loss": "train"}
-"""What is compared, and the kind of project that compares so."""
+KINDS = ("qat", "train", "post-training")
+"""Kinds of project, in the order of the page's first control."""
+MEASURED, RISES = "q4_k", (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
+"""The format that may have been measured on a finished model, and what it added, nats a token."""
 BILLION = 1e9
 GAINS = ("decode", "prefill", "memory")
 """What may gain at equal loss."""
@@ -35,9 +37,10 @@ GAINS = ("decode", "prefill", "memory")
 class Row:
     """A row of the page: a column of a plan.
 
-    axes: of the array of its numbers, the names of the page's controls: c comparison, s size, t tokens, o option,
+    axes: of the array of its numbers, the names of the page's controls: c kind, s size, t tokens, o option,
     d device, b batch; "" where the page computes it.  factors: controls that it grows with.  needs: "runs", a kernel;
     "served", and memory enough; "saves", for 16 bits as well.  of: "both", 16 bits ("dense") or the format ("own").
+    trained: whether it is about models that are trained in the format only.
     """
 
     column: str
@@ -45,11 +48,12 @@ class Row:
     factors: tuple[str, ...] = ()
     needs: str = ""
     of: str = "both"
+    trained: bool = False
 
 
 ROWS = {
     "Quality": (
-        Row("rho", "o"),
+        Row("rho", "o", trained=True),
         Row("n_params", "cso"),
         Row("loss", "st", of="dense"),
         Row("dloss", "cso", of="own"),
@@ -62,9 +66,9 @@ ROWS = {
         Row("speedup_decode", "sodb", needs="runs", of="own"),
     ),
     "Break-even at equal loss: it pays above 0": (
-        Row("margin_prefill", "sodb", needs="runs", of="own"),
-        Row("margin_decode", "sodb", needs="runs", of="own"),
-        Row("margin_memory", "od", of="own"),
+        Row("margin_prefill", "sodb", needs="runs", of="own", trained=True),
+        Row("margin_decode", "sodb", needs="runs", of="own", trained=True),
+        Row("margin_memory", "od", of="own", trained=True),
     ),
     "Money, USD": (
         Row("cost_in", "csodb", ("price",), "served"),
@@ -88,10 +92,12 @@ def labelled(horizon: float) -> Iterator[dict[str, Any]]:
 
 
 def computed(base: Scenario, sizes: list[float], drawn: Drawn, draws: Draws) -> dict[str, Any]:
-    """values: an array a column, over the axes of its Row and (P10, median, P90); gains of the chart, likewise over
-    (size, option, device, batch); added: USD of training a billion tokens; and the kernels."""
+    """values: an array a column, over the axes of its Row and (P10, median, P90), but for ``loss``; gains of the chart,
+    likewise over (size, option, device, batch); added: USD of training a billion tokens, or of rounding; and the
+    kernels."""
     hardware = base.hardware
-    length = {"c": 2, "s": len(sizes), "o": len(base.options), "d": len(hardware.devices), "b": len(hardware.batches)}
+    length = {"c": len(KINDS), "s": len(sizes), "o": len(base.options)}
+    length |= {"d": len(hardware.devices), "b": len(hardware.batches)}
     known = devices(hardware.overrides or None)
 
     def empty(axes: str) -> np.ndarray:
@@ -101,12 +107,13 @@ def computed(base: Scenario, sizes: list[float], drawn: Drawn, draws: Draws) -> 
     gains, added = {what: empty("sodb") for what in GAINS}, empty("csod")[..., 0]
     for s, N in enumerate(sizes):
         every = cases.cases(base.replace(model={"geometry": shapes.of_size(N), "params": 0.0}), known)
-        for c, kind in enumerate(PROJECTS.values()):
+        for c, kind in enumerate(KINDS):
             for place, case, outcome in _outcomes(every, kind, drawn, draws):
                 place |= {"c": c, "s": s}
                 for name, array in values.items():
-                    _put(array, LOOKED_UP[name].axes, place, _shown(name, outcome))
-                for what, gain in _gains(case, outcome).items():
+                    if "c" in LOOKED_UP[name].axes or kind == "qat":
+                        _put(array, LOOKED_UP[name].axes, place, _shown(name, outcome))
+                for what, gain in _gains(case, outcome).items() if kind == "qat" else ():
                     _put(gains[what], "sodb", place, triples(gain))
                 added[c, s, place["o"], place["d"]] = triples(outcome.usd_once)[0, 1]
     kernels = [
@@ -116,6 +123,29 @@ def computed(base: Scenario, sizes: list[float], drawn: Drawn, draws: Draws) -> 
     ]
     kernels = [kernels[i : i + length["d"]] for i in range(0, len(kernels), length["d"])]
     return {"values": values, "gains": gains, "added": added, "kernels": kernels}
+
+
+def rounded(base: Scenario, sizes: list[float], tokens: list[float], drawn: Drawn) -> dict[str, Any]:
+    """What rounding a finished model adds to its loss, for each option, (P10, median, P90), and where it comes from.
+
+    guessed: by models of a size and of its tokens of training, over (size, tokens, option, 3); measured: where MEASURED
+    added one of RISES, over (rise, option, 3); sources: a text an option for the one, and for the other.
+    """
+    base = base.replace(project={"kind": "post-training"})
+
+    def losses(**model: Any) -> list[np.ndarray]:
+        scenario = base.replace(model=model)
+        return [triples(damage.rise(scenario, option, drawn.damage))[0] for option in base.options]
+
+    def sources(scenario: Scenario) -> list[str]:
+        return [words.source(damage.origin(scenario, option), 1) for option in base.options]
+
+    rises = [{"measured": [{"weights": MEASURED, "rise": rise}]} for rise in RISES]
+    return {
+        "guessed": [[losses(params=N, tokens=D) for D in tokens] for N in sizes],
+        "measured": [losses(**model) for model in rises],
+        "sources": [sources(base), sources(base.replace(model=rises[0]))],
+    }
 
 
 def _outcomes(

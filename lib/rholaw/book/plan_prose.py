@@ -115,12 +115,12 @@ def finished(plans: Mapping[str, Plan]) -> str:
     inside = [
         truth.dloss[names].between(known.dloss_p10[names], known.dloss_p90[names]).sum() for known in (guess, other)
     ]
-    off = (other.dloss / truth.dloss)[names]
+    off, chosen = (other.dloss / truth.dloss)[names], [plan.choice.option for plan in plans.values()]
     return (
-        f"With nothing measured the interval spans a factor of {spans[0]:.1f} and holds {inside[0]} of the {len(names)} "
-        f"measured losses. With two other formats measured it spans {spans[1]:.1f} and holds {inside[1]}; the medians are "
-        f"{off.min():.2f} to {off.max():.2f} times what was measured, partly with an importance matrix. "
-        f"Recommended: {listed(dict.fromkeys(plan.choice.option for plan in plans.values() if plan.choice is not None))}."
+        f"With nothing measured the interval spans a factor of {spans[0]:.1f} and holds {inside[0]} of the "
+        f"{len(names)} measured losses. With two other formats measured it spans {spans[1]:.1f} and holds {inside[1]}; "
+        f"the medians are {off.min():.2f} to {off.max():.2f} times what was measured, partly with an importance "
+        f"matrix. Recommended: {listed(dict.fromkeys(chosen))}."
     )
 
 

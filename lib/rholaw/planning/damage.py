@@ -49,10 +49,12 @@ def by_law(scenario: Scenario, option: Option) -> bool:
 
 
 def rise(scenario: Scenario, option: Option, quantile: ArrayLike) -> np.ndarray:
-    """Nats per token that rounding the weights to an Option adds, at ``quantile``; one number where it is certain.
+    """Nats per token that rounding a finished model to an Option adds, at ``quantile``; one number where it is certain.
 
     Between P10, median and P90 of the law's prediction, and beyond, its logarithm is normal on either side.
     """
+    if option.dloss:
+        return costs.triangular(option.dloss, quantile)
     error = gmse(option.weights).value
     if known := _measured(scenario.model, option):
         return np.asarray(np.mean(known))

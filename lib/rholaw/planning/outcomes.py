@@ -116,10 +116,8 @@ def _quality(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> dict[str, Nu
         trained, finished = rise_in_training(law, N, rho), scenario.project.kind == "post-training"
         if scenario.project.comparison == "equal-loss":
             size = np.divide(1.0, rho)
-        elif option.dloss:
-            dloss = costs.triangular(option.dloss, drawn.damage)
         else:
-            dloss = damage.rise(scenario, option, drawn.damage) if finished else trained
+            dloss = damage.rise(scenario, option, drawn.damage) if finished or option.dloss else trained
         rho = np.nan if finished else rho  # the capacity is that of a model trained in the format
     return {
         "rho": rho,
