@@ -554,9 +554,9 @@ TOLD = [
     {"prices": {"currency": "JPY", "rate": 150}, "traffic": {"requests_per_month": 1e9}},
     {"project": {"kind": "train", "slowdown": [0.66, 0.75, 0.78]}},
     {"hardware": {"devices": ["B300 SXM"]}},
-    {"project": {"kind": "post-training"}, "formats": [INT4]},
+    {"project": {"kind": "post-training", "tolerance": 0.12}, "formats": [INT4]},
     {"project": {"kind": "post-training"}, "formats": [FP8]},
-    {"project": {"kind": "post-training"}, "formats": [INT4], "hardware": {"devices": ["B300 SXM"]}},
+    {"project": {"kind": "post-training", "tolerance": 0.12}, "formats": [INT4], "hardware": {"devices": ["B300 SXM"]}},
 ]
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 import rholaw as rl
 from rholaw.fidelity.population import prior_sensitivity
 from rholaw.fidelity.sensitivity import fit_sensitivity
+from rholaw.hardware import geometry
 from rholaw.laws import draws as capacities
 from rholaw.laws.law import rise_in_training
 from rholaw.planning import damage, measuring, words
@@ -21,12 +22,14 @@ from rholaw.planning.inputs import Option
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
 FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=20)
 INT4, FP8 = {"weights": "sint4/g128"}, {"weights": "fp8_row", "activations": "fp8_row"}
+OPEN = float(f"{prior_sensitivity(geometry.named()['Llama-3.1-8B'].total, 15e12).rise('sint4/g128')[0]:.2g}")
+"""A tolerance at which nobody knows whether INT4 is good enough, before anything is measured."""
 BASE = {
     "model": {"geometry": "Llama-3.1-8B", "tokens": 15e12},
     "formats": [INT4],
     "hardware": {"devices": ["H100 80GB SXM"], "batches": [64]},
     "traffic": {"requests_per_month": 1e9},
-    "project": {"kind": "post-training", "tolerance": 0.05},
+    "project": {"kind": "post-training", "tolerance": OPEN},
     "run": {"samples": 400, "today": "2026-06-01"},
 }
 
@@ -94,11 +97,31 @@ def test_a_format_that_was_measured_costs_what_was_measured():
 def test_without_measurements_models_of_its_size_say(given):
     plan = planned(model=given)
     model = plan.scenario.model
-    prior = prior_sensitivity(model.shape.total, model.tokens or None, n_active=model.active or None)
+    prior = prior_sensitivity(model.shape.total, model.tokens or None, "rtn", model.active or None)
     low, high = prior.rise_interval(["sint4/g128"])
     loss, source = three(plan)
     assert loss == pytest.approx([low[0], prior.rise(["sint4/g128"])[0], high[0]], rel=0.15)
     assert source == "prior over models" and any("taken from other models" in text for text in plan.warnings)
+
+
+def test_models_of_its_size_were_rounded_in_some_way():
+    def kappa(**option):
+        loss, _ = three(planned(formats=[option]), option["weights"])
+        return loss[1] / rl.gmse(option["weights"]).value
+
+    size = planned().scenario.model
+    for method in ("rtn", "gptq", "awq"):
+        expected = prior_sensitivity(size.shape.total, size.tokens, method).kappa
+        assert kappa(weights="sint4/g128", method=method) == pytest.approx(expected, rel=0.1)
+    assert kappa(weights="q4_k") == pytest.approx(
+        prior_sensitivity(size.shape.total, size.tokens, "ggml").kappa, rel=0.1
+    )
+    assert kappa(weights="q4_k", method="imatrix") < kappa(weights="q4_k")
+
+
+def test_a_size_that_no_model_has_is_refused():
+    with pytest.raises(rl.ScenarioError, match="model: nothing is known of what rounding costs such a model: n_tokens"):
+        planned(model={"tokens": 5})
 
 
 def test_a_mixture_of_experts_is_not_a_dense_model_of_its_size():
@@ -156,7 +179,7 @@ def test_what_would_not_pay_is_not_worth_measuring():
 
 def test_without_money_the_loss_is_what_there_is_to_measure():
     unpriced = planned(hardware={"devices": ["B300 SXM"]})
-    alone = planned(model={"geometry": "Qwen2.5-72B"}, hardware={"batches": [8]}, project={"tolerance": 0.02})
+    alone = planned(model={"geometry": "Qwen2.5-72B"}, hardware={"batches": [8]})
     for plan in (unpriced, alone):
         assert plan.verdict == "measure this" and "meets the limits of the scenario, if it is" in plan.summary_en
 
@@ -196,9 +219,9 @@ def test_what_is_measured_below_or_above_the_limits_settles_it():
 
 
 def test_an_option_that_is_measured_as_it_is_has_its_tolerance_as_limit():
-    plan = planned(formats=[{"weights": "q4_0"}, {"weights": "q4_k"}], hardware={"engine": "llama.cpp"})
-    limits = measuring.limits(Option(weights="q4_k"), ("q4_k", "q5_k"), 0.05)
-    assert limits == (0.05, 0.05) and plan.scenario.project.tolerance == 0.05
+    assert measuring.limits(Option(weights="q4_k"), ("q4_k", "q5_k"), 0.05) == (0.05, 0.05)
+    low, high = measuring.limits(Option(weights="q4_0"), ("q4_k", "q5_k"), 0.05)
+    assert low < high < 0.05  # q4_0 errs more than q4_k
 
 
 def test_the_commands_are_those_of_the_tools():

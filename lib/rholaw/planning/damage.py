@@ -19,7 +19,7 @@ from ..formats.grammar import parse
 from . import costs
 from .inputs import Model, Option
 from .remarks import Gap, LossOrigin
-from .scenario import Scenario
+from .scenario import Scenario, ScenarioError
 
 LEVEL = 0.8
 """Of the interval between P10 and P90."""
@@ -62,7 +62,7 @@ def rise(scenario: Scenario, option: Option, quantile: ArrayLike) -> np.ndarray:
         return costs.triangular(scenario.model.kappa, quantile) * error
     if error == 0:
         return np.zeros(())
-    known = sensitivity(scenario.model)
+    known = sensitivity(scenario.model, option.method or _usual(option))
     low, high = (float(ends[0]) for ends in known.rise_interval([option.weights], LEVEL))
     middle = float(known.rise([option.weights])[0])
     steps = ndtri(np.asarray(quantile, dtype=float)) / ndtri(0.5 + LEVEL / 2)
@@ -77,16 +77,26 @@ def _measured(model: Model, option: Option) -> list[float]:
     return [item.rise for item in model.measured if item.weights in weights]
 
 
-@lru_cache(maxsize=64)
-def sensitivity(model: Model) -> SensitivityFit:
-    """The law after training of a Model without ``kappa``: from what was measured on it, else from models of its size.
+def _usual(option: Option) -> str:
+    """How the weights of an Option are rounded where it does not say: as ggml does its own types, else to nearest."""
+    element = parse(option.weights).element
+    return "ggml" if element is not None and element.kind == "ggml" else "rtn"
 
-    Raises ValueError for measurements that cannot be fitted.
+
+@lru_cache(maxsize=64)
+def sensitivity(model: Model, method: str = "rtn") -> SensitivityFit:
+    """The law after training of a Model without ``kappa``: by what was measured on it, else by models of its size.
+
+    method: how its weights are rounded, one of ``population.METHODS``; what was measured has its own.  Raises
+    ScenarioError for sizes that no model has.
     """
     if model.measured:
         rows = [(item.weights, item.rise) for item in model.measured]
         return fit_sensitivity(pd.DataFrame(rows, columns=["format", "rise"]))
-    return prior_sensitivity(model.shape.total, model.tokens or None, n_active=model.active or None)
+    try:
+        return prior_sensitivity(model.shape.total, model.tokens or None, method, model.active or None)
+    except ValueError as error:
+        raise ScenarioError(f"model: nothing is known of what rounding costs such a model: {error}") from None
 
 
 def status(model: Model) -> str:

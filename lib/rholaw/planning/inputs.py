@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 from ..checked import build, by_name, counts, names, number, spread, text, unknown
+from ..fidelity.population import METHODS
 from ..formats.grammar import parse
 from ..hardware import geometry as shapes
 from ..hardware.kernels import STATUSES
@@ -94,6 +95,7 @@ class Option:
     activations: str = text("dense")
     kv: str = text("dense")
     kernel: str = text("auto", ("auto", *STATUSES))
+    method: str = text("", ("", *METHODS))
     rho: tuple[float, ...] = spread((), "capacity, of the parameters", 0.0, 1.5)
     dloss: tuple[float, ...] = spread((), "nats per token", -1.0, 20.0)
     speedup_prefill: tuple[float, ...] = spread((), "times, end to end", 0.0, 100.0, above=True)
