@@ -129,7 +129,7 @@ def named(row):
     if given.lower() in NEARLY:
         return NEARLY[given.lower()]
     name = re.sub(r"^(pure |all |IQK-6: all |ubergarm/(smol-)?)|[ ,].*$", "", given).lower().removesuffix("_r4")
-    return name if name in atlas.INFERRED else ""
+    return name if name in atlas.INFERRED or (re.match(r"i?q\d", name) and name in rl.catalogue()) else ""
 
 
 def version(row):

@@ -39,7 +39,7 @@ def test_every_format_is_of_the_grammar_or_of_those_that_are_inferred():
             rl.parse(name)
         except ValueError:
             unknown.add(name)
-    assert unknown <= set(atlas.INFERRED)
+    assert unknown == set(atlas.INFERRED)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ METHODS = (
 INFERRED = (  # types of ik_llama.cpp that have no definition here: their error can only be inferred from damage
     *("iq1_bn", "iq1_kt", "iq2_bn", "iq2_k", "iq2_kl", "iq2_ks", "iq2_kt", "iq3_k", "iq3_ks", "iq3_kt"),
     *("iq4_k", "iq4_ks", "iq4_kss", "iq4_kt", "iq5_k", "iq5_ks", "iq6_k", "q8_kv"),
-    *("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "q6_0"),
 )
 
 
