@@ -61,6 +61,7 @@ MODULES = {
         *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
         *(
             "rounding",
+            "model_figures",
             "kept_figures",
             "plan_figures",
             "plan_tables",

@@ -10,15 +10,12 @@ from safetensors.torch import save_file
 
 import rholaw as rl
 from rholaw.book import checkpoint_card as model_cards
+from rholaw.fidelity.population import prior_sensitivity
+from rholaw.fidelity.sensitivity import fit_sensitivity
 
-NOISE = pd.DataFrame({"group": ["all"] * 3 + ["query"], "error": [0.001, 0.01, 1.0, 0.03], "alpha": [40, 60, 2, 1]})
+KNOWN = pd.DataFrame({"gmse": [0.001, 0.01, 0.1], "rise": [0.02, 0.2, 2.0]})
+FIT = fit_sensitivity(KNOWN)  # κ = 20 nats per unit of error
 FORMATS = "int8/g32, int4/g32, int2/g32"
-
-
-@pytest.fixture(autouse=True)
-def noise(monkeypatch):
-    """Noise that costs 0.04 nats at an error of 0.001, 0.6 at 0.01, and 2 at 1."""
-    monkeypatch.setattr(model_cards.tables, "read", lambda name: NOISE)
 
 
 @pytest.fixture(scope="module")
@@ -32,44 +29,69 @@ def survey(tmp_path_factory, fit):
     return rl.survey(path, FORMATS, fit=fit, progress=False)
 
 
-def test_harmless_error_is_read_off_the_noise():
-    assert model_cards.harmless_error(0.04) == pytest.approx(0.001)
-    assert model_cards.harmless_error(math.sqrt(0.04 * 0.6)) == pytest.approx(math.sqrt(0.001 * 0.01))
-    for outside in (0.01, 3):
-        with pytest.raises(ValueError, match=r"between 0\.04 and 2 nats"):
-            model_cards.harmless_error(outside)
+def test_a_tolerance_is_a_rise_that_somebody_may_bear():
+    assert model_cards.bearable(0.1) == 0.1
+    for outside in (0, -1, 1000):
+        with pytest.raises(ValueError, match="nats per token"):
+            model_cards.bearable(outside)
 
 
-def test_without_a_loss_the_smallest_format_of_harmless_error_is_chosen(survey):
-    table = model_cards.choices(survey, stored=200_000, tolerance=0.6)
-    assert table.acceptable.tolist() == [True, False, False]
-    assert table.loc["int2/g32", "reason"] == f"errs by {table.loc['int2/g32', 'error']:.3g}, above 0.01"
-    text = model_cards.recommendation(table, 200_000, 0.6)
-    assert text.startswith("**`int8/g32`**") and "No loss of this model was measured" in text
+def test_what_rounding_costs_is_known_by_the_nearest_measurement(survey):
+    errors = rl.totals(survey).error
+    own = model_cards.sensitivity(
+        survey, {"int4/g32": (30 * errors["int4/g32"], 1e-4), "int8/g32": (-1e-4, 1e-4)}, KNOWN
+    )
+    assert own.kappa == pytest.approx(30, rel=0.3) and own.status == "converged"
+    assert model_cards.sensitivity(survey, {}, KNOWN).kappa == pytest.approx(20, rel=0.1)
+    guess = model_cards.sensitivity(survey)
+    assert guess.status == "prior" and guess.kappa == prior_sensitivity(rl.totals(survey).parameters.max()).kappa
+
+
+def test_without_a_loss_the_law_chooses_by_the_error_in_these_weights(survey):
+    error = rl.totals(survey).error
+    table = model_cards.choices(survey, stored=200_000, tolerance=1.5 * 20 * error["int4/g32"], fit=FIT)
+    assert table.predicted.to_numpy() == pytest.approx(FIT.rise(error)) and table.rise.isna().all()
+    assert (table.low < table.predicted).all() and (table.predicted < table.high).all()
+    assert table.acceptable.tolist() == [True, True, False] and table.reason["int2/g32"].startswith("costs ")
+    text = model_cards.recommendation(table, 200_000, 0.6, FIT)
+    assert text.startswith("**`int4/g32`**") and "Nothing of this model was measured" not in text
     assert f"A model trained in `int2/g32` would count as one with {table.loc['int2/g32', 'rho']:.0%}" in text
+
+
+def test_where_the_interval_straddles_the_tolerance_it_is_to_be_measured(survey):
+    guess = model_cards.sensitivity(survey)
+    best = model_cards.choices(survey, 200_000, 1.0, guess).predicted["int8/g32"]
+    table = model_cards.choices(survey, 200_000, best, guess)
+    assert table.reason["int8/g32"].endswith(": measure it") and not table.acceptable.any()
+    text = model_cards.recommendation(table, 200_000, best, guess)
+    assert text.startswith("**Measure `int8/g32` first.**") and "Two formats measured would narrow that" in text
+
+
+def test_a_law_that_does_not_fit_is_said(survey):
+    odd = fit_sensitivity(pd.DataFrame({"gmse": [0.001, 0.01, 0.1], "rise": [0.2, 0.02, 3.0]}))
+    table = model_cards.choices(survey, 200_000, 0.6, odd)
+    assert "does not describe this model well: not proportional" in model_cards.recommendation(table, 2e5, 0.6, odd)
 
 
 def test_a_measured_loss_counts_with_its_error(survey):
     rises = {"int8/g32": (0.0, 0.01), "int4/g32": (0.05, 0.02), "int2/g32": (0.06, 0.03)}
     for tolerance, best in ((0.1, "int4/g32"), (0.15, "int2/g32"), (0.05, "int8/g32")):
-        table = model_cards.choices(survey, 200_000, tolerance, rises)
-        assert model_cards.recommendation(table, 200_000, tolerance).startswith(f"**`{best}`**")
+        table = model_cards.choices(survey, 200_000, tolerance, FIT, rises)
+        assert model_cards.recommendation(table, 200_000, tolerance, FIT).startswith(f"**`{best}`**")
     assert table.loc["int4/g32", "reason"] == "may cost 0.09 nats per token"
 
 
 def test_what_saves_nothing_or_costs_too_much_is_not_recommended(survey):
-    table = model_cards.choices(survey, stored=1000, tolerance=0.6)
+    table = model_cards.choices(survey, 1000, 0.6, FIT)
     assert not table.acceptable.any() and "no less than" in table.reason.iloc[0]
-    text = model_cards.recommendation(table, 1000, 0.6)
+    text = model_cards.recommendation(table, 1000, 0.6, FIT)
     assert text.startswith("**Do not compress it")
-    odd = rl.totals(survey).assign(compressed=0)
-    assert model_cards._refusal(odd.iloc[0], 1e9, 0.1, 0.1, math.nan) == "divides none of the matrices"
 
 
 def test_weights_rounded_before_are_a_warning(survey):
-    table = model_cards.choices(survey.assign(quantised=True), 200_000, 0.6)
-    assert "rounded before" in model_cards.recommendation(table, 200_000, 0.6)
-    assert "rounded before" not in model_cards.recommendation(table.assign(quantised=False), 200_000, 0.6)
+    table = model_cards.choices(survey.assign(quantised=True), 200_000, 0.6, FIT)
+    assert "rounded before" in model_cards.recommendation(table, 200_000, 0.6, FIT)
+    assert "rounded before" not in model_cards.recommendation(table.assign(quantised=False), 200_000, 0.6, FIT)
 
 
 def test_embeddings_are_not_among_the_matrices(survey):
@@ -83,22 +105,23 @@ def test_embeddings_are_not_among_the_matrices(survey):
 
 
 def test_the_page_and_its_picture_are_written_whole(survey, tmp_path):
-    table = model_cards.choices(survey, 200_000, 0.6, {"int8/g32": (0.001, 0.0005)})
+    table = model_cards.choices(survey, 200_000, 0.6, FIT, {"int8/g32": (0.001, 0.0005)})
     path = model_cards.destination(tmp_path / "card.md")
     open_before = model_cards.plt.get_fignums()
-    model_cards.save(path, "mine", survey, table, 200_000, 0.6)
+    model_cards.save(path, "mine", survey, table, 200_000, 0.6, FIT)
     assert model_cards.plt.get_fignums() == open_before
     assert {file.name for file in tmp_path.iterdir()} == {"card.md", "card.svg"}
     written = path.read_text(encoding="utf-8")
-    assert written.startswith("## mine\n") and "](card.svg)" in written and len(written) < 6000
+    assert written.startswith("## mine\n") and "](card.svg)" in written and len(written) < 7000
     rows = [line for line in written.splitlines() if line.startswith("| `")]
     assert len(rows) == 3 and "| 0.001 ± 0.001 |" in rows[0] and rows[1].count("|") == 9
+    assert f"| {table.predicted['int4/g32']:.2g} [" in rows[1]
     assert "layer.0.mlp.weight" in written and "nan" not in written
     assert "<svg" in (tmp_path / "card.svg").read_text()
 
 
 def test_what_is_told_of_a_survey_is_counted(survey):
-    table = model_cards.choices(survey, 200_000, 0.6)
+    table = model_cards.choices(survey, 200_000, 0.6, FIT)
     noted = survey.assign(note=survey.note.where(survey.name != "layer.1.attention.weight", "spoilt"))
     text = model_cards.told(noted, table)
     assert text.startswith("Disturbed by a ratio of 1.2 or more: 1 of 4 matrices. A rotation lowers the error of ")
@@ -111,9 +134,9 @@ def test_what_is_told_of_a_survey_is_counted(survey):
 def test_a_checkpoint_without_matrices_has_a_page_too(tmp_path, fit):
     save_file({"bias": torch.ones(4), "layer.weight": torch.randn(6, 5)}, tmp_path / "model.safetensors")
     survey = rl.survey(tmp_path, "int4/g32", fit=fit, progress=False)
-    table = model_cards.choices(survey, 136, 0.6)
+    table = model_cards.choices(survey, 136, 0.6, FIT)
     assert table.reason.tolist() == ["divides none of the matrices"]
-    page = model_cards.card("small", survey, table, 136, 0.6)
+    page = model_cards.card("small", survey, table, 136, 0.6, FIT)
     assert "0 matrices" in page and "Do not compress" in page and "nan" not in page and "Gaussian.**" not in page
 
 

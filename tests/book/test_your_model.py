@@ -6,10 +6,15 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from perplexity_logs import divergence, loaded
+from safetensors.torch import save_file
 from tiny_llama import TEXT, hub, trained
 
+import rholaw as rl
 from rholaw import book
 from rholaw.book.execute import ROOT
+from rholaw.fidelity.sensitivity import inferred
 
 CHAPTER = ROOT / "chapters" / "16_your_model.ipynb"
 
@@ -31,6 +36,22 @@ def shown(notebook):
     return "\n".join("".join(output.get("data", {}).get("text/markdown", "")) for output in outputs)
 
 
+def test_a_log_of_two_types_gets_a_table_of_all_formats(tmp_path):
+    (tmp_path / "my.log").write_text(loaded("q4_k_m") + divergence("0.0313") + loaded("q3_k_s") + divergence("0.1"))
+    done, notebook = papermill(tmp_path, log="my.log", checkpoint=model(tmp_path), formats="int4/g32")
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = shown(notebook)
+    assert f"Two measured types predict {len(rl.catalogue()) + len(inferred())} formats" in said
+    assert "my.log, line 1: `q4_k_m` a mix" in said and "other types that the source measured" not in said
+    assert "Nothing of this model was measured" not in said  # the page of the checkpoint has κ from the log
+
+
+def model(folder):
+    """The path of a checkpoint of one matrix."""
+    save_file({"layers.0.mlp.weight": torch.randn(64, 128)}, folder / "model.safetensors")
+    return folder / "model.safetensors"
+
+
 @pytest.mark.full
 def test_a_checkpoint_from_anywhere_gets_its_page(tmp_path):
     hub(tmp_path / "mine", trained()[1])
@@ -41,7 +62,7 @@ def test_a_checkpoint_from_anywhere_gets_its_page(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     page = (tmp_path / "my.md").read_text(encoding="utf-8")
     assert page.startswith("## mine\n") and "](my.svg)" in page and "<svg" in (tmp_path / "my.svg").read_text()
-    assert "14 matrices" in page and "No loss of this model was measured" not in page
+    assert "14 matrices" in page and "Nothing of this model was measured" not in page
     rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
     assert [row[1].strip() for row in rows] == ["`int8/g32`", "`2:4+int4/g8`"]
     assert abs(float(rows[0][7].split("±")[0])) < 0.05  # a loss was measured, and int8 hardly changes it
@@ -55,6 +76,9 @@ def test_a_checkpoint_from_anywhere_gets_its_page(tmp_path):
         ("checkpoint", "https://huggingface.co/x/y", "is a URL: download it first"),
         ("formats", "int4, fp9", "'fp9'"),
         ("formats", " ", "name at least one format"),
+        ("log", "nowhere.log", "there is no file nowhere.log"),
+        ("measured", "q9_k=0.1", "q9_k"),
+        ("measured", "q4_k", "must be a format, = and the nats"),
         ("tolerance", 1000.0, "nats per token"),
         ("text", "nowhere.txt", "there is no file nowhere.txt"),
         ("card", "card.pdf", r"ends in \.md"),

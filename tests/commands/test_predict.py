@@ -59,11 +59,14 @@ def test_numbers_serve_as_well_and_mixes_are_known(ask):
     [
         ((), "give logs, or --measured, or --params"),
         (("--measured", "q4_k=0.03", "--params", "8e9"), "give logs, or --measured, or --params"),
-        (("--measured", "q4_k"), "--measured q4_k: must be a format, = and nats per token"),
-        (("--measured", "q4_k=-1"), "--measured q4_k=-1: must be a format, = and nats per token: -1 must be above 0"),
+        (("--measured", "q4_k"), "q4_k: must be a format, = and the nats per token"),
+        (
+            ("--measured", "q4_k=-1"),
+            "q4_k=-1: must be a format, = and the nats per token that it costs: -1 must be above 0",
+        ),
         (("--measured", "q9_k=0.1"), "q9_k"),
         (("--measured", "q4_k=0.1", "--formats", "nvfp5"), "nvfp5"),
-        (("nowhere.log",), "No such file"),
+        (("nowhere.log",), "there is no file nowhere.log"),
     ],
 )
 def test_what_cannot_be_met_is_a_sentence(ask, arguments, message):

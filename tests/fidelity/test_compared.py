@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from perplexity_logs import divergence, loaded, perplexity
 
+import rholaw as rl
 from rholaw.fidelity import logs, mixtures
-from rholaw.fidelity.compared import compare
+from rholaw.fidelity.compared import compare, costs, given, published
 from rholaw.fidelity.logs import Run
 
 
@@ -125,3 +126,38 @@ def test_a_mix_by_its_name_alone_is_that_of_llama():
 def test_a_mix_that_is_not_known_needs_its_types(name):
     with pytest.raises(ValueError, match=r"mixes is not known: keep the lines"):
         compare([Run("my.log, line 1", f"x-{name}.gguf", kl=(0.016, 0.0001))])
+
+
+def test_the_example_has_the_numbers_of_the_atlas():
+    table, runs = costs("", "")
+    rows = rl.fidelity.load(source="llamacpp_6936", model="Llama-3-8B", metric="kl", method="ggml")
+    facts = published(rows).set_index("format").rise
+    assert table.rise.tolist() == [facts["q4_k_m"], facts["q3_k_m"]] and runs.metric == "kl" and not runs.refused
+    assert len(facts) >= 14 and published(rows[:0]).empty
+
+
+def test_costs_without_a_log_are_numbers_by_name():
+    table = given([" q4_k = 0.03 ", "q4_k_m=0.02", "iq4_ks=0.03"])
+    assert table["format"].tolist() == ["q4_k", "q4_k_m", "iq4_ks"] and table.rise.tolist() == [0.03, 0.02, 0.03]
+    assert table.gmse[0] == rl.gmse("q4_k").value and table.gmse[1] == mixtures.worth("q4_k_m")[0]
+    assert table.stderr.tolist() == [0, mixtures.SPREAD * 0.02, 0]
+
+
+@pytest.mark.parametrize(
+    ("log", "measured", "message"),
+    [
+        ("my.log", "q4_k=0.03", "not both"),
+        ("", "q4_k", "must be a format, ="),
+        ("", "q4_k=0", "0 must be above 0"),
+        ("", "q4_k=inf", "at most 100"),
+        ("", "q9_k=0.1", "q9_k"),
+    ],
+)
+def test_costs_that_cannot_be_are_refused(log, measured, message):
+    with pytest.raises(ValueError, match=message):
+        costs(log, measured)
+
+
+def test_no_costs_are_refused():
+    with pytest.raises(ValueError, match="no cost is given"):
+        given([])

@@ -1,5 +1,6 @@
 """Mixes of types: their names, their bits, and what bits say of their error."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,3 +67,20 @@ def test_every_file_lies_within_the_bounds(parts):
 def test_what_cannot_be_known_is_said(names, bits, message):
     with pytest.raises(ValueError, match=message):
         mixtures.bounds(names, bits)
+
+
+def test_what_clever_mixes_spare_follows_from_the_atlas():
+    """Rises of mixes over those of plain types in the same source, by what the shares of their types say of both."""
+    rows = rl.fidelity.load(usable=True, metric=["kl", "ppl"], method="ggml")
+    rows = rows[rows.purity.isin(["mixed", "mostly"]) & (rows.rise > 0.004)]
+    rows = rows.assign(name=[mixtures.named(f"x-{given}") for given in rows.given])
+    rows = rows[rows.name.isin(mixtures.MIXES) & ~rows.name.isin(["q6_k", "q8_0"])]
+    worth = [mixtures.weighted(mixtures.MIXES[name])[1] for name in rows.name]
+    rows = rows.assign(ratio=np.log(rows.rise / worth), clever=rows.name.isin(mixtures.CLEVER))
+    spared = []
+    for _, part in rows.groupby(["source", "model", "metric"]):
+        if (~part.clever).sum() >= 2:
+            spared += list(part.ratio[part.clever] - part.ratio[~part.clever].median())
+    assert len(spared) >= 20
+    assert np.exp(np.median(spared)) == pytest.approx(mixtures.SPARED, rel=0.05)
+    assert np.std(spared) == pytest.approx(mixtures.SPREAD, abs=0.05)

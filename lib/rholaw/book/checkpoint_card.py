@@ -8,24 +8,38 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from .. import files, tables
+from .. import files
+from ..checked import limited
 from ..checkpoints.surveying import KEPT, totals
+from ..fidelity.population import prior_sensitivity
+from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
 from .figures import COLOURS, GREY, plain_log, plt
 
 DISTURBED = 1.2  # the ratio of real to Gaussian error from which on a matrix resists a format
+MOST = 5.0  # nats per token that anybody may want to lose
 
 
-def harmless_error(tolerance: float) -> float:
-    """The relative squared error at which noise in its weights cost SmolLM2-135M ``tolerance`` nats per token.
+def bearable(value: float) -> float:
+    """``value`` if it is a rise of the loss that somebody may bear; ValueError otherwise."""
+    return limited(value, "nats per token", 0.0, MOST, above=True)
 
-    Between the recorded points both are logarithms; ValueError for a tolerance beyond them.
+
+def sensitivity(
+    survey: pd.DataFrame,
+    rises: dict[str, tuple[float, float]] | None = None,
+    measured: pd.DataFrame | None = None,
+) -> SensitivityFit:
+    """What rounding costs the model of a ``survey``: by its own ``rises``, else by ``measured``, else by its size.
+
+    rises: {format: (rise of its loss, standard error)}, nats per token.  measured: as `fit_sensitivity` takes it.  Its
+    size says what it would cost a language model.
     """
-    noise = tables.read("measured/sensitivity").query("group == 'all'")
-    rise = (noise.alpha * noise.error).to_numpy()
-    top = rise.argmax() + 1
-    if not rise[0] <= tolerance <= rise[top - 1]:
-        raise ValueError(f"it must be between {rise[0]:.2g} and {rise[top - 1]:.2g} nats per token")
-    return float(np.exp(np.interp(math.log(tolerance), np.log(rise[:top]), np.log(noise.error.to_numpy()[:top]))))
+    formats = totals(survey)
+    if rises:
+        rows = formats.loc[list(rises), ["error"]].rename(columns={"error": "gmse"})
+        rows[["rise", "stderr"]] = list(rises.values())
+        return fit_sensitivity(rows[rows.gmse.notna() & (rows.rise.gt(0) | rows.stderr.gt(0))])
+    return prior_sensitivity(formats.parameters.max()) if measured is None else fit_sensitivity(measured)
 
 
 def compressed(survey: pd.DataFrame) -> pd.DataFrame:
@@ -48,56 +62,67 @@ def resisting(survey: pd.DataFrame, count: int = 5) -> pd.DataFrame:
 
 
 def choices(
-    survey: pd.DataFrame, stored: int, tolerance: float, rises: dict[str, tuple[float, float]] | None = None
+    survey: pd.DataFrame,
+    stored: int,
+    tolerance: float,
+    fit: SensitivityFit,
+    rises: dict[str, tuple[float, float]] | None = None,
 ) -> pd.DataFrame:
-    """A row per format of a ``survey``: the columns of ``totals``, then rise, stderr, acceptable and reason.
+    """A row per format of a ``survey``: the columns of ``totals``, and what it costs, nats per token.
 
-    stored: bytes of the checkpoint as it is.  rises: {format: (rise, standard error)} in nats per token, where the loss
-    was measured.  acceptable: smaller than ``stored``, and loses ``tolerance`` at most, by two standard errors; where
-    no loss was measured, the mean error is at most ``harmless_error``, by analogy with another model.
+    stored: bytes of the checkpoint as it is.  rises: as `sensitivity` takes them; here the columns rise and stderr.
+    Columns predicted, low and high: what ``fit`` says of its error in these weights, with 80 %.  acceptable: smaller
+    than ``stored``, and loses ``tolerance`` at most: by two standard errors where it was measured, else by the upper
+    end of the prediction; reason says why not.
     """
-    limit, rows = harmless_error(tolerance), {}
-    formats = totals(survey)
-    for name, row in formats.iterrows():
-        rise, stderr = (rises or {}).get(name, (math.nan, math.nan))
-        reason = _refusal(row, stored, tolerance, limit, rise + 2 * stderr)
-        rows[name] = {"rise": rise, "stderr": stderr, "acceptable": not reason, "reason": reason}
-    return formats.join(pd.DataFrame.from_dict(rows, orient="index"))
+    formats, rises = totals(survey), rises or {}
+    known = formats[formats.error.notna()].index
+    low, high = fit.rise_interval(formats.error[known])
+    costs = pd.DataFrame({"predicted": fit.rise(formats.error[known]), "low": low, "high": high}, known)
+    table = formats.join(costs)
+    table["rise"], table["stderr"] = ([rises.get(name, (math.nan,) * 2)[i] for name in table.index] for i in (0, 1))
+    table["reason"] = [_refusal(row, stored, tolerance) for row in table.itertuples()]
+    return table.assign(acceptable=table.reason == "")
 
 
-def _refusal(row, stored, tolerance, limit, highest):
-    """Why a format is not to be had, or ""; ``highest`` is the upper end of what it costs, or nan."""
+def _refusal(row, stored, tolerance):
+    """Why a format is not to be had, or ""."""
     if not row.compressed:
         return "divides none of the matrices"
     if row.bytes >= stored:
         return f"takes {_few(row.bytes / 1e6)} MB, no less than the {_few(stored / 1e6)} MB as stored"
-    if highest > tolerance:
-        return f"may cost {highest:.2g} nats per token"
-    if math.isnan(highest) and not row.error <= limit:
-        return f"errs by {row.error:.3g}, above {limit:.2g}"
+    if row.rise + 2 * row.stderr > tolerance:
+        return f"may cost {row.rise + 2 * row.stderr:.2g} nats per token"
+    if math.isnan(row.rise) and row.low > tolerance:
+        return f"costs {row.low:.2g} to {row.high:.2g} nats per token"
+    if math.isnan(row.rise) and not row.high <= tolerance:
+        return f"may cost {row.high:.2g} nats per token, or {row.low:.2g}: measure it"
     return ""
 
 
-def recommendation(choices: pd.DataFrame, stored: int, tolerance: float) -> str:
-    """A paragraph of Markdown: the smallest acceptable format, or "do not compress", with reasons.
+def recommendation(choices: pd.DataFrame, stored: int, tolerance: float, fit: SensitivityFit) -> str:
+    """A paragraph of Markdown: the smallest acceptable format, or what to measure, or "do not compress", with reasons.
 
-    choices: of the function of that name; stored: bytes; tolerance: nats per token.
+    choices: of the function of that name, by the same ``fit``; stored: bytes; tolerance: nats per token.
     """
     accepted = choices[choices.acceptable]
     refused = "; ".join(f"`{name}` {reason}" for name, reason in choices.reason.items() if reason)
-    measured = choices.rise.notna().any()
     said = [f"A format may cost {tolerance:g} nats per token."]
-    if not measured:
+    if fit.status == "prior":
         said.append(
-            f"No loss of this model was measured; independent noise cost SmolLM2-135M as much at an error of "
-            f"{harmless_error(tolerance):.2g}, which is taken as the limit here."
+            "Nothing of this model was measured: it may lose what other language models of its size lose, with 80 %. "
+            "Two formats measured would narrow that."
         )
-    if accepted.empty:
-        said.insert(0, "**Do not compress it in any of these without training.**")
-    else:
+    elif fit.status != "converged":
+        said.append(f"The law does not describe this model well: {fit.status}.")
+    if len(accepted):
         best = accepted.loc[accepted.bytes.idxmin()]
-        cost = f"a rise of {best.rise:.3f} ± {best.stderr:.3f}" if measured else f"an error of {best.error:.2g}"
-        said.insert(0, f"**`{best.name}`**, with {best.bytes / stored:.0%} of the bytes and {cost}.")
+        said.insert(0, f"**`{best.name}`**, with {best.bytes / stored:.0%} of the bytes and a rise of {_cost(best)}.")
+    elif choices.reason.str.endswith("measure it").any():
+        unsure = choices[choices.reason.str.endswith("measure it")]
+        said.insert(0, f"**Measure `{unsure.bytes.idxmin()}` first.**")
+    else:
+        said.insert(0, "**Do not compress it in any of these without training.**")
     said += [f"Refused: {refused}."] if refused else []
     trained = choices[choices.rho.notna()]
     if len(trained):
@@ -109,12 +134,25 @@ def recommendation(choices: pd.DataFrame, stored: int, tolerance: float) -> str:
     return " ".join(said)
 
 
+def _cost(row) -> str:
+    """What a format costs, as measured or as predicted."""
+    if row.rise == row.rise:
+        return f"{row.rise:.3f} ± {row.stderr:.3f}"
+    return f"{row.predicted:.2g} [{row.low:.2g}, {row.high:.2g}]" if row.predicted == row.predicted else "–"
+
+
 def card(
-    name: str, survey: pd.DataFrame, choices: pd.DataFrame, stored: int, tolerance: float, figure: str = ""
+    name: str,
+    survey: pd.DataFrame,
+    choices: pd.DataFrame,
+    stored: int,
+    tolerance: float,
+    fit: SensitivityFit,
+    figure: str = "",
 ) -> str:
     """The page as Markdown, headed by ``name``.
 
-    choices: of the function of that name; stored: bytes; tolerance: nats per token.
+    choices, fit: as `recommendation` takes them; stored: bytes; tolerance: nats per token.
     figure: where the picture of ``draw`` lies, or "" for none.
     """
     parameters, inside = choices.parameters.max(), choices.compressed.max()
@@ -123,7 +161,7 @@ def card(
         f"## {name}",
         f"{_few(parameters / 1e6)} million parameters, {_few(stored / 1e6)} MB as stored. {matrices} matrices with "
         f"{inside / max(parameters, 1):.0%} of the parameters are compressed below, the rest is in 16 bits.",
-        f"**Choice.** {recommendation(choices, stored, tolerance)}",
+        f"**Choice.** {recommendation(choices, stored, tolerance, fit)}",
     ]
     lines += [f"**How Gaussian.** {_kurtosis(survey)}"] if matrices else []
     lines.append("\n".join(_table(choices)))
@@ -139,8 +177,9 @@ def card(
 
 ABOUT = """*Error*: Σ (ŵ − w)² / Σ w²; *rotated*: after a Hadamard rotation along the rows; *ratio*: to the error of
 Gaussian weights. *ρ*: the share of its parameters that a model trained in the format has in effect, by the law of
-Panferov et al. fitted to QuEST's runs, with a 95 % interval; it does not describe rounding after training. *Rise*: of
-the loss, in nats per token, when rounded now, with its standard error.
+Panferov et al. fitted to QuEST's runs, with a 95 % interval; it does not describe rounding after training. *Rise now*:
+of the loss, in nats per token, when rounded without training: measured, with its standard error, or predicted by the
+law after training, κ · error, with an 80 % interval.
 """
 
 
@@ -152,9 +191,8 @@ def _table(choices):
     ]
     for row in choices.itertuples():
         rho = f"{row.rho:.2f} [{row.rho_low:.2f}, {row.rho_high:.2f}]" if row.rho == row.rho else "–"
-        rise = f"{row.rise:.3f} ± {row.stderr:.3f}" if row.rise == row.rise else "–"
         cells = [f"`{row.Index}`", _few(row.bytes / 1e6), _few(row.error), _few(row.rotated_error)]
-        cells += [_few(row.ratio), rho, rise, row.reason or "acceptable"]
+        cells += [_few(row.ratio), rho, _cost(row), row.reason or "acceptable"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -222,10 +260,18 @@ def destination(path: str | Path) -> Path:
     return path
 
 
-def save(path: Path, name: str, survey: pd.DataFrame, choices: pd.DataFrame, stored: int, tolerance: float) -> None:
+def save(
+    path: Path,
+    name: str,
+    survey: pd.DataFrame,
+    choices: pd.DataFrame,
+    stored: int,
+    tolerance: float,
+    fit: SensitivityFit,
+) -> None:
     """``card`` and ``draw`` as files: the page at ``path``, its picture beside it."""
     picture = draw(survey)
-    write(path, card(name, survey, choices, stored, tolerance, path.with_suffix(".svg").name), picture)
+    write(path, card(name, survey, choices, stored, tolerance, fit, path.with_suffix(".svg").name), picture)
     plt.close(picture)
 
 

@@ -1,14 +1,9 @@
-"""Real checkpoints, drawn: how Gaussian their matrices are, and what rounding cost against what laws predict."""
+"""Real checkpoints, drawn: how Gaussian their matrices are, and what rounding cost one beside the law."""
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas.io.formats.style import Styler
 
-from ..checkpoints.recorded import MEASURES
-from ..formats.grammar import parse
-from . import figures
 from .figures import COLOURS, GREY, plain_log, plt
 
 LOOKS = {0: ("o", COLOURS[0], "as stored"), 64: ("x", COLOURS[1], "rotated")}  # by rotation
@@ -47,86 +42,19 @@ def ratios(surveys: pd.DataFrame) -> Figure:
 
 
 def against_the_law(rounded: pd.DataFrame) -> Figure:
-    """The rise of the loss against what training in the format would cost: filled as stored, hollow rotated."""
+    """The rise over κ · GMSE of each format, where the loss rose: weights as stored, and rotated."""
+    rose = rounded[rounded.rise > 0]
+    order = rose.times.xs(0, level="rotation").sort_values().index
+    order = [*(name for name in rose.index.unique("format") if name not in order), *order]
     fig, ax = plt.subplots(figsize=(5.6, 5))
-    drawn = set()
-    for (name, rotation), row in rounded[rounded.rise > 0].iterrows():
-        look, kind = figures.marks(parse(name)), figures.kind(parse(name))
-        face = "white" if rotation else look["color"]
-        label = None if kind in drawn or rotation else kind
-        look |= {"markerfacecolor": face, "linestyle": "none", "linewidth": 0.8, "label": label}
-        ax.errorbar(row.law, row.rise, [[min(2 * row.stderr, 0.9 * row.rise)], [2 * row.stderr]], **look)
-        drawn |= {kind} if label else set()
-    _diagonal(ax, 8e-4, 0.4)
-    ax.set(xlabel="predicted for training, nats per token", ylabel="measured, nats per token")
+    for rotation, (marker, colour, label) in LOOKS.items():
+        part = rose.xs(rotation, level="rotation")
+        bar = 2 * part.times * part.stderr / part.rise
+        bars = [np.minimum(bar, 0.9 * part.times), bar]
+        places = [order.index(name) for name in part.index]
+        ax.errorbar(part.times, places, xerr=bars, fmt=marker, color=colour, linewidth=0.8, label=label)
+    ax.axvline(1, color=GREY, linewidth=1)
+    ax.set(xscale="log", xlabel="measured rise / (κ · GMSE)", yticks=range(len(order)), yticklabels=order)
     plain_log(ax.xaxis)
-    costs = rounded.xs(0, level="rotation").query("rise > 0")
-    figures.name_points(ax, costs.index, costs.law, costs.rise)
     ax.legend(loc="lower right")
     return fig
-
-
-def table(rounded: pd.DataFrame) -> Styler:
-    """A row per format: rises as stored and rotated, and what the law for training says."""
-    plain, rotated = (rounded.xs(turn, level="rotation") for turn in LOOKS)
-    rows = pd.DataFrame({"bits": [parse(name).bits for name in plain.index]}, index=plain.index)
-    for (*_, label), part in zip(LOOKS.values(), (plain, rotated), strict=True):
-        rows[f"rise {label}"] = part.rise.map("{:.3f} ± ".format) + part.stderr.map("{:.3f}".format)
-    ends = plain[["law", "law_low", "law_high"]].itertuples(index=False)
-    rows["law for training"] = ["{:.3f} [{:.3f}, {:.3f}]".format(*row) for row in ends]
-    rows["times"], rows["times, rotated"] = plain.times, rotated.times
-    rows["ρ of the law"], rows["ρ that would explain it"] = plain.rho, plain.rho_needed
-    digits = {"bits": "{:.3g}", "times": "{:.1f}", "times, rotated": "{:.1f}"}
-    return rows.style.format(digits, precision=3, na_rep="–").set_table_styles(figures.WIDE)
-
-
-def noise(every: pd.DataFrame, groups: pd.DataFrame) -> Figure:
-    """α of Gaussian noise in all matrices, by its error, and the sum over groups."""
-    fig, ax = plt.subplots()
-    total, stderr = groups.alpha.sum(), np.sqrt((groups.stderr**2).sum())
-    ax.errorbar(every.error, every.alpha, 2 * every.stderr, fmt="o-", capsize=3, label="all matrices at once")
-    ax.errorbar(groups.error.iloc[0], total, 2 * stderr, fmt="D", capsize=3, label="sum over groups")
-    ax.set(xscale="log", xlabel="relative squared error of the noise", ylabel="α, nats per unit of error")
-    ax.set_ylim(0, None)
-    ax.legend()
-    return fig
-
-
-def against_the_sum(rounded: pd.DataFrame, sums: pd.DataFrame) -> Figure:
-    """The rise of the loss against Σ α t²: above t² of the weights, below of the outputs."""
-    fig, axes = plt.subplots(2, sharex=True, figsize=(5.6, 7.2))
-    for ax, measure in zip(axes, ("error", "output_error"), strict=True):
-        for rotation, (marker, colour, label) in LOOKS.items():
-            part = rounded.xs(rotation, level="rotation").query("rise > 0")
-            x = sums["rise", measure].xs(rotation, level="rotation")[part.index]
-            bar = [np.minimum(2 * part.stderr, 0.9 * part.rise), 2 * part.stderr]
-            ax.errorbar(x, part.rise, bar, fmt=marker, color=colour, linewidth=0.8, label=label)
-        _diagonal(ax, 1e-3, 20)
-        ax.set(xlabel=f"Σ α t², t² of the {MEASURES[measure]}", ylabel="measured, nats per token")
-    axes[1].set_xlabel(f"{axes[1].get_xlabel()}, nats per token")
-    plain_log(axes[1].xaxis)
-    axes[0].legend()
-    return fig
-
-
-def groups_alone(alone: pd.DataFrame, least: float = 0.05) -> Figure:
-    """α of groups that were rounded alone against that of noise; what lies below ``least`` is drawn there."""
-    fig, ax = plt.subplots()
-    looks = ((COLOURS[3], "^"), (COLOURS[0], "o"))
-    for (name, part), (colour, marker) in zip(alone.groupby("format"), looks, strict=True):
-        bar, shown = 2 * part.stderr / part.error, part.alpha.clip(lower=least)
-        bars = [np.minimum(bar, 0.9 * shown), bar]
-        ax.errorbar(part.by_noise, shown, bars, fmt=marker, color=colour, linewidth=0.8, label=name)
-    _diagonal(ax, alone.by_noise.min(), alone.by_noise.max())
-    ax.set(xlabel="α by noise, nats per unit of error", ylabel="α by a format", ylim=(0.8 * least, 60))
-    ax.set_xticks([0.3, 1, 3])
-    plain_log(ax.xaxis)
-    ax.legend()
-    return fig
-
-
-def _diagonal(ax: Axes, low: float, high: float) -> None:
-    """Both axes logarithmic, and the line on which they agree."""
-    ax.plot([low, high], [low, high], color="black", linewidth=1)
-    ax.set(xscale="log", yscale="log")
-    plain_log(ax.yaxis)

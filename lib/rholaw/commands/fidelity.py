@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checked import limited
 from ..command_line import Parser, add_output, show
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("format", "bits", "rise", "low", "high", "measured", "basis", "doubt")
+NUMBERS = ("rise", "low", "high", "measured")
 
 
 def predict(arguments: list[str], prog: str) -> None:
@@ -30,6 +30,7 @@ def predict(arguments: list[str], prog: str) -> None:
     if bool(chosen.logs) + bool(chosen.measured) + bool(chosen.params) != 1:
         raise ValueError(f"give logs, or --measured, or --params; {prog} --help explains")
 
+    from ..fidelity.compared import given
     from ..fidelity.predicted import table
     from ..fidelity.sensitivity import fit_sensitivity
 
@@ -38,20 +39,18 @@ def predict(arguments: list[str], prog: str) -> None:
 
         fit, measured, said = prior_sensitivity(chosen.params, n_active=chosen.active), None, []
     else:
-        measured, said = _given(chosen.measured) if chosen.measured else _logged(chosen.logs)
+        measured, said = (given(chosen.measured), []) if chosen.measured else _logged(chosen.logs)
         fit = fit_sensitivity(measured)
     names = [name.strip() for name in chosen.formats.split(",")] if chosen.formats else None
     rows = table(fit, names, measured)
     if chosen.csv or chosen.json:
         return show(rows, chosen)
-    numbers = rows.select_dtypes("float").columns
-    show(
-        rows.assign(**{name: rows[name].map(lambda value: float(f"{value:.3g}")) for name in numbers}), chosen, COLUMNS
-    )
+    short = rows.round({"bits": 3}).assign(**{name: [float(f"{x:.3g}") for x in rows[name]] for name in NUMBERS})
+    show(short, chosen, COLUMNS)
     low, high = fit.intervals["kappa"]
-    print(
-        f"\nκ = {fit.kappa:.3g} nats per unit of error, 80 %: {low:.3g} to {high:.3g} ({fit.status})", *said, sep="\n"
-    )
+    print(f"\nκ = {fit.kappa:.3g} nats per unit of error, 80 %: {low:.3g} to {high:.3g} ({fit.status})")
+    for line in said:
+        print(line)
 
 
 def _logged(paths: list[str]) -> tuple["pd.DataFrame", list[str]]:
@@ -65,27 +64,6 @@ def _logged(paths: list[str]) -> tuple["pd.DataFrame", list[str]]:
     for row in result.table.itertuples():
         said.append(f"{row.place}: {row.format}: {row.rise:.4g} nats" + (f" ({row.doubt})" if row.doubt else ""))
     return result.table, said + [f"left out: {reason}" for reason in result.refused]
-
-
-def _given(texts: list[str]) -> tuple["pd.DataFrame", list[str]]:
-    """The same of "q4_k=0.03"; ValueError for other text."""
-    import pandas as pd
-
-    from ..fidelity import mixtures
-    from ..fidelity.sensitivity import errors
-    from ..formats.named import catalogue
-
-    rows = []
-    for text in texts:
-        name, _, value = (part.strip() for part in text.partition("="))
-        try:
-            rise = limited(float(value), "nats per token", above=True)
-        except ValueError as error:
-            raise ValueError(f"--measured {text}: must be a format, = and nats per token: {error}") from None
-        mix = name in mixtures.MIXES and name not in catalogue()
-        gmse, spread = mixtures.worth(name) if mix else (errors(name)[0], 0.0)
-        rows.append([name, gmse, rise, spread * rise])
-    return pd.DataFrame(rows, columns=["format", "gmse", "rise", "stderr"]), []
 
 
 def allocate(arguments: list[str], prog: str) -> None:

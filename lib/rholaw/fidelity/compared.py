@@ -2,6 +2,7 @@
 
 compared = compare(logs.read("my.log"))
 compared.table, compared.refused
+given(["q4_k=0.03", "q3_k_m=0.12"])      the same table without a log
 """
 
 import math
@@ -11,8 +12,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..checked import limited
+from ..formats.named import catalogue
 from . import mixtures
-from .logs import Run
+from .logs import EXAMPLE, Run, read
+from .sensitivity import errors
 
 COLUMNS = ["format", "gmse", "rise", "stderr", "tokens", "place", "doubt"]
 
@@ -57,7 +61,8 @@ def compare(runs: Iterable[Run]) -> Compared:
         except ValueError as error:
             refused.append(f"{run.place}: {run.name or 'a type'}: {error}")
             continue
-        stderr = math.hypot(stderr, mixtures.SPREAD * rise) if run.clever else stderr
+        unsure = math.hypot((high - low) / (high + low), mixtures.SPREAD if run.clever else 0.0)
+        stderr = math.hypot(stderr, unsure * rise) if unsure else stderr
         if run is not base:
             cells = {"format": run.name, "gmse": (low + high) / 2, "rise": rise, "stderr": stderr}
             rows.append(
@@ -73,6 +78,47 @@ def compare(runs: Iterable[Run]) -> Compared:
         tuple(refused),
         sizes[0] if sizes else None,
     )
+
+
+def given(costs: Iterable[str]) -> pd.DataFrame:
+    """The columns format, gmse, rise and stderr of texts like "q4_k=0.03", nats per token; mixes by name as well.
+
+    Raises ValueError for other text, for an unknown format and for a cost that is not above 0.
+    """
+    rows = []
+    for text in costs:
+        name, _, value = (part.strip() for part in text.partition("="))
+        try:
+            rise = limited(float(value), "nats per token", high=100, above=True)
+        except ValueError as error:
+            raise ValueError(f"{text}: must be a format, = and the nats per token that it costs: {error}") from None
+        mix = name in mixtures.MIXES and name not in catalogue()
+        gmse, unsure = mixtures.worth(name) if mix else (errors(name)[0], 0.0)
+        rows.append([name, gmse, rise, unsure * rise])
+    if not rows:
+        raise ValueError("no cost is given: q4_k=0.03, for example")
+    return pd.DataFrame(rows, columns=COLUMNS[:4])
+
+
+def costs(log: str, measured: str) -> tuple[pd.DataFrame, Compared | None]:
+    """The table of the logs, or of the costs, that are named with commas between; of logs also what `compare` tells.
+
+    Of the example `logs.EXAMPLE` where neither is named.  ValueError as `compare`, `given` and `read` have
+    them, and ValueError for both.
+    """
+    if log and measured:
+        raise ValueError("give a log or what was measured, not both")
+    if measured:
+        return given(measured.split(",")), None
+    compared = compare(run for name in log.split(",") for run in read(name.strip() or EXAMPLE))
+    return compared.table, compared
+
+
+def published(rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns format, gmse and rise of rows of the atlas that name a mix of `llama-quantize` (`mixtures.MIXES`)."""
+    names = [mixtures.named(f"x-{given}") for given in rows.given]
+    told = rows.assign(format=names)[pd.Series(names, rows.index).isin(mixtures.MIXES)]
+    return told.assign(gmse=[mixtures.worth(name)[0] for name in told["format"]])[["format", "gmse", "rise"]]
 
 
 def _without(runs: list[Run], refused: list[str], reason: Callable[[Run], str]) -> list[Run]:

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .. import tables
 from . import mixtures
 
+EXAMPLE = tables.DATA / "fidelity" / "llama-3-8b.log"
+"""Two types of Llama 3 8B: published results, in the lines of a log."""
 NUMBER = r"(-?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?|-?nan|-?inf)"
 SIGN = r"[^\d\s.,]{1,4}"  # ±, +/-, or what a wrong encoding made of it
 PAIR = rf"{NUMBER}\s*{SIGN}\s*{NUMBER}"
@@ -57,6 +60,7 @@ class Run:
     ratio: tuple[float, float] | None = None
     kl: tuple[float, float] | None = None
     loaded: bool = field(default=False, repr=False)
+    final: bool = field(default=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -95,9 +99,11 @@ class Run:
 def read(path: str | Path) -> list[Run]:
     """The runs of a log, in order, runs without a result too.
 
-    OSError for a file that cannot be read, ValueError for one that holds no run of `llama-perplexity`.
+    ValueError for a path that is no file, and for a file that holds no run of `llama-perplexity`.
     """
-    path, runs, run = Path(path), [], None
+    path, runs, run = Path(path).expanduser(), [], None
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
     for number, line in enumerate(_text(path.read_bytes()).splitlines(), 1):
         for what, values in _said(line[:_LONGEST]):
             if run is None or _begins(run, what):
@@ -129,7 +135,7 @@ def _begins(run: Run, what: str) -> bool:
     if what in ("file", "command"):
         return done or run.loaded
     if what == "kl":
-        return run.kl is not None or (run.ppl is not None and run.base is None)
+        return run.kl is not None or run.final
     return (what == "chunks" and done) or (what in ("own", "ppl") and run.ppl is not None)
 
 
@@ -145,8 +151,9 @@ def _with(run: Run, what: str, values: tuple) -> Run:
         return replace(run, n_params=float(values[0]) * SCALES[values[1].upper()])
     if what == "chunks":
         return replace(run, chunks=int(values[0]), context=int(values[1]) if values[1] else run.context)
-    if what == "ppl" and values[0]:
-        return replace(run, ppl=_pair(values[2:]), chunks=int(values[0]), context=int(values[1]))
+    if what == "ppl":
+        run = replace(run, final=True)
+        run = replace(run, chunks=int(values[0]), context=int(values[1])) if values[0] else run
     if what == "context":  # of a perplexity it counts the sequences beside one another too
         return run if run.chunks else replace(run, context=int(values[0]))
     single = {"bits": float, "row": int, "importance": lambda _: True}
