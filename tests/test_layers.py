@@ -32,6 +32,7 @@ MODULES = {
             "logs",
             "compared",
             "predicted",
+            "forecasts",
             "names",
             "parts",
             "allocation",

@@ -1,4 +1,4 @@
-"""One model's losses after rounding, drawn: what was measured, and what the law makes of it."""
+"""Losses of models after rounding, drawn: what was measured of one and what the law makes of it, and forecasts."""
 
 import numpy as np
 import pandas as pd
@@ -30,4 +30,24 @@ def predicted(fit: SensitivityFit, measured: pd.DataFrame, others: pd.DataFrame,
     plain_log(ax.yaxis)
     figures.name_points(ax, shown["format"], shown.gmse, shown.rise)
     ax.legend(loc="upper left")
+    return fig
+
+
+def forecasts(table: pd.DataFrame, scored: pd.DataFrame) -> Figure:
+    """Forecasts of one format, a line a model: 80 and 95 %, and as a cross what was measured since.
+
+    table: of `fidelity.forecasts.load`; scored: of `score`, of the same format.
+    """
+    rows = table.sort_values("rise")
+    places = {model: place for place, model in enumerate(rows.model)}
+    fig, ax = plt.subplots(figsize=(5.6, 1.0 + 0.24 * len(rows)))
+    ax.hlines(places.values(), rows.low95, rows.high95, color=COLOURS[0], linewidth=1, label="95 %")
+    ax.hlines(places.values(), rows.low80, rows.high80, color=COLOURS[0], linewidth=4, alpha=0.5, label="80 %")
+    ax.plot(rows.rise, places.values(), "o", color=COLOURS[0], markersize=4)
+    if len(scored):
+        ax.plot(scored.measured, scored.model.map(places), "x", color=COLOURS[1], markersize=8, label="measured since")
+    ax.set(xscale="log", xlabel="nats per token", yticks=list(places.values()), yticklabels=list(places))
+    ax.tick_params(axis="y", labelsize=9)
+    plain_log(ax.xaxis)
+    ax.legend(loc="lower right")
     return fig
