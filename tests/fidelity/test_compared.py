@@ -132,7 +132,7 @@ def test_the_example_has_the_numbers_of_the_atlas():
     table, runs = costs("", "")
     rows = rl.fidelity.load(source="llamacpp_6936", model="Llama-3-8B", metric="kl", method="ggml")
     facts = published(rows).set_index("format").rise
-    assert table.rise.tolist() == [facts["q4_k_m"], facts["q3_k_m"]] and runs.metric == "kl" and not runs.refused
+    assert table.rise.tolist() == [facts["q4_k_s"], facts["q3_k_s"]] and runs.metric == "kl" and not runs.refused
     assert len(facts) >= 14 and published(rows[:0]).empty
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator
 from .. import files
 from ..checked import limited
 from ..checkpoints.surveying import KEPT, totals
-from ..fidelity.population import prior_sensitivity
+from ..fidelity.population import LIMITS, prior_sensitivity
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
 from .figures import COLOURS, GREY, plain_log, plt
 
@@ -39,7 +39,9 @@ def sensitivity(
         rows = formats.loc[list(rises), ["error"]].rename(columns={"error": "gmse"})
         rows[["rise", "stderr"]] = list(rises.values())
         return fit_sensitivity(rows[rows.gmse.notna() & (rows.rise.gt(0) | rows.stderr.gt(0))])
-    return prior_sensitivity(formats.parameters.max()) if measured is None else fit_sensitivity(measured)
+    if measured is not None:
+        return fit_sensitivity(measured)
+    return prior_sensitivity(max(float(formats.parameters.max()), LIMITS[0]))
 
 
 def compressed(survey: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from ..fidelity.predicted import LEVEL
 from ..fidelity.sensitivity import SensitivityFit
@@ -48,6 +49,7 @@ def forecasts(table: pd.DataFrame, scored: pd.DataFrame) -> Figure:
         ax.plot(scored.measured, scored.model.map(places), "x", color=COLOURS[1], markersize=8, label="measured since")
     ax.set(xscale="log", xlabel="nats per token", yticks=list(places.values()), yticklabels=list(places))
     ax.tick_params(axis="y", labelsize=9)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     plain_log(ax.xaxis)
     ax.legend(loc="lower right")
     return fig
