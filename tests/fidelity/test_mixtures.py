@@ -61,6 +61,7 @@ def test_every_file_lies_within_the_bounds(parts):
     [
         (["q4_k", "q6_k"], None, "q4_k, q6_k in unknown shares: the bits per weight are missing"),
         (["q4_k", "q6_k"], 3.2, "3.2 bits per weight cannot come of q4_k, q6_k"),
+        (["q4_k", "iq4_ks"], 4.5, "iq4_ks beside other types: the bits per weight of such types are not known"),
         (["q4_k", "q7_k"], 5.0, r"its weights is not known: q7_k: there is no such type; did you mean q\d_k"),
     ],
 )

@@ -17,7 +17,8 @@ def test_all_formats_are_there_in_order():
     assert set(rows.format) == {*rl.catalogue(), *inferred()} and rows.rise.is_monotonic_increasing
     assert (rows.low < rows.rise).all() and (rows.rise < rows.high).all()
     assert rows.set_index("format").measured.dropna().to_dict() == {"q4_k": 0.03, "q3_k": 0.15}
-    assert rows.basis.eq("inferred").sum() == len(inferred()) and rows.bits.isna().sum() == len(inferred())
+    assert rows.basis.eq("inferred").sum() == len(inferred()) and len(rows) == rows["format"].nunique()
+    assert set(rows.format[rows.bits.isna()]) == inferred().keys() - rl.catalogue().keys()
 
 
 def test_a_row_is_what_the_fit_says():

@@ -60,7 +60,7 @@ def _named(node: object) -> Iterator[str]:
 
 def fingerprint(chapter: Path, root: Path, quick: bool = False) -> str:
     """A digest of all that an executed chapter depends on: library, data, pins, Python and the chapter itself."""
-    inputs = [path for path in sorted((root / "lib").rglob("*")) if path.suffix in (".py", ".html", ".toml")]
+    inputs = [path for path in sorted((root / "lib").rglob("*")) if path.suffix in (".py", ".html", ".toml", ".log")]
     inputs += sorted((root / "data").rglob("*"))
     inputs += [root / "constraints.txt", root / "assets" / "ipython_kernel_config.py", chapter]
     versions = (sys.version, importlib.metadata.version("torch"), quick)

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .. import tables
 from . import mixtures
 
-EXAMPLE = tables.DATA / "fidelity" / "llama-3-8b.log"
+EXAMPLE = Path(__file__).with_name("llama-3-8b.log")
 """Two types of Llama 3 8B: published results, in the lines of a log."""
 NUMBER = r"(-?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?|-?nan|-?inf)"
 SIGN = r"[^\d\s.,]{1,4}"  # ±, +/-, or what a wrong encoding made of it

@@ -87,7 +87,7 @@ def bounds(names: list[str], bits: float | None = None) -> tuple[float, float]:
         return points[0][1], points[0][1]
     if bits is None:
         raise ValueError(f"{', '.join(names)} in unknown shares: the bits per weight are missing")
-    if guessed := sorted(set(names) & inferred().keys()):
+    if guessed := sorted(set(names) - catalogue().keys() - PLAIN.keys()):
         raise ValueError(
             f"{', '.join(guessed)} beside other types: the bits per weight of such types are not known here"
         )
@@ -109,4 +109,4 @@ def _point(name: str) -> tuple[float, float]:
         return PLAIN[name], 0.0
     if name not in types():
         raise ValueError(f"the error of its weights is not known: {unknown(name, types(), 'type')}")
-    return math.nan if name in inferred() else parse(name).bits, float(errors(name)[0])
+    return parse(name).bits if name in catalogue() else math.nan, float(errors(name)[0])

@@ -24,12 +24,13 @@ def table(
     """A row a format, from the least costly to the most: what a measurement like the others would print.
 
     formats: names; all of the catalogue and the inferred types where None.  measured: what ``fit`` rests on.
-    Columns: format, bits (nan for inferred types), gmse, rise, low and high (nats per token, 80 %), measured (nats, or
-    nan), basis ("exact" for a GMSE by definition, "inferred" for one from damage), doubt ("" or why not to rely on it).
+    Columns: format, bits (nan for types without a definition), gmse, rise, low and high (nats per token, 80 %),
+    measured (nats, or nan), basis ("exact" for a GMSE by definition, "inferred" for one from damage), doubt ("", or
+    why not to rely on it).
     Raises ValueError for a name that is no format.
     """
-    names = [*catalogue(), *inferred()] if formats is None else list(dict.fromkeys(formats))
-    known = {name: None if name in inferred() else parse(name) for name in names}
+    names = list(dict.fromkeys([*catalogue(), *inferred()] if formats is None else formats))
+    known = {name: None if name in inferred().keys() - catalogue().keys() else parse(name) for name in names}
     low, high = fit.predict_interval(names, LEVEL)
     seen = {} if measured is None else dict(zip(measured["format"], measured.rise, strict=True))
     rows = pd.DataFrame(
@@ -41,7 +42,7 @@ def table(
             "low": low,
             "high": high,
             "measured": [seen.get(name, np.nan) for name in names],
-            "basis": ["exact" if format else "inferred" for format in known.values()],
+            "basis": ["inferred" if name in inferred() else "exact" for name in names],
             "doubt": [_doubt(format, most) for format, most in zip(known.values(), high, strict=True)],
         }
     )
