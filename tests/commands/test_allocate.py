@@ -1,10 +1,10 @@
 """`rholaw allocate`: a measured model or a file, a budget, a recipe; and what it refuses."""
 
-import importlib.util
 import json
 
 import pytest
-from tiny_llama import gguf_file, trained
+import torch
+from safetensors.torch import save_file
 
 from rholaw import __main__ as command
 
@@ -34,13 +34,22 @@ def test_rows_for_programs(ask):
     assert {row["type"] for row in rows} == {"q3_k", "q5_k", "f32"}
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("rholaw.fidelity.population"), reason="no prior yet")
 def test_a_file_is_read_for_its_shapes(ask, tmp_path):
-    file = tmp_path / "tiny.gguf"
-    gguf_file(file, trained())
-    code, out, error = ask(file, "--bits", 9, "--types", "q8_0, bf16", "--json")
+    shapes = {"model.embed_tokens.weight": (1000, 256), "model.norm.weight": (256,)}
+    shapes |= {f"model.layers.{i}.mlp.{part}_proj.weight": (128, 256) for i in range(3) for part in ("up", "gate")}
+    file = tmp_path / "model.safetensors"
+    save_file({name: torch.zeros(shape, dtype=torch.float16) for name, shape in shapes.items()}, file)
+    code, out, error = ask(file, "--bits", 6, "--json")
     assert code == 0, error
-    assert {row["type"] for row in json.loads(out)} <= {"q8_0", "bf16", "f32"}
+    types = {row["tensor"]: row["type"] for row in json.loads(out)}
+    assert types["model.norm.weight"] == "f32" and types["token_embd.weight"] in ("q5_k", "q6_k", "q8_0")
+    assert set(types) >= {f"blk.{i}.ffn_{part}.weight" for i in range(3) for part in ("up", "gate")}
+
+
+def test_a_file_that_is_too_small_for_the_law_is_refused(ask, tmp_path):
+    save_file({"lm_head.weight": torch.zeros(2, 256)}, tmp_path / "small.safetensors")
+    code, _, error = ask(tmp_path / "small.safetensors", "--bits", 6)
+    assert code == 2 and "n_params" in error
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,9 @@ def test_the_interval_holds_the_rise_and_widens_with_every_error():
     frame = table([1000, 1000], [1.0, 2.0])
     narrow = allocation.assigned(frame, dict.fromkeys(frame["tensor"], "q4_k"))
     low, high = narrow.interval()
-    assert low < narrow.rise < high and high / narrow.rise == pytest.approx(np.exp(allocation.Z80 * allocation.DOUBT))
+    assert low < narrow.rise < high and high / narrow.rise == pytest.approx(
+        np.exp(allocation.Z80 * np.hypot(allocation.DOUBT, allocation.APART))
+    )
     wide = allocation.assigned(frame.assign(stderr=[0.5, 0.0]), dict.fromkeys(frame["tensor"], "q4_k"))
     assert wide.interval()[1] > high and wide.interval(0.95)[1] > wide.interval()[1]
     with pytest.raises(ValueError, match="level"):
@@ -138,7 +140,7 @@ def test_what_to_measure_next_is_what_is_least_known():
     frame.attrs["scale"] = 0.5
     chosen = allocation.assigned(frame, dict.fromkeys(frame["tensor"], "q4_k"))
     following = chosen.measure_next()
-    assert following.loc[0, "measure"] == "all" and following.loc[0, "share"] > 0.9 and len(following) == 2
+    assert following.loc[0, "measure"] == "all" and following.loc[0, "share"] > 0.8 and len(following) == 2
 
 
 def test_types_are_read_in_any_case_and_order_of_storage():

@@ -31,6 +31,7 @@ INFERRED_BITS = {  # of types of ik_llama.cpp, which have no definition here; in
 }
 DOUBT = 0.1  # relative error of a type's damage where its GMSE is exact
 MEASURED = 0.05  # and after the whole model, or a tensor, was measured in it
+APART = 0.15  # relative, what mixtures depart by from the sum of their parts: from recipes with measured perplexity
 Z80 = stats.norm.ppf(0.9)
 
 
@@ -64,10 +65,10 @@ class Allocation:
         return float(self.table["rise"].sum())
 
     def interval(self, level: float = 0.8) -> tuple[float, float]:
-        """(low, high) of the rise: log-normal, from the errors of the scale, of the types and of each tensor."""
+        """(low, high) of the rise: log-normal, from the errors of the sum, the scale, the types and each tensor."""
         if not 0 < level < 1:
             raise ValueError(f"level is the share of cases within the interval, above 0 and below 1, not {level!r}")
-        factor = np.exp(stats.norm.ppf((1 + level) / 2) * np.sqrt(sum(self._variances().values())))
+        factor = np.exp(stats.norm.ppf((1 + level) / 2) * np.sqrt(APART**2 + sum(self._variances().values())))
         return self.rise / float(factor), self.rise * float(factor)
 
     def measure_next(self, count: int = 2) -> pd.DataFrame:
@@ -76,7 +77,7 @@ class Allocation:
         measure: a tensor, compressed alone, or "all": the whole model in that type, which also tells the scale.
         """
         parts = self._variances()
-        total, left = sum(parts.values()), min(MEASURED, self.scale) ** 2
+        total, left = APART**2 + sum(parts.values()), min(MEASURED, self.scale) ** 2
         gains = {}
         for what, name in parts:
             if name and not what and name not in self.known:
@@ -84,7 +85,7 @@ class Allocation:
             elif what:
                 gains[what, name] = parts[what, name]
         best = sorted(gains, key=gains.get, reverse=True)[:count]
-        rows = [(*key, gains[key] / total if total else 0.0) for key in best]
+        rows = [(*key, gains[key] / total) for key in best]
         return pd.DataFrame(rows, columns=["measure", "type", "share"])
 
     def _variances(self) -> dict[tuple[str, str], float]:
@@ -113,7 +114,7 @@ def allocate(
     table, names = checked(sensitivities), [plain(name) for name in types]
     if not names:
         raise ValueError("types is empty: name at least one, such as q4_k")
-    bits, errors = np.array([bits_of(name) for name in names]), sensitivity.errors(_compressed(names))
+    bits, errors = (np.array([of(name) for name in names]) for of in (bits_of, _error))
     given = _given(table, fixed or {})
     free = given.isna().to_numpy()
     rest = _filled(table[~free], given[~free].tolist())
@@ -192,6 +193,7 @@ def checked(sensitivities: pd.DataFrame) -> pd.DataFrame:
     if missing := [name for name in ("tensor", "weights", "kappa") if name not in sensitivities]:
         raise ValueError(f"sensitivities lacks {', '.join(missing)}; it has {', '.join(map(str, sensitivities))}")
     table = sensitivities.reset_index(drop=True)
+    table.attrs = {}  # pandas copies them with every step
     if (again := table["tensor"].duplicated()).any():
         raise ValueError(f"sensitivities: {table['tensor'][again].iloc[0]} stands more than once")
     for name in ("weights", "kappa"):
@@ -218,15 +220,16 @@ def _given(table: pd.DataFrame, fixed: Mapping[str, str]) -> pd.Series:
 
 def _filled(table: pd.DataFrame, types: list[str]) -> pd.DataFrame:
     bits = {name: bits_of(name) for name in set(types)}
-    errors = dict(zip(bits, sensitivity.errors(_compressed(list(bits))), strict=True)) if bits else {}
+    errors = {name: _error(name) for name in bits}
     filled = table.assign(type=types, bits=[bits[name] for name in types], gmse=[errors[name] for name in types])
     filled["bytes"] = np.ceil(filled["weights"] * filled["bits"] / 8)
     filled["rise"] = filled["kappa"].fillna(0.0) * filled["gmse"]
     return filled[["tensor", "weights", "type", "bits", "bytes", "gmse", "kappa", "stderr", "rise"]]
 
 
-def _compressed(names: list[str]) -> list[str | float]:
-    return [0.0 if name in PLAIN else name for name in names]
+@cache
+def _error(name: str) -> float:
+    return 0.0 if name in PLAIN else float(sensitivity.errors(name)[0])
 
 
 def _divides(table: pd.DataFrame, names: list[str]) -> np.ndarray:

@@ -91,6 +91,7 @@ def shares(model: str) -> pd.DataFrame:
     return pd.concat(single).groupby("tensor", as_index=False).mean()
 
 
+@lru_cache
 def alone(model: str) -> dict[str, pd.DataFrame]:
     """{type: what compressing each tensor alone to it cost}: tensor, kl, floor, portion, part, in nats per token.
 
@@ -105,7 +106,8 @@ def alone(model: str) -> dict[str, pd.DataFrame]:
 
 
 def _parts(rows: pd.DataFrame) -> pd.DataFrame:
-    kinds, layers = rows["tensor"].map(names.kind), rows["tensor"].map(names.layer)
+    listed = rows["tensor"].tolist()
+    kinds, layers = (pd.Series([of(tensor) for tensor in listed]) for of in (names.kind, names.layer))
     group = layers.map(str) + kinds.map(_together(rows["kl"], kinds, layers))
     portion = rows["weights"] / rows["weights"].groupby(group).transform("sum")
     floor = rows["kl"].min()
