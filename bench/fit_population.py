@@ -1,7 +1,7 @@
 """Fit the law after training to the atlas and record it: python bench/fit_population.py [--dry]
 
 Writes data/fidelity/population.csv (priors, effects and spreads) and data/fidelity/inferred.csv (types without a
-definition: the median over models of (rise − floor) / κ), then `rholaw data update` both. Half a minute.
+definition here, or with another search: the median over models of (rise − floor) / κ), then `rholaw data update` both. Half a minute.
 """
 
 import argparse
@@ -14,7 +14,6 @@ from rholaw.fidelity import atlas, evidence
 from rholaw.fidelity.population import TERMS, Population, fit_population
 from rholaw.fidelity.posterior import NAMES, Prior
 from rholaw.fidelity.sensitivity import SensitivityFit, fit_sensitivity
-from rholaw.formats.named import catalogue
 
 FEWEST = 5  # formats of a model from which its κ, floor and scatter are taken
 SERIES = ["source", "model", "metric", "method", "corpus", "context", "reference"]
@@ -56,9 +55,8 @@ def effects(law: Population) -> dict[str, float]:
 
 
 def inferred(rows: pd.DataFrame, fits: dict[tuple, SensitivityFit]) -> pd.DataFrame:
-    """The error that damage implies of each type without a definition here: median and 10 to 90 % of models."""
-    names = [name for name in atlas.INFERRED if name not in catalogue()]
-    rows = rows[rows["format"].isin(names) & (rows["metric"] == "kl") & (rows["purity"] == "pure")]
+    """The error that damage implies of each type whose files hold it only: median and 10 to 90 % of models."""
+    rows = rows[rows["format"].isin(atlas.INFERRED) & (rows["metric"] == "kl") & (rows["purity"] == "pure")]
     rows = rows[rows["rise"] < evidence.SATURATED]
     fits = {key[:2]: fit for key, fit in fits.items() if key[2] == "kl"}
     keys = list(zip(rows["source"], rows["model"], strict=True))

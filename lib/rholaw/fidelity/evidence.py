@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from ..formats.named import catalogue
 from . import atlas
 from .sensitivity import COARSE, errors, fit_sensitivity
 
@@ -18,7 +17,8 @@ def usable(inferred: bool = False) -> pd.DataFrame:
     """Measurements of models all of whose matrices are in one format: the columns of the atlas, and ``gmse``.
 
     Left out: mixtures, rounded activations, references that are coarse themselves, and perplexities where the same
-    source gives the KL of the same file.  inferred: with the types whose GMSE is inferred from these very rows.
+    source gives the KL of the same file.  inferred: with the types whose files have an error
+    that only damage tells: ik_llama.cpp's own, and codebooks, for which ggml's search is not that of this project.
     """
     rows = atlas.load(usable=True)
     rows = rows[rows["purity"].isin(["pure", "mostly"]) & rows["activations"].isin(WEIGHTS_ONLY)]
@@ -35,7 +35,7 @@ def usable(inferred: bool = False) -> pd.DataFrame:
 
 def _error(name: str, inferred: bool) -> float:
     """The GMSE of a format, nan where none is known."""
-    if not inferred and name in atlas.INFERRED and name not in catalogue():
+    if not inferred and name in atlas.INFERRED:
         return np.nan
     try:
         return float(errors(name)[0])

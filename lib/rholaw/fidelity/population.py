@@ -28,16 +28,7 @@ METHODS = {  # beside rounding to nearest, which the constant is for
 }
 ROWS = "one_scale_a_row"  # costs more than its GMSE says: outliers
 ROWS_CALIBRATED = "one_scale_a_row_calibrated"
-TERMS = (
-    "constant",
-    "size",
-    "size_beyond",
-    "tokens",
-    "sparse",
-    *[name for name in METHODS if name != "rtn"],
-    ROWS,
-    ROWS_CALIBRATED,
-)
+TERMS = ("constant", "size", "size_beyond", "tokens", "sparse", *[name for name in METHODS if name != "rtn"], ROWS, ROWS_CALIBRATED)
 CERTAIN = 1e-6  # a spread of logarithms that is none
 CALIBRATED = ("gptq", "awq", "omniquant")
 
@@ -135,6 +126,8 @@ def prior_sensitivity(
     model = pd.DataFrame({"n_params": [n_params], "n_tokens": [n_tokens], "n_active": [n_active or n_params],
                           "method": [method], "format": [""]})  # fmt: skip
     return replace(guess(law.priors(design(model))[0]), per_row=_per_row(law, method))
+
+
 
 
 def _per_row(law: Population, method: str) -> float:

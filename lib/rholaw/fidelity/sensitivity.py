@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from .. import tables
 from ..error.measure import gmse as error_of
 from ..formats.format import Format
+from ..formats.named import catalogue
 from . import posterior
 from .posterior import Prior
 
@@ -26,12 +27,13 @@ FAR, FAR_SHARE = 1.6, 0.25  # nor one of which this share of the measurements is
 FEW = 4  # rows: with as many, scatter tells more than the ends do
 STEEP = 1.6  # rises that outgrow GMSE by this factor cannot be floor + κ · GMSE
 COARSE = 1e-3  # GMSE of 6 bits and less: below it a rise is mostly floor
+LOUD = 0.03  # nats: a floor that no reference of 16 or 8 bits has
 NOISY = 0.4  # share of the floor in the middle rise of coarse formats
 
 
 @cache
 def inferred() -> dict[str, float]:
-    """{name: GMSE} of types without a definition here, from the damage they did (data/fidelity/inferred)."""
+    """{name: GMSE} of types by the damage that their files did (data/fidelity/inferred)."""
     table = tables.read("fidelity/inferred")
     return dict(zip(table["format"], table["gmse"].astype(float), strict=True))
 
@@ -46,7 +48,7 @@ def errors(formats: Formats) -> np.ndarray:
 
 
 def _error(item: str | Format | float) -> float:
-    if isinstance(item, str) and item in inferred():
+    if isinstance(item, str) and item in inferred() and item not in catalogue():
         return inferred()[item]
     if isinstance(item, str | Format):
         return float(error_of(item).value)
@@ -230,7 +232,7 @@ def _status(gmse: np.ndarray, rise: np.ndarray, stderr: np.ndarray, draws: np.nd
     if not coarse.any():
         return ("reference too noisy: only fine formats were measured, and their rise is mostly floor; measure one "
                 f"with a GMSE above {COARSE:g}, such as q4_0 or q3_k")  # fmt: skip
-    if len(gmse) > 1 and floor > NOISY * np.median(rise[coarse]):
+    if len(gmse) > 1 and floor > min(NOISY * np.median(rise[coarse]), LOUD):
         return (f"reference too noisy: the floor of {floor:.3f} nats is {floor / np.median(rise[coarse]):.0%} of what "
                 "the middle format costs; compare with 16-bit weights, or measure coarser formats")  # fmt: skip
     away = np.where(np.abs(rise - predicted) > 3 * stderr, np.abs(_logs(rise) - np.log(predicted)), 0.0)

@@ -1,0 +1,79 @@
+"""Other laws of what rounding costs, on the rows of the atlas: what of a format decides, its error or its bits?
+
+    gmse          κ · GMSE                       this project
+    gmse power    κ · GMSE^s                     the same with a free slope
+    bits          κ · exp(−bits / γ)             Kumar et al., arXiv 2411.04330, eq. 2 (post-training term)
+    bits power    κ · bits^−γ                    Ouyang et al., arXiv 2411.17691 ("low-bit quantization favors …")
+
+All have the same terms in size, tokens and method, so that only the part of the format differs.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ..checked import unknown
+from ..formats.grammar import parse
+from . import mixed
+from .population import METHODS, design
+
+LAWS = ("gmse", "gmse power", "bits", "bits power")
+
+
+def part(law: str, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """What a law says of the format of each row: what is added to log κ, (n,), and what with a slope to be fitted, (n, 0 or 1).
+
+    Raises ValueError for an unknown law.
+    """
+    if law not in LAWS:
+        raise ValueError(unknown(law, LAWS, "law after training"))
+    logs = np.log(rows["gmse"].to_numpy())
+    bits = rows["format"].map({name: parse(name).bits for name in rows["format"].unique()}).to_numpy(float)
+    fixed = logs if law == "gmse" else np.zeros(len(rows))
+    slopes = {"gmse": [], "gmse power": [logs], "bits": [bits], "bits power": [np.log(bits)]}[law]
+    return fixed, np.array(slopes).reshape(-1, len(rows)).T
+
+
+def without_format(law: str, costs: pd.DataFrame) -> pd.Series:
+    """log predicted − log cost of each row, (n,), its format left out of the fit and only its series' other formats known.
+
+    The slope is that of all series without the format; a series' level is the mean of its other rows. nan: it has none.
+    """
+    fixed, slopes = part(law, costs)
+    rest = np.log(costs["cost"].to_numpy()) - fixed
+    series = costs.groupby(["model", "source", "method"], sort=False).ngroup().to_numpy()
+    result = np.full(len(costs), np.nan)
+    for name in costs["format"].unique():
+        out = (costs["format"] == name).to_numpy()
+        inside = pd.DataFrame(np.column_stack([slopes, rest])[~out]).groupby(series[~out])
+        around = inside.transform(lambda column: column - column.mean()).to_numpy()
+        slope = np.linalg.lstsq(around[:, :-1], around[:, -1], rcond=None)[0]
+        level = inside.mean().reindex(series[out]).to_numpy()
+        result[out] = level[:, -1] + (slopes[out] - level[:, :-1]) @ slope - rest[out]
+    return pd.Series(result, index=costs.index)
+
+
+def without_model(law: str, costs: pd.DataFrame) -> pd.Series:
+    """log predicted − log cost of each row, (n,), its model left out of the fit. Methods without a name are left out."""
+    costs = costs[costs["method"].isin(METHODS)]
+    fixed, slopes = part(law, costs)
+    rest = np.log(costs["cost"].to_numpy()) - fixed
+    known = np.column_stack([design(costs), slopes])
+    models, series = costs["model"].to_numpy(str), costs.groupby(["model", "source", "method"]).ngroup().to_numpy()
+    spread = np.array(mixed.fit(rest, known, models, series).spread)
+    result = np.empty(len(costs))
+    for model in np.unique(models):
+        out = models == model
+        used = (known[~out] != 0).any(axis=0)
+        beta = mixed.fit(rest[~out], known[~out][:, used], models[~out], series[~out], spread).beta
+        result[out] = known[out][:, used] @ beta - rest[out]
+    return pd.Series(result, index=costs.index)
+
+
+def compared(costs: pd.DataFrame) -> pd.DataFrame:
+    """Each law out of sample: median and p90 of the factor it is off by, without the format and without the model."""
+    rows = []
+    for law in LAWS:
+        for left_out, errors in (("format", without_format(law, costs)), ("model", without_model(law, costs))):
+            factor = np.exp(errors.dropna().abs())
+            rows.append((law, left_out, len(factor), float(factor.median()), float(factor.quantile(0.9))))
+    return pd.DataFrame(rows, columns=["law", "left_out", "rows", "median", "p90"])
