@@ -1,7 +1,8 @@
 """Fit the law after training to the atlas and record it: python bench/fit_population.py [--dry]
 
-Writes data/fidelity/population.csv (priors, effects and spreads) and data/fidelity/inferred.csv (types without a
-definition here, or with another search: the median over models of (rise − floor) / κ), then `rholaw data update` both. Half a minute.
+Writes data/fidelity/population.csv (priors, effects and spreads) and data/fidelity/inferred.csv (types of GGUF files
+without a definition here, or with another search: the median over models of (rise − floor) / κ), and updates both
+manifests. Half a minute.
 """
 
 import argparse

@@ -24,7 +24,8 @@ MODULES = {
         *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),
     ],
     "fidelity": [
-        *("atlas", "entries", "tensors", "posterior", "sensitivity", "evidence", "mixed", "population", "trials"),
+        *("atlas", "entries", "tensors", "posterior", "sensitivity", "evidence", "mixed", "population"),
+        *("trials", "rivals"),
         *(
             "second_order",
             "kept",

@@ -1,22 +1,28 @@
 """Rivals of the law after training: each finds again what it made, and is judged on what it did not see."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import rholaw as rl
 from rholaw.fidelity import rivals
-from tests.fidelity.test_population import population_rows
 
-pytestmark = pytest.mark.filterwarnings("error")
+FORMATS = ["q5_0", "q4_0", "q3_k", "q2_k"]
+SLOPES = {"gmse": 0.0, "gmse power": 0.8, "bits": -1.2, "bits power": -6.0}
 
 
 def costs(law, noise=0.0):
     """Rows whose cost follows the format's part of a law exactly, each model at a level of its own."""
-    rows = population_rows(30)
+    random = np.random.default_rng(0)
+    models = [(f"m{i}", 10 ** random.uniform(8, 12), 10 ** random.uniform(11, 14)) for i in range(20)]
+    rows = pd.DataFrame(
+        [(*model, method, name) for model in models for method in ("rtn", "gptq") for name in FORMATS],
+        columns=["model", "n_params", "n_tokens", "method", "format"],
+    ).assign(source="s")
+    rows = rows.assign(n_active=rows["n_params"], gmse=rows["format"].map({f: float(rl.gmse(f)) for f in FORMATS}))
     fixed, slopes = rivals.part(law, rows)
-    level = rows["model"].str[1:].astype(int) / 10.0
-    slope = {"bits": -1.2, "bits power": -6.0, "gmse power": 0.8, "gmse": 0.0}[law]
-    log_cost = level + fixed + (slope * slopes[:, 0] if slopes.size else 0.0)
-    return rows.assign(cost=np.exp(log_cost + noise * np.random.default_rng(0).standard_normal(len(rows))))
+    level = rows["model"].str[1:].astype(int) / 10.0 + noise * random.standard_normal(len(rows))
+    return rows.assign(cost=np.exp(level + fixed + slopes.sum(axis=1) * SLOPES[law]))
 
 
 @pytest.mark.parametrize("law", rivals.LAWS)
@@ -40,4 +46,4 @@ def test_a_model_left_out_is_not_known():
 
 def test_an_unknown_law_is_refused():
     with pytest.raises(ValueError, match="no such law after training"):
-        rivals.part("kumar", population_rows(2))
+        rivals.part("kumar", costs("gmse"))

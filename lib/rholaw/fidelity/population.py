@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from ..checked import unknown
-from . import evidence, mixed, posterior
+from . import mixed, posterior
 from .posterior import Prior
-from .sensitivity import SensitivityFit, errors, guess
+from .sensitivity import SensitivityFit, guess
 
 SIZE, TOKENS = 7e9, 15e12  # of the model that the constant is for; the tokens also of models that tell none
 LIMITS = (1e5, 1e14)  # parameters and tokens: outside, a number is a mistake of units
@@ -28,7 +28,16 @@ METHODS = {  # beside rounding to nearest, which the constant is for
 }
 ROWS = "one_scale_a_row"  # costs more than its GMSE says: outliers
 ROWS_CALIBRATED = "one_scale_a_row_calibrated"
-TERMS = ("constant", "size", "size_beyond", "tokens", "sparse", *[name for name in METHODS if name != "rtn"], ROWS, ROWS_CALIBRATED)
+TERMS = (
+    "constant",
+    "size",
+    "size_beyond",
+    "tokens",
+    "sparse",
+    *[name for name in METHODS if name != "rtn"],
+    ROWS,
+    ROWS_CALIBRATED,
+)
 CERTAIN = 1e-6  # a spread of logarithms that is none
 CALIBRATED = ("gptq", "awq", "omniquant")
 
@@ -126,8 +135,6 @@ def prior_sensitivity(
     model = pd.DataFrame({"n_params": [n_params], "n_tokens": [n_tokens], "n_active": [n_active or n_params],
                           "method": [method], "format": [""]})  # fmt: skip
     return replace(guess(law.priors(design(model))[0]), per_row=_per_row(law, method))
-
-
 
 
 def _per_row(law: Population, method: str) -> float:

@@ -20,7 +20,7 @@ LAWS = ("gmse", "gmse power", "bits", "bits power")
 
 
 def part(law: str, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """What a law says of the format of each row: what is added to log κ, (n,), and what with a slope to be fitted, (n, 0 or 1).
+    """What a law adds to log κ for the format of each row, (n,), and what with a slope to be fitted, (n, 0 or 1).
 
     Raises ValueError for an unknown law.
     """
@@ -34,7 +34,7 @@ def part(law: str, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def without_format(law: str, costs: pd.DataFrame) -> pd.Series:
-    """log predicted − log cost of each row, (n,), its format left out of the fit and only its series' other formats known.
+    """log predicted − log cost of each row, (n,), its format left out, and only the series' other formats known.
 
     The slope is that of all series without the format; a series' level is the mean of its other rows. nan: it has none.
     """
@@ -53,11 +53,12 @@ def without_format(law: str, costs: pd.DataFrame) -> pd.Series:
 
 
 def without_model(law: str, costs: pd.DataFrame) -> pd.Series:
-    """log predicted − log cost of each row, (n,), its model left out of the fit. Methods without a name are left out."""
+    """log predicted − log cost of each row, (n,), its model left out. Methods without a name are not judged."""
     costs = costs[costs["method"].isin(METHODS)]
     fixed, slopes = part(law, costs)
     rest = np.log(costs["cost"].to_numpy()) - fixed
     known = np.column_stack([design(costs), slopes])
+    known = known[:, (known != 0).any(axis=0)]
     models, series = costs["model"].to_numpy(str), costs.groupby(["model", "source", "method"]).ngroup().to_numpy()
     spread = np.array(mixed.fit(rest, known, models, series).spread)
     result = np.empty(len(costs))

@@ -27,7 +27,7 @@ FAR, FAR_SHARE = 1.6, 0.25  # nor one of which this share of the measurements is
 FEW = 4  # rows: with as many, scatter tells more than the ends do
 STEEP = 1.6  # rises that outgrow GMSE by this factor cannot be floor + κ · GMSE
 COARSE = 1e-3  # GMSE of 6 bits and less: below it a rise is mostly floor
-LOUD = 0.03  # nats: a floor that no reference of 16 or 8 bits has
+LOUD = 0.03  # nats: no reference of 16 or 8 bits has such a floor; half of that share is then enough
 NOISY = 0.4  # share of the floor in the middle rise of coarse formats
 
 
@@ -232,8 +232,9 @@ def _status(gmse: np.ndarray, rise: np.ndarray, stderr: np.ndarray, draws: np.nd
     if not coarse.any():
         return ("reference too noisy: only fine formats were measured, and their rise is mostly floor; measure one "
                 f"with a GMSE above {COARSE:g}, such as q4_0 or q3_k")  # fmt: skip
-    if len(gmse) > 1 and floor > min(NOISY * np.median(rise[coarse]), LOUD):
-        return (f"reference too noisy: the floor of {floor:.3f} nats is {floor / np.median(rise[coarse]):.0%} of what "
+    share = floor / np.median(rise[coarse])
+    if len(gmse) > 1 and share > (NOISY if floor < LOUD else NOISY / 2):
+        return (f"reference too noisy: the floor of {floor:.3f} nats is {share:.0%} of what "
                 "the middle format costs; compare with 16-bit weights, or measure coarser formats")  # fmt: skip
     away = np.where(np.abs(rise - predicted) > 3 * stderr, np.abs(_logs(rise) - np.log(predicted)), 0.0)
     worst, usual = int(np.argmax(np.nan_to_num(away))), np.exp(posterior.any_model().scatter[0])
