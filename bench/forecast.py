@@ -55,10 +55,11 @@ def rows(date: str) -> pd.DataFrame:
     law = hashlib.sha256((tables.DATA / "fidelity" / "population.csv").read_bytes()).hexdigest()
     about, parts = {"date": date, "law": f"population {law[:12]}"}, []
     atlas = rl.fidelity.load(source=SOURCE, metric="kl", purity="pure", usable=True)
+    there = set(rl.fidelity.load(metric="kl")[["model", "format"]].itertuples(index=False, name=None))
     known = atlas.format.isin([*rl.catalogue(), *inferred()]) & (atlas.rise < UNSAFE)
     for _, part in atlas[known].groupby("model"):
-        missing = [name for name in MEASURED if name not in set(part.format)]
         first = part.iloc[0]
+        missing = [name for name in MEASURED if (first.model, name) not in there]
         same = {name: first[name] for name in ("model", "n_params", "reference", "corpus", "context", "engine")}
         fit = without_importance(rl.fit_sensitivity(part[["format", "rise"]]))
         basis = f"fit of {len(part)} types of {SOURCE}: {fit.status.split(':')[0]}"
