@@ -18,12 +18,13 @@ from .. import tables
 from ..threads import over
 from .element import Element
 from .scale_types import FP16
-from .vectors import SCORES, nearest
+from .vectors import nearest
 
-_CHUNK = 2**17  # weights searched at once
+_CHUNK = 2**16  # weights searched at once
+_TOGETHER = 1024  # vectors whose products with all rows stay in the cache of a core
 _LARGEST = 2.0**30  # above what any type can store; squares beyond would overflow
 _SHIFT = 0.125
-_FACTORS = (0.8, 1.0, 1.2, 1.5, 1.9, 2.4, 3.0)  # of the scale of Gaussian weights; tails take the larger ones
+_FACTORS = tuple(np.geomspace(0.7, 4, 16).tolist())  # of the scale of Gaussian weights; tails take the larger ones
 _TINY = 1e-12  # below what fp16 scales can store
 
 
@@ -98,44 +99,48 @@ class Iq(Element):
         """
         n, signs = len(x), self._signs(x)
         runs = (x * signs).view(-1, self.run)
+        products = self._products(runs)
         typical = (runs.square().mean(1, keepdim=True).sqrt() * self.spread).clamp_(min=_TINY)
-        suited = self._best(runs, [typical * factor for factor in _FACTORS])
+        suited = self._best(runs, products, [typical * factor for factor in _FACTORS])
         unit = FP16.stored(suited.view(n, -1).amax(1, keepdim=True) / (2 * self.counts - 1) / self.unit) * self.unit
         unit = torch.where(unit > 0, unit, 1.0).expand(-1, self.dim // self.run).reshape(-1, 1)
         middle = ((suited / unit - 1) / 2).round()
         steps = [(middle + more).clamp_(0, self.counts - 1) * 2 + 1 for more in (0, -1, 1)]
-        steps = (self._best(runs, [unit * number for number in steps]) / unit).round_()
+        steps = (self._best(runs, products, [unit * number for number in steps]) / unit).round_()
 
-        scaled = runs / (unit * steps)
-        shifts = self._shifts(scaled)
-        rows = nearest((scaled - shifts).view(-1, self._width), _entries_at(self, x.device))
+        shifts = self._better_shifts(runs, products, unit * steps)
+        rows = nearest((runs / (unit * steps) - shifts).view(-1, self._width), _entries_at(self, x.device))
         values = ((self._values(rows, runs.shape) + shifts) * steps).view(x.shape)
         scale = (runs.view(x.shape) * values).sum(1, keepdim=True) / values.square().sum(1, keepdim=True) / self.unit
         return Coded(FP16.stored(scale), steps.view(n, -1), rows.view(n, -1), signs, shifts.view(x.shape))
 
-    def _best(self, runs: Tensor, scales: list[Tensor]) -> Tensor:
+    def _products(self, runs: Tensor) -> Tensor:
+        """(kinds, vectors): the largest scalar product of each vector with a row of each kind."""
+        rows, counts, _ = _kinds_at(self, runs.device)
+        parts = runs.view(-1, self._width).split(_TOGETHER)
+        return torch.cat([torch.stack([kind.amax(0) for kind in (rows @ p.T).split(counts)]) for p in parts], 1)
+
+    def _gains(self, runs: Tensor, products: Tensor, scale: Tensor) -> Tensor:
+        """By how much nearest rows at a ``scale`` (runs, 1) lower Σx²: (possible shifts, runs, what shares a shift)."""
+        u, gains = scale.expand(-1, self.run // self._width).reshape(-1), []
+        for shift, lengths in zip(self._shifts, _kinds_at(self, runs.device)[2], strict=True):
+            # |x − u (c + s)|² = |x|² − 2u (x·c + s Σx − u |c + s|² / 2)
+            gain = (products - u / 2 * lengths[:, None]).amax(0)
+            gain = 2 * u * (gain + shift * runs.view(-1, self._width).sum(1) if shift else gain)
+            gains.append(gain.view(len(runs), -1, (self.shared or self.run) // self._width).sum(2))
+        return torch.stack(gains)
+
+    def _best(self, runs: Tensor, products: Tensor, scales: list[Tensor]) -> Tensor:
         """Of the ``scales``, (runs, 1) each, that of least squared error for every run; of equals the first."""
-        errors = [self._errors(runs / s).amin(0).sum(1, keepdim=True) * s.square() for s in scales]
-        return torch.stack(scales).gather(0, torch.stack(errors).argmin(0, keepdim=True))[0]
+        gains = [self._gains(runs, products, scale).amax(0).sum(1, keepdim=True) for scale in scales]
+        return torch.stack(scales).gather(0, torch.stack(gains).argmax(0, keepdim=True))[0]
 
-    def _errors(self, runs: Tensor) -> Tensor:
-        """The squared error of scaled ``runs`` at their nearest rows: (possible shifts, runs, what shares a shift)."""
-        entries, errors = _entries_at(self, runs.device), []
-        norms = entries.square().sum(1) / -2  # |x − c|² = |x|² − 2 (x·c − |c|²/2)
-        for shift in (-_SHIFT, _SHIFT) if self.shared else (0.0,):
-            vectors = (runs - shift).view(-1, self._width)
-            parts = vectors.split(SCORES // len(entries))
-            best = torch.cat([torch.addmm(norms, part, entries.T).amax(1) for part in parts])
-            error = vectors.square().sum(1) - 2 * best
-            errors.append(error.view(len(runs), -1, (self.shared or self.run) // self._width).sum(2))
-        return torch.stack(errors)
-
-    def _shifts(self, runs: Tensor) -> Tensor:
-        """The better shift of every weight of scaled ``runs``."""
+    def _better_shifts(self, runs: Tensor, products: Tensor, scale: Tensor) -> Tensor:
+        """The shift of every weight, (runs, run)."""
         if not self.shared:
             return torch.zeros_like(runs)
-        below, above = self._errors(runs)
-        return torch.where(below < above, -_SHIFT, _SHIFT).repeat_interleave(self.shared, 1)
+        below, above = self._gains(runs, products, scale)
+        return torch.where(below > above, -_SHIFT, _SHIFT).repeat_interleave(self.shared, 1)
 
     def _signs(self, x: Tensor) -> Tensor:
         signs = torch.where(x < 0, -1.0, 1.0) if self.signs != "none" else torch.ones_like(x)
@@ -144,6 +149,10 @@ class Iq(Element):
             least = eights.argmin(1, keepdim=True)
             signs.scatter_(1, least, signs.gather(1, least) * signs.prod(1, keepdim=True))
         return signs.view(x.shape)
+
+    @property
+    def _shifts(self) -> tuple[float, ...]:
+        return (-_SHIFT, _SHIFT) if self.shared else (0.0,)
 
     @property
     def _width(self) -> int:
@@ -157,6 +166,19 @@ class Iq(Element):
 def _entries_at(type: Iq, device: torch.device) -> Tensor:
     """Where they are used, once: a GPU would wait for each copy."""
     return torch.as_tensor(type.entries, device=device)
+
+
+@lru_cache
+def _kinds_at(type: Iq, device: torch.device) -> tuple[Tensor, list[int], Tensor]:
+    """Rows by their lengths after every shift: (rows in this order, how many of each kind, (shifts, kinds) |row + s|²).
+
+    Among rows of a kind the nearest is that of largest product, whatever the scale: some dozens of kinds instead of up
+    to 2048 rows are left for each scale that is tried.
+    """
+    lengths = np.stack([np.square(type.entries + shift).sum(1) for shift in type._shifts])
+    kinds, kind, counts = np.unique(lengths, axis=1, return_inverse=True, return_counts=True)
+    rows = type.entries[np.argsort(kind.ravel(), kind="stable")]
+    return torch.as_tensor(rows, device=device), counts.tolist(), torch.as_tensor(kinds, device=device)
 
 
 TYPES = {
