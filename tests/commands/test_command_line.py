@@ -146,6 +146,18 @@ def test_a_scenario_is_planned_in_words_and_numbers(ask, tmp_path):
     assert ask("plan", tmp_path / "scenario.toml", "--language", "ja")[1].startswith(about["summary_ja"])
 
 
+def test_a_plan_says_what_to_measure_and_what_training_on_may_cost(ask, tmp_path):
+    lines = ["[model]", 'geometry = "Llama-3.1-8B"', "kappa = [3, 5, 8]", "[[formats]]", 'weights = "sint4/g128"']
+    lines += ["[traffic]", "requests_per_month = 1e9", "[project]", 'kind = "post-training"', "tolerance = 0.07"]
+    (tmp_path / "finished.toml").write_text("\n".join(lines))
+    code, out, _ = ask("plan", tmp_path / "finished.toml")
+    assert code == 0 and out.startswith("Measure this first: sint4/g128 on H100")
+    assert "\n  llama-perplexity -m MODEL.gguf -f TEXT --kl-divergence-base BASE\n" in out
+    assert "\nOr: sint4/g128: rounded it adds" in out
+    about = json.loads(ask("plan", tmp_path / "finished.toml", "--json")[1])
+    assert about["verdict"] == "measure this" and len(about["steps"]) == 5 and len(about["alternatives"]) == 1
+
+
 def test_a_closed_pipe_ends_quietly():
     piped = f"{sys.executable} -m rholaw formats | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True)

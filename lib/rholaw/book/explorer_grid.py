@@ -26,7 +26,7 @@ from ..planning.uncertain import Drawn
 LABELS = words.texts("en")["labels"]
 KINDS = ("qat", "train", "post-training")
 """Kinds of project, in the order of the page's first control."""
-MEASURED, RISES = "q4_k", (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
+MEASURED, RISES = "q4_k", (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1)
 """The format that may have been measured on a finished model, and what it added, nats a token."""
 BILLION = 1e9
 GAINS = ("decode", "prefill", "memory")
@@ -129,7 +129,8 @@ def rounded(base: Scenario, sizes: list[float], tokens: list[float], drawn: Draw
     """What rounding a finished model adds to its loss, for each option, (P10, median, P90), and where it comes from.
 
     guessed: by models of a size and of its tokens of training, over (size, tokens, option, 3); measured: where MEASURED
-    added one of RISES, over (rise, option, 3); sources: a text an option for the one, and for the other.
+    added one of RISES, over (rise, option, 3); sources: a text an option for the one, and for the other; gaps: what the
+    law leaves out of an option, or "".
     """
     base = base.replace(project={"kind": "post-training"})
 
@@ -144,6 +145,7 @@ def rounded(base: Scenario, sizes: list[float], tokens: list[float], drawn: Draw
     return {
         "guessed": [[losses(params=N, tokens=D) for D in tokens] for N in sizes],
         "measured": [losses(**model) for model in rises],
+        "gaps": [words.gap(next(iter(damage.gaps(base, option)), None)) for option in base.options],
         "sources": [sources(base), sources(base.replace(model=rises[0]))],
     }
 

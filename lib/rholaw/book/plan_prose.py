@@ -23,12 +23,21 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(f"`{name}`" for name in names) or "none"
 
 
+def decision(plan: Plan) -> str:
+    """The verdict, why, what is to be measured first and how, and how training on compares with rounding."""
+    more = "" if plan.recommendation in plan.summary_en else f"\n\n{plan.recommendation}"
+    return f"## The decision: {plan.verdict}\n\n{plan.summary_en}{more}\n{steps(plan)}"
+
+
 def refused(plan: Plan) -> str:
-    """The options out of the question and why, the currency, and how options are compared."""
+    """The options to be measured and those out of the question, the currency, and how options are compared."""
     best, project = advice.best(plan.table), plan.scenario.project
-    out = "".join(f"- `{row.option}`: {row.why_not}.\n" for row in best.itertuples() if row.why_not)
+    told = {"To be measured": best[best.unsettled], "Out of the question": best[~best.unsettled & (best.why_not != "")]}
+    lists = {
+        head: "".join(f"- `{row.option}`: {row.why_not}.\n" for row in rows.itertuples()) for head, rows in told.items()
+    }
     return (
-        (f"Out of the question:\n\n{out}\n" if out else "")
+        "".join(f"{head}:\n\n{rows}\n" for head, rows in lists.items() if rows)
         + f"Money is in {plan.scenario.prices.currency}. The project is “{project.kind}”, so that options are "
         "compared at " + f"{COMPARED[project.comparison]} Every batch and machine, the most valuable first:"
     )
@@ -125,9 +134,9 @@ def finished(plans: Mapping[str, Plan]) -> str:
 
 
 def steps(plan: Plan) -> str:
-    """A plan that asks for a measurement: its recommendation, the commands, and how training on compares."""
+    """The commands of the measurement that a plan asks for, if any, and how training on compares with rounding."""
     told = "".join(f"\n{why}\n\n```bash\n{command}\n```\n" for why, command in plan.steps)
-    return f"**{plan.recommendation}**\n{told}\n" + "\n".join(f"- {text}" for text in plan.alternatives)
+    return told + "".join(f"\n- {text}" for text in plan.alternatives)
 
 
 def training(measured: Plan, slower: Plan) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..remarks import Conclusion, Ground, LossOrigin, Reason, Remark
+from ..remarks import Conclusion, Gap, Ground, LossOrigin, Reason, Remark
 
 LANGUAGES = ("en", "ja")
 WHOLE = {"JPY"}
@@ -63,6 +63,11 @@ def source(origin: LossOrigin, count: int, language: str = "en") -> str:
     """Where a loss comes from; count: of the formats measured on the model."""
     key = f"{origin}_one" if origin == LossOrigin.MEASURED and count == 1 else origin
     return texts(language)["sources"][key].format(count=count)
+
+
+def gap(gap: Gap | None, language: str = "en") -> str:
+    """What the law after training leaves out; "" for None."""
+    return texts(language)["gaps"][gap] if gap else ""
 
 
 def steps(commands: Iterable[tuple[str, str]], language: str = "en") -> tuple[tuple[str, str], ...]:
@@ -147,7 +152,7 @@ def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series],
     key = "settle_beyond" if wanted.gap else "settle_itself" if not coarse else "settle_two"
     key = "settle_both" if coarse == wanted.weights else key
     limits = {"passes": f"{wanted.passes:.3g}", "fails": f"{wanted.fails:.3g}"}
-    limits |= {"gap": texts(language)["gaps"][wanted.gap]} if wanted.gap else {}
+    limits |= {"gap": gap(wanted.gap, language)}
     return {
         "source": source(wanted.origin, wanted.count, language),
         "tolerance": f"{wanted.tolerance:g}",
