@@ -25,7 +25,7 @@ MODULES = {
     ],
     "fidelity": [
         *("atlas", "entries", "tensors", "posterior", "sensitivity", "evidence", "mixed", "population"),
-        *("trials", "rivals"),
+        *("trials", "targets", "rivals"),
         *(
             "second_order",
             "kept",
