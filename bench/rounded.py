@@ -2,7 +2,7 @@
 
     python bench/rounded.py FOLDER      # writes data/measured/rounded_cpu; FOLDER keeps weights and finished rows
 
-Four sizes, two or three lengths of training, each once at a constant learning rate and once after a linear decay to
+Four sizes, one to three lengths of training, each once at a constant learning rate and once after a linear decay to
 zero over the last fifth of its tokens.  Takes an hour on one core and goes on where it was interrupted.  Compressed are
 the matrices of the blocks; embedding, head and norms stay as they are.
 """
@@ -29,7 +29,7 @@ from rholaw.train.config import Config
 from rholaw.train.trainer import Program, factors
 
 SHORT, MIDDLE, LONG = 500_000, 2_000_000, 8_000_000
-TOKENS = dict.fromkeys((16, 32, 64), (SHORT, MIDDLE, LONG)) | {96: (SHORT, MIDDLE)}  # by width
+TOKENS = {16: (SHORT, MIDDLE, LONG), 32: (SHORT, MIDDLE, LONG), 64: (SHORT, MIDDLE), 96: (SHORT,)}  # by width
 SHARED = {"layers": 3, "context": 128, "vocabulary": 512, "corpus": "shakespeare", "batch_tokens": 2048}
 RATE = 0.5  # times 1 / width: the peak learning rate
 WARM_UP, DECAY = 50, 0.2  # steps, and a share of all steps
@@ -40,7 +40,7 @@ int4/g32 int4/g32:mse uint4/g32:zero nf4/g64:fp32 q4_0 q4_1 q5_0 q5_1 q8_0 iq4_n
 vq2_16 vq2_64 vq2_256 vq4_256 vq4_4096 e8p s0.25 s0.5 s0.75 2:4 4:8 8:16 2:4+int4 2:4+nvfp4 s0.5+int4
 int2+out0.01 int4+out0.01
 """  # of which a model takes those whose blocks divide its rows
-AGAIN = "q4_1"  # of some models: rounded to it beforehand, as checkpoints that are published so
+AGAIN, OF = "q4_1", ((32, LONG), (64, MIDDLE))  # models that are rounded to it before all else, as some are published
 LEVELS, SEEDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3), 2  # relative squared errors of noise
 BLOCKS, CHUNK = 64, 32  # held-out blocks of text, and how many at a time
 DRAWS = 8  # labels drawn for every token, for Fisher's information
@@ -215,7 +215,7 @@ def measure(folder: Path) -> pd.DataFrame:
     """The rows of all models in ``folder``."""
     finished = Finished(folder / "rows.csv", [FORMATS, LEVELS, SEEDS, BLOCKS, DRAWS, SHARE])
     jobs = [(path, "dense") for path in sorted(folder.glob("*.safetensors"))]
-    jobs += [(weights(folder, width, max(TOKENS[width]), "decayed"), AGAIN) for width in TOKENS if not width % 32]
+    jobs += [(weights(folder, width, tokens, "decayed"), AGAIN) for width, tokens in OF]
     for path, stored in tqdm(jobs, unit="model"):
         name = f"{path.stem} {stored}"
         if name not in finished.rows:

@@ -78,3 +78,10 @@ def test_decay_is_the_factor_between_pairs():
     rows.append({"n_params": 30, "n_tokens": 2, "schedule": "constant", "kappa": 1.0})  # no pair
     table = second_order.decay(pd.DataFrame(rows))
     assert table.loc[1].tolist() == pytest.approx([2.0, 1.0, 4.0, 2]) and table.loc[2].tolist() == [1.5, 1.5, 1.5, 1]
+
+
+def test_rounded_before_compares_with_the_untouched_model():
+    untouched, other = made_up().assign(stored="dense"), made_up(n_params=2000).assign(stored="dense")
+    before = untouched.assign(stored="q4_1", dense_loss=3.1, kl=1.5 * untouched.kl, kappa=2.0 * untouched.kappa)
+    table = second_order.rounded_before(pd.concat([untouched, other, before])).set_index("name")
+    assert list(table.index) == BLOCKS and np.allclose(table[["error", "kl", "kappa", "lost"]], [1.0, 1.5, 2.0, 0.1])
