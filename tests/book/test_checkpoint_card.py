@@ -53,10 +53,16 @@ def test_without_a_loss_the_law_chooses_by_the_error_in_these_weights(survey):
     table = model_cards.choices(survey, stored=200_000, tolerance=1.5 * 20 * error["int4/g32"], fit=FIT)
     assert table.predicted.to_numpy() == pytest.approx(FIT.rise(error)) and table.rise.isna().all()
     assert (table.low < table.predicted).all() and (table.predicted < table.high).all()
-    assert table.acceptable.tolist() == [True, True, False] and table.reason["int2/g32"].startswith("costs ")
+    assert table.acceptable.tolist() == [True, True, False] and table.reason["int2/g32"].startswith("breaks it")
     text = model_cards.recommendation(table, 200_000, 0.6, FIT)
     assert text.startswith("**`int4/g32`**") and "Nothing of this model was measured" not in text
     assert f"A model trained in `int2/g32` would count as one with {table.loc['int2/g32', 'rho']:.0%}" in text
+
+
+def test_what_would_break_the_model_has_no_number(survey):
+    table = model_cards.choices(survey, 200_000, 0.5, fit_sensitivity(KNOWN.assign(rise=100 * KNOWN.rise)))
+    assert table.reason["int2/g32"] == "breaks it: more than 1.5 nats per token"
+    assert "| above 1.5 | breaks it" in model_cards.card("mine", survey, table, 200_000, 0.5, FIT)
 
 
 def test_where_the_interval_straddles_the_tolerance_it_is_to_be_measured(survey):

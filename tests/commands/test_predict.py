@@ -54,11 +54,23 @@ def test_numbers_serve_as_well_and_mixes_are_known(ask):
     assert float(rows[2][6]) == 0.23 and rows[1][6] == ""
 
 
+def test_a_size_serves_where_nothing_was_measured(ask):
+    told = {}
+    for method in ("rtn", "imatrix"):
+        code, out, _ = ask("--params", "8e9", "--tokens", "15e12", "--method", method, "--formats", "nvfp4", "--json")
+        (told[method],) = json.loads(out)
+        assert code == 0 and told[method]["high"] > 3 * told[method]["low"] and told[method]["measured"] is None
+    assert told["imatrix"]["rise"] < told["rtn"]["rise"]
+    assert "(prior)" in ask("--params", "8e9", "--active", "1e9")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((), "give logs, or --measured, or --params"),
         (("--measured", "q4_k=0.03", "--params", "8e9"), "give logs, or --measured, or --params"),
+        (("--params", "8"), "n_params must lie between"),
+        (("--params", "8e9", "--method", "gtpq"), "did you mean gptq?"),
         (("--measured", "q4_k"), "q4_k: must be a format, = and the nats per token"),
         (
             ("--measured", "q4_k=-1"),

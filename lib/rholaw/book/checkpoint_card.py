@@ -12,6 +12,7 @@ from .. import files
 from ..checked import limited
 from ..checkpoints.surveying import KEPT, totals
 from ..fidelity.population import LIMITS, prior_sensitivity
+from ..fidelity.predicted import UNSAFE
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
 from .figures import COLOURS, GREY, plain_log, plt
 
@@ -95,6 +96,8 @@ def _refusal(row, stored, tolerance):
         return f"takes {_few(row.bytes / 1e6)} MB, no less than the {_few(stored / 1e6)} MB as stored"
     if row.rise + 2 * row.stderr > tolerance:
         return f"may cost {row.rise + 2 * row.stderr:.2g} nats per token"
+    if math.isnan(row.rise) and row.low > UNSAFE:
+        return f"breaks it: more than {UNSAFE:g} nats per token"
     if math.isnan(row.rise) and row.low > tolerance:
         return f"costs {row.low:.2g} to {row.high:.2g} nats per token"
     if math.isnan(row.rise) and not row.high <= tolerance:
@@ -140,6 +143,8 @@ def _cost(row) -> str:
     """What a format costs, as measured or as predicted."""
     if row.rise == row.rise:
         return f"{row.rise:.3f} ± {row.stderr:.3f}"
+    if row.low > UNSAFE:  # where the law ends
+        return f"above {UNSAFE:g}"
     return f"{row.predicted:.2g} [{row.low:.2g}, {row.high:.2g}]" if row.predicted == row.predicted else "–"
 
 

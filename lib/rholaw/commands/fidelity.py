@@ -23,7 +23,9 @@ def predict(arguments: list[str], prog: str) -> None:
     parser.add_argument("logs", nargs="*", metavar="LOG", help="of llama-perplexity, all of one model on one text")
     parser.add_argument("--measured", action="append", default=[], metavar="FORMAT=NATS", help="instead of a log")
     parser.add_argument("--params", type=float, help="parameters of the model, where nothing was measured")
-    parser.add_argument("--active", type=float, help="parameters that a token uses, of a mixture of experts")
+    parser.add_argument("--active", type=float, help="parameters that a token meets, of a mixture of experts")
+    parser.add_argument("--tokens", type=float, help="tokens that it was trained on, if known")
+    parser.add_argument("--method", default="rtn", help="with --params: rtn (the default), ggml, imatrix, gptq, awq, …")
     parser.add_argument("--formats", help="names, with commas between (default: all)")
     add_output(parser)
     chosen = parser.parse_args(arguments)
@@ -37,7 +39,8 @@ def predict(arguments: list[str], prog: str) -> None:
     if chosen.params:
         from ..fidelity.population import prior_sensitivity
 
-        fit, measured, said = prior_sensitivity(chosen.params, n_active=chosen.active), None, []
+        fit = prior_sensitivity(chosen.params, chosen.tokens, chosen.method, chosen.active)
+        measured, said = None, []
     else:
         measured, said = (given(chosen.measured), []) if chosen.measured else _logged(chosen.logs)
         fit = fit_sensitivity(measured)
