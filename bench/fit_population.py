@@ -57,7 +57,7 @@ def effects(law: Population) -> dict[str, float]:
 
 def inferred(rows: pd.DataFrame, fits: dict[tuple, SensitivityFit]) -> pd.DataFrame:
     """The error that damage implies of each type whose files hold it only: median and 10 to 90 % of models."""
-    rows = rows[rows["format"].isin(atlas.INFERRED) & (rows["metric"] == "kl") & (rows["purity"] == "pure")]
+    rows = rows[rows["format"].isin([*atlas.INFERRED, *evidence.SEARCHED]) & (rows["metric"] == "kl") & (rows["purity"] == "pure")]
     rows = rows[rows["rise"] < evidence.SATURATED]
     fits = {key[:2]: fit for key, fit in fits.items() if key[2] == "kl"}
     keys = list(zip(rows["source"], rows["model"], strict=True))

@@ -10,6 +10,8 @@ WEIGHTS_ONLY = ("16", "q8 in kernels")
 SATURATED = 1.5  # nats: a model that lost as much is no longer perturbed, it is broken
 SMALLEST = 1e-3  # nats: what perplexities are printed to
 NEAR = 0.5  # a reference with more than this share of a format's GMSE is no reference for it
+# their files come from ggml's search, which leaves more than this project's (lib/rholaw/formats/iq.py)
+SEARCHED = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s")
 SAME = ["model", "source", "given"]  # of one compressed file
 
 
@@ -35,7 +37,7 @@ def usable(inferred: bool = False) -> pd.DataFrame:
 
 def _error(name: str, inferred: bool) -> float:
     """The GMSE of a format, nan where none is known."""
-    if not inferred and name in atlas.INFERRED:
+    if not inferred and name in (*atlas.INFERRED, *SEARCHED):
         return np.nan
     try:
         return float(errors(name)[0])
