@@ -22,6 +22,8 @@ MORE = {  # mixture → {kind: its type; with a second, that of the layers which
 }
 """From `llama_tensor_get_type` of llama.cpp, the first layers of q3_k_m as the others; experts go by their kind."""
 
+BETWEEN = (3.0, 4.0, 5.0)  # bits that no single K-type has: there is something to choose
+
 
 def mixture(tensors: Sequence[str], name: str) -> dict[str, str]:
     """{tensor: type} as llama.cpp's mixture of that name gives them; the head has q6_k. ValueError for another name."""
@@ -52,7 +54,7 @@ def compare(sensitivities: pd.DataFrame, types: Sequence[str], model: str = "") 
     rules = {name: dict.fromkeys(matrices, name) for name in types}
     rules |= {f"llama.cpp {name}": mixture(matrices, name) for name in MORE}
     beliefs = {"equal parts": table["weights"], "by kind": pd.Series(predicted_shares(matrices, without=model))}
-    for bits in (2.8, 3.5, 4.5):
+    for bits in BETWEEN:
         for rule, kappa in beliefs.items():
             believed = allocate(table.assign(kappa=kappa.fillna(0.0)), types, table["weights"].sum() * bits / 8)
             rules[f"{rule}, {bits:g} bits"] = _types(believed)
