@@ -5,7 +5,7 @@ import pytest
 from rholaw.fidelity import heuristics, parts
 
 PLAIN = ["q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q8_0"]
-MODEL = "Qwen3-4B-Instruct-2507"
+MODEL = "Qwen3.6-27B"
 
 
 def test_the_mixture_of_a_llama_with_32_layers():
