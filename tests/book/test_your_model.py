@@ -14,6 +14,7 @@ from tiny_llama import TEXT, hub, trained
 import rholaw as rl
 from rholaw import book
 from rholaw.book.execute import ROOT
+from rholaw.fidelity.mixtures import MIXES
 from rholaw.fidelity.sensitivity import inferred
 
 CHAPTER = ROOT / "chapters" / "16_your_model.ipynb"
@@ -41,7 +42,7 @@ def test_a_log_of_two_types_gets_a_table_of_all_formats(tmp_path):
     done, notebook = papermill(tmp_path, log="my.log", checkpoint=model(tmp_path), formats="int4/g32")
     assert done.returncode == 0, done.stderr[-2000:]
     said = shown(notebook)
-    assert f"Two measured types predict {len({*rl.catalogue(), *inferred()})} formats" in said
+    assert f"Two measured types predict {len({*rl.catalogue(), *inferred(), *MIXES})} formats" in said
     assert "my.log, line 1: `q4_k_m` a mix" in said and "other types that the source measured" not in said
     assert "Nothing of this model was measured" not in said  # the page of the checkpoint has κ from the log
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import rholaw as rl
+from rholaw.fidelity import mixtures
 from rholaw.fidelity.predicted import UNSAFE, table
 from rholaw.fidelity.sensitivity import fit_sensitivity, inferred
 
@@ -14,11 +15,21 @@ FIT = fit_sensitivity(MEASURED)
 
 def test_all_formats_are_there_in_order():
     rows = table(FIT, measured=MEASURED)
-    assert set(rows.format) == {*rl.catalogue(), *inferred()} and rows.rise.is_monotonic_increasing
-    assert (rows.low < rows.rise).all() and (rows.rise < rows.high).all()
+    assert set(rows["format"]) == {*rl.catalogue(), *inferred(), *mixtures.MIXES} and rows.rise.is_monotonic_increasing
+    assert rows["format"].is_unique and (rows.low < rows.rise).all() and (rows.rise < rows.high).all()
     assert rows.set_index("format").measured.dropna().to_dict() == {"q4_k": 0.03, "q3_k": 0.15}
-    assert rows.basis.eq("inferred").sum() == len(inferred()) and len(rows) == rows["format"].nunique()
-    assert set(rows.format[rows.bits.isna()]) == inferred().keys() - rl.catalogue().keys()
+    undefined = inferred().keys() - rl.catalogue().keys()
+    assert set(rows["format"][rows.bits.isna()]) == set(rows["format"][rows.basis == "inferred"]) == undefined
+    assert set(rows["format"][rows.basis == "mix"]) == mixtures.MIXES.keys() - rl.catalogue().keys()
+
+
+def test_a_mix_costs_what_it_is_worth_and_is_less_certain():
+    (row,) = table(FIT, ["q4_k_m"]).itertuples()
+    worth, unsure = mixtures.worth("q4_k_m")
+    low, high = (end[0] for end in FIT.predict_interval([worth]))
+    assert row.rise == FIT.predict([worth])[0] and row.bits == pytest.approx(4.89, abs=0.01)
+    assert np.log(row.high / row.rise) == pytest.approx(np.hypot(np.log(high / row.rise), 1.28 * unsure), rel=1e-3)
+    assert row.low < low
 
 
 def test_a_row_is_what_the_fit_says():

@@ -11,9 +11,10 @@ import pandas as pd
 from ..formats.format import Format
 from ..formats.grammar import parse
 from ..formats.named import catalogue
+from . import mixtures
 from .sensitivity import SensitivityFit, errors, inferred
 
-LEVEL = 0.8  # of the intervals
+LEVEL, Z = 0.8, 1.2816  # of the intervals, and their half width in standard deviations
 UNSAFE = 1.5  # nats per token from which on a model is broken, and the law with it
 COARSE = 4.5  # bits below which one scale for a row or a tensor can break a model down
 
@@ -23,30 +24,44 @@ def table(
 ) -> pd.DataFrame:
     """A row a format, from the least costly to the most: what a measurement like the others would print.
 
-    formats: names; all of the catalogue and the inferred types where None.  measured: what ``fit`` rests on.
-    Columns: format, bits (nan for types without a definition), gmse, rise, low and high (nats per token, 80 %),
-    measured (nats, or nan), basis ("exact" for a GMSE by definition, "inferred" for one from damage), doubt ("", or
-    why not to rely on it).
+    formats: names; where None all of the catalogue, the inferred types and the mixes of `llama-quantize`.
+    measured: what ``fit`` rests on.  Columns: format, bits (nan for types without a definition), gmse, rise, low and
+    high (nats per token, 80 %), measured (nats, or nan), basis (of the GMSE: "exact", "inferred" from the damage of
+    files, "mix" for what mixes are worth), doubt ("", or why not to rely on it).
     Raises ValueError for a name that is no format.
     """
-    names = list(dict.fromkeys([*catalogue(), *inferred()] if formats is None else formats))
-    known = {name: None if name in inferred().keys() - catalogue().keys() else parse(name) for name in names}
-    low, high = fit.predict_interval(names, LEVEL)
+    everything = [*catalogue(), *inferred(), *mixtures.MIXES]
+    names = list(dict.fromkeys(everything if formats is None else formats))
+    known, mixes = {}, {name: mixtures.worth(name) for name in mixtures.MIXES if name not in catalogue()}
+    for name in names:
+        known[name] = None if name in mixes or (name in inferred() and name not in catalogue()) else parse(name)
+    items = [mixes[name][0] if name in mixes else name for name in names]
+    rise, unsure = fit.predict(items), np.array([mixes[name][1] if name in mixes else 0.0 for name in names])
+    low, high = (
+        rise * np.exp(np.sign(end - rise) * np.hypot(np.log(end / rise), Z * unsure))
+        for end in fit.predict_interval(items, LEVEL)
+    )
     seen = {} if measured is None else dict(zip(measured["format"], measured.rise, strict=True))
     rows = pd.DataFrame(
         {
             "format": names,
-            "bits": [format.bits if format else np.nan for format in known.values()],
-            "gmse": errors(names),
-            "rise": fit.predict(names),
+            "bits": [_bits(name, format) for name, format in known.items()],
+            "gmse": errors(items),
+            "rise": rise,
             "low": low,
             "high": high,
             "measured": [seen.get(name, np.nan) for name in names],
-            "basis": ["inferred" if name in inferred() else "exact" for name in names],
+            "basis": ["mix" if name in mixes else "exact" if format else "inferred" for name, format in known.items()],
             "doubt": [_doubt(format, most) for format, most in zip(known.values(), high, strict=True)],
         }
     )
     return rows.sort_values(["rise", "format"], ignore_index=True)
+
+
+def _bits(name: str, format: Format | None) -> float:
+    if format is not None:
+        return format.bits
+    return mixtures.weighted(mixtures.MIXES[name])[0] if name in mixtures.MIXES else np.nan
 
 
 def _doubt(format: Format | None, high: float) -> str:
