@@ -17,12 +17,12 @@ import pandas as pd
 
 import rholaw as rl
 from rholaw import files, tables
-from rholaw.fidelity import forecasts
-from rholaw.fidelity.predicted import UNSAFE
-from rholaw.fidelity.sensitivity import SensitivityFit, inferred
+from rholaw.fidelity import evidence, forecasts
+from rholaw.fidelity.sensitivity import SensitivityFit
 
 SOURCE = "gguf_tool_suite"
 MEASURED = ["nvfp4", "mxfp4"]  # formats to forecast for models of SOURCE
+FEWEST = 5  # types of a model that tell its κ, by a GMSE of their own and a reference finer than they are
 PLAIN, UNSURE = 1.12, 0.12  # a factor, and the standard deviation of its logarithm
 SIZES = {  # models that the atlas lacks: parameters and tokens of training, by their publishers
     "Llama-3.2-1B": (1.236e9, 9e12),
@@ -54,14 +54,16 @@ def rows(date: str) -> pd.DataFrame:
     """All forecasts of one date, with their hashes."""
     law = hashlib.sha256((tables.DATA / "fidelity" / "population.csv").read_bytes()).hexdigest()
     about, parts = {"date": date, "law": f"population {law[:12]}"}, []
-    atlas = rl.fidelity.load(source=SOURCE, metric="kl", purity="pure", usable=True)
     there = set(rl.fidelity.load(metric="kl")[["model", "format"]].itertuples(index=False, name=None))
-    known = atlas.format.isin([*rl.catalogue(), *inferred()]) & (atlas.rise < UNSAFE)
-    for _, part in atlas[known].groupby("model"):
+    known = evidence.usable()
+    known = known[(known.source == SOURCE) & (known.metric == "kl") & (known.rise < evidence.SATURATED)]
+    for _, part in known.groupby("model"):
+        if len(part) < FEWEST:
+            continue
         first = part.iloc[0]
         missing = [name for name in MEASURED if (first.model, name) not in there]
         same = {name: first[name] for name in ("model", "n_params", "reference", "corpus", "context", "engine")}
-        fit = without_importance(rl.fit_sensitivity(part[["format", "rise"]]))
+        fit = without_importance(rl.fit_sensitivity(part[["gmse", "rise"]]))
         basis = f"fit of {len(part)} types of {SOURCE}: {fit.status.split(':')[0]}"
         parts.append(forecasts.made(fit, missing, about | same | {"method": "ggml", "metric": "kl", "basis": basis}))
     same = {"method": "ggml", "metric": "ppl", "reference": "bf16", "corpus": "WikiText-2 test", "context": 512}
