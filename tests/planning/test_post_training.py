@@ -104,6 +104,16 @@ def test_without_measurements_models_of_its_size_say(given):
     assert source == "prior over models" and any("taken from other models" in text for text in plan.warnings)
 
 
+@pytest.mark.parametrize("model", [{"kappa": 4.0}, {"kappa": [2, 4, 8]}, measured(q4_0=0.04), {}])
+def test_kappa_stands_among_the_assumptions_with_its_source(model):
+    plan = planned(model=model)
+    [row] = plan.assumptions[plan.assumptions["item"] == "sint4/g128: κ"].itertuples()
+    low, middle, high = (float(part) for part in row.value.split(" / "))
+    loss, source = three(plan)
+    assert low <= middle <= high and row.source == source
+    assert middle * rl.gmse("sint4/g128").value == pytest.approx(loss[1], rel=0.1)
+
+
 def test_models_of_its_size_were_rounded_in_some_way():
     def kappa(**option):
         loss, _ = three(planned(formats=[option]), option["weights"])
@@ -220,8 +230,8 @@ def test_what_is_measured_below_or_above_the_limits_settles_it():
 
 def test_an_option_that_is_measured_as_it_is_has_its_tolerance_as_limit():
     assert measuring.limits(Option(weights="q4_k"), ("q4_k", "q5_k"), 0.05) == (0.05, 0.05)
-    low, high = measuring.limits(Option(weights="q4_0"), ("q4_k", "q5_k"), 0.05)
-    assert low < high < 0.05  # q4_0 errs more than q4_k
+    passes, fails = measuring.limits(Option(weights="q4_0"), ("q4_k", "q5_k"), 0.05)
+    assert passes < 0.05 * rl.gmse("q4_k").value / rl.gmse("q4_0").value < fails
 
 
 def test_the_commands_are_those_of_the_tools():

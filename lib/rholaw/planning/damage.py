@@ -17,7 +17,7 @@ from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
 from ..formats.format import Format
 from ..formats.grammar import parse
 from . import costs
-from .inputs import Model, Option
+from .inputs import Model, Option, Spread
 from .remarks import Gap, LossOrigin
 from .scenario import Scenario, ScenarioError
 
@@ -67,6 +67,15 @@ def rise(scenario: Scenario, option: Option, quantile: ArrayLike) -> np.ndarray:
     middle = float(known.rise([option.weights])[0])
     steps = ndtri(np.asarray(quantile, dtype=float)) / ndtri(0.5 + LEVEL / 2)
     return middle * np.where(steps < 0, middle / low, high / middle) ** steps
+
+
+def kappa(scenario: Scenario, option: Option) -> Spread:
+    """P10, median and P90 of κ, nats per token and unit of GMSE, for an Option whose loss is ``by_law``."""
+    if scenario.model.kappa:
+        return tuple(costs.triangular(scenario.model.kappa, share) for share in (0.1, 0.5, 0.9))
+    known = sensitivity(scenario.model, option.method or _usual(option))
+    low, high = known.intervals["kappa"]
+    return low, known.kappa, high
 
 
 def _measured(model: Model, option: Option) -> list[float]:

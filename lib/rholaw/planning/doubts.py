@@ -59,6 +59,9 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
     for option in scenario.formats:
         if option.slowdown:
             add(f"{option.name}: {names['slowdown']}", option.slowdown, UNITS["slowdown"], "scenario")
+        if damage.by_law(scenario, option):
+            source = words.source(damage.origin(scenario, option), len(model.measured))
+            add(f"{option.name}: κ", damage.kappa(scenario, option), "nats a unit of GMSE", source)
     for name in ("A", "alpha", "B", "beta", "E"):
         value = tuple(np.quantile(getattr(draws, name), [0.1, 0.5, 0.9]))
         add(f"law: {name}", value, "", f"bootstrap of {len(draws.fits)} fits")
