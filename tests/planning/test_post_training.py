@@ -353,6 +353,17 @@ def test_against_an_option_that_pays_training_on_must_be_worth_more():
     assert np.isnan(own["dense"])
 
 
+def test_training_on_may_not_be_needed():
+    def told(kappa, kind="qat", **option):
+        plan = planned(model={"kappa": kappa}, project={"kind": kind, "tolerance": limit(4.0)}, formats=[INT4 | option])
+        return [text for text in plan.warnings if "may not be needed" in text]
+
+    [text] = told([1, 2, 3])
+    assert text.startswith("sint4/g128: training on may not be needed. Rounding the finished model adds")
+    assert told([3, 4, 5]) == told([1, 2, 3], kind="train") == told([1, 2, 3], kind="post-training") == []
+    assert told([1, 2, 3], **FP8) == []  # what activations cost is in no law
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -17,7 +17,7 @@ from . import advice, damage, uncertain, words
 from .cases import Case
 from .inputs import Option
 from .remarks import Doubt, Gap, LossOrigin, Origin
-from .scenario import Scenario
+from .scenario import Scenario, ScenarioError
 
 UNITS = {
     "effort": "weeks",
@@ -148,7 +148,9 @@ def _of_engines(scenario: Scenario) -> Iterator[Doubt]:
 
 
 def _of_rounding(scenario: Scenario, table: pd.DataFrame) -> Iterator[Doubt]:
-    """What the law after training may get wrong."""
+    """What the law after training may get wrong, and where it says that no training is needed."""
+    if scenario.project.kind == "qat":
+        yield from _needless(scenario)
     options = [option for option in scenario.formats if damage.by_law(scenario, option)]
     if any(damage.origin(scenario, option) == LossOrigin.PRIOR for option in options):
         yield Doubt("kappa_of_others")
@@ -160,6 +162,19 @@ def _of_rounding(scenario: Scenario, table: pd.DataFrame) -> Iterator[Doubt]:
         worst = table.dloss_p90[table.option == option.name].max()
         if worst > UNSAFE:
             yield Doubt("unsafe", {"option": option.name, "loss": worst})
+
+
+def _needless(scenario: Scenario) -> Iterator[Doubt]:
+    """Options that rounding the finished model would make good enough; none where nothing is known of such a model."""
+    rounded = scenario.replace(project={"kind": "post-training"})
+    for option in rounded.formats:
+        if damage.by_law(rounded, option) and not damage.gaps(rounded, option):
+            try:
+                low, high = (float(damage.rise(rounded, option, share)) for share in (0.1, 0.9))
+            except ScenarioError:
+                return
+            if high <= scenario.project.tolerance:
+                yield Doubt("rounding_may_do", {"option": option.name, "low": low, "high": high})
 
 
 def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origin]) -> Iterator[Doubt]:

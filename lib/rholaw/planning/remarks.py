@@ -134,6 +134,7 @@ class Doubt(Remark):
         "beyond_misfit": ("status",),
         "kappa_of_others": (),
         "unsafe": ("option", "loss"),
+        "rounding_may_do": ("option", "low", "high"),
         "worth_measuring": ("option", "low", "high"),
         "extrapolated": ("times",),
         "rho_printed": ("option",),
