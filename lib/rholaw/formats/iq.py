@@ -3,7 +3,7 @@
 A block of 256 weights has a scale in fp16, and each run of 16 or 32 weights in it an odd number of steps of that; a
 value is scale × unit × steps × (sign × entry of the codebook + shift), all products exact in float32.  The layout is
 ggml's.  The search is not: it is for the least squared error, where ggml's weights errors by importances that some of
-these types cannot be made without, and leaves 4 to 20 % more where all are one (bench/oracles.py).
+these types cannot be made without, and leaves 5 to 20 % more where all are one (bench/oracles.py).
 """
 
 from dataclasses import dataclass
