@@ -85,3 +85,18 @@ def test_rounded_before_compares_with_the_untouched_model():
     before = untouched.assign(stored="q4_1", dense_loss=3.1, kl=1.5 * untouched.kl, kappa=2.0 * untouched.kappa)
     table = second_order.rounded_before(pd.concat([untouched, other, before])).set_index("name")
     assert list(table.index) == BLOCKS and np.allclose(table[["error", "kl", "kappa", "lost"]], [1.0, 1.5, 2.0, 0.1])
+
+
+def test_what_the_recorded_models_are_quoted_for():
+    table = second_order.disturbed().query("stored == 'dense'")
+    assert table[table.kind == "format"].groupby(second_order.MODEL).size().min() >= 40
+    parts = second_order.factors(table)
+    for _, part in parts.groupby(second_order.MODEL):
+        noise, blocks = part[part.kind == "noise"], part[(part.of == "blocks") & (part.gmse < 0.02)]
+        assert (noise.quadratic / noise.fisher).mean() == pytest.approx(1.0, abs=0.07)
+        assert len(blocks) < second_order.ENOUGH or blocks.total.median() == pytest.approx(1.0, abs=0.1)
+        assert (part.kl_stderr / part.kl)[part.gmse.between(0.005, 0.02)].median() < 0.03
+    models = table.groupby(second_order.MODEL).kappa.first().unstack("schedule").dropna()
+    longer = models.query("n_tokens > 1e6")
+    assert len(longer) >= 4 and (longer.decayed > longer.constant).all()
+    assert (models.groupby("n_params").agg(lambda kappas: kappas.is_monotonic_increasing)).all(axis=None)
