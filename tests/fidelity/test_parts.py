@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rholaw.fidelity import names, parts, tensors
+from rholaw.fidelity import names, parts, sensitivity, tensors
 
 
 def test_parts_sum_to_the_whole_and_keep_the_order_of_the_file():
@@ -98,3 +98,11 @@ def test_every_module_has_one_name_and_comes_back():
         assert names.of_gguf(f"{module.replace('*', '3')}.weight") == f"blk.5.{kind}.weight"
     with pytest.raises(ValueError, match="no module"):
         names.of_module("blk.5.attn_k_b.weight")
+
+
+def test_the_error_of_files_is_by_damage_where_ggml_searches_and_by_definition_elsewhere():
+    assert parts.file_error("q4_k") == float(sensitivity.errors("q4_k")[0])
+    assert parts.file_error("iq2_kt") == sensitivity.inferred()["iq2_kt"]
+    assert 0.3 < parts.file_error("iq1_s") < 0.5  # of two models; the best codes would have half of it
+    with pytest.raises(ValueError, match="q4_x"):
+        parts.file_error("q4_x")

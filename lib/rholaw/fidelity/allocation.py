@@ -21,8 +21,8 @@ from scipy import stats
 from .. import tables
 from ..checked import unknown
 from ..formats.grammar import parse
-from . import sensitivity
 from .mixtures import PLAIN
+from .parts import file_error
 
 INFERRED_BITS = {  # of types of ik_llama.cpp, which have no definition here; in blocks of 256
     **{"iq1_kt": 1.75, "iq2_kt": 2.125, "iq2_ks": 2.1875, "iq2_k": 2.375, "iq2_kl": 2.6875, "iq3_kt": 3.125},
@@ -229,7 +229,7 @@ def _filled(table: pd.DataFrame, types: list[str]) -> pd.DataFrame:
 
 @cache
 def _error(name: str) -> float:
-    return 0.0 if name in PLAIN else float(sensitivity.errors(name)[0])
+    return 0.0 if name in PLAIN else file_error(name)
 
 
 def _divides(table: pd.DataFrame, names: list[str]) -> np.ndarray:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from ..checked import unknown
 from . import atlas, names, tensors
-from .sensitivity import SensitivityFit, errors, fit_sensitivity
+from .evidence import SATURATED, SEARCHED
+from .sensitivity import SensitivityFit, errors, fit_sensitivity, inferred
 
 RELATIVE, REPEATED = 0.15, 0.1  # error of a part: of the rank-one product; of the floor, when it is measured again
 TOGETHER = 0.8  # kinds of tensors that agree in this share of the layers were compressed in one measurement
@@ -28,15 +29,41 @@ def models() -> tuple[str, ...]:
 
 
 @lru_cache
+def file_error(name: str) -> float:
+    """The GMSE of a type as files of GGUF have it: by the damage that they did where that is known, else by definition.
+
+    Of a codebook that too few models tell to be inferred it is what they tell.  Raises ValueError for an unknown type.
+    """
+    if name in inferred():
+        return inferred()[name]
+    if name not in SEARCHED:
+        return float(errors(name)[0])
+    rows = _pure(name)
+    if rows.empty:
+        raise ValueError(f"{name}: ggml's search leaves more error than its definition, and no file tells how much")
+    laws = [whole(model) for model in rows["model"]]
+    return float(np.median([(rise - law.floor) / law.kappa for rise, law in zip(rows["rise"], laws, strict=True)]))
+
+
+@lru_cache
 def whole(model: str) -> SensitivityFit:
     """κ and floor of a measured model, from the formats of the atlas that it was compressed to as a whole."""
     return fit_sensitivity(_wholes(_known(model)))
 
 
 def _wholes(model: str) -> pd.DataFrame:
+    rows = _pure()
+    told = rows["format"].isin(list(inferred())) | ~rows["format"].isin(SEARCHED)
+    rows = rows[(rows["model"] == model) & told]
+    rows = rows[rows["format"].map(_has_error)]
+    return rows.assign(gmse=rows["format"].map(file_error))
+
+
+def _pure(name: str = "") -> pd.DataFrame:
+    """The rows of whole models in one format, of that name or any, that did not break the model."""
     rows = _atlas()
-    rows = rows[(rows["model"] == model) & rows["format"].notna() & rows["purity"].isin(["pure", "mostly"])]
-    return rows[rows["format"].map(_has_error)]
+    rows = rows[rows["purity"].isin(["pure", "mostly"]) & (rows["rise"] < SATURATED) & rows["format"].notna()]
+    return rows[rows["format"] == name] if name else rows
 
 
 def tensor_sensitivities(model: str) -> pd.DataFrame:
@@ -128,7 +155,8 @@ def _together(kl: pd.Series, kinds: pd.Series, layers: pd.Series) -> dict[str, s
 def additive(model: str) -> pd.Series:
     """{type: the sum of the parts over what κ of the whole model says of that type}: 1 where damage adds up."""
     sums = {name: rows["part"].sum() for name, rows in alone(model).items() if _has_error(name)}
-    return pd.Series({name: total / whole(model).rise(name)[0] for name, total in sums.items()}, dtype=float)
+    kappa = whole(model).kappa
+    return pd.Series({name: total / kappa / file_error(name) for name, total in sums.items()}, dtype=float)
 
 
 # --- predicted ----------------------------------------------------------------------------------------------------
@@ -209,6 +237,6 @@ def _known(model: str) -> str:
 
 def _has_error(name: str) -> bool:
     try:
-        return bool(errors(name)[0] >= 0)
+        return file_error(name) >= 0
     except ValueError:
         return False
