@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from sampling import FULL
 
+import rholaw as rl
 from rholaw import checkpoints
 from rholaw.checkpoints import containers
 
@@ -179,6 +180,24 @@ def test_gguf_gives_what_its_own_package_wrote(tmp_path):
             assert np.array_equal(tensor.read().numpy(), expected)
             assert np.array_equal(tensor.rows(1, 3).numpy(), expected[1:3])
             assert np.array_equal(tensor.load(7, 100).numpy(), expected.ravel()[7:100])  # across blocks
+
+
+@pytest.mark.parametrize("name", ["iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s"])
+def test_gguf_with_codebook_types(tmp_path, name):
+    kind = gguf.GGMLQuantizationType[name.upper()]
+    size = gguf.GGML_QUANT_SIZES[kind][1]
+    blocks = np.random.default_rng(0).integers(0, 64, (4, 2 * size), dtype=np.uint8)  # no scale is infinite
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_tensor("x", blocks, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with checkpoints.open(tmp_path / "model.gguf") as checkpoint:
+        tensor, expected = checkpoint["x"], gguf.dequantize(blocks, kind)
+        assert tensor.shape == (4, 512) and tensor.bits == rl.parse(name).bits
+        assert np.array_equal(tensor.read().numpy(), expected) and expected.std() > 0
+        assert np.array_equal(tensor.load(300, 700).numpy(), expected.ravel()[300:700])
 
 
 def ctranslate2(tensors, aliases=(), version=6):
