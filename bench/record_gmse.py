@@ -1,4 +1,4 @@
-"""Measures every format of the catalogue whose GMSE has to be sampled, and writes data/measured/gmse.csv.
+"""Measures every format of the catalogue and of the atlas whose GMSE has to be sampled, and writes data/measured/gmse.csv.
 
     .venv/bin/python bench/record_gmse.py        # then: .venv/bin/python -m rholaw update measured/gmse
 
@@ -8,8 +8,11 @@ Takes minutes. A test samples each value again, with fewer samples.
 import rholaw as rl
 from rholaw import files, tables
 from rholaw.error import measure
+from rholaw.fidelity.atlas import INFERRED
 
 path = tables.DATA / f"{measure.TABLE}.csv"
-frame = measure.record(rl.catalogue().values())
+named = {str(format): format for format in rl.catalogue().values()}
+atlas = {str(rl.parse(name)): name for name in rl.fidelity.load()["format"].dropna().unique() if name not in INFERRED}
+frame = measure.record({**atlas, **named}.values())
 files.write(path, frame.to_csv(index=False, lineterminator="\n"))
 print(frame.to_string())

@@ -95,5 +95,10 @@ def _density(axes: list[np.ndarray], about: np.ndarray, gmse: np.ndarray, rise: 
 def one_measurement(draws: np.ndarray, gmse: np.ndarray) -> np.ndarray:
     """What a measurement would print, scatter included: (DRAWS, n), for draws (DRAWS, 3) and errors (n,)."""
     kappa, floor, scatter = draws.T[:, :, None]
-    shares = (np.random.default_rng(1).permutation(len(draws)) + 0.5) / len(draws)
-    return (floor + kappa * gmse) * np.exp(scatter * stats.t(FREEDOM).ppf(shares)[:, None])
+    return (floor + kappa * gmse) * np.exp(scatter * _scattered(len(draws))[:, None])
+
+
+@cache
+def _scattered(count: int) -> np.ndarray:
+    """Student's t at as many equal shares, in an order that belongs to no draw."""
+    return stats.t(FREEDOM).ppf((np.random.default_rng(1).permutation(count) + 0.5) / count)
