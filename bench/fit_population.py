@@ -18,9 +18,8 @@ from rholaw.fidelity.sensitivity import SensitivityFit, fit_sensitivity
 
 FEWEST = 5  # formats of a model from which its κ, floor and scatter are taken
 SERIES = ["source", "model", "metric", "method", "corpus", "context", "reference"]
-START = Prior(
-    (np.log(5), 2.0), (np.log(0.002), 1.5), (np.log(0.1), 0.7)
-)  # not what is recorded: that would feed itself
+# not what is recorded: that would feed itself
+START = Prior((np.log(5), 2.0), (np.log(0.002), 1.5), (np.log(0.07), 0.7))
 WIDER = 1.5  # the next model may be of a kind that the atlas does not hold
 MODELS = 3  # that must have measured a type before its error is inferred
 
@@ -57,7 +56,11 @@ def effects(law: Population) -> dict[str, float]:
 
 def inferred(rows: pd.DataFrame, fits: dict[tuple, SensitivityFit]) -> pd.DataFrame:
     """The error that damage implies of each type whose files hold it only: median and 10 to 90 % of models."""
-    rows = rows[rows["format"].isin([*atlas.INFERRED, *evidence.SEARCHED]) & (rows["metric"] == "kl") & (rows["purity"] == "pure")]
+    rows = rows[
+        rows["format"].isin([*atlas.INFERRED, *evidence.SEARCHED])
+        & (rows["metric"] == "kl")
+        & (rows["purity"] == "pure")
+    ]
     rows = rows[rows["rise"] < evidence.SATURATED]
     fits = {key[:2]: fit for key, fit in fits.items() if key[2] == "kl"}
     keys = list(zip(rows["source"], rows["model"], strict=True))

@@ -1,4 +1,4 @@
-"""Measures every format of the catalogue and of the atlas whose GMSE has to be sampled, and writes data/measured/gmse.csv.
+"""Measures the formats of catalogue and atlas whose GMSE has to be sampled, and writes data/measured/gmse.csv.
 
     .venv/bin/python bench/record_gmse.py        # then: .venv/bin/python -m rholaw update measured/gmse
 

@@ -8,6 +8,8 @@
 All have the same terms in size, tokens and method, so that only the part of the format differs.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -70,11 +72,12 @@ def without_model(law: str, costs: pd.DataFrame) -> pd.Series:
     return pd.Series(result, index=costs.index)
 
 
-def compared(costs: pd.DataFrame) -> pd.DataFrame:
-    """Each law out of sample: median and p90 of the factor it is off by, without the format and without the model."""
+def compared(costs: pd.DataFrame, left_out: Sequence[str] = ("format", "model")) -> pd.DataFrame:
+    """Each law out of sample: law, left_out, rows, and median and p90 of the factor it is off by."""
+    judges = {"format": without_format, "model": without_model}
     rows = []
     for law in LAWS:
-        for left_out, errors in (("format", without_format(law, costs)), ("model", without_model(law, costs))):
-            factor = np.exp(errors.dropna().abs())
-            rows.append((law, left_out, len(factor), float(factor.median()), float(factor.quantile(0.9))))
+        for name in left_out:
+            factor = np.exp(judges[name](law, costs).dropna().abs())
+            rows.append((law, name, len(factor), float(factor.median()), float(factor.quantile(0.9))))
     return pd.DataFrame(rows, columns=["law", "left_out", "rows", "median", "p90"])
