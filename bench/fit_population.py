@@ -19,7 +19,7 @@ from rholaw.fidelity.sensitivity import SensitivityFit, fit_sensitivity
 FEWEST = 5  # formats of a model from which its κ, floor and scatter are taken
 SERIES = ["source", "model", "metric", "method", "corpus", "context", "reference"]
 # not what is recorded: that would feed itself
-START = Prior((np.log(5), 2.0), (np.log(0.002), 1.5), (np.log(0.07), 0.7))
+START = Prior((np.log(5), 2.0), (np.log(0.002), 1.5), (np.log(0.1), 0.7))
 WIDER = 1.5  # the next model may be of a kind that the atlas does not hold
 MODELS = 3  # that must have measured a type before its error is inferred
 

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from . import evidence, posterior
-from .population import CALIBRATED, METHODS, design, fit_population, per_row_scale
+from .population import METHODS, design, fit_population
 from .sensitivity import COARSE, fit_sensitivity
 
-BROKEN = 1.0  # nats: a model that may lose as much should be measured first
 SERIES = ["source", "model", "metric", "method", "corpus", "context", "reference"]
 
 
@@ -52,17 +51,6 @@ def from_nothing(rows: pd.DataFrame, left_out: str = "model", level: float = 0.9
         columns = group[["source", "model", "family", "format", "method", "gmse", "rise"]]
         results.append(columns.assign(predicted=middle, low=low, high=high))
     return pd.concat(results, ignore_index=True)
-
-
-def unsafe(trial: pd.DataFrame) -> pd.Series:
-    """Whether each row of a trial by 80 % intervals should be measured before it is used, (n,).
-
-    Its interval reaches a nat, or one scale serves a whole row at four bits and fewer without calibration.
-    """
-    rows = (
-        per_row_scale(trial["format"]) & trial["format"].str.contains("int[234]/") & ~trial["method"].isin(CALIBRATED)
-    )
-    return (trial["high"] > BROKEN) | rows
 
 
 def summary(trial: pd.DataFrame) -> dict[str, float]:
