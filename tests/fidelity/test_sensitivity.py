@@ -81,6 +81,12 @@ def test_two_rows_predict_the_others():
     assert fit.identified == {"kappa": True, "floor": False}
 
 
+@pytest.mark.parametrize("rise", [0.02, 0.1, 0.5, 1.5])
+def test_a_single_large_rise_is_a_large_kappa_and_not_a_floor(rise):
+    fit = rl.fit_sensitivity(pd.DataFrame({"format": ["q4_k"], "rise": [rise]}))
+    assert fit.kappa * float(rl.gmse("q4_k")) > 0.8 * rise
+
+
 def test_the_floor_is_what_fine_formats_cost():
     fit = rl.fit_sensitivity(measured(5.0, 0.004))
     assert fit.floor == pytest.approx(0.004, rel=0.1)

@@ -81,15 +81,22 @@ def from_measurements(
 def _density(axes: list[np.ndarray], about: np.ndarray, gmse: np.ndarray, rise: np.ndarray, stderr: np.ndarray):
     """The posterior at each point of the grid, its maximum 1."""
     log_kappa, log_floor, log_scatter = np.ix_(*axes)
-    total = sum(
-        -0.5 * ((axis - centre) / spread) ** 2
+    z_kappa, z_floor, z_scatter = (
+        (axis - centre) / spread
         for axis, (centre, spread) in zip((log_kappa, log_floor, log_scatter), about, strict=True)
     )
+    # models can be far from all others in κ; that is no reason to take what they lose for a floor
+    total = _student(z_kappa) - 0.5 * z_floor**2 - 0.5 * z_scatter**2
     for error, value, noise in zip(gmse, rise, stderr, strict=True):
         expected = np.exp(log_floor) + np.exp(log_kappa) * error
         width = np.hypot(np.exp(log_scatter) * expected, noise)
-        total = total - np.log(width) - 0.5 * (FREEDOM + 1) * np.log1p(((value - expected) / width) ** 2 / FREEDOM)
+        total = total - np.log(width) + _student((value - expected) / width)
     return np.exp(total - total.max())
+
+
+def _student(z: np.ndarray) -> np.ndarray:
+    """The logarithm of Student's density, less its constant."""
+    return -0.5 * (FREEDOM + 1) * np.log1p(z**2 / FREEDOM)
 
 
 def one_measurement(draws: np.ndarray, gmse: np.ndarray) -> np.ndarray:
