@@ -2,7 +2,8 @@
 
 A line a group of tensors, `^blk\\.(0|1|7)\\.ffn_up\\.weight$=q4_K`: `llama-quantize --tensor-type-file FILE` takes the
 first part as a regular expression and the second as a type in any case; GGUF Tool Suite's .recipe files look the same,
-with K in capitals.  Tensors at 16 bits are what compressed-tensors calls `ignore`.
+with K in capitals.  The types that only ik_llama.cpp knows go to its `--custom-q`, with commas between the lines.
+Tensors at 16 bits are what compressed-tensors calls `ignore`.
 """
 
 import re
