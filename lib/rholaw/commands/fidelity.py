@@ -131,5 +131,5 @@ def _sensitivities(model: str) -> "pd.DataFrame":
 
     with opening.open(model) as checkpoint:
         matrices = names.matrices({tensor.name: tensor.shape for tensor in checkpoint.tensors if not tensor.tied})
-    prior = prior_sensitivity(float(matrices["weights"].sum()))
+    prior = prior_sensitivity(float(matrices["weights"].sum()), method="ggml")
     return parts.predicted_sensitivities(matrices, prior.kappa, float(np.log(prior.draws[:, 0]).std()))
