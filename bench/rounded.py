@@ -2,8 +2,8 @@
 
     python bench/rounded.py FOLDER      # writes data/measured/rounded_cpu; FOLDER keeps weights and finished rows
 
-Four sizes, one to three lengths of training, each once at a constant learning rate and once after a linear decay to
-zero over the last fifth of its tokens.  Takes an hour on one core and goes on where it was interrupted.  Compressed are
+Four sizes, three lengths of training, one for the largest, each once at a constant learning rate and once after a
+linear decay to zero over the last fifth of its tokens.  Takes an hour on one core and goes on where it was interrupted.  Compressed are
 the matrices of the blocks; embedding, head and norms stay as they are.
 """
 
@@ -29,7 +29,7 @@ from rholaw.train.config import Config
 from rholaw.train.trainer import Program, factors
 
 SHORT, MIDDLE, LONG = 500_000, 2_000_000, 8_000_000
-TOKENS = {16: (SHORT, MIDDLE, LONG), 32: (SHORT, MIDDLE, LONG), 64: (SHORT, MIDDLE), 96: (SHORT,)}  # by width
+TOKENS = dict.fromkeys((16, 32, 64), (SHORT, MIDDLE, LONG)) | {96: (SHORT,)}  # by width
 SHARED = {"layers": 3, "context": 128, "vocabulary": 512, "corpus": "shakespeare", "batch_tokens": 2048}
 RATE = 0.5  # times 1 / width: the peak learning rate
 WARM_UP, DECAY = 50, 0.2  # steps, and a share of all steps
