@@ -3,8 +3,8 @@
     python bench/rounded.py FOLDER      # writes data/measured/rounded_cpu; FOLDER keeps weights and finished rows
 
 Four sizes, three lengths of training, one for the largest, each once at a constant learning rate and once after a
-linear decay to zero over the last fifth of its tokens.  Takes an hour on one core and goes on where it was interrupted.  Compressed are
-the matrices of the blocks; embedding, head and norms stay as they are.
+linear decay to zero over the last fifth of its tokens.  Takes an hour on one core and goes on where it was interrupted.
+Compressed are the matrices of the blocks; embedding, head and norms stay as they are.
 """
 
 import argparse
