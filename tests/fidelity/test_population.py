@@ -45,6 +45,14 @@ def test_a_method_that_no_row_had_is_refused():
         law.log_kappa(design(row))
 
 
+def test_effects_that_the_rows_do_not_tell_apart_are_not_guessed():
+    rows = population_rows(20).assign(n_tokens=1e12)  # a constant, then
+    law = fit_population(rows)
+    assert np.isnan(law.beta[TERMS.index("tokens")])
+    assert not law.covers(design(rows.head(1))).any()
+    assert law.covers(design(rows.head(1).assign(n_tokens=15e12))).all()
+
+
 def test_a_regression_without_groups_is_least_squares():
     random = np.random.default_rng(1)
     x = np.column_stack([np.ones(50), random.standard_normal(50)])

@@ -44,6 +44,11 @@ def test_a_model_left_out_is_not_known():
     assert (errors[rows["model"] == "m3"] < -2).all()
 
 
+def test_the_power_of_gmse_that_made_the_rows_is_found_again():
+    value, stderr = rivals.slope(costs("gmse power", noise=0.1))
+    assert abs(value - SLOPES["gmse power"]) < 4 * stderr < 0.1
+
+
 def test_an_unknown_law_is_refused():
     with pytest.raises(ValueError, match="no such law after training"):
         rivals.part("kumar", costs("gmse"))

@@ -68,7 +68,7 @@ def per_row_scale(formats: pd.Series) -> np.ndarray:
 class Population:
     """The law over models.
 
-    beta: by TERMS, nan for a method that no row had.  covariance: of beta.  spread: standard deviations of log κ
+    beta: by TERMS, nan for an effect that no row had, or none by itself.  covariance: of beta.  spread: deviations of log κ
     between models of one kind, between series of one model, and between single measurements.
     """
 
@@ -76,11 +76,15 @@ class Population:
     covariance: np.ndarray
     spread: tuple[float, float, float]
 
+    def covers(self, known: np.ndarray) -> np.ndarray:
+        """Whether the fit had all that is known of each model, (n,)."""
+        return ~(known[:, np.isnan(self.beta)] != 0).any(axis=1)
+
     def log_kappa(self, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Centre and standard deviation of log κ of models that are not in the fit, each (n,); known: (n, P)."""
         used = ~np.isnan(self.beta)
-        if (known[:, ~used] != 0).any():
-            raise ValueError("a method is asked for that no row of the fit had")
+        if not self.covers(known).all():
+            raise ValueError("an effect is asked for that no row of the fit had, or none by itself")
         known = known[:, used]
         error = np.einsum("np,pq,nq->n", known, self.covariance[np.ix_(used, used)], known)
         return known @ self.beta[used], np.sqrt(error + self.spread[0] ** 2 + self.spread[1] ** 2)
@@ -98,13 +102,22 @@ def fit_population(costs: pd.DataFrame, spread: np.ndarray | None = None) -> Pop
     """The law over the models of these rows (`evidence.costs`); spread: the three deviations, if they are known."""
     costs = costs[costs["method"].isin(METHODS)]
     known = design(costs)
-    used = (known != 0).any(axis=0)
+    used = _independent(known)
     series = pd.factorize(pd.MultiIndex.from_frame(costs[["model", "source", "method"]]))[0]
     per_error = np.log(costs["cost"].to_numpy() / costs["gmse"].to_numpy())
     result = mixed.fit(per_error, known[:, used], costs["model"].to_numpy(str), series, spread)
     beta, covariance = np.full(len(TERMS), np.nan), np.full((len(TERMS), len(TERMS)), np.nan)
     beta[used], covariance[np.ix_(used, used)] = result.beta, result.covariance
     return Population(beta, covariance, result.spread)
+
+
+def _independent(known: np.ndarray) -> np.ndarray:
+    """Which columns no sum of those before them makes, (P,)."""
+    used = np.zeros(known.shape[1], dtype=bool)
+    for column in range(known.shape[1]):
+        used[column] = True
+        used[column] = np.linalg.matrix_rank(known[:, used]) == used.sum()
+    return used
 
 
 def recorded() -> Population:

@@ -54,14 +54,27 @@ def without_format(law: str, costs: pd.DataFrame) -> pd.Series:
     return pd.Series(result, index=costs.index)
 
 
+def slope(costs: pd.DataFrame) -> tuple[float, float]:
+    """The power of GMSE that these rows ask for where it is free, and its standard error; the law says 1."""
+    _, slopes = part("gmse power", costs)
+    known, models, series = _known(costs, slopes)
+    result = mixed.fit(np.log(costs["cost"].to_numpy()), known, models, series)
+    return float(result.beta[-1]), float(np.sqrt(result.covariance[-1, -1]))
+
+
+def _known(costs: pd.DataFrame, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is known of the rows, the part with a slope last, (n, P); and their models and series, each (n,)."""
+    known = np.column_stack([design(costs), slopes])
+    series = costs.groupby(["model", "source", "method"]).ngroup().to_numpy()
+    return known[:, (known != 0).any(axis=0)], costs["model"].to_numpy(str), series
+
+
 def without_model(law: str, costs: pd.DataFrame) -> pd.Series:
     """log predicted − log cost of each row, (n,), its model left out. Methods without a name are not judged."""
     costs = costs[costs["method"].isin(METHODS)]
     fixed, slopes = part(law, costs)
     rest = np.log(costs["cost"].to_numpy()) - fixed
-    known = np.column_stack([design(costs), slopes])
-    known = known[:, (known != 0).any(axis=0)]
-    models, series = costs["model"].to_numpy(str), costs.groupby(["model", "source", "method"]).ngroup().to_numpy()
+    known, models, series = _known(costs, slopes)
     spread = np.array(mixed.fit(rest, known, models, series).spread)
     result = np.empty(len(costs))
     for model in np.unique(models):

@@ -36,13 +36,17 @@ def from_measured(rows: pd.DataFrame, formats: list[str], level: float = 0.8) ->
 
 
 def from_nothing(rows: pd.DataFrame, left_out: str = "model", level: float = 0.95) -> pd.DataFrame:
-    """Every row, predicted from models that differ in the column ``left_out``: as `from_measured`, and unsafe."""
+    """Every row, predicted from rows that differ in the column ``left_out``: columns as of `from_measured`, no status.
+
+    Left out with them: rows of a method, or of a kind of model, that only the rows left out had.
+    """
     costs = evidence.costs(rows)
     spread = np.array(fit_population(costs).spread)
     rows = rows[(rows["rise"] > 0) & (rows["gmse"] >= COARSE) & rows["method"].isin(METHODS)]
     results = []
     for value, group in rows.groupby(left_out):
         law = fit_population(costs[costs[left_out] != value], spread)
+        group = group[law.covers(design(group))]
         prints = [
             posterior.one_measurement(posterior.from_prior(prior), np.array([error]))
             for prior, error in zip(law.priors(design(group)), group["gmse"], strict=True)
