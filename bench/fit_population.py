@@ -21,7 +21,7 @@ SERIES = ["source", "model", "metric", "method", "corpus", "context", "reference
 # not what is recorded: that would feed itself
 START = Prior((np.log(5), 2.0), (np.log(0.002), 1.5), (np.log(0.1), 0.7))
 WIDER = 1.5  # the next model may be of a kind that the atlas does not hold
-MODELS = 3  # that must have measured a type before its error is inferred
+MODELS = 2  # that must have measured a type before its error is inferred
 
 
 def measured_models(rows: pd.DataFrame) -> dict[tuple, SensitivityFit]:
@@ -59,7 +59,7 @@ def inferred(rows: pd.DataFrame, fits: dict[tuple, SensitivityFit]) -> pd.DataFr
     rows = rows[
         rows["format"].isin([*atlas.INFERRED, *evidence.SEARCHED])
         & (rows["metric"] == "kl")
-        & (rows["purity"] == "pure")
+        & rows["purity"].isin(["pure", "mostly"])
     ]
     rows = rows[rows["rise"] < evidence.SATURATED]
     fits = {key[:2]: fit for key, fit in fits.items() if key[2] == "kl"}

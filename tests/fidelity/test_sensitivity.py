@@ -34,6 +34,7 @@ def test_a_rise_is_kappa_times_gmse():
 def test_a_type_without_a_definition_has_the_error_that_damage_implies():
     assert errors("iq4_k") == [inferred()["iq4_k"]]
     assert errors("iq3_s") == [float(rl.gmse("iq3_s"))]  # what can be computed is not inferred
+    assert errors("iq3_s", files=True) == [inferred()["iq3_s"]]  # but files hold what ggml's search left
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class Measured:
     n: int | None = None
 
     def __float__(self) -> float:
-        return self.value
+        return float(self.value)
 
 
 def gmse(

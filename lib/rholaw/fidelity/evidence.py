@@ -40,7 +40,7 @@ def _error(name: str, inferred: bool) -> float:
     if not inferred and name in (*atlas.INFERRED, *SEARCHED):
         return np.nan
     try:
-        return float(errors(name)[0])
+        return float(errors(name, files=inferred)[0])
     except ValueError:
         return np.nan
 

@@ -30,19 +30,8 @@ def models() -> tuple[str, ...]:
 
 @lru_cache
 def file_error(name: str) -> float:
-    """The GMSE of a type as files of GGUF have it: by the damage that they did where that is known, else by definition.
-
-    Of a codebook that too few models tell to be inferred it is what they tell.  Raises ValueError for an unknown type.
-    """
-    if name in inferred():
-        return inferred()[name]
-    if name not in SEARCHED:
-        return float(errors(name)[0])
-    rows = _pure(name)
-    if rows.empty:
-        raise ValueError(f"{name}: ggml's search leaves more error than its definition, and no file tells how much")
-    laws = [whole(model) for model in rows["model"]]
-    return float(np.median([(rise - law.floor) / law.kappa for rise, law in zip(rows["rise"], laws, strict=True)]))
+    """The GMSE of a type as files of GGUF have it: by the damage they did where that is known, else by definition."""
+    return float(errors(name, files=True)[0])
 
 
 @lru_cache

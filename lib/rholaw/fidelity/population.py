@@ -68,8 +68,8 @@ def per_row_scale(formats: pd.Series) -> np.ndarray:
 class Population:
     """The law over models.
 
-    beta: by TERMS, nan for an effect that no row had, or none by itself.  covariance: of beta.  spread: deviations of log κ
-    between models of one kind, between series of one model, and between single measurements.
+    beta: by TERMS, nan for an effect that no row had, or none by itself.  covariance: of beta.  spread: deviations of
+    log κ between models of one kind, between series of one model, and between single measurements.
     """
 
     beta: np.ndarray

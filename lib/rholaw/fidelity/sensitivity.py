@@ -38,20 +38,20 @@ def inferred() -> dict[str, float]:
     return dict(zip(table["format"], table["gmse"].astype(float), strict=True))
 
 
-def errors(formats: Formats) -> np.ndarray:
+def errors(formats: Formats, files: bool = False) -> np.ndarray:
     """The GMSE of each format, (n,): numbers stay, names without a definition here have what damage says of them.
 
-    Raises ValueError for an unknown format and for a number that is not from 0 to 1e3.
+    files: for types whose files hold more error than their definition needs, what their damage says as well.  Raises
+    ValueError for an unknown format and for a number that is not from 0 to 1e3.
     """
     one = isinstance(formats, str | Format | int | float)
-    return np.array([_error(item) for item in ([formats] if one else formats)], dtype=float)
+    return np.array([_error(item, files) for item in ([formats] if one else formats)], dtype=float)
 
 
-def _error(item: str | Format | float) -> float:
-    if isinstance(item, str) and item in inferred() and item not in catalogue():
-        return inferred()[item]
+def _error(item: str | Format | float, files: bool) -> float:
     if isinstance(item, str | Format):
-        return float(error_of(item).value)
+        name = str(item)
+        return inferred()[name] if name in inferred() and (files or name not in catalogue()) else float(error_of(item))
     value = float(item)
     if not 0 <= value <= 1e3:
         raise ValueError(f"a GMSE is a share of the variance, from 0 up; not {item!r}")
@@ -143,7 +143,7 @@ class SensitivityFit:
     def _errors(self, formats: Formats) -> np.ndarray:
         one = [formats] if isinstance(formats, str | Format | int | float) else formats
         rows = ["/row" in str(item) for item in one]
-        return errors(formats) * np.where(rows, self.per_row, 1.0)
+        return errors(formats, files=True) * np.where(rows, self.per_row, 1.0)
 
 
 def fit_sensitivity(measured: pd.DataFrame, prior: Prior | None = None) -> SensitivityFit:
@@ -207,7 +207,7 @@ def _checked(measured: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray
         )
     if not len(measured):
         raise ValueError("measured has no rows: one format is the least, two are enough")
-    gmse = errors(measured["gmse" if "gmse" in measured else "format"])
+    gmse = errors(measured["gmse" if "gmse" in measured else "format"], files=True)
     rise = measured["rise"].to_numpy(dtype=float)
     stderr = measured["stderr"].fillna(0.0).to_numpy(dtype=float) if "stderr" in measured else np.zeros(len(rise))
     for row, (value, noise) in enumerate(zip(rise, stderr, strict=True)):
