@@ -27,8 +27,15 @@ SCORES = 2**18  # at most so many vector × point scores in memory: they stay in
 def nearest(x: Tensor, points: Tensor) -> Tensor:
     """Index of the nearest of ``points`` (count, dim) to each row of ``x`` (n, dim); a tie goes to the lowest index."""
     shift = points.square().sum(1) / -2  # |x − c|² = |x|² − 2 (x·c − |c|²/2)
-    chunks = x.split(max(1, SCORES // len(points)))
-    return torch.cat(over(lambda chunk: torch.addmm(shift, chunk, points.T).argmax(1), chunks))
+    # Into one tensor: a list of small results, each made beside large temporaries, would pin the memory of those.
+    index = torch.empty(len(x), dtype=torch.int64, device=x.device)
+    count = max(1, SCORES // len(points))
+
+    def find(part: Tensor, into: Tensor) -> None:
+        into.copy_(torch.addmm(shift, part, points.T).argmax(1))
+
+    over(find, x.split(count), index.split(count))
+    return index
 
 
 @dataclass(frozen=True)
