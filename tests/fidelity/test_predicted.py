@@ -19,7 +19,8 @@ def test_all_formats_are_there_in_order():
     assert rows["format"].is_unique and (rows.low < rows.rise).all() and (rows.rise < rows.high).all()
     assert rows.set_index("format").measured.dropna().to_dict() == {"q4_k": 0.03, "q3_k": 0.15}
     undefined = inferred().keys() - rl.catalogue().keys()
-    assert set(rows["format"][rows.bits.isna()]) == set(rows["format"][rows.basis == "inferred"]) == undefined
+    assert set(rows["format"][rows.bits.isna()]) == undefined
+    assert set(rows["format"][rows.basis == "inferred"]) == inferred().keys()
     assert set(rows["format"][rows.basis == "mix"]) == mixtures.MIXES.keys() - rl.catalogue().keys()
 
 
@@ -61,3 +62,10 @@ def test_a_doubt_is_said(format, doubt):
 def test_a_wrong_name_is_refused():
     with pytest.raises(ValueError, match="nvfp5"):
         table(FIT, ["nvfp5"])
+
+
+def test_a_type_whose_files_hold_more_error_than_its_definition_is_predicted_by_their_damage():
+    fit = rl.fit_sensitivity(pd.DataFrame({"format": ["q4_0", "q3_k"], "rise": [0.03, 0.09]}))
+    row = table(fit, ["iq2_xxs"]).iloc[0]
+    assert row.basis == "inferred" and row.gmse > 1.2 * float(rl.gmse("iq2_xxs"))
+    assert row.rise == pytest.approx(fit.floor + fit.kappa * row.gmse)

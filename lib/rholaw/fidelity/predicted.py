@@ -46,12 +46,12 @@ def table(
         {
             "format": names,
             "bits": [_bits(name, format) for name, format in known.items()],
-            "gmse": errors(items),
+            "gmse": errors(items, files=True),
             "rise": rise,
             "low": low,
             "high": high,
             "measured": [seen.get(name, np.nan) for name in names],
-            "basis": ["mix" if name in mixes else "exact" if format else "inferred" for name, format in known.items()],
+            "basis": ["mix" if name in mixes else "inferred" if name in inferred() else "exact" for name in names],
             "doubt": [_doubt(format, most) for format, most in zip(known.values(), high, strict=True)],
         }
     )
