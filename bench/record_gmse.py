@@ -11,8 +11,8 @@ from rholaw.error import measure
 from rholaw.fidelity.atlas import INFERRED
 
 path = tables.DATA / f"{measure.TABLE}.csv"
-named = {str(format): format for format in rl.catalogue().values()}
-atlas = {str(rl.parse(name)): name for name in rl.fidelity.load()["format"].dropna().unique() if name not in INFERRED}
-frame = measure.record({**atlas, **named}.values())
+names = [name for name in rl.fidelity.load()["format"].dropna().unique() if name not in INFERRED]
+formats = [*rl.catalogue().values(), *map(rl.parse, names)]
+frame = measure.record({str(format): format for format in formats}.values())
 files.write(path, frame.to_csv(index=False, lineterminator="\n"))
 print(frame.to_string())
