@@ -177,3 +177,12 @@ def test_rotation_is_undone_and_spreads_an_outlier():
     x[:, 5] = 50
     plain, rotated = (((rl.parse(t).quantize(x) - x) ** 2).mean() for t in ("int4", "hadamard128+int4"))
     assert rotated < plain / 5
+
+
+@pytest.mark.parametrize(
+    ("text", "one"),
+    [("int4", True), ("sint4/row", True), ("e2m1/tensor:fp32:absmax", True), ("sint4/g128", False), ("q4_k", False),
+     ("nvfp4_16x16", False), ("hadamard128+int4", False), ("2:4", False)],
+)  # fmt: skip
+def test_one_scale_is_that_of_a_row_or_more_which_nothing_spreads(text, one):
+    assert rl.parse(text).one_scale is one

@@ -68,13 +68,6 @@ def _doubt(format: Format | None, high: float) -> str:
     doubts = ["unsafe"] if high > UNSAFE else []
     if format is not None and format.sparsity is not None:
         doubts.append("pruned: the law was not tried on that")
-    elif format is not None and _one_scale(format) and format.bits < COARSE:
+    elif format is not None and format.one_scale and format.bits < COARSE:
         doubts.append("one scale a row or tensor: can break down")
     return "; ".join(doubts)
-
-
-def _one_scale(format: Format) -> bool:
-    """Whether the weights of a row or more share one scale."""
-    if format.element is None or format.element.own_scales or format.rotation:
-        return False
-    return format.block is None or not isinstance(format.block.size, int)

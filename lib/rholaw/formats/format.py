@@ -88,6 +88,13 @@ class Format:
         return math.lcm(self.rotation or 1, group, block, self.element.dim if self.element else 1)
 
     @property
+    def one_scale(self) -> bool:
+        """Whether a scale serves a whole row or tensor of rounded weights, with outliers that no rotation spreads."""
+        if self.element is None or self.element.own_scales or self.rotation:
+            return False
+        return self.block is None or self.block.tile is None
+
+    @property
     def family(self) -> str:
         """Which capacity curve it belongs to: "dense", "quantised", "sparse" or "sparse-quantised"."""
         words = ["sparse"] * (self.sparsity is not None) + ["quantised"] * (self.element is not None)

@@ -14,7 +14,6 @@ from scipy.special import ndtri
 from ..error.measure import gmse
 from ..fidelity.population import prior_sensitivity
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
-from ..formats.format import Format
 from ..formats.grammar import parse
 from . import costs
 from .inputs import Model, Option, Spread
@@ -119,15 +118,7 @@ def gaps(scenario: Scenario, option: Option) -> tuple[Gap, ...]:
     every = {
         Gap.MISFIT: status(scenario.model) != "converged",
         Gap.ACTIVATIONS: bool(activations.parts),
-        Gap.ROWS: _coarse_rows(weights),
+        Gap.ROWS: weights.one_scale and weights.element.bits <= COARSE,
         Gap.PRUNED: weights.sparsity is not None,
     }
     return tuple(gap for gap, there in every.items() if there)
-
-
-def _coarse_rows(format: Format) -> bool:
-    """Whether a scale serves a row or more of at most COARSE bits a weight, and nothing spreads outliers over it."""
-    element, block = format.element, format.block
-    if element is None or element.own_scales or format.rotation:
-        return False
-    return element.bits <= COARSE and (block is None or not isinstance(block.size, int))
