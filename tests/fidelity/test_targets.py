@@ -25,11 +25,16 @@ def test_an_interval_over_models_is_empty_where_all_are_alike_and_spans_them_whe
     assert targets.over_models(unlike, [error])[0] == pytest.approx((0.2, 0.1, 0.3))
 
 
+def test_a_trial_without_a_broken_model_does_not_tell_whether_they_are_flagged():
+    (flagged,) = targets.over_models(trial(a=[(1.0, 1.1, 2.0)], b=[(0.5, 0.4, 0.6)]), [targets.flagged], resamples=5)
+    assert all(number != number for number in flagged)
+
+
 def test_what_is_met_lies_in_what_is_wanted(monkeypatch):
     rows = trial(a=[(1.0, 1.08, 2.0), (2.0, 1.9, 2.1)], b=[(1.0, 1.02, 1.2)])
     monkeypatch.setattr(trials, "from_measured", lambda rows, formats: rows)
     monkeypatch.setattr(trials, "from_nothing", lambda rows, level=0.95: rows.assign(predicted=rows.predicted * 3))
-    table = targets.table(rows, pairs=[("q4_k", "q2_k")])
+    table = targets.table(rows, rows, pairs=[("q4_k", "q2_k")])
     met = table.set_index(["known", "target"]).met
     assert met["q4_k and q2_k", "median error"] and not met["nothing", "median factor"]
     assert not met["q4_k and q2_k", "share within 80 % intervals"]  # all are inside, which is too many
