@@ -113,11 +113,8 @@ def fit_population(costs: pd.DataFrame, spread: np.ndarray | None = None) -> Pop
 
 def _independent(known: np.ndarray) -> np.ndarray:
     """Which columns no sum of those before them makes, (P,)."""
-    used = np.zeros(known.shape[1], dtype=bool)
-    for column in range(known.shape[1]):
-        used[column] = True
-        used[column] = np.linalg.matrix_rank(known[:, used]) == used.sum()
-    return used
+    beside = np.abs(np.diag(np.linalg.qr(known, mode="r")))  # what of each is not along those before it
+    return beside > 1e-9 * np.linalg.norm(known, axis=0)
 
 
 def recorded() -> Population:

@@ -45,7 +45,12 @@ def any_model() -> Prior:
 def from_prior(prior: Prior, seed: int = 0) -> np.ndarray:
     """κ, floor and scatter before anything is measured, by Student's t, as some models are far away: (DRAWS, 3)."""
     centre, spread = np.transpose([prior.kappa, prior.floor, prior.scatter])
-    return np.exp(centre + spread * np.random.default_rng(seed).standard_t(FREEDOM, (DRAWS, 3)))
+    return np.exp(centre + spread * _standard(seed))
+
+
+@cache
+def _standard(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_t(FREEDOM, (DRAWS, 3))
 
 
 def from_measurements(

@@ -46,8 +46,9 @@ def without_format(law: str, costs: pd.DataFrame) -> pd.Series:
     result = np.full(len(costs), np.nan)
     for name in costs["format"].unique():
         out = (costs["format"] == name).to_numpy()
-        inside = pd.DataFrame(np.column_stack([slopes, rest])[~out]).groupby(series[~out])
-        around = inside.transform(lambda column: column - column.mean()).to_numpy()
+        known = pd.DataFrame(np.column_stack([slopes, rest])[~out])
+        inside = known.groupby(series[~out])
+        around = (known - inside.transform("mean")).to_numpy()
         slope = np.linalg.lstsq(around[:, :-1], around[:, -1], rcond=None)[0]
         level = inside.mean().reindex(series[out]).to_numpy()
         result[out] = level[:, -1] + (slopes[out] - level[:, :-1]) @ slope - rest[out]
