@@ -148,3 +148,9 @@ def test_any_text_is_a_format_or_says_which_part_is_wrong(text):
     else:
         assert rl.parse(str(format)) == format
         assert 0 <= format.bits < 40 and format.multiple >= 1
+
+
+@pytest.mark.parametrize("text", ["s0.9+out0.5", "8:16+e5m2+out0.5", "2:4+int4+out0.6"])
+def test_outliers_that_leave_nothing_to_round_are_refused(text):
+    with pytest.raises(ValueError, match="nothing is left to round"):
+        rl.parse(text)

@@ -123,7 +123,8 @@ def _groups(m, element, scale, sparsity, source, length, below):
 
 def _nodes(element, block, source, length, reach, outer, sparsity, top):
     """Nodes and weights over m: between its extreme quantiles, split at the jumps of the scale and at kinks."""
-    lowest = max(source.magnitude_quantile(_NEGLIGIBLE ** (1 / length)), 1e-9)
+    outliers = 2 * float(source.tail_moments(outer)[0]) if np.isfinite(outer) else 0.0
+    lowest = max(source.magnitude_quantile(max(_NEGLIGIBLE ** (1 / length) - outliers, 0.0)), 1e-9)
     highest = min(outer, float(source.distribution.isf(_NEGLIGIBLE / length / 2)))
     type = block.type
     edges = [

@@ -171,6 +171,11 @@ def _parse_block(text: str, element: Element) -> Block:
 def _refuse_contradictions(format: Format) -> None:
     """ValueError for parts that do not go together."""
     element, block = format.element, format.block
+    if format.outliers and format.sparsity and format.outliers.share >= format.density:
+        raise ValueError(
+            f"+{format.outliers} keeps all that {format.sparsity} leaves: nothing is left to round; "
+            "take fewer outliers, as in +out0.01"
+        )
     if element is None:
         return
     if not element.signed and not (block and block.rule.affine):

@@ -82,7 +82,7 @@ def best_scale(
         return np.log(squared_error(levels * np.exp(log_scale), sparsity, data, end))
 
     outer = np.log(max(levels[-1], -levels[0]))
-    grid = np.log(np.geomspace(0.25, 64, 65)) - outer
+    grid = np.log(np.geomspace(0.25, 64, 65) * min(1.0, end)) - outer  # what is left may all be small
     values = np.array([log_error(s) for s in grid])
     hollows = [i for i in range(1, 64) if values[i] <= min(values[i - 1], values[i + 1])]
     fits = [
