@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from rholaw import files, tables
-from rholaw.fidelity import atlas, evidence
+from rholaw.fidelity import atlas, evidence, trials
 from rholaw.fidelity.population import TERMS, Population, fit_population
 from rholaw.fidelity.posterior import NAMES, Prior
 from rholaw.fidelity.sensitivity import SensitivityFit, fit_sensitivity
 
 FEWEST = 5  # formats of a model from which its κ, floor and scatter are taken
-SERIES = ["source", "model", "metric", "method", "corpus", "context", "reference"]
 # not what is recorded: that would feed itself
 START = Prior((np.log(5), 2.0), (np.log(0.002), 1.5), (np.log(0.1), 0.7))
 WIDER = 1.5  # the next model may be of a kind that the atlas does not hold
@@ -26,7 +25,7 @@ MODELS = 2  # that must have measured a type before its error is inferred
 
 def measured_models(rows: pd.DataFrame) -> dict[tuple, SensitivityFit]:
     """(source, model, metric, …) → fit, for models that follow the law."""
-    groups = rows[(rows["rise"] > 0) & (rows["rise"] < evidence.SATURATED)].groupby(SERIES, dropna=False)
+    groups = rows[(rows["rise"] > 0) & (rows["rise"] < evidence.SATURATED)].groupby(trials.SERIES, dropna=False)
     fits = {key: fit_sensitivity(group[["gmse", "rise"]], START) for key, group in groups if len(group) >= FEWEST}
     for key, fit in fits.items():
         print(

@@ -10,6 +10,7 @@ import rholaw as rl
 from rholaw.fidelity import logs, mixtures
 from rholaw.fidelity.compared import compare, costs, given, published
 from rholaw.fidelity.logs import Run
+from rholaw.fidelity.sensitivity import inferred
 
 
 def compared(tmp_path, *parts):
@@ -161,3 +162,12 @@ def test_costs_that_cannot_be_are_refused(log, measured, message):
 def test_no_costs_are_refused():
     with pytest.raises(ValueError, match="no cost is given"):
         given([])
+
+
+def test_what_a_codebook_type_cost_is_read_by_the_error_that_its_files_have():
+    """As predictions are made: measured in a type and predicted for it, the cost comes back."""
+    table = given(["iq2_xxs=0.5", "q3_k=0.08"])
+    assert table.gmse[0] == inferred()["iq2_xxs"]
+    assert rl.fit_sensitivity(table).kappa == pytest.approx(
+        rl.fit_sensitivity(table[["format", "rise", "stderr"]]).kappa
+    )

@@ -22,7 +22,7 @@ from .. import tables
 from ..checked import unknown
 from ..formats.grammar import parse
 from .mixtures import PLAIN
-from .parts import file_error
+from .sensitivity import file_error
 
 INFERRED_BITS = {  # of types of ik_llama.cpp, which have no definition here; in blocks of 256
     **{"iq1_kt": 1.75, "iq2_kt": 2.125, "iq2_ks": 2.1875, "iq2_k": 2.375, "iq2_kl": 2.6875, "iq3_kt": 3.125},
@@ -63,6 +63,11 @@ class Allocation:
     def rise(self) -> float:
         """Predicted KL divergence from the uncompressed model, nats per token, floor aside."""
         return float(self.table["rise"].sum())
+
+    @property
+    def types(self) -> dict[str, str]:
+        """{tensor: its type}."""
+        return dict(zip(self.table["tensor"], self.table["type"], strict=True))
 
     def interval(self, level: float = 0.8) -> tuple[float, float]:
         """(low, high) of the rise: log-normal, from the errors of the sum, the scale, the types and each tensor."""
@@ -227,7 +232,6 @@ def _filled(table: pd.DataFrame, types: list[str]) -> pd.DataFrame:
     return filled[["tensor", "weights", "type", "bits", "bytes", "gmse", "kappa", "stderr", "rise"]]
 
 
-@cache
 def _error(name: str) -> float:
     return 0.0 if name in PLAIN else file_error(name)
 

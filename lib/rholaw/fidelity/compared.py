@@ -16,7 +16,7 @@ from ..checked import limited
 from ..formats.named import catalogue
 from . import mixtures
 from .logs import EXAMPLE, Run, read
-from .sensitivity import errors
+from .sensitivity import file_error
 
 COLUMNS = ["format", "gmse", "rise", "stderr", "tokens", "place", "doubt"]
 
@@ -93,7 +93,7 @@ def given(costs: Iterable[str]) -> pd.DataFrame:
         except ValueError as error:
             raise ValueError(f"{text}: must be a format, = and the nats per token that it costs: {error}") from None
         mix = name in mixtures.MIXES and name not in catalogue()
-        gmse, unsure = mixtures.worth(name) if mix else (errors(name)[0], 0.0)
+        gmse, unsure = mixtures.worth(name) if mix else (file_error(name), 0.0)
         rows.append([name, gmse, rise, unsure * rise])
     if not rows:
         raise ValueError("no cost is given: q4_k=0.03, for example")

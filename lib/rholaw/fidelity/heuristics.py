@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..checked import unknown
 from . import names
-from .allocation import Allocation, allocate, assigned
+from .allocation import allocate, assigned
 from .parts import predicted_shares
 
 MORE = {  # mixture → {kind: its type; with a second, that of the layers which are not given more bits}
@@ -57,7 +57,7 @@ def compare(sensitivities: pd.DataFrame, types: Sequence[str], model: str = "") 
     for bits in BETWEEN:
         for rule, kappa in beliefs.items():
             believed = allocate(table.assign(kappa=kappa.fillna(0.0)), types, table["weights"].sum() * bits / 8)
-            rules[f"{rule}, {bits:g} bits"] = _types(believed)
+            rules[f"{rule}, {bits:g} bits"] = believed.types
     return pd.DataFrame([_row(rule, table, given, types) for rule, given in rules.items()])
 
 
@@ -66,7 +66,3 @@ def _row(rule: str, table: pd.DataFrame, given: Mapping[str, str], types: Sequen
     best = allocate(table, types, done.bytes)
     gain = done.rise / best.rise if best.rise else np.nan
     return {"rule": rule, "bits": done.bits, "rise": done.rise, "best": best.rise, "gain": gain}
-
-
-def _types(chosen: Allocation) -> dict[str, str]:
-    return dict(zip(chosen.table["tensor"], chosen.table["type"], strict=True))

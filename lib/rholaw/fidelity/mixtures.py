@@ -14,7 +14,7 @@ from itertools import combinations_with_replacement
 from ..checked import unknown
 from ..formats.grammar import parse
 from ..formats.named import catalogue
-from .sensitivity import errors, inferred
+from .sensitivity import file_error, inferred
 
 PLAIN = {"f32": 32.0, "f16": 16.0, "bf16": 16.0}
 """Types that store what was trained, and their bits per weight."""
@@ -62,7 +62,8 @@ def named(file: str) -> str | None:
 
 def types() -> list[str]:
     """The types of GGUF files whose error is known: by a definition, or from the damage they did."""
-    return [*PLAIN, *(name for name in catalogue() if re.match(r"i?q\d|tq\d|mxfp4$|nvfp4$", name)), *inferred()]
+    defined = (name for name in catalogue() if re.match(r"i?q\d|tq\d|mxfp4$|nvfp4$", name))
+    return list(dict.fromkeys([*PLAIN, *defined, *inferred()]))
 
 
 def worth(name: str) -> tuple[float, float]:
@@ -109,4 +110,4 @@ def _point(name: str) -> tuple[float, float]:
         return PLAIN[name], 0.0
     if name not in types():
         raise ValueError(f"the error of its weights is not known: {unknown(name, types(), 'type')}")
-    return parse(name).bits if name in catalogue() else math.nan, float(errors(name)[0])
+    return parse(name).bits if name in catalogue() else math.nan, file_error(name)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from ..checked import unknown
 from . import atlas, names, tensors
-from .evidence import SATURATED, SEARCHED
-from .sensitivity import SensitivityFit, errors, fit_sensitivity, inferred
+from .evidence import SATURATED
+from .sensitivity import SensitivityFit, file_error, fit_sensitivity
 
 RELATIVE, REPEATED = 0.15, 0.1  # error of a part: of the rank-one product; of the floor, when it is measured again
 TOGETHER = 0.8  # kinds of tensors that agree in this share of the layers were compressed in one measurement
@@ -29,30 +29,16 @@ def models() -> tuple[str, ...]:
 
 
 @lru_cache
-def file_error(name: str) -> float:
-    """The GMSE of a type as files of GGUF have it: by the damage they did where that is known, else by definition."""
-    return float(errors(name, files=True)[0])
-
-
-@lru_cache
 def whole(model: str) -> SensitivityFit:
     """κ and floor of a measured model, from the formats of the atlas that it was compressed to as a whole."""
     return fit_sensitivity(_wholes(_known(model)))
 
 
 def _wholes(model: str) -> pd.DataFrame:
-    rows = _pure()
-    told = rows["format"].isin(list(inferred())) | ~rows["format"].isin(SEARCHED)
-    rows = rows[(rows["model"] == model) & told]
-    rows = rows[rows["format"].map(_has_error)]
-    return rows.assign(gmse=rows["format"].map(file_error))
-
-
-def _pure(name: str = "") -> pd.DataFrame:
-    """The rows of whole models in one format, of that name or any, that did not break the model."""
     rows = _atlas()
-    rows = rows[rows["purity"].isin(["pure", "mostly"]) & (rows["rise"] < SATURATED) & rows["format"].notna()]
-    return rows[rows["format"] == name] if name else rows
+    rows = rows[(rows["model"] == model) & rows["purity"].isin(["pure", "mostly"]) & rows["format"].notna()]
+    rows = rows[(rows["rise"] < SATURATED) & rows["format"].map(_has_error)]
+    return rows.assign(gmse=rows["format"].map(file_error))
 
 
 def tensor_sensitivities(model: str) -> pd.DataFrame:

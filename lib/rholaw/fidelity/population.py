@@ -14,7 +14,7 @@ import pandas as pd
 from ..checked import unknown
 from . import mixed, posterior
 from .posterior import Prior
-from .sensitivity import SensitivityFit, guess
+from .sensitivity import SensitivityFit, guess, per_row_scale
 
 SIZE, TOKENS = 7e9, 15e12  # of the model that the constant is for; the tokens also of models that tell none
 LIMITS = (1e5, 1e14)  # parameters and tokens: outside, a number is a mistake of units
@@ -59,11 +59,6 @@ def design(rows: pd.DataFrame) -> np.ndarray:
     return np.column_stack([known[name] for name in TERMS])
 
 
-def per_row_scale(formats: pd.Series) -> np.ndarray:
-    """Whether each name is of a format with one scale a row, (n,)."""
-    return formats.astype(str).str.contains("/row").to_numpy()
-
-
 @dataclass(frozen=True)
 class Population:
     """The law over models.
@@ -103,12 +98,16 @@ def fit_population(costs: pd.DataFrame, spread: np.ndarray | None = None) -> Pop
     costs = costs[costs["method"].isin(METHODS)]
     known = design(costs)
     used = _independent(known)
-    series = pd.factorize(pd.MultiIndex.from_frame(costs[["model", "source", "method"]]))[0]
     per_error = np.log(costs["cost"].to_numpy() / costs["gmse"].to_numpy())
-    result = mixed.fit(per_error, known[:, used], costs["model"].to_numpy(str), series, spread)
+    result = mixed.fit(per_error, known[:, used], costs["model"].to_numpy(str), series(costs), spread)
     beta, covariance = np.full(len(TERMS), np.nan), np.full((len(TERMS), len(TERMS)), np.nan)
     beta[used], covariance[np.ix_(used, used)] = result.beta, result.covariance
     return Population(beta, covariance, result.spread)
+
+
+def series(costs: pd.DataFrame) -> np.ndarray:
+    """The number of the series that each row belongs to, (n,): one model, source and method."""
+    return costs.groupby(["model", "source", "method"], sort=False).ngroup().to_numpy()
 
 
 def _independent(known: np.ndarray) -> np.ndarray:

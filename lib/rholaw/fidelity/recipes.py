@@ -18,7 +18,7 @@ from .mixtures import PLAIN
 
 def text(chosen: Allocation | Mapping[str, str]) -> str:
     """The lines for an allocation, or for {tensor: type}; tensors of one kind and type share a line."""
-    types = chosen if isinstance(chosen, Mapping) else _types(chosen)
+    types = chosen if isinstance(chosen, Mapping) else chosen.types
     groups: dict[tuple[str, str], list[str]] = {}
     for tensor, name in types.items():
         groups.setdefault((_within(tensor), name), []).append(tensor)
@@ -67,10 +67,6 @@ def ignored(chosen: Allocation) -> list[str]:
 def spelled(name: str) -> str:
     """A type as GGUF Tool Suite spells it: q4_K, but iq4_k."""
     return re.sub(r"^(q\d)_k", r"\1_K", name)
-
-
-def _types(chosen: Allocation) -> dict[str, str]:
-    return dict(zip(chosen.table["tensor"], chosen.table["type"], strict=True))
 
 
 def _pattern(members: list[str]) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from ..checked import unknown
 from ..formats.grammar import parse
 from . import mixed
-from .population import METHODS, design
+from .population import METHODS, design, series
 
 LAWS = ("gmse", "gmse power", "bits", "bits power")
 
@@ -42,15 +42,15 @@ def without_format(law: str, costs: pd.DataFrame) -> pd.Series:
     """
     fixed, slopes = part(law, costs)
     rest = np.log(costs["cost"].to_numpy()) - fixed
-    series = costs.groupby(["model", "source", "method"], sort=False).ngroup().to_numpy()
+    group = series(costs)
     result = np.full(len(costs), np.nan)
     for name in costs["format"].unique():
         out = (costs["format"] == name).to_numpy()
         known = pd.DataFrame(np.column_stack([slopes, rest])[~out])
-        inside = known.groupby(series[~out])
+        inside = known.groupby(group[~out])
         around = (known - inside.transform("mean")).to_numpy()
         slope = np.linalg.lstsq(around[:, :-1], around[:, -1], rcond=None)[0]
-        level = inside.mean().reindex(series[out]).to_numpy()
+        level = inside.mean().reindex(group[out]).to_numpy()
         result[out] = level[:, -1] + (slopes[out] - level[:, :-1]) @ slope - rest[out]
     return pd.Series(result, index=costs.index)
 
@@ -58,16 +58,14 @@ def without_format(law: str, costs: pd.DataFrame) -> pd.Series:
 def slope(costs: pd.DataFrame) -> tuple[float, float]:
     """The power of GMSE that these rows ask for where it is free, and its standard error; the law says 1."""
     _, slopes = part("gmse power", costs)
-    known, models, series = _known(costs, slopes)
-    result = mixed.fit(np.log(costs["cost"].to_numpy()), known, models, series)
+    result = mixed.fit(np.log(costs["cost"].to_numpy()), *_known(costs, slopes))
     return float(result.beta[-1]), float(np.sqrt(result.covariance[-1, -1]))
 
 
 def _known(costs: pd.DataFrame, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What is known of the rows, the part with a slope last, (n, P); and their models and series, each (n,)."""
     known = np.column_stack([design(costs), slopes])
-    series = costs.groupby(["model", "source", "method"]).ngroup().to_numpy()
-    return known[:, (known != 0).any(axis=0)], costs["model"].to_numpy(str), series
+    return known[:, (known != 0).any(axis=0)], costs["model"].to_numpy(str), series(costs)
 
 
 def without_model(law: str, costs: pd.DataFrame) -> pd.Series:
@@ -75,13 +73,13 @@ def without_model(law: str, costs: pd.DataFrame) -> pd.Series:
     costs = costs[costs["method"].isin(METHODS)]
     fixed, slopes = part(law, costs)
     rest = np.log(costs["cost"].to_numpy()) - fixed
-    known, models, series = _known(costs, slopes)
-    spread = np.array(mixed.fit(rest, known, models, series).spread)
+    known, models, group = _known(costs, slopes)
+    spread = np.array(mixed.fit(rest, known, models, group).spread)
     result = np.empty(len(costs))
     for model in np.unique(models):
         out = models == model
         used = (known[~out] != 0).any(axis=0)
-        beta = mixed.fit(rest[~out], known[~out][:, used], models[~out], series[~out], spread).beta
+        beta = mixed.fit(rest[~out], known[~out][:, used], models[~out], group[~out], spread).beta
         result[out] = known[out][:, used] @ beta - rest[out]
     return pd.Series(result, index=costs.index)
 

@@ -4,7 +4,7 @@ damage = fit_sensitivity(pd.DataFrame({"format": ["q4_0", "q3_k"], "rise": [0.03
 damage.kappa, damage.predict(["q2_k"]), damage.predict_interval(["q2_k"])
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -46,6 +46,17 @@ def errors(formats: Formats, files: bool = False) -> np.ndarray:
     """
     one = isinstance(formats, str | Format | int | float)
     return np.array([_error(item, files) for item in ([formats] if one else formats)], dtype=float)
+
+
+@cache
+def file_error(name: str) -> float:
+    """The GMSE of a type as files of GGUF have it: by the damage they did where that is known, else by definition."""
+    return float(errors(name, files=True)[0])
+
+
+def per_row_scale(formats: Iterable[str | Format | float]) -> np.ndarray:
+    """Whether each is the name of a format with one scale a row, (n,)."""
+    return np.array(["/row" in str(item) for item in formats])
 
 
 def _error(item: str | Format | float, files: bool) -> float:
@@ -142,8 +153,7 @@ class SensitivityFit:
 
     def _errors(self, formats: Formats) -> np.ndarray:
         one = [formats] if isinstance(formats, str | Format | int | float) else formats
-        rows = ["/row" in str(item) for item in one]
-        return errors(formats, files=True) * np.where(rows, self.per_row, 1.0)
+        return errors(formats, files=True) * np.where(per_row_scale(one), self.per_row, 1.0)
 
 
 def fit_sensitivity(measured: pd.DataFrame, prior: Prior | None = None) -> SensitivityFit:

@@ -11,9 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from ..error.measure import gmse
 from ..fidelity.population import prior_sensitivity
-from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
+from ..fidelity.sensitivity import SensitivityFit, file_error, fit_sensitivity
 from ..formats.grammar import parse
 from . import costs
 from .inputs import Model, Option, Spread
@@ -54,7 +53,7 @@ def rise(scenario: Scenario, option: Option, quantile: ArrayLike) -> np.ndarray:
     """
     if option.dloss:
         return costs.triangular(option.dloss, quantile)
-    error = gmse(option.weights).value
+    error = file_error(option.weights)
     if known := _measured(scenario.model, option):
         return np.asarray(np.mean(known))
     if scenario.model.kappa:

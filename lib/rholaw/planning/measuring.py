@@ -4,8 +4,7 @@ import math
 
 import pandas as pd
 
-from ..error.measure import gmse
-from ..fidelity.sensitivity import fit_sensitivity
+from ..fidelity.sensitivity import file_error, fit_sensitivity
 from ..formats.grammar import parse
 from . import damage
 from .inputs import Option
@@ -48,7 +47,7 @@ def measurement(scenario: Scenario, option: Option) -> Measurement:
 
 def pair(option: Option) -> tuple[str, str]:
     """The format of LADDER whose error is nearest to an Option's, and the next finer one."""
-    far = [abs(math.log(gmse(name).value / gmse(option.weights).value)) for name in LADDER[:-1]]
+    far = [abs(math.log(file_error(name) / file_error(option.weights))) for name in LADDER[:-1]]
     nearest = far.index(min(far))
     return LADDER[nearest], LADDER[nearest + 1]
 
@@ -62,8 +61,8 @@ def limits(option: Option, formats: tuple[str, str], tolerance: float) -> tuple[
     """
     if option.weights == formats[0]:
         return tolerance, tolerance
-    kappa = tolerance / gmse(option.weights).value
-    rises = [kappa * gmse(name).value for name in formats]
+    kappa = tolerance / file_error(option.weights)
+    rises = [kappa * file_error(name) for name in formats]
     fit = fit_sensitivity(pd.DataFrame({"format": formats, "rise": rises}))
     low, high = (float(ends[0]) for ends in fit.rise_interval([option.weights], damage.LEVEL))
     return rises[0] * tolerance / high, rises[0] * tolerance / low
