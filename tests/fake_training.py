@@ -1,6 +1,7 @@
 """What the tests of records and sweeps share: small runs, a trainer that only pretends, and processes to kill."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -76,6 +77,13 @@ def train_with_trouble(configs, device, checkpoint, progress):
     if any(config.seed == 3 for config in configs):
         raise ValueError("seed 3 is unlucky")
     return [record(config, loss=float("nan") if config.seed == 4 else 3.0) for config in configs]
+
+
+def train_on_a_full_disk(configs, device, checkpoint, progress):
+    """A step, and then the disk is full."""
+    (checkpoint.parent.parent / "log").write_text(f"0 {' '.join(config.id for config in configs)}\n")
+    checkpoint.write_text("1")
+    raise OSError(errno.ENOSPC, "No space left on device", str(checkpoint))
 
 
 def train_and_die_once(configs, device, checkpoint, progress):

@@ -5,6 +5,7 @@ import stat
 import threading
 
 import pytest
+from full_disk import small_files
 
 from rholaw import files
 
@@ -65,3 +66,32 @@ def test_writers_at_once_do_not_disturb_each_other(tmp_path):
         thread.join()
     assert path.read_text() in texts
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_not_by_one_beside_it(tmp_path):
+    path = tmp_path / "a.txt"
+    (tmp_path / "a.txt.0123abcd.draft").write_text("half")
+    with files.replacing(path) as draft:
+        draft.write_text("slow")
+        files.write(path, "quick")
+        assert set(os.listdir(tmp_path)) == {"a.txt", draft.name}
+    assert path.read_text() == "slow"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with small_files(10), pytest.raises(OSError, match=r"File too large: .*a\.txt'"):
+        files.write(path, "x" * 11)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_file_and_folder_are_on_the_disk_before_and_after_the_file_has_its_name(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(files, "settle", lambda path: done.append((path.name, os.listdir(tmp_path))))
+    files.write(tmp_path / "a.txt", "1")
+    (draft, before), (folder, after) = done
+    assert draft.endswith(".draft") and before == [draft]
+    assert (folder, after) == (tmp_path.name, ["a.txt"])

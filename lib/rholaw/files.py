@@ -2,13 +2,16 @@
 
 with replacing(path) as draft: torch.save(state, draft)
 write(path, "text")
+with locked(path) as file: …       one process at a time, also where one is killed
 """
 
+import fcntl
+import glob
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -17,22 +20,79 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A new path in the folder of ``path``, to write to within the block; at its end the file takes ``path``'s place.
 
     Whoever reads ``path`` meanwhile, or after a crash, finds the old file or the new one; the mode of the old file
-    stays, and a link stays a link.  Of several writers the last wins.  A block that raises leaves ``path`` as it was.
+    stays, and a link stays a link.  Of several writers the last wins.  A block that raises leaves ``path`` as it was;
+    what a writer that was killed leaves beside it, the next one removes.
     """
     path = Path(path).resolve()
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")
-    try:
-        yield draft
-        with open(draft, "rb+") as file:
-            os.fsync(file.fileno())  # or a power failure may leave the new name on an empty file
-        if path.exists():
-            shutil.copymode(path, draft)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with naming(path):
+        _remove_abandoned(path)
+        draft, lock = _begun(path)
+        try:
+            yield draft
+            settle(draft)
+            if path.exists():
+                shutil.copymode(path, draft)
+            os.replace(draft, path)
+            settle(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+            os.close(lock)
 
 
 def write(path: str | Path, content: str | bytes) -> None:
     """``content`` as the file at ``path``, at once or not at all; text as UTF-8 with its line ends as they are."""
     with replacing(path) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def settle(path: str | Path) -> None:
+    """Return when the disk has what is written to a file, or the names in a folder: a power failure changes neither."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def locked(path: str | Path, flags: int = 0) -> Iterator[int]:
+    """The file, open for appending and this process's alone; BlockingIOError when ``flags`` say not to wait for it.
+
+    The lock is flock's: the kernel drops it with the process that holds it, however it dies.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | flags)
+        yield file
+    finally:
+        os.close(file)  # which also unlocks it
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """An OSError of the block says which file it is about: of a full disk the system tells no name."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _begun(path: Path) -> tuple[Path, int]:
+    """A new draft of a file, and its descriptor with a lock on it."""
+    while True:
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")
+        lock = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        with suppress(OSError):  # where a file system has no locks, no draft is ever taken for abandoned
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if draft.exists():  # or another writer took it for abandoned before it was locked
+            return draft, lock
+        os.close(lock)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the drafts of a file that no living process holds."""
+    for draft in path.parent.glob(f"{glob.escape(path.name)}.*.draft"):
+        with suppress(OSError), open(draft, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            draft.unlink()

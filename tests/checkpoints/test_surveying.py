@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from full_disk import small_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save, save_file
@@ -22,7 +23,7 @@ from scipy import stats
 
 import rholaw as rl
 from rholaw import checkpoints, threads
-from rholaw.checkpoints import opening, streaming
+from rholaw.checkpoints import opening, resumable, streaming
 from rholaw.checkpoints import surveying as weights
 from rholaw.checkpoints.tensors import Tensor
 from rholaw.formats.vectors import hadamard
@@ -340,6 +341,58 @@ def test_an_interrupted_survey_goes_on_and_a_change_starts_it_anew(model, tmp_pa
     assert measured_again("int4/g32") == everything
     os.utime(model / "model.safetensors")
     assert measured_again("int4/g32, 2:4") == everything
+
+
+def test_what_is_damaged_of_an_interrupted_survey_is_measured_again(model, tmp_path, monkeypatch):
+    whole, out, partial = survey(model, "int4/g32"), tmp_path / "s.csv", tmp_path / "s.csv.partial"
+    first = interrupted(monkeypatch, after=3)
+    with pytest.raises(KeyboardInterrupt):
+        survey(model, "int4/g32", out=out)
+    key, *lines = partial.read_bytes().splitlines(keepends=True)
+    one, two = (next(line for line in lines if name.encode() in line) for name in first[:2])
+    for content, kept in {
+        b"": [],
+        key: [],
+        key[:-5]: [],
+        key + one + two: first[:2],
+        key + one[:40] + b"\n" + two: first[1:2],
+        key + one.replace(b"0.", b"1.", 1) + two: first[1:2],  # another number, and JSON all the same
+        key + b"\xff\x00{\n" + one: first[:1],
+        key.replace(b"int4", b"int5") + one + two: [],
+    }.items():
+        partial.write_bytes(content)
+        seen = interrupted(monkeypatch, after=99)
+        pd.testing.assert_frame_equal(survey(model, "int4/g32", out=out), whole)
+        assert [name for name in first if name not in seen] == kept and not partial.exists()
+
+
+def test_rows_of_other_code_are_measured_again(tmp_path, monkeypatch):
+    out = tmp_path / "s.csv"
+    resumable.Finished(out, {"a": 1}).add("name", [{"error": 0.5}])
+    assert resumable.Finished(out, {"a": 1}).rows == {"name": [{"error": 0.5}]}
+    monkeypatch.setattr(resumable, "_code", lambda: "of another day")
+    assert resumable.Finished(out, {"a": 1}).rows == {}
+
+
+def test_a_full_disk_is_told_and_what_was_kept_is_of_use(tmp_path):
+    out = tmp_path / "s.csv"
+    finished = resumable.Finished(out, {})
+    finished.add("one", [1])
+    with (
+        small_files((tmp_path / "s.csv.partial").stat().st_size + 30),
+        pytest.raises(OSError, match=r"s\.csv\.partial"),
+    ):
+        finished.add("two", ["x" * 100])
+    assert resumable.Finished(out, {}).rows == {"one": [1]}
+
+
+def test_two_surveys_to_one_file_do_not_disturb_each_other(tmp_path):
+    one, other = (resumable.Finished(tmp_path / "s.csv", {}) for _ in "ab")
+    one.add("a", [1])
+    one.remove()
+    other.add("a", [1])
+    other.remove()
+    other.remove()
 
 
 def test_progress_says_what_is_left(model, capsys):

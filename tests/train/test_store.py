@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 from fake_training import forked, hold, record, tiny, wait_until
+from full_disk import small_files
 
 from rholaw import runs
 from rholaw.train.sweeps.store import Store
@@ -93,7 +94,13 @@ def test_a_full_disk_leaves_no_half_line(store, monkeypatch):
     store.append(record())
     before, write = store.file.read_bytes(), os.write
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:100]))
-    with pytest.raises(OSError, match="took only a part of a record"):
+    with pytest.raises(OSError, match=r"took only a part of a record.*runs\.jsonl"):
+        store.append(record(tiny(seed=1)))
+    assert store.file.read_bytes() == before
+    monkeypatch.undo()
+    with small_files(len(before) + 100), pytest.raises(OSError, match=r"runs\.jsonl"):
+        store.append(record(tiny(seed=1)))
+    with small_files(len(before)), pytest.raises(OSError, match=r"File too large: .*runs\.jsonl"):
         store.append(record(tiny(seed=1)))
     assert store.file.read_bytes() == before
 

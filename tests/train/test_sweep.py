@@ -192,6 +192,17 @@ def test_one_that_fails_spoils_nothing_for_its_neighbours_and_is_retried_when_as
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+def test_a_full_disk_fails_no_run_and_keeps_what_was_saved(tmp_path):
+    groups = sweep.units(SEEDS, 6)
+    with pytest.raises(OSError, match="No space left on device"):
+        sweep.work(groups, tmp_path, fake_training.train_on_a_full_disk, "cpu")
+    assert not Store(tmp_path).records()
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+    sweep.work(groups, tmp_path, fake_training.train, "cpu")
+    assert set(statuses(tmp_path).values()) == {"finished"}
+    assert (tmp_path / "log").read_text().count("\n") == 3  # the first step was not done again
+
+
 def test_only_the_missing_members_of_a_unit_are_trained(tmp_path):
     Store(tmp_path).append(*[record(config) for config in SEEDS[:4]])
     sweep.work(sweep.units(SEEDS, 6), tmp_path, fake_training.train, "cpu")
@@ -199,7 +210,7 @@ def test_only_the_missing_members_of_a_unit_are_trained(tmp_path):
 
 
 def test_no_unit_is_started_after_the_time_is_up(tmp_path):
-    sweep.work(sweep.units(SEEDS, 2), tmp_path, fake_training.train_slowly, "cpu", until=time.time() + 0.1)
+    sweep.work(sweep.units(SEEDS, 2), tmp_path, fake_training.train_slowly, "cpu", minutes=0.1 / 60)
     assert sorted(statuses(tmp_path)) == [0, 1]
 
 

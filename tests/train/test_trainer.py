@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from full_disk import small_files
 
 from rholaw.train import trainer
 from rholaw.train.config import Config
@@ -38,6 +39,10 @@ def corpus():
 def short_evaluation(monkeypatch):
     """Blocks of eight tokens are many: to evaluate on all would take longer than to train."""
     monkeypatch.setattr(trainer, "HELD_OUT_TOKENS", 512)
+
+
+def replaced(corpus, **changes):
+    return SimpleNamespace(**vars(corpus) | changes)
 
 
 def train(configs, corpus, **options):
@@ -115,7 +120,29 @@ def test_a_checkpoint_of_other_runs_or_a_broken_one_is_passed_over(corpus, tmp_p
     expected = train([TINY], corpus)[0]["loss"]
     assert train([TINY], corpus, checkpoint=path)[0]["loss"] == pytest.approx(expected, rel=1e-6)
     path.write_bytes(path.read_bytes()[:100])
-    assert train([TINY], corpus, checkpoint=path)[0]["loss"] == pytest.approx(expected, rel=1e-6)
+    with pytest.warns(RuntimeWarning, match="is passed over and its runs begin anew"):
+        assert train([TINY], corpus, checkpoint=path)[0]["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_same_runs_on_another_text_begin_anew(corpus, tmp_path):
+    path, program = tmp_path / "unit.pt", trainer.Program([TINY], corpus=corpus)
+    program.advance()
+    program.save(path)
+    again, other = (trainer.Program([TINY], corpus=text) for text in (corpus, replaced(corpus, sha256="2" * 64)))
+    for one in (again, other):
+        one.restore(path)
+    assert (again.step, other.step) == (1, 0)
+
+
+def test_training_goes_on_when_its_state_cannot_be_saved(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0)
+    with (
+        small_files(1000),
+        pytest.warns(RuntimeWarning, match=r"its state was not saved: .*File too large: .*unit\.pt"),
+    ):
+        (record,) = train([TINY], corpus, checkpoint=tmp_path / "unit.pt")
+    assert record["status"] == "finished"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_diverges_is_recorded_and_disturbs_nobody(corpus):

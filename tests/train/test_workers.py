@@ -40,6 +40,15 @@ def test_a_local_worker_that_is_killed_is_replaced(tmp_path, capsys, monkeypatch
     assert run(tmp_path, fake_training.train_and_die, "local") == {"finished": 6}  # nothing is left to train
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # its threads are idle
+def test_a_worker_says_why_it_cannot_work_and_no_other_is_started(tmp_path, monkeypatch):
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: fork)
+    with pytest.raises(RuntimeError, match=r"a worker stopped: OSError: \[Errno 28\] No space left .*\.pt'\. What has"):
+        sweep.run(SWEEP, tmp_path, workers=2, train=fake_training.train_on_a_full_disk)
+    assert not Store(tmp_path).records()
+
+
 @pytest.mark.full  # starts processes that import torch
 def test_workers_that_keep_dying_are_not_started_forever(tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "DEATHS", 0)

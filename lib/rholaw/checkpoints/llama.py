@@ -5,12 +5,14 @@ blocks = llama.blocks(model, llama.text("shakespeare"), count=16)
 before, after = model.losses(blocks), model.compressed(rl.parse("nvfp4")).losses(blocks)
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import tokenizers
 import torch
 import torch.nn.functional as F
@@ -21,7 +23,7 @@ from ..formats.format import Format
 from ..formats.grammar import parse
 from ..texts import corpora
 from ..texts.tokens import held_out_blocks
-from . import opening
+from . import opening, resumable
 from .config import Config
 from .opening import Checkpoint
 
@@ -197,15 +199,35 @@ def increase(before: torch.Tensor, after: torch.Tensor) -> tuple[float, float]:
 
 
 def rises(
-    model: Decoder, name: str, formats: Iterable[str], count: int = 16, length: int = 128
+    model: Decoder, name: str, formats: Iterable[str], count: int = 16, length: int = 128, out: str | Path | None = None
 ) -> dict[str, tuple[float, float]]:
     """{format: (rise of the loss, its standard error)}, nats per token, of ``model`` rounded so.
 
-    On ``count`` blocks of ``length`` tokens of ``text(name)``.
+    On ``count`` blocks of ``length`` tokens of ``text(name)``.  out: a .csv or .parquet for the table; beside it
+    OUT.partial keeps the formats that are done, so that an interrupted call of the same model and text goes on there.
     """
+    formats, out, before = list(formats), resumable.destination(out), None
     tokens = blocks(model, text(name), count, length)
-    before = model.losses(tokens)
-    return {format: increase(before, model.compressed(parse(format)).losses(tokens)) for format in formats}
+    finished = resumable.Finished(out, out and _digest(model, tokens))
+    for format in formats:
+        if format not in finished.rows:
+            before = model.losses(tokens) if before is None else before
+            finished.add(format, increase(before, model.compressed(parse(format)).losses(tokens)))
+    measured = {format: tuple(finished.rows[format]) for format in formats}
+    if out:
+        rows = [(format, *pair) for format, pair in measured.items()]
+        resumable.write(pd.DataFrame(rows, columns=["format", "rise", "stderr"]), out)
+        finished.remove()
+    return measured
+
+
+def _digest(model: Decoder, tokens: torch.Tensor) -> str:
+    """What any other model, or any other text, has another of."""
+    shape = [model.layers, model.heads, model.base, model.eps, model.interleaved, sorted(model.weights)]
+    digest = hashlib.sha256(repr(shape).encode())
+    for tensor in (*(model.weights[name] for name in sorted(model.weights)), tokens):
+        digest.update(tensor.numpy())
+    return digest.hexdigest()
 
 
 def bits_per_byte(model: Decoder, losses: torch.Tensor, blocks: torch.Tensor) -> float:

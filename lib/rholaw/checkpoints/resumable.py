@@ -1,10 +1,13 @@
 """A table that takes long: rows kept as they come, so that an interruption costs little, and a file written at once."""
 
+import hashlib
 import importlib.util
 import json
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from .. import files
 
@@ -32,28 +35,50 @@ def write(table: pd.DataFrame, out: Path) -> None:
             table.to_parquet(draft, index=False)
 
 
-class Finished:
-    """``rows``, {name: what was found}, kept in OUT.partial: a line with the key, then a line for each name.
+DIGITS = 16  # of the sum at the beginning of a line
 
-    key: what must be the same for the rows of an interrupted run to be of use.  out: None keeps them in memory only.
+
+class Finished:
+    """``rows``, {name: what was measured}, kept in OUT.partial: a line with the key, then a line for each name.
+
+    key: what must be the same for the rows of an interrupted run to be of use; the code of this package and the version
+    of torch are added to it.  Every line begins with its sum, and one that is torn or damaged is passed over.  out:
+    None keeps the rows in memory only.  OSError, before any work, where OUT.partial cannot be written.
     """
 
     def __init__(self, out: Path | None, key: object) -> None:
         self.path, self.rows = out and out.with_name(out.name + ".partial"), {}
         if out is None:
             return
-        lines = self.path.read_text().split("\n")[:-1] if self.path.exists() else []  # the last may be half a line
-        if lines and lines[0] == json.dumps(key):
-            self.rows = dict(map(json.loads, lines[1:]))
-        files.write(self.path, "\n".join([json.dumps(key), *map(json.dumps, self.rows.items()), ""]))
+        first = _line([_code(), torch.__version__, key])
+        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        if lines and lines[0] == first:
+            self.rows = dict(json.loads(line[DIGITS:]) for line in lines[1:] if line == _summed(line[DIGITS:]))
+        files.write(self.path, b"".join([first, *map(_line, self.rows.items())]))
 
-    def add(self, name: str, rows: list[dict]) -> None:
+    def add(self, name: str, rows: list | tuple) -> None:
         """The rows of one name, kept from now on."""
         self.rows[name] = rows
         if self.path:
-            with open(self.path, "a") as file:
-                file.write(json.dumps([name, rows]) + "\n")
+            with files.naming(self.path), open(self.path, "ab") as file:
+                file.write(_line([name, rows]))
 
     def remove(self) -> None:
         """Delete the partial file, once the table is written."""
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)  # another run of the same may have been faster
+
+
+def _line(content: object) -> bytes:
+    return _summed(json.dumps(content).encode() + b"\n")
+
+
+def _summed(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:DIGITS].encode() + text
+
+
+@cache
+def _code() -> str:
+    """Changes with every module of this package."""
+    package = Path(__file__).parents[1]
+    sources = sorted(package.rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()

@@ -94,7 +94,7 @@ def survey(
     with opening.open(path) as checkpoint:
         gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
         fit = fit or _default_fit()
-        finished = resumable.Finished(out, _key(checkpoint, named, rotation))
+        finished = resumable.Finished(out, _key(checkpoint, named, rotation, device))
         rows, total = [], sum(tensor.count for tensor in checkpoint.tensors)
         bar = tqdm(total=total, desc="survey", unit="w", unit_scale=True, disable=not progress)
         with bar, threads.alone() if device.type == "cpu" else nullcontext():
@@ -168,10 +168,12 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _key(checkpoint: Checkpoint, named: dict[str, Format], rotation: int) -> dict:
+def _key(checkpoint: Checkpoint, named: dict[str, Format], rotation: int, device: torch.device) -> dict:
     """What must be the same for the rows of an interrupted survey to be of use."""
-    files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in checkpoint.files]
-    return {"files": files, "formats": {name: str(format) for name, format in named.items()}, "rotation": rotation}
+    stats = [(file.name, file.stat()) for file in checkpoint.files]  # the time of a change cannot be set as one likes
+    files = [[name, about.st_size, about.st_mtime_ns, about.st_ctime_ns] for name, about in stats]
+    texts = {name: str(format) for name, format in named.items()}
+    return {"files": files, "formats": texts, "rotation": rotation, "device": device.type}
 
 
 @cache

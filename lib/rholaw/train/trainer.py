@@ -13,19 +13,19 @@ import torch
 from torch import distributed
 from tqdm import tqdm
 
-from .. import files
 from ..error.measure import gmse
 from ..formats.grammar import parse
 from ..texts import tokens as corpora
 from ..threads import alone
+from . import saved
 from .config import Config
 from .flat import flatten, views
 from .model import Decoder, sort_key
 from .provenance import device_name, environment, matmul_rate, revision
 
 BETAS, EPSILON, LAST_RATE = (0.9, 0.95), 1e-8, 0.1
-CURVE_POINTS, ERROR_POINTS, HELD_OUT_TOKENS = 48, 6, 65_536
-CHECKPOINT_SECONDS = 60.0
+CURVE_POINTS, ERROR_POINTS, HELD_OUT_TOKENS, CHECKPOINT_SECONDS = 48, 6, 65_536, 60.0
+PLAIN = ("step", "seconds", "curve", "errors", "started")  # of a program's state: no tensors
 SMALL_STEP = 5e8  # FLOPs of a step on a CPU: below, a second thread gains a third at most, and loses all beside others
 Factor = float | torch.Tensor  # a number, or a tensor of one on the device
 
@@ -98,16 +98,16 @@ class Program:
 
     def run(self, checkpoint: Path | None = None, progress: bool = True) -> None:
         """Train to the last step."""
-        begun, saved = time.perf_counter() - self.seconds, time.perf_counter()
+        begun, kept = time.perf_counter() - self.seconds, time.perf_counter()
         label = f"{len(self.configs)} × {self.config.n_params:,}"
         with tqdm(total=self.config.steps, initial=self.step, desc=label, unit="step", disable=not progress) as bar:
             while self.step < self.config.steps:
                 self.advance()
                 bar.update()
                 self.seconds = time.perf_counter() - begun
-                if checkpoint and time.perf_counter() - saved > CHECKPOINT_SECONDS:
+                if checkpoint and time.perf_counter() - kept > CHECKPOINT_SECONDS:
                     self.save(checkpoint)
-                    saved = time.perf_counter()
+                    kept = time.perf_counter()
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         self.seconds = time.perf_counter() - begun
@@ -246,34 +246,34 @@ class Program:
             "realised": [[point[0], float(f"{point[1 + i]:.5g}")] for point in self.errors],
         }
 
+    @property
+    def _identity(self) -> list[str]:
+        """These runs on this text: only their own state is gone on from."""
+        return [*(one.id for one in self.configs), self.corpus.sha256, self.corpus.tokenizer_sha256]
+
+    @property
+    def _tensors(self) -> list[torch.Tensor]:
+        """All that changes with a step, but for the masks."""
+        return [self.flat, *self.moments, self.sum_of_losses, self.skipped]
+
     def save(self, path: Path) -> None:
-        """Write all that `restore` needs, at once or not at all; of several processes the first writes."""
+        """Write all that `restore` needs, at once, or warn that it was not; of several processes the first writes."""
         if distributed.is_initialized() and distributed.get_rank():
             return
-        state = {name: getattr(self, name) for name in ("step", "seconds", "curve", "errors", "started")}
-        state |= {name: getattr(self, name) for name in ("flat", "moments", "sum_of_losses", "skipped")}
-        state |= {
-            "ids": [one.id for one in self.configs],
-            "masks": [linear.pruning.masks for linear in self.model.linears],
-        }
-        with files.replacing(path) as draft:
-            torch.save(state, draft)
+        masks = [linear.pruning.masks for linear in self.model.linears]
+        state = {"identity": self._identity, "tensors": self._tensors, "masks": masks}
+        saved.save(path, state | {name: getattr(self, name) for name in PLAIN})
 
     def restore(self, path: Path) -> None:
-        """Go on from ``path`` if it holds these runs; a file of other runs or a broken one is passed over."""
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-        except (FileNotFoundError, RuntimeError, EOFError, ValueError):
+        """Go on from ``path`` if it holds the state of these runs, as it was saved; else it is passed over."""
+        if (state := saved.restored(path, self.device)) is None or state["identity"] != self._identity:
             return
-        if state.pop("ids") != [one.id for one in self.configs]:
-            return
-        for linear, kept in zip(self.model.linears, state.pop("masks"), strict=True):
+        for linear, kept in zip(self.model.linears, state["masks"], strict=True):
             linear.pruning.masks = kept
-        self.flat.copy_(state.pop("flat"))
-        for moment, value in zip(self.moments, state.pop("moments"), strict=True):
-            moment.copy_(value)
-        for name, value in state.items():
-            setattr(self, name, value)
+        for tensor, value in zip(self._tensors, state["tensors"], strict=True):
+            tensor.copy_(value)
+        for name in PLAIN:
+            setattr(self, name, state[name])
 
 
 def factors(config: Config, step: int) -> tuple[float, float, float]:

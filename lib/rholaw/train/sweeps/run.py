@@ -68,16 +68,16 @@ def run(
 ) -> Counter:
     """Train all that has no record yet in the store at `folder`, and count what there is in the end (`count`).
 
-    `engine` is one of `engines.ENGINES`.  After `minutes` no unit is started any more; call again to go on.  A run that
-    raises an error is recorded as failed, and trained again only if `retry_failed`.  `train` is called as
-    `trainer.train` is; the workers must be able to import it.  RuntimeError when workers keep dying.
+    `engine` is one of `engines.ENGINES`.  A worker starts no unit after its `minutes`; call again to go on.  A run that
+    raises an error is recorded as failed, and trained again only if `retry_failed`; an OSError, such as a full disk's,
+    ends the sweep and fails no run.  `train` is called as `trainer.train` is; the workers must be able to import it.
+    RuntimeError when workers keep dying, or when one says why it cannot work.
     """
     configs, store = list(configs), Store(Path(folder).absolute())  # workers may start elsewhere
     if engine not in engines.ENGINES:
         raise ValueError(unknown(engine, engines.ENGINES, "engine"))
     since = len(store.records()) if retry_failed else 0
-    until = time.time() + 60 * minutes
-    job = partial(work, units(configs, members), store.folder, train, device, until, since)
+    job = partial(work, units(configs, members), store.folder, train, device, minutes, since)
     with closing(_Progress(configs, store)) as progress:
         if not store.settled(since).issuperset(config.id for config in configs):
             engines.start(engine, job, workers, device, store.folder / "logs", progress.show)
@@ -86,17 +86,17 @@ def run(
 
 
 def work(
-    groups: list[Unit], folder: Path, train: Callable, device: str, until: float = math.inf, since: int = 0
+    groups: list[Unit], folder: Path, train: Callable, device: str, minutes: float = math.inf, since: int = 0
 ) -> None:
-    """What a worker does: train units that nobody has claimed until none is left, or the clock shows `until`.
+    """What a worker does: train units that nobody has claimed until none is left, or its `minutes` are over.
 
     `since`: a run that failed before that record is trained again (`Store.settled`).
     """
-    store, trained = Store(folder), True
+    store, trained, until = Store(folder), True, time.monotonic() + 60 * minutes
     while trained:  # a second round finds what a worker that died let go
         trained, settled = False, store.settled(since)
         for unit in groups:
-            if time.time() >= until:
+            if time.monotonic() >= until:
                 return
             if not settled.issuperset(config.id for config in unit):
                 trained |= _claimed(store, unit, train, device, since)
@@ -114,9 +114,12 @@ def _claimed(store: Store, unit: Unit, train: Callable, device: str, since: int)
 
 def _train(store: Store, configs: Unit, train: Callable, device: str) -> None:
     """Train runs side by side and append their records; where that raises an error, half of them at a time."""
-    checkpoint, started = store.checkpoint([config.id for config in configs]), datetime.now(UTC)
+    checkpoint = store.checkpoint([config.id for config in configs])
+    started, begun = datetime.now(UTC), time.perf_counter()
     try:
         records = train(configs, device=device, checkpoint=checkpoint, progress=False)
+    except OSError:
+        raise  # a full disk, a folder that cannot be read: nothing that the runs did; their checkpoint stays
     except Exception as error:
         store.forget(checkpoint)
         if len(configs) > 1:  # one may spoil it for all, or together they need too much memory
@@ -124,16 +127,15 @@ def _train(store: Store, configs: Unit, train: Callable, device: str) -> None:
             _train(store, configs[:middle], train, device)
             _train(store, configs[middle:], train, device)
             return
-        records = [_failed(configs[0], error, device, started)]
+        about = {"error": f"{type(error).__name__}: {error}", "device": device, "seconds": time.perf_counter() - begun}
+        records = [_failed(configs[0], about | {"started": started.isoformat(timespec="seconds")})]
     store.append(*records)
     store.forget(checkpoint)  # only now: the records are on disk
 
 
-def _failed(config: Config, error: Exception, device: str, started: datetime) -> dict:
+def _failed(config: Config, about: dict) -> dict:
     known = {"id": config.id, "config": asdict(config), "parameters": config.parameters, "n_params": config.n_params}
-    seconds = (datetime.now(UTC) - started).total_seconds()
-    about = {"error": f"{type(error).__name__}: {error}", "device": device, "seconds": seconds}
-    return known | {"status": "failed"} | about | {"started": started.isoformat(timespec="seconds")}
+    return known | {"status": "failed"} | about
 
 
 class _Progress:

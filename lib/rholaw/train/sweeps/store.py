@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import fcntl
 import hashlib
 import io
@@ -40,7 +41,7 @@ class Store:
         records = [_clean(record) for record in records]
         for name in ("claims", "checkpoints"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        with _locked(self.file) as file:
+        with files.naming(self.file), files.locked(self.file) as file:
             self._mend(file)
             settled = self.settled(since=math.inf)
             added = [record for record in records if record["id"] not in settled]
@@ -48,8 +49,10 @@ class Store:
             end = os.lseek(file, 0, os.SEEK_END)
             try:
                 if os.write(file, lines) < len(lines):
-                    raise OSError(f"{self.file}: the disk took only a part of a record, which was taken back")
+                    raise OSError(errno.ENOSPC, "the disk took only a part of a record, which was taken back")
                 os.fsync(file)
+                if not end:  # the name of a new file is its folder's to keep
+                    files.settle(self.folder)
             except OSError:
                 os.ftruncate(file, end)
                 raise
@@ -83,7 +86,7 @@ class Store:
         with contextlib.ExitStack() as held:
             try:
                 for name in sorted(ids):  # the files stay: to remove one would let two processes lock two of a name
-                    held.enter_context(_locked(folder / name, fcntl.LOCK_NB))
+                    held.enter_context(files.locked(folder / name, fcntl.LOCK_NB))
             except BlockingIOError:
                 held.close()
                 yield False
@@ -159,17 +162,6 @@ def _manifest(frame: pd.DataFrame, constant: dict, columns: list[str], raw: byte
     units = {"n_params": "non-embedding parameters", "n_tokens": "training tokens", "loss": "nats per held-out token"}
     lines = [f"{name} = {json.dumps(value)}" for name, value in entries.items()]
     return "\n".join([*lines, "[units]", *(f"{name} = {json.dumps(unit)}" for name, unit in units.items())]) + "\n"
-
-
-@contextlib.contextmanager
-def _locked(path: Path, flags: int = 0) -> Iterator[int]:
-    """The file, open for appending and locked; BlockingIOError when it is not free and `flags` say not to wait."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | flags)
-        yield file
-    finally:
-        os.close(file)  # which also unlocks it
 
 
 def _clean(record: dict) -> dict:

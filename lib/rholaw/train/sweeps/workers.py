@@ -10,11 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 Job = Callable[[], None]  # picklable; what it names must be importable by the workers
 DEATHS = 3  # so many workers may die in a sweep, and others take over
+MOST = 500  # characters of what a worker says
 TICK = 0.5  # seconds between two looks at the progress
 CLUSTER = "slurm"  # of submitit; "local" takes processes of this machine for it, in tests
 
@@ -22,7 +23,8 @@ CLUSTER = "slurm"  # of submitit; "local" takes processes of this machine for it
 def start(engine: str, job: Job, workers: int, device: str, logs: Path, tick: Callable[[], None]) -> None:
     """Do the job in so many workers of the engine, and return when all have; `tick` is called meanwhile.
 
-    RuntimeError when more than DEATHS workers die.  `logs` is a folder for what an engine writes.
+    RuntimeError when more than DEATHS workers die, or when one says that it cannot work.  `logs` is a folder for what
+    an engine writes.
     """
     os.environ |= _environment()
     ENGINES[engine](job, workers, device, logs, tick)
@@ -36,7 +38,8 @@ def _environment() -> dict[str, str]:
 def local(job: Job, workers: int, device: str, logs: Path, tick: Callable[[], None]) -> None:
     """Processes of this machine, which end with this one."""
     context = multiprocessing.get_context("spawn")  # a forked process cannot use a GPU
-    processes, deaths = [_started(context, job) for _ in range(workers)], 0
+    here, there = context.Pipe(duplex=False)  # what a worker says in the end is shorter than what a pipe takes at once
+    processes, deaths = [_started(context, job, there) for _ in range(workers)], 0
     try:
         while processes:
             ended = wait([process.sentinel for process in processes], timeout=TICK)
@@ -44,26 +47,34 @@ def local(job: Job, workers: int, device: str, logs: Path, tick: Callable[[], No
             for process in [process for process in processes if process.sentinel in ended]:
                 processes.remove(process)
                 process.join()
+                if here.poll():
+                    raise RuntimeError(
+                        f"a worker stopped: {here.recv()}. What has finished is kept, and the same call goes on"
+                    )
                 if process.exitcode:
                     deaths = _counted(deaths, f"exit code {process.exitcode}")
-                    processes.append(_started(context, job))
+                    processes.append(_started(context, job, there))
     finally:
         for process in processes:
             process.kill()
             process.join()
 
 
-def _started(context, job: Job):
-    process = context.Process(target=_in_process, args=(job,))
+def _started(context, job: Job, reports: Connection):
+    process = context.Process(target=_in_process, args=(job, reports))
     process.start()
     return process
 
 
-def _in_process(job: Job) -> None:
+def _in_process(job: Job, reports: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     parent = multiprocessing.parent_process().sentinel
     threading.Thread(target=lambda: (wait([parent]), os._exit(1)), daemon=True).start()  # also when it is killed
-    job()
+    try:
+        job()
+    except Exception as error:  # not of training, which records what it raises: of the disk, of the store
+        reports.send(f"{type(error).__name__}: {error}"[:MOST])
+        raise SystemExit(1) from None
 
 
 def ray(job: Job, workers: int, device: str, logs: Path, tick: Callable[[], None]) -> None:
