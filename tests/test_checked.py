@@ -5,7 +5,20 @@ import math
 
 import pytest
 
-from rholaw.checked import REQUIRED, build, closest, limited, number, spread, strangers, text, typed, unknown, wrong
+from rholaw.checked import (
+    REQUIRED,
+    build,
+    closest,
+    limited,
+    number,
+    shown,
+    spread,
+    strangers,
+    text,
+    typed,
+    unknown,
+    wrong,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +86,9 @@ def test_a_value_of_another_kind_is_refused(value, kind):
         ("1k", "must be a number (share), not '1k'; write the number alone"),
         (True, "must be a number (share), not True"),
         (40, "40 must be at least 0 and at most 1 (share); 0.4 for 40 %"),
-        (math.nan, "nan must be at least 0 and at most 1 (share)"),
+        (math.nan, "must be a finite number (share), not nan"),
+        (math.inf, "must be a finite number (share), not inf"),
+        (10**400, f"must be a finite number (share), not {'1' + '0' * 17}...{'0' * 19}"),
     ],
 )
 def test_a_number_outside_its_limits_is_refused_with_a_hint(value, says):
@@ -92,3 +107,22 @@ def test_what_was_meant_is_found_whatever_its_case():
 def test_strange_keys_of_a_table_are_listed():
     assert strangers({"a": 1, "bta": 2}, ["a", "beta"], "x") == ["x.bta: there is no such key; did you mean beta?"]
     assert strangers({"a": 1}, ["a"], "x") == []
+
+
+NESTED = []
+for _ in range(200):
+    NESTED = [NESTED, NESTED]  # written out it would have 2^200 brackets
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 10**6, list(range(10**6)), {"k" * 10**5: 1}, NESTED, 10**5000, "\n" * 99],
+    ids=["text", "list", "key", "nested", "digits", "lines"],
+)
+def test_a_message_shows_what_was_typed_in_few_characters(value):
+    assert len(shown(value)) <= 80 and "\n" not in shown(value)
+    with pytest.raises(ValueError, match="must be") as refusal:
+        typed(value, bool)
+    assert len(str(refusal.value)) < 150
+    if isinstance(value, str):
+        assert len(unknown(value, [value + "x" * i for i in range(40)])) < 700

@@ -8,18 +8,21 @@ problems = []
 traffic = build(Traffic, {"tokns_in": "1k"}, "traffic", problems)   a line for each thing that is wrong
 wrong(traffic)                                                      the same for an object made in Python
 unknown("tokns_in", ["tokens_in"])                                  "tokns_in: there is no such key; did you mean …?"
+shown(value)                                                        how a message shows what was typed, however long
 """
 
 import dataclasses
 import datetime
 import difflib
-import math
+import reprlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields
 from numbers import Real
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+LARGEST = sys.float_info.max  # what a number may be at most, where nothing else is said: it is finite
 REQUIRED = dataclasses.MISSING  # the default of a field that has none
 KINDS = {
     bool: "True or False",
@@ -35,7 +38,7 @@ Reader = Callable[[Any, Mapping], Any]  # (value, metadata of its field) → val
 # --- fields -------------------------------------------------------------------------------------------------------
 
 
-def number(default: Any, unit: str, low: float = 0.0, high: float = math.inf, *, above: bool = False) -> Any:
+def number(default: Any, unit: str, low: float = 0.0, high: float = LARGEST, *, above: bool = False) -> Any:
     """A field that holds one number in ``unit`` from ``low`` to ``high``; ``above``: not ``low`` itself.
 
     ``default`` may be REQUIRED, as in all fields.
@@ -43,7 +46,7 @@ def number(default: Any, unit: str, low: float = 0.0, high: float = math.inf, *,
     return _field(default, _one, unit=unit, low=low, high=high, above=above)
 
 
-def spread(default: Any, unit: str, low: float = 0.0, high: float = math.inf, *, above: bool = False) -> Any:
+def spread(default: Any, unit: str, low: float = 0.0, high: float = LARGEST, *, above: bool = False) -> Any:
     """A field that holds (low, middle, high); a file may give one number, which is then certain."""
     return _field(default, _three, unit=unit, low=low, high=high, above=above)
 
@@ -65,7 +68,7 @@ def counts(default: Any, unit: str) -> Any:
 
 def by_name(unit: str) -> Any:
     """A field that holds ((name, (low, middle, high)), …); a file gives a table."""
-    return _field((), _by_name, unit=unit, low=0.0, high=math.inf, above=True)
+    return _field((), _by_name, unit=unit, low=0.0, high=LARGEST, above=True)
 
 
 def _field(default: Any, read: Reader, **about: Any) -> Any:
@@ -94,7 +97,7 @@ def build(kind: type[T], data: object, where: str, problems: list[str], base: T 
 def strangers(table: object, known: Iterable[str] | Mapping[str, Mapping], where: str) -> list[str]:
     """A line for each key of a table that is not ``known``, or one line where it is no table."""
     if not isinstance(table, dict):
-        return [f"{where}: must be {KINDS[dict]}, not {table!r}"]
+        return [f"{where}: must be {KINDS[dict]}, not {shown(table)}"]
     return [f"{where}.{unknown(key, known)}" for key in table if key not in known]
 
 
@@ -116,23 +119,53 @@ def typed(value: object, kind: type[T]) -> T:
 
     A whole number is a float too; True is no number, and NaN and infinity are no numbers to calculate with.
     """
-    right = isinstance(value, int | float) and math.isfinite(value) if kind is float else isinstance(value, kind)
+    right = isinstance(value, int | float) and abs(value) <= LARGEST if kind is float else isinstance(value, kind)
     if not right or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"must be {KINDS[kind]}, not {value!r}")
+        raise ValueError(f"must be {KINDS[kind]}, not {shown(value)}")
     return value
 
 
-def limited(value: object, unit: str, low: float = 0.0, high: float = math.inf, *, above: bool = False) -> Real:
+def limited(value: object, unit: str, low: float = 0.0, high: float = LARGEST, *, above: bool = False) -> Real:
     """``value`` if it is a number within the limits of `number`; ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Real):
         hint = "; write the number alone" if isinstance(value, str) else ""
-        raise ValueError(f"must be a number ({unit}), not {value!r}{hint}")
-    if math.isnan(value) or not low <= value <= high or (above and value == low):
+        raise ValueError(f"must be a number ({unit}), not {shown(value)}{hint}")
+    if value != value or LARGEST < abs(value) != high:  # nan, infinite, or a whole number that no float holds
+        raise ValueError(f"must be a finite number ({unit}), not {shown(value)}")
+    if not low <= value <= high or (above and value == low):
         least = f"above {low:g}" if above else f"at least {low:g}"
-        most = f" and at most {high:g}" if math.isfinite(high) else ""
+        most = f" and at most {high:g}" if high < LARGEST else ""
         hint = f"; {value / 100:g} for {value:g} %" if unit.startswith("share") and 1 < value <= 100 else ""
         raise ValueError(f"{value:g} must be {least}{most} ({unit}){hint}")
     return value
+
+
+# --- words of messages --------------------------------------------------------------------------------------------
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 60
+
+
+def shown(value: object) -> str:
+    """``repr`` of what was typed, for a message: at most 80 characters, however long or deep the value is."""
+    try:
+        return shortened(_REPR.repr(value))
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return "a number of thousands of digits"
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Text of at most ``most`` characters: what is more is left out of its middle, line breaks are shown as such."""
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) + 1 + most // 2 - most :]}"
+
+
+def listed(names: Iterable[object], most: int = 300) -> str:
+    """Names with commas between, as many as fit into ``most`` characters."""
+    names = [shortened(str(name)) for name in names]
+    while len(text := ", ".join(names)) > most:
+        names = [*names[: len(names) * 2 // 3], "…"]
+    return text
 
 
 # --- names --------------------------------------------------------------------------------------------------------
@@ -152,9 +185,9 @@ def unknown(key: object, known: Iterable[str], what: str = "key") -> str:
     """
     meant = closest(key, known)
     about = known[meant] if meant and isinstance(known, Mapping) else {}
-    unit = about.get("unit") if isinstance(about, Mapping) else ""
-    hint = f"did you mean {meant}{f', in {unit}' if unit else ''}?" if meant else f"there are {', '.join(known)}"
-    return f"{key}: there is no such {what}; {hint}"
+    unit = f", in {about['unit']}" if isinstance(about, Mapping) and about.get("unit") else ""
+    hint = f"did you mean {shortened(meant)}{unit}?" if meant else f"there are {listed(known)}"
+    return f"{shortened(str(key))}: there is no such {what}; {hint}"
 
 
 # --- readers of fields --------------------------------------------------------------------------------------------
@@ -168,10 +201,10 @@ def _three(value: object, about: Mapping) -> tuple[float, float, float]:
     if not isinstance(value, (list, tuple)):
         return (float(_one(value, about)),) * 3
     if len(value) != 3:
-        raise ValueError(f"must be one number or [low, middle, high] ({about['unit']}), not {list(value)!r}")
+        raise ValueError(f"must be one number or [low, middle, high] ({about['unit']}), not {shown(value)}")
     low, mid, high = (float(_one(part, about)) for part in value)
-    if not low <= mid <= high or math.isinf(high):
-        raise ValueError(f"low, middle and high must be finite and rise, not {list(value)!r}")
+    if not low <= mid <= high:
+        raise ValueError(f"low, middle and high must rise, not {shown(value)}")
     return low, mid, high
 
 
@@ -179,23 +212,23 @@ def _text(value: object, about: Mapping) -> str:
     if isinstance(value, datetime.date):  # TOML and YAML read 2026-11-24 as a date
         value = value.isoformat()
     if not isinstance(value, str):
-        raise ValueError(f"must be text, not {value!r}")
+        raise ValueError(f"must be text, not {shown(value)}")
     if about["choices"] and value not in about["choices"]:
-        raise ValueError(f"{value!r} is not one of {', '.join(repr(c) for c in about['choices'] if c)}")
+        raise ValueError(f"{shown(value)} is not one of {', '.join(repr(c) for c in about['choices'] if c)}")
     return value
 
 
 def _names(value: object, about: Mapping) -> tuple[str, ...]:
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"must be a list of {about['unit']}, not {value!r}")
+        raise ValueError(f"must be a list of {about['unit']}, not {shown(value)}")
     return tuple(value)
 
 
 def _counts(value: object, about: Mapping) -> tuple[int, ...]:
     value = value if isinstance(value, (list, tuple)) else [value]
     if not value:
-        raise ValueError(f"must be a list of {about['unit']}, not {value!r}")
+        raise ValueError(f"must be a list of {about['unit']}, not {shown(value)}")
     for count in value:
         if _one(count, about) != int(count):
             raise ValueError(f"{count:g} is no whole number ({about['unit']})")
@@ -204,5 +237,5 @@ def _counts(value: object, about: Mapping) -> tuple[int, ...]:
 
 def _by_name(value: object, about: Mapping) -> tuple[tuple[str, tuple[float, float, float]], ...]:
     if not isinstance(value, dict):
-        raise ValueError(f"must be a table: a name, = and {about['unit']}; not {value!r}")
+        raise ValueError(f"must be a table: a name, = and {about['unit']}; not {shown(value)}")
     return tuple((name, _three(numbers, about)) for name, numbers in value.items())

@@ -91,16 +91,16 @@ def test_everything_wrong_is_named_at_once():
         "traffic.utilisation: 70 must be above 0 and at most 1 (share of the hours paid); 0.7 for 70 %",
         "traffic.tokens_in: must be a number (tokens a request), not '1k'; write the number alone",
         "traffic.requests_per_month: -1 must be at least 0",
-        "prices.gpu_hour_usd: low, middle and high must be finite and rise, not [3, 2, 1]",
+        "prices.gpu_hour_usd: low, middle and high must rise, not [3, 2, 1]",
         "prices.rate: 0 must be above 0",
         "project.kind: 'distil' is not one of 'train', 'qat', 'post-training'",
         "project.mfu: must be one number or [low, middle, high]",
-        "project.slowdown: low, middle and high must be finite and rise, not [1, 5, 2]",
+        "project.slowdown: low, middle and high must rise, not [1, 5, 2]",
         "project.horizon_months: must be a number (months), not True",
         "hardware.devices: must be a list of names of devices",
         "hardware.gpus: 1.5 is no whole number (devices a replica)",
         "hardware.batches: 0 must be at least 1",
-        "hardware.reserve_gb: nan must be at least 0 (GB a device)",
+        "hardware.reserve_gb: must be a finite number (GB a device), not nan",
         "formats 1.rho: must be one number or [low, middle, high]",
         "formats 2: must be a table of keys, not 'int4'",
     ):
@@ -209,6 +209,72 @@ def test_files_that_are_none(tmp_path):
             Scenario.read(tmp_path / name)
     with pytest.raises(ScenarioError, match="no scenario file"):
         Scenario.read(tmp_path / "nowhere.toml")
+
+
+YAML = "model: {{params: {}}}\nformats: [{{weights: int4}}]\n"
+TOML = "[model]\nparams = {}\n[[formats]]\nweights = 'int4'\n"
+
+
+@pytest.mark.parametrize(
+    ("ending", "content"),
+    [
+        ("yaml", YAML.format("8e9")),  # text to YAML 1.1
+        ("yaml", YAML.format("8_000_000_000")),
+        ("yaml", "\ufeff" + YAML.format("+8.0e+9").replace("\n", "\r\n")),  # as an editor on Windows leaves it
+        ("toml", "\ufeff" + TOML.format("8e9")),
+    ],
+)
+def test_numbers_are_read_as_they_are_written(tmp_path, ending, content):
+    path = tmp_path / f"a.{ending}"
+    path.write_text(content, encoding="utf-8")
+    assert Scenario.read(path).model.params == 8e9
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "message"),
+    [
+        ("yaml", YAML.format("0100"), "model.params: must be a number .* not '0100'; write the number alone"),
+        ("yaml", YAML.format("1:30"), "not '1:30'"),
+        ("yaml", YAML.format("yes"), "not 'yes'"),
+        ("yaml", YAML.format("8,000"), "000: there is no such key"),
+        ("yaml", YAML.format("70 %"), "not '70 %'"),
+        ("yaml", YAML.format(".inf"), "model.params: must be a finite number .* not inf"),
+        ("toml", TOML.format("inf"), "model.params: must be a finite number .* not inf"),
+        ("toml", TOML.format("9" * 400), "model.params: must be a finite number"),
+        ("yaml", YAML.format("9" * 400), "model.params: must be a finite number"),
+        ("yaml", YAML.format("9" * 5000), "line 1 has more than 2000 characters"),
+        ("yaml", YAML.format("8e9") + "formats: []", r"formats stands there twice \(line 3\)"),
+        ("yaml", YAML.format("1, params: 2"), "params stands there twice"),
+        ("yaml", YAML.format("!!int 0100"), "write the value"),
+        ("yaml", "a: &a {params: 1}\nmodel: {<<: *a}", r"write the value \(line 1\)"),
+        ("yaml", YAML.format("*nothing"), "write the value"),
+        ("yaml", "model:\n\tparams: 3", "this is not YAML.*line 2"),
+        ("yaml", "", "must have the parts"),
+        ("yaml", "- 1", "must have the parts"),
+        ("yaml", "[" * 1500, "nested too deeply"),
+        ("toml", "a = " + "[" * 1500, "nested too deeply"),
+        ("toml", ".".join("a" * 20_000) + " = 1", "line 1 has more than 2000 characters"),
+        ("toml", TOML.format("1\nparams = 2"), "this is not TOML.*line 3"),
+        ("toml", "#\n" * 30_000, "more than 50000 bytes"),
+        ("toml", "\n".join(f"k{i} = 1" for i in range(3000)), "and 2972 more"),
+        ("toml", TOML.format("8e9").encode() + b"\n# caf\xe9", "a.toml: the text is not UTF-8 in line 6"),
+        ("toml", TOML.format("8e9").encode("utf-16"), "not UTF-8 in line 1"),
+    ],
+)
+def test_what_no_scenario_says_is_refused_in_few_words(tmp_path, ending, content, message):
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ScenarioError, match=f"(?s){message}") as caught:
+        Scenario.read(path)
+    lines = str(caught.value).splitlines()
+    assert str(path) in lines[0] and len(lines) <= 32 and max(map(len, lines)) <= 500
+
+
+@pytest.mark.parametrize("path", ["a" * 5000 + ".toml", "a\0.toml", ".", "", "/dev/null", "nowhere.yaml"])
+def test_paths_of_no_scenario(path):
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.read(path)
+    assert len(str(caught.value)) < 300
 
 
 leaves = st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(-5, 5)

@@ -148,7 +148,7 @@ class Traffic:
     tokens_in: float = number(1000.0, "tokens a request", 1, 1e9)
     tokens_out: float = number(300.0, "tokens a request", 1, 1e9)
     context: float = number(0.0, "tokens a sequence", high=1e9)
-    latency_ms: float = number(math.inf, "milliseconds a token of output", above=True)
+    latency_ms: float = number(math.inf, "milliseconds a token of output", high=math.inf, above=True)
     utilisation: tuple[float, ...] = spread((0.3, 0.5, 0.7), "share of the hours paid", 0.0, 1.0, above=True)
 
     @property

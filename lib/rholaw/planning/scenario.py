@@ -9,21 +9,22 @@ given as [low, middle, high]; a single number is certain.  chapters/scenario.tom
 """
 
 import dataclasses
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ..checked import build, unknown
+from ..checked import build, shortened, unknown
 from ..fidelity.sensitivity import errors
 from ..formats.grammar import parse
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
+from . import reading
 from .inputs import Hardware, Model, Option, Prices, Project, Run, Traffic
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
+MOST_LINES = 30  # of an error
 
 
 class ScenarioError(ValueError):
@@ -49,7 +50,10 @@ class Scenario:
     def read(cls, path: str | Path) -> "Scenario":
         """The scenario in a .toml, .yaml or .yml file. Raises ScenarioError with every wrong key, value or unit."""
         path = Path(path)
-        data = _parsed(path)
+        try:
+            data = reading.read(path)
+        except ValueError as error:
+            raise ScenarioError(str(error)) from None
         part = data.get("hardware") if isinstance(data, dict) else None
         if isinstance(part, dict) and isinstance(part.get("overrides"), str) and part["overrides"]:
             part["overrides"] = str(path.parent / part["overrides"])  # named from where the scenario lies
@@ -120,28 +124,9 @@ class _Problems:
 
 def _refuse(where: str, lines: list[str]) -> None:
     if lines:
-        raise ScenarioError("\n  ".join([f"{where} cannot be used:", *lines]))
-
-
-def _parsed(path: Path) -> Any:
-    if not path.is_file():
-        raise ScenarioError(f"there is no scenario file {path}")
-    content = path.read_text(encoding="utf-8")
-    if path.suffix == ".toml":
-        try:
-            return tomllib.loads(content)
-        except tomllib.TOMLDecodeError as error:
-            raise ScenarioError(f"{path} is not TOML: {error}") from None
-    if path.suffix not in (".yaml", ".yml"):
-        raise ScenarioError(f"{path}: a scenario is a .toml, .yaml or .yml file")
-    try:
-        import yaml
-    except ImportError:
-        raise ScenarioError(f"{path}: reading YAML needs the package pyyaml; TOML needs none") from None
-    try:
-        return yaml.safe_load(content)
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"{path} is not YAML: {error}") from None
+        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+        said = [shortened(line, 400) for line in lines[:MOST_LINES]]
+        raise ScenarioError("\n  ".join([f"{shortened(where)} cannot be used:", *said, *more]))
 
 
 def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
