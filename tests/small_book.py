@@ -10,14 +10,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def small_book(root: Path, **chapters: list) -> Path:
-    """A book whose chapters hold the given cells; the first is its root."""
+    """A book whose chapters hold the given cells, always the same bytes; the first is its root."""
     (root / "chapters").mkdir(parents=True)
     (root / "lib").mkdir()
     (root / "data").mkdir()
     shutil.copytree(ROOT / "assets", root / "assets")
-    for name in ("constraints.txt", "references.bib"):
+    for name in ("constraints.txt", "references.bib", "_config.yml"):
         shutil.copy(ROOT / name, root)
     for name, cells in chapters.items():
+        for number, cell in enumerate(cells):
+            cell["id"] = str(number)
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(new_notebook(cells=cells, metadata=kernel), root / "chapters" / f"{name}.ipynb")
     first, *others = chapters

@@ -95,3 +95,30 @@ def test_file_and_folder_are_on_the_disk_before_and_after_the_file_has_its_name(
     (draft, before), (folder, after) = done
     assert draft.endswith(".draft") and before == [draft]
     assert (folder, after) == (tmp_path.name, ["a.txt"])
+
+
+def test_a_folder_takes_the_place_of_another_and_a_kill_between_loses_neither(tmp_path, monkeypatch):
+    path, new = tmp_path / "html", tmp_path / "new"
+    for folder, text in ((path, "old"), (new, "new")):
+        folder.mkdir()
+        (folder / "a.txt").write_text(text)
+    rename = type(path).rename
+
+    def killed(self, target):
+        if self == new:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(path), "rename", killed)
+        files.replace_folder(path, new)
+    assert not path.exists()
+    files.restore_folder(path)
+    assert (path / "a.txt").read_text() == "old"
+    files.restore_folder(path)  # nothing to undo
+    files.replace_folder(path, new)
+    assert (path / "a.txt").read_text() == "new"
+    assert os.listdir(tmp_path) == ["html"]
+    path.rename(new)
+    files.replace_folder(path, new)  # the first
+    assert (path / "a.txt").read_text() == "new"

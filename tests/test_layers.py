@@ -85,7 +85,18 @@ MODULES = {
     "lessons": ["descent", "memory"],
     "commands": ["formats", "checkpoints", "laws", "fidelity", "planning", "data"],
     "book": [
-        *("parameters", "reference", "execute", "pages", "figures", "webtable", "format_card", "checkpoint_card"),
+        *(
+            "parameters",
+            "reference",
+            "tied",
+            "workplace",
+            "execute",
+            "pages",
+            "figures",
+            "webtable",
+            "format_card",
+            "checkpoint_card",
+        ),
         *(
             "rounding",
             "model_figures",

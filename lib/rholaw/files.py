@@ -78,6 +78,24 @@ def naming(path: str | Path) -> Iterator[None]:
         raise
 
 
+def replace_folder(path: Path, new: Path) -> None:
+    """The folder ``new``, of the same file system, takes the place of ``path``.
+
+    Two renames: a process killed between them leaves no ``path``, and `restore_folder` brings back the old one.
+    """
+    if path.exists():
+        shutil.rmtree(_aside(path), ignore_errors=True)
+        path.rename(_aside(path))
+    new.rename(path)
+    shutil.rmtree(_aside(path), ignore_errors=True)
+
+
+def restore_folder(path: Path) -> None:
+    """Undo what a killed `replace_folder` left half done."""
+    if _aside(path).exists() and not path.exists():
+        _aside(path).rename(path)
+
+
 def _begun(path: Path) -> tuple[Path, int]:
     """A new draft of a file, and its descriptor with a lock on it."""
     while True:
@@ -96,3 +114,7 @@ def _remove_abandoned(path: Path) -> None:
         with suppress(OSError), open(draft, "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             draft.unlink()
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")

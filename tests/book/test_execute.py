@@ -1,10 +1,18 @@
 """Chapters are executed when something that they depend on has changed, and a failure tells its cell."""
 
+from pathlib import Path
+
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from small_book import small_book
 
 from rholaw.book import execute
+from rholaw.book.workplace import BuildError, workplace
+
+
+def run(root: Path) -> None:
+    with workplace(root) as work:
+        execute.execute(work)
 
 
 def test_a_fingerprint_covers_all_that_a_chapter_depends_on(tmp_path):
@@ -34,8 +42,8 @@ def test_only_what_changed_is_executed_and_a_failure_lets_the_others_finish(tmp_
     count = new_code_cell("with open('runs.txt', 'a') as log:\n    log.write('x')")
     broken = [new_markdown_cell("# Broken"), new_code_cell("1 / 0")]
     root = small_book(tmp_path / "b", index=[new_markdown_cell("# Fine"), count], broken=broken)
-    with pytest.raises(execute.BuildError) as caught:
-        execute.execute(root)
+    with pytest.raises(BuildError) as caught:
+        run(root)
     message = str(caught.value)
     assert message.startswith("chapters/broken.ipynb: cell In[1] failed")
     assert "1 / 0" in message
@@ -45,13 +53,54 @@ def test_only_what_changed_is_executed_and_a_failure_lets_the_others_finish(tmp_
     assert {path.name for path in (root / "_build" / "executed").iterdir()} == {"index.ipynb"}
 
     started = []
-    monkeypatch.setattr(execute, "_run", lambda chapter, *_: started.append(chapter.name))
-    execute.execute(root)
+    monkeypatch.setattr(execute, "_run", lambda work, chapter, *_: started.append(chapter.name))
+    run(root)
     assert started == ["broken.ipynb"]
 
 
 def test_the_toc_must_name_files_that_exist(tmp_path):
     root = small_book(tmp_path / "b", index=[])
     (root / "_toc.yml").write_text("format: jb-book\nroot: index\nparts: [{chapters: [{file: missing}]}]\n")
-    with pytest.raises(execute.BuildError, match="names 'missing'"):
+    with pytest.raises(BuildError, match="names 'missing'"):
         execute.chapters(root)
+
+
+def test_what_was_edited_and_edited_back_meanwhile_is_not_taken_for_up_to_date(tmp_path):
+    edits = """from pathlib import Path
+path = Path("../data/fact.csv")
+before = path.read_text()
+path.write_text("wrong")
+shown = path.read_text()
+path.write_text(before)"""
+    root = small_book(tmp_path / "b", index=[new_code_cell(edits), new_code_cell("shown")])
+    (root / "data" / "fact.csv").write_text("right")
+    with pytest.raises(BuildError, match=r"index.ipynb: data/fact.csv was edited while the book was built"):
+        run(root)
+    assert not execute.executed(root / "chapters" / "index.ipynb", root).exists()
+
+
+def test_a_chapter_is_not_begun_on_what_was_edited_since_the_others(tmp_path, monkeypatch):
+    root = small_book(tmp_path / "b", index=[new_code_cell("1")])
+    with workplace(root) as work:
+        chapter = root / "chapters" / "index.ipynb"
+        state = execute._state(chapter, root)
+        (root / "lib" / "new.py").write_text("")
+        monkeypatch.setattr(type(work), "run", None)
+        assert execute._run(work, chapter, "", state, False).startswith("chapters/index.ipynb: lib/new.py was edited")
+
+
+def test_a_cell_without_end_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "LIMIT", 1)
+    root = small_book(tmp_path / "b", index=[new_code_cell("while True:\n    pass")])
+    with pytest.raises(
+        BuildError, match=r"index.ipynb: A cell timed out while it was being executed, after 1 second"
+    ) as e:
+        run(root)
+    assert "while True:" in str(e.value) and len(str(e.value)) < 500
+
+
+def test_what_ended_papermill_is_told_without_its_traceback():
+    trace = 'Traceback (most recent call last):\n  File "a.py", line 1, in b\n    c()\n'
+    assert execute._last_words(f"{trace}nbclient.exceptions.DeadKernelError: Kernel died\n") == "Kernel died"
+    full = "OSError: [Errno 28] No space left on device"
+    assert execute._last_words(f"{trace}{full}\n\nDuring handling:\n{trace}{full}") == full.removeprefix("OSError: ")

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import nbformat
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from small_book import small_book
@@ -63,6 +64,16 @@ def test_a_figure_needs_a_caption_a_name_and_a_description_and_a_warning_is_refu
     found = pages.output_problems({"cells": [cell]})
     assert bool(found) == bool(problem)
     assert not problem or problem in found[0]
+
+
+def test_a_page_has_nothing_of_chance():
+    def page() -> str:
+        tables = [pd.DataFrame({"a": [1.0]}).style.set_properties(color="red") for _ in range(2)]
+        outputs = [new_output("display_data", {"text/html": one.to_html(), "text/plain": repr(one)}) for one in tables]
+        return json.dumps(pages.as_page(new_notebook(cells=[new_code_cell("1", outputs=outputs)])))
+
+    assert page() == page()
+    assert all(f"#T_{number}_row0" in page() and f'id=\\"T_{number}\\"' in page() for number in (1, 2))
 
 
 def test_a_chapter_taken_from_the_toc_leaves_the_stage(tmp_path):

@@ -3,11 +3,11 @@
 import pytest
 
 import rholaw as rl
-from rholaw.book import execute, reference
+from rholaw.book import execute, reference, workplace
 
 
 def test_every_room_has_a_page_in_the_toc():
-    named = [name for name in execute.contents(execute.ROOT) if name.startswith(execute.REFERENCE)]
+    named = [name for name in execute.contents(workplace.ROOT) if name.startswith(execute.REFERENCE)]
     assert named == [f"{execute.REFERENCE}{room}" for room in reference.rooms()]
 
 

@@ -13,7 +13,7 @@ from tiny_llama import TEXT, hub, trained
 
 import rholaw as rl
 from rholaw import book
-from rholaw.book.execute import ROOT
+from rholaw.book.workplace import ROOT
 from rholaw.fidelity.mixtures import MIXES
 from rholaw.fidelity.sensitivity import inferred
 

@@ -3,8 +3,8 @@
 import sys
 
 from ..command_line import Parser, guarded
-from .execute import ROOT, BuildError
 from .pages import build
+from .workplace import ROOT, BuildError
 
 
 def main(arguments: list[str], prog: str = "rholaw book") -> int:
@@ -18,7 +18,7 @@ def main(arguments: list[str], prog: str = "rholaw book") -> int:
     try:
         print(build(quick=options.quick))
     except BuildError as error:
-        print(f"The book was not built.\n\n{error}", file=sys.stderr)
+        print(f"The book was not built; an earlier one stands as it was.\n\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted; the chapters that were done are kept.", file=sys.stderr)

@@ -5,8 +5,6 @@ import importlib.metadata
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -15,13 +13,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .. import files
+from .workplace import BuildError, Workplace
 
-ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = "api/"  # pages in _toc.yml that are written from the code
-
-
-class BuildError(RuntimeError):
-    """The book cannot be built; the message says which chapter and why."""
+LIMIT = 1800  # seconds for a cell, 30 times what a whole chapter may take on a quiet machine of two cores
+START = 300  # seconds until a kernel answers
 
 
 def contents(root: Path) -> list[str]:
@@ -60,41 +56,55 @@ def _named(node: object) -> Iterator[str]:
 
 def fingerprint(chapter: Path, root: Path, quick: bool = False) -> str:
     """A digest of all that an executed chapter depends on: library, data, pins, Python and the chapter itself."""
-    inputs = [path for path in sorted((root / "lib").rglob("*")) if path.suffix in (".py", ".html", ".toml", ".log")]
-    inputs += sorted((root / "data").rglob("*"))
-    inputs += [root / "constraints.txt", root / "assets" / "ipython_kernel_config.py", chapter]
     versions = (sys.version, importlib.metadata.version("torch"), quick)
     digest = hashlib.sha256(repr(versions).encode())
-    for path in inputs:
+    for path in _inputs(chapter, root):
         if path.is_file():
             content = path.read_bytes()
             digest.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def execute(root: Path, quick: bool = False) -> None:
+def _inputs(chapter: Path, root: Path) -> list[Path]:
+    library = [path for path in (root / "lib").rglob("*") if path.suffix in (".py", ".html", ".toml", ".log")]
+    others = [root / "constraints.txt", root / "content.txt", root / "assets" / "ipython_kernel_config.py", chapter]
+    return sorted(library) + sorted((root / "data").rglob("*")) + others
+
+
+def _state(chapter: Path, root: Path) -> dict[Path, tuple[int, ...]]:
+    """What changes when a file that a chapter depends on is written, even with what it held before."""
+    state = {}
+    for path in _inputs(chapter, root):
+        if path.exists():
+            about = path.stat()
+            state[path] = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    return state
+
+
+def execute(work: Workplace, quick: bool = False) -> None:
     """Execute every chapter whose fingerprint has changed, on all cores; a failure lets the others finish first.
 
-    BuildError: a chapter failed; the message holds the cell and its traceback.
+    BuildError: a chapter failed, and the message holds the cell and its traceback; or a cell took longer than
+    LIMIT; or what it depends on was edited meanwhile, so that nobody knows what it shows.
     """
     pending = {}
-    for chapter in chapters(root):
+    for chapter in chapters(work.root):
         if chapter.suffix == ".ipynb":
-            mark = fingerprint(chapter, root, quick)
-            if read(executed(chapter, root)).get("metadata", {}).get("fingerprint") != mark:
-                pending[chapter] = mark
+            state = _state(chapter, work.root)
+            mark = fingerprint(chapter, work.root, quick)
+            if read(executed(chapter, work.root)).get("metadata", {}).get("fingerprint") != mark:
+                pending[chapter] = mark, state
     if not pending:
         return
 
     import matplotlib.font_manager  # noqa: F401  builds the font cache once, here, instead of in every kernel
 
-    variables = environment(root)
     failures = []
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm(total=len(pending), desc="chapters", unit="chapter", leave=False) as progress,
     ):
-        jobs = [pool.submit(_run, *item, root, quick, variables) for item in pending.items()]
+        jobs = [pool.submit(_run, work, chapter, *known, quick) for chapter, known in pending.items()]
         try:
             for job in as_completed(jobs):
                 failures += [job.result()] if job.result() else []
@@ -111,45 +121,37 @@ def executed(chapter: Path, root: Path) -> Path:
     return root / "_build" / "executed" / chapter.relative_to(root / "chapters")
 
 
-def environment(root: Path) -> dict[str, str]:
-    """What kernels and Jupyter Book run with: the project's profile, one thread, the last commit's time."""
-    profile = root / "_build" / "ipython" / "profile_default"
-    profile.mkdir(parents=True, exist_ok=True)
-    shutil.copy(root / "assets" / "ipython_kernel_config.py", profile)
-    commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=root, capture_output=True, text=True)
-    return {
-        **os.environ,
-        "IPYTHONDIR": str(profile.parent),
-        "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, whatever the user has installed
-        "OMP_NUM_THREADS": "1",  # one chapter a core
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "PYTHONHASHSEED": "0",
-        "TQDM_DISABLE": "1",  # a page is no place for progress lines
-        **({"SOURCE_DATE_EPOCH": commit.stdout.strip()} if commit.stdout.strip() else {}),
-    }
-
-
-def _run(chapter: Path, mark: str, root: Path, quick: bool, variables: dict[str, str]) -> str:
+def _run(work: Workplace, chapter: Path, mark: str, state: dict, quick: bool) -> str:
     """Execute one chapter; the result is "" or what went wrong."""
-    target = executed(chapter, root)
-    partial = target.with_suffix(".partial.ipynb")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "papermill", str(chapter), str(partial), "--cwd", str(chapter.parent)]
-    command += ["--no-progress-bar", "--kernel", "python3", *(["-p", "quick", "True"] if quick else [])]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True)
-    notebook = read(partial)
+    name = chapter.relative_to(work.root)
+    if problem := _edited(chapter, state, work.root):
+        return f"{name}: {problem}"
+    target, partial = executed(chapter, work.root), work.folder / name
+    for path in (target, partial):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    command = ["papermill", chapter, partial, "--cwd", chapter.parent, "--no-progress-bar", "--kernel", "python3"]
+    command += ["--start-timeout", START, "--execution-timeout", LIMIT, *(["-p", "quick", "True"] if quick else [])]
+    done = work.run(*command, capture_output=True)
     if done.returncode != 0:
-        partial.unlink(missing_ok=True)
-        return f"{chapter.relative_to(root)}: {_failure(notebook) or done.stderr.strip()}"
+        failed = "PapermillExecutionError" in done.stderr
+        return f"{name}: {_failure(read(partial)) if failed else _last_words(done.stderr)}"
+    if problem := _edited(chapter, state, work.root):
+        return f"{name}: {problem}"
+    notebook = read(partial)
     notebook["metadata"]["fingerprint"] = mark
     files.write(target, json.dumps(notebook, ensure_ascii=False))
-    partial.unlink()
     return ""
 
 
+def _edited(chapter: Path, before: dict, root: Path) -> str:
+    """Which file a chapter depends on was edited since; "" where none was."""
+    now = _state(chapter, root)
+    changed = sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
+    return f"{changed[0].relative_to(root)} was edited while the book was built; build it again" if changed else ""
+
+
 def _failure(notebook: dict) -> str:
-    """The cell that failed and its traceback, as text; "" where none did."""
+    """The cell that failed and its traceback, as text."""
     for cell in notebook.get("cells", ()):
         for output in cell.get("outputs", ()):
             if output["output_type"] == "error" and "papermill-error-cell-tag" not in cell["metadata"].get("tags", ()):
@@ -157,6 +159,11 @@ def _failure(notebook: dict) -> str:
                 trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output["traceback"]))
                 return f"cell In[{cell['execution_count']}] failed\n\n{source}\n\n{trace}"
     return ""
+
+
+def _last_words(trace: str) -> str:
+    """What ended papermill, though no cell failed: a cell without end, a kernel that died, a full disk."""
+    return re.split(r"^[\w.]+Error: ", trace.strip(), flags=re.MULTILINE)[-1][:1000]
 
 
 def read(path: Path) -> dict:

@@ -13,7 +13,7 @@ from ..planning.decide import Plan
 from ..planning.inputs import Option
 from ..planning.remarks import Reason
 from ..planning.scenario import Scenario
-from .execute import ROOT
+from .workplace import ROOT
 
 LANGUAGE = "ja"
 FORMATS = {

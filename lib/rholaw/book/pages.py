@@ -1,14 +1,18 @@
 """The executed chapters, staged as pages (`_build/stage`) that Jupyter Book writes (`_build/html`)."""
 
 import importlib.util
+import itertools
 import json
+import re
 import shutil
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from .. import files
 from . import reference
-from .execute import REFERENCE, ROOT, BuildError, chapters, contents, environment, execute, executed, read
+from .execute import REFERENCE, chapters, contents, execute, executed, read
+from .workplace import ROOT, BuildError, workplace
 
 VEGA = "vega.js"  # among the assets, which the pages find in _static/
 OPEN = {"parameters", "show", "lesson", "remove-input", "remove-cell", "answer"}  # code that a page does not fold
@@ -53,9 +57,12 @@ def vega() -> str:
 
 
 def as_page(notebook: dict) -> dict:
-    """The notebook without papermill's clocks and marks, code folded, the answer moved up to follow the question."""
-    cells = notebook["cells"]
-    for cell in cells:
+    """The notebook without clocks, marks and chance, code folded, the answer moved up to follow the question."""
+    cells, tables = notebook["cells"], itertools.count(1)
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"  # papermill draws that of a cell which it adds
+        for output in cell.get("outputs", ()):
+            _settle(output.get("data", {}), tables)
         cell["metadata"] = {key: cell["metadata"][key] for key in ("tags", "mystnb") if key in cell["metadata"]}
         if cell["cell_type"] == "code" and not OPEN & set(tags := cell["metadata"].setdefault("tags", [])):
             tags.append("hide-input")
@@ -66,6 +73,15 @@ def as_page(notebook: dict) -> dict:
     first = next((i for i, cell in enumerate(rest) if cell["cell_type"] == "markdown"), -1) + 1
     kept = {key: notebook["metadata"][key] for key in ("kernelspec", "language_info") if key in notebook["metadata"]}
     return {**notebook, "metadata": kept, "cells": [*rest[:first], *answers, *rest[first:]]}
+
+
+def _settle(shown: dict, tables: Iterator[int]) -> None:
+    """Put numbers for what differs from run to run: the name that a pandas Styler draws, addresses in memory."""
+    html, plain = ("".join(shown.get(kind, ())) for kind in ("text/html", "text/plain"))
+    for name in re.findall(r'<table id="(T_[0-9a-f]{5})"', html):
+        html = html.replace(name, f"T_{next(tables)}")
+    shown |= {"text/html": html} if html else {}
+    shown |= {"text/plain": re.sub(r" at 0x[0-9a-f]+", "", plain)} if plain else {}
 
 
 def output_problems(notebook: dict) -> list[str]:
@@ -90,19 +106,20 @@ def output_problems(notebook: dict) -> list[str]:
 
 
 def build(root: Path = ROOT, quick: bool = False) -> Path:
-    """Build the book and return its first page; what an earlier build left is removed first, so no page is stale.
+    """Build the book and return its first page.
 
-    BuildError: a chapter failed, a figure lacks its text, or Jupyter Book warned of something.
+    It is built aside and then takes the place of an earlier one, which can be read until then and stays if something
+    fails.  BuildError: a chapter failed, a figure lacks its text, Jupyter Book warned, or another build runs.
     """
-    output = root / "_build"
-    shutil.rmtree(output / "html", ignore_errors=True)
-    execute(root, quick)
-    stage(root)
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(output / "stage")]
-    command += ["--path-output", str(root), "--config", str(root / "_config.yml"), "--toc", str(root / "_toc.yml")]
-    command += ["--all", "-W", "-n", "--keep-going", "--quiet"]
-    done = subprocess.run(command, env=environment(root), stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        shutil.rmtree(output / "html", ignore_errors=True)
-        raise BuildError(f"Jupyter Book refuses a page; see above.\n{done.stdout.strip()[-2000:]}")
-    return output / "html" / "index.html"
+    html = root / "_build" / "html"
+    with workplace(root) as work:
+        files.restore_folder(html)
+        execute(work, quick)
+        stage(root)
+        command = ["jupyter-book", "build", html.with_name("stage"), "--path-output", work.folder]
+        command += ["--config", root / "_config.yml", "--toc", root / "_toc.yml"]
+        done = work.run(*command, "--all", "-W", "-n", "--keep-going", "--quiet", stdout=subprocess.PIPE)
+        if done.returncode != 0:
+            raise BuildError(f"Jupyter Book refuses a page; see above.\n{done.stdout.strip()[-2000:]}")
+        files.replace_folder(html, work.folder / "_build" / "html")
+    return html / "index.html"
