@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from sampling import FULL
 
 import rholaw as rl
+from rholaw.checked import shown
+from rholaw.formats.grammar import parse_list
 from rholaw.formats.rules import RULES
 
 CATALOGUE = rl.catalogue()
@@ -117,6 +119,14 @@ def test_formats_differ():
         ("int4+out0.01+out0.01", "'int4' is no sparsity"),
         ("int٤", "'int٤' is no element"),  # a digit, elsewhere
         ("hadamard٤+int4", "power of two"),
+        ("int4+out1e-300", "between 0 and 1"),
+        ("s0.9999999999999999", "between 0 and 1"),
+        ("int" + "9" * 180, "is out of range"),
+        ("int4/g99999999999", "a block is gK"),
+        ("hadamard2^60", "power of two"),
+        ("hadamard65536+63:64+int4/g1048575", "a multiple of 68719411200 weights"),
+        ("int4/g32" * 2000, "16000 characters are too many"),
+        ("\ud800\x00", r"'\\ud800\\x00' is no element"),
     ],
 )
 def test_wrong_text_names_the_part_and_what_is_right(text, message):
@@ -141,13 +151,38 @@ def test_any_text_is_a_format_or_says_which_part_is_wrong(text):
     try:
         format = rl.parse(text)
     except ValueError as error:
-        start = f"format {text!r}: "
+        assert len(str(error)) <= 500
+        start = f"format {shown(text)}: "
         assert str(error).startswith(start)
         parts = re.findall("""['"](.*?)['"]""", str(error)[len(start) :])
-        assert any(part in repr(text.lower()) or part in RULES for part in parts)  # a rule may be understood
+        # A rule may be understood; a long part is not shown whole.
+        assert any(part in repr(text.lower()) or part in RULES or "..." in part for part in parts)
     else:
-        assert rl.parse(str(format)) == format
-        assert 0 <= format.bits < 40 and format.multiple >= 1
+        assert rl.parse(str(format)) == format and str(rl.parse(str(format))) == str(format)
+        assert 0 <= format.bits < 40 and 1 <= format.multiple <= 2**20
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("lm4/G128+out0.72838887394184393", "lm4/g128+out0.7283888739418439"),
+        ("int4+out5e-05", "int4+out0.00005"),
+        ("S5E-7 + vq1_3", "s0.0000005+vq1_3"),
+        ("\u2003int4/g0032:fp16:absmax\n", "int4/g32"),
+        ("02:004+NF4", "2:4+nf4"),
+        ("e05m02", "e5m2"),  # of the OCP, without infinities
+        ("e2m1/016x08:e4m3", "e2m1/16x8:e4m3"),
+    ],
+)
+def test_many_spellings_have_one_text(text, same):
+    assert str(rl.parse(text)) == same == str(rl.parse(same)) and rl.parse(text) == rl.parse(same)
+
+
+@pytest.mark.parametrize("wrong", [None, 4, b"int4", ["int4"], float("nan"), "int4".encode])
+def test_what_is_no_text_is_refused_in_words(wrong):
+    for read in (rl.parse, parse_list):
+        with pytest.raises(TypeError, match=r"text, as in 'int4.*, not "):
+            read(wrong)
 
 
 @pytest.mark.parametrize("text", ["s0.9+out0.5", "8:16+e5m2+out0.5", "2:4+int4+out0.6"])

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sampling import some
 
+import rholaw as rl
 from rholaw import tables
 from rholaw.formats import vectors
 from rholaw.formats.grids import lloyd_max
 from rholaw.formats.optimal import gaussian_scale
 
 STORED = vectors.stored_codebooks()
-CODEBOOKS = [vectors.vector_codebook(dim, count) for dim, count in [(1, 4), (1, 16), *STORED]]
+CODEBOOKS = [vectors.vector_codebook(dim, count) for dim, count in STORED]
 ELEMENTS = [*CODEBOOKS, vectors.E8P(), vectors.Trellis(2, window=8)]
 LOOKED_UP = [element for element in ELEMENTS if element.points is not None]
 
@@ -107,9 +108,16 @@ def test_elements_are_values(element):
 # --- codebooks --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [2, 4, 16])
+@pytest.mark.parametrize("count", [2, 3, 16, 255])
 def test_one_dimension_is_lloyd_max(count):
-    assert vectors.vector_codebook(1, count).points[:, 0].tolist() == list(lloyd_max(count))
+    """A grid, whose error is exact; the same numbers as lmB where there are 2^B, alone and in blocks."""
+    one = rl.parse(f"vq1_{count}")
+    assert one.element.values == lloyd_max(count) and one.bits == math.log2(count)
+    assert rl.gmse(one).method == rl.gmse(f"vq1_{count}/g64").method == "exact"
+    if count == 16:
+        x = normal(4, 64)
+        for block in ("", "/g32:fp32"):
+            assert torch.equal(rl.parse(f"vq1_16{block}").quantize(x), rl.parse(f"lm4{block}").quantize(x))
 
 
 @pytest.mark.parametrize(("dim", "count"), STORED)
@@ -222,7 +230,7 @@ def test_a_longer_window_is_better_and_beats_scalars_and_the_lattice():
     errors = [gmse(vectors.Trellis(2, window), 2**14) for window in (6, 9, 12)]
     for (worse, a), (better, b) in pairwise(errors):
         assert worse - better > 4 * math.hypot(a, b)
-    scalar, lattice = gmse(vectors.vector_codebook(1, 4))[0], gmse(vectors.E8P())[0]
+    scalar, lattice = rl.gmse("vq1_4").value, gmse(vectors.E8P())[0]
     assert 4.0**-2 < errors[-1][0] < lattice < scalar
 
 

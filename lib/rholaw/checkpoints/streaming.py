@@ -179,7 +179,7 @@ def _coder(
     format: Format, moments: Moments, rows: Rows, rotation: int
 ) -> Callable[[torch.Tensor], torch.Tensor] | None:
     """What rounds some rows as ``format`` rounds them among all; None where it has to see them all."""
-    if format.needs == "everything" or format.unit(moments.largest) != 1:
+    if format.needs == "everything" or not format.ordinary(moments.largest):
         return None
     known = moments.largest if format.needs == "largest" else None
     if format.needs == "rms":

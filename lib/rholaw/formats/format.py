@@ -3,7 +3,7 @@
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from .sparsity import CHUNK, Sparsity, TopK
 from .vectors import hadamard
 
 DENSE_BITS = 16
+TYPES_OF_WEIGHTS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+BEYOND = 2.0**500  # more than any scale × level that is stored, and its square is still a float64
+GROWTH = 2.0**11  # no result is larger than the largest value by more, even where a rotation gathers errors in a place
 OUTLIER_TYPES: dict[str, FloatScale] = {name: TYPES[name] for name in ("fp16", "bf16")}
 
 
@@ -124,14 +127,20 @@ class Format:
 
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Tensor:
-        """The values that come back when ``x`` is stored in this format.
+        """The values that come back when ``x`` is stored in this format: finite, whatever the finite ``x``.
 
-        x: a floating-point tensor of any shape, type and device; it is not changed.  Half precision is computed in
-        float32.  Raises TypeError for other types, and ValueError that names the first NaN or infinity, or a block,
-        group or rotation that does not divide the rows.
+        x: a floating-point tensor of 16, 32 or 64 bits, of any shape and strides, on any device with values; it is not
+        changed.  Half precision is computed in float32.  Stored scales, outliers and minima saturate at the largest
+        number of their type, and the result at that of ``x.dtype``; what lies below the least scale becomes the levels
+        nearest to zero.  Raises TypeError for other types, layouts and devices, and ValueError that names the first NaN
+        or infinity, or for rows that are no ``multiple``.
         """
-        if not torch.is_tensor(x) or not x.is_floating_point():
-            raise TypeError(f"{self}: needs a floating-point tensor, got {getattr(x, 'dtype', type(x).__name__)}")
+        _refuse_without_values(x, self)
+        row = x.shape[-1] if x.ndim else 1
+        if row % self.multiple:
+            raise ValueError(
+                f"{self}, tensor of shape {tuple(x.shape)}: rows of {row} weights are no multiple of {self.multiple}"
+            )
         if x.numel() == 0:
             return x.clone()
         with alone() if x.device.type == "cpu" else nullcontext():
@@ -143,31 +152,30 @@ class Format:
             raise ValueError(f"{self}: the tensor has {_first_non_finite(x)}; only finite values can be stored")
         if low == high == 0 or not self.parts:
             return x.clone()
+        largest, limit, unit = max(-low, high), torch.finfo(x.dtype).max, 1.0
         y = x if x.dtype in (torch.float32, torch.float64) else x.float()
-        unit = self.unit(max(-low, high))
-        y = y / unit if unit != 1 else y
-        try:
-            y = self.coded(hadamard(y, self.rotation) if self.rotation else y)
-        except ValueError as error:
-            raise ValueError(f"{self}, tensor of shape {tuple(x.shape)}: {error}") from None
+        if not self.ordinary(largest):
+            if self.coder and self.coder.needs == "rms":  # nothing that is stored limits its scale
+                unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
+                y = y / unit
+            else:
+                y = y.double().clamp(-BEYOND, BEYOND)
+        y = self.coded(hadamard(y, self.rotation) if self.rotation else y, unit=unit)
         y = hadamard(y, self.rotation) if self.rotation else y
+        if largest > limit / GROWTH:
+            y = y.clamp(-limit / unit, limit / unit)
         return (y * unit if unit != 1 else y).to(x.dtype)
 
-    def unit(self, largest: float) -> float:
-        """A power of two by which ``quantize`` divides a tensor of this ``largest`` magnitude, and multiplies again.
+    @staticmethod
+    def ordinary(largest: float) -> bool:
+        """Whether squares, sums and scales of values up to this magnitude stay within the range of float32."""
+        return 2.0**-40 < largest < 2.0**40
 
-        Squares and scales of huge and tiny values would leave the range of the type.  Stored scales have a range of
-        their own, which is a property of the format: those are not helped.
-        """
-        if self.coder is None or self.coder.needs != "rms" or 2.0**-40 < largest < 2.0**40:
-            return 1.0
-        return 2.0 ** math.floor(math.log2(largest))
-
-    def coded(self, y: Tensor, known: Top = None) -> Tensor:
+    def coded(self, y: Tensor, known: Top = None, unit: float = 1.0) -> Tensor:
         """``y``, which is rotated already, pruned and rounded, with outliers apart: a new tensor.
 
         y: float32 or float64, of shape (…, row), finite.  known: what the format ``needs`` to know
-        of a tensor of which these are some rows (default: ``y`` is all of it).
+        of a tensor of which these are some rows (default: ``y`` is all of it).  unit: what ``y`` has been divided by.
         """
         kept = self.sparsity.mask(y) if self.sparsity else None
         outliers = self.outliers.mask(y) if self.outliers else None
@@ -179,11 +187,11 @@ class Format:
         if self.coder:
             body = masked(self.coder(body, kept, known, out=body), kept, out=body)
         if outliers is not None:
-            over(self._put_back, *(t.reshape(-1).split(CHUNK) for t in (y, outliers, body)))
+            over(partial(self._put_back, unit), *(t.reshape(-1).split(CHUNK) for t in (y, outliers, body)))
         return body
 
-    def _put_back(self, y: Tensor, outliers: Tensor, body: Tensor) -> None:
-        body.masked_scatter_(outliers, self.outliers.stored(y[outliers]))
+    def _put_back(self, unit: float, y: Tensor, outliers: Tensor, body: Tensor) -> None:
+        body.masked_scatter_(outliers, self.outliers.stored(y[outliers] * unit) / unit)
 
     def __str__(self) -> str:
         words = [f"hadamard{self.rotation}"] if self.rotation else []
@@ -192,6 +200,21 @@ class Format:
             words.append(self.element.name + (f"/{self.block.text(default_rule(self.element))}" if self.block else ""))
         words += [str(self.outliers)] if self.outliers else []
         return "+".join(words) or "dense"
+
+
+def _refuse_without_values(x: object, format: Format) -> None:
+    """TypeError for what is no tensor of floats that can be read as it is."""
+    if not torch.is_tensor(x):
+        what = type(x).__name__
+    elif x.dtype not in TYPES_OF_WEIGHTS:
+        what = str(x.dtype)
+    elif x.is_meta:
+        what = "a tensor without values, on the device meta"
+    elif x.is_nested or x.layout != torch.strided:
+        what = "a nested tensor" if x.is_nested else f"the layout {x.layout}; x.to_dense() has the values"
+    else:
+        return
+    raise TypeError(f"{format}: needs a floating-point tensor of 16, 32 or 64 bits, got {what}")
 
 
 def _first_non_finite(x: Tensor) -> str:

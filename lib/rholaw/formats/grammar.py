@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from ..checked import closest
+from ..checked import closest, shown
 from . import grids, vectors
 from .blocks import Block
 from .element import Element
@@ -12,6 +12,11 @@ from .rules import ABSMAX, RULES, default_rule
 from .scale_types import FP16, TYPES
 from .sparsity import NofM, Sparsity, TopK
 
+LONGEST = 200  # characters of a text: ten times what formats need
+SHARE = r"[0-9]*\.?[0-9]+(?:e-?[0-9]+)?"
+LEAST_SHARE = 1e-9  # less is no weight of any tensor
+BETWEEN = f"between 0 and 1, and {LEAST_SHARE:g} away from both"
+LONGEST_ROW = 2**20  # weights
 NAMED: dict[str, Format] = {}  # in order of declaration; ``named`` fills it
 ELEMENTS: dict[str, Element] = {}  # those that no numbered family covers
 
@@ -44,36 +49,47 @@ def parse(text: str | Format) -> Format:
 
     The grammar: ``[hadamardK +] [sparsity +] element [/ block [: type] [: rule]] [+ outR]``, as in ``int4``, ``2:4``,
     ``s0.5+e2m1``, ``sint4/g128:fp32``, ``hadamard128+int4/g128+out0.01``; or a name of the catalogue in the middle.
+    Spaces around parts and capital letters do not matter.  Raises TypeError for what is no text.
     """
     if isinstance(text, Format):
         return text
-    if str(text).strip().lower() in NAMED:
-        return NAMED[str(text).strip().lower()]
-    words = [word.strip() for word in str(text).strip().lower().split("+")]
+    if not isinstance(text, str):
+        raise TypeError(f"a format is text, as in 'int4' or '2:4+sint4/g128', not {shown(text)}")
+    plain = text.strip().lower()
+    if plain in NAMED:
+        return NAMED[plain]
     try:
-        rotation = _parse_rotation(words.pop(0)) if words[0].startswith("hadamard") else 0
-        outliers = _parse_outliers(words.pop()) if words and words[-1].startswith("out") else None
-        starts_sparse = len(words) > 1 or (words and re.match(r"s[0-9.]|[0-9]|[^/]*:", words[0]))
-        sparsity = _parse_sparsity(words.pop(0)) if starts_sparse else None
-        if len(words) > 1:
-            raise ValueError(
-                f"{words[1]!r} is one part too many; right would be [rotation +] [sparsity +] element [+ outliers]"
-            )
-        format = _parse_core(words[0]) if words else Format()
-        for name, value in (("rotation", rotation), ("sparsity", sparsity), ("outliers", outliers)):
-            if value:
-                if getattr(format, name):
-                    raise ValueError(f"{words[0]!r} has {'an' if name == 'outliers' else 'a'} {name} already")
-                format = replace(format, **{name: value}, source="")
-        _refuse_contradictions(format)
+        if len(plain) > LONGEST:
+            raise ValueError(f"{len(plain)} characters are too many; right would be {LONGEST} at most, as in 'int4'")
+        return _parse_parts([word.strip() for word in plain.split("+")])
     except ValueError as error:
-        raise ValueError(f"format {str(text)!r}: {error}") from None
+        raise ValueError(f"format {shown(text)}: {error}") from None
+
+
+def _parse_parts(words: list[str]) -> Format:
+    rotation = _parse_rotation(words.pop(0)) if words[0].startswith("hadamard") else 0
+    outliers = _parse_outliers(words.pop()) if words and words[-1].startswith("out") else None
+    starts_sparse = len(words) > 1 or (words and re.match(r"s[0-9.]|[0-9]|[^/]*:", words[0]))
+    sparsity = _parse_sparsity(words.pop(0)) if starts_sparse else None
+    if len(words) > 1:
+        raise ValueError(
+            f"{shown(words[1])} is one part too many; right would be [rotation +] [sparsity +] element [+ outliers]"
+        )
+    format = _parse_core(words[0]) if words else Format()
+    for name, value in (("rotation", rotation), ("sparsity", sparsity), ("outliers", outliers)):
+        if value:
+            if getattr(format, name):
+                raise ValueError(f"{words[0]!r} has {'an' if name == 'outliers' else 'a'} {name} already")
+            format = replace(format, **{name: value}, source="")
+    _refuse_contradictions(format)
     return format
 
 
 def parse_list(text: str) -> list[Format]:
     """The Formats that ``text`` names, separated by commas. Raises ValueError as ``parse`` does, and for none."""
-    words = [word for word in str(text).split(",") if word.strip()]
+    if not isinstance(text, str):
+        raise TypeError(f"formats are text, as in 'int4, e2m1', not {shown(text)}")
+    words = [word for word in text.split(",") if word.strip()]
     if not words:
         raise ValueError("name at least one format, for instance 'int4, e2m1'")
     return [parse(word) for word in words]
@@ -82,44 +98,48 @@ def parse_list(text: str) -> list[Format]:
 def _parse_rotation(word: str) -> int:
     size = word.removeprefix("hadamard")
     if not re.fullmatch("[0-9]{1,5}", size) or int(size) < 2 or int(size) & (int(size) - 1) or int(size) > 2**16:
-        raise ValueError(f"{word!r} needs a power of two from 2 to 65536, as in hadamard128")
+        raise ValueError(f"{shown(word)} needs a power of two from 2 to 65536, as in hadamard128")
     return int(size)
 
 
 def _parse_outliers(word: str) -> Outliers:
-    match = re.fullmatch(r"out([0-9]*\.?[0-9]+)(?::(\w+))?", word)
-    if match is None or not 0 < float(match[1]) < 1 or (match[2] or "fp16") not in OUTLIER_TYPES:
-        raise ValueError(f"{word!r} must be a share between 0 and 1 in fp16 or bf16, as in out0.01 or out0.01:bf16")
+    match = re.fullmatch(rf"out({SHARE})(?::(\w+))?", word)
+    if match is None or not _is_share(match[1]) or (match[2] or "fp16") not in OUTLIER_TYPES:
+        raise ValueError(f"{shown(word)} must be a share {BETWEEN} in fp16 or bf16, as in out0.01 or out0.01:bf16")
     return Outliers(float(match[1]), match[2] or "fp16")
+
+
+def _is_share(number: str) -> bool:
+    return LEAST_SHARE <= float(number) <= 1 - LEAST_SHARE
 
 
 def _parse_sparsity(word: str) -> Sparsity:
     if match := re.fullmatch(r"([0-9]+):([0-9]+)", word):
         n, m = int(match[1]), int(match[2])
         if not 0 < n < m <= 64:
-            raise ValueError(f"{word!r} must keep N of every M with 0 < N < M ≤ 64, as in 2:4")
+            raise ValueError(f"{shown(word)} must keep N of every M with 0 < N < M ≤ 64, as in 2:4")
         return NofM(n, m)
-    if match := re.fullmatch(r"s([0-9]*\.?[0-9]+)", word):
-        if not 0 < float(match[1]) < 1:
-            raise ValueError(f"{word!r} must prune a share between 0 and 1, as in s0.5")
+    if match := re.fullmatch(f"s({SHARE})", word):
+        if not _is_share(match[1]):
+            raise ValueError(f"{shown(word)} must prune a share {BETWEEN}, as in s0.5")
         return TopK(float(match[1]))
-    raise ValueError(f"{word!r} is no sparsity; right would be N:M, as in 2:4, or sS, as in s0.5")
+    raise ValueError(f"{shown(word)} is no sparsity; right would be N:M, as in 2:4, or sS, as in s0.5")
 
 
 def _parse_core(word: str) -> Format:
     name, slash, block = word.partition("/")
     if name in NAMED and name not in ELEMENTS:
         if slash and NAMED[name].block:
-            raise ValueError(f"{name!r} has a block already, {NAMED[name].block}; leave out /{block}")
+            raise ValueError(f"{name!r} has a block already, {NAMED[name].block}; leave out {shown('/' + block)}")
         format = NAMED[name]
     else:
         format = Format(_parse_element(name))
     if not slash:
         return format
     if format.element is None:
-        raise ValueError(f"{name!r} stores 16 bits and has no scale: leave out /{block}")
+        raise ValueError(f"{name!r} stores 16 bits and has no scale: leave out {shown('/' + block)}")
     if format.element.own_scales:
-        raise ValueError(f"{name!r} brings its own blocks of {format.element.dim}: leave out /{block}")
+        raise ValueError(f"{name!r} brings its own blocks of {format.element.dim}: leave out {shown('/' + block)}")
     return replace(format, block=_parse_block(block, format.element), source="")
 
 
@@ -130,20 +150,17 @@ def _parse_element(word: str) -> Element:
         if match := re.fullmatch(pattern, word):
             numbers = [int(number) for number in match.groups()]
             if all(a <= number <= b for a, number, b in zip(low, numbers, high, strict=True)):
-                return make(*numbers)
+                element = make(*numbers)
+                return ELEMENTS.get(element.name, element)  # e05m2 is e5m2, which the OCP defines
             ranges = " and ".join(f"{a} to {b}" for a, b in zip(low, high, strict=True))
-            raise ValueError(f"{word!r} is out of range; its number goes from {ranges}")
+            raise ValueError(f"{shown(word)} is out of range; its number goes from {ranges}")
     families = ", ".join(family for *_, family in _NUMBERED)
     meant = closest(word, [*NAMED, *ELEMENTS])
     hint = f" Did you mean {meant!r}?" if meant else ""
-    raise ValueError(f"{word!r} is no element.{hint} There are {families}, and {', '.join(_others())}")
-
-
-def _others() -> list[str]:
-    """Names that no numbered family covers, and that are no composition."""
-    return [
-        name for name in NAMED if re.fullmatch(r"\w+", name) and not any(re.fullmatch(p, name) for p, *_ in _NUMBERED)
-    ]
+    raise ValueError(
+        f"{shown(word)} is no element.{hint} There are {families}, and names such as nf4, mxfp4 and q4_k, "
+        "which rl.catalogue() lists"
+    )
 
 
 def _parse_block(text: str, element: Element) -> Block:
@@ -153,8 +170,8 @@ def _parse_block(text: str, element: Element) -> Block:
         size = "x".join(map(str, numbers)) if len(numbers) == 2 else numbers[0]
     if size not in ("row", "tensor") and not (match and all(len(numbers) <= n <= 2**20 for n in numbers)):
         raise ValueError(
-            f"'/{text}': a block is gK, K weights of a row, as in g128; or RxC, a tile of R > 1 rows by C columns, "
-            "as in 16x16; or row, or tensor"
+            f"{shown('/' + text)}: a block is gK, K weights of a row, as in g128; or RxC, a tile of R > 1 rows by C "
+            "columns, as in 16x16; or row, or tensor"
         )
     type, rule = FP16, default_rule(element)
     for setting in settings:
@@ -164,7 +181,7 @@ def _parse_block(text: str, element: Element) -> Block:
             rule = RULES[setting]
         else:
             known = f"a type ({', '.join(TYPES)}) or a rule ({', '.join(RULES)})"
-            raise ValueError(f"'/{text}': {setting!r} is neither {known}")
+            raise ValueError(f"{shown(setting)} is neither {known}")
     return Block(size, type, rule)
 
 
@@ -176,6 +193,8 @@ def _refuse_contradictions(format: Format) -> None:
             f"+{format.outliers} keeps all that {format.sparsity} leaves: nothing is left to round; "
             "take fewer outliers, as in +out0.01"
         )
+    if format.multiple > LONGEST_ROW:
+        raise ValueError(f"rows of a multiple of {format.multiple} weights are longer than any; take smaller groups")
     if element is None:
         return
     if not element.signed and not (block and block.rule.affine):

@@ -94,11 +94,10 @@ class PowerOfTwo(ScaleType):
         """As ``ScaleType.of_largest``; 2^−127 for blocks of zeros."""
         exponent_of_top = np.floor(np.log2(reach))
         if self.rounding == "saturate nothing":
-            exponent = torch.ceil(torch.log2(largest / reach))
+            exponent = _ceil_log2(largest / reach)
         elif self.rounding == "up":
-            exponent = torch.ceil(torch.log2(largest)) - exponent_of_top
+            exponent = _ceil_log2(largest) - exponent_of_top
         else:
-            # frexp is exact where a logarithm may round up to the next integer.
             fraction, power = torch.frexp(largest)
             if self.rounding == "even":
                 power = power + (fraction >= self._first_even(element) / 2).to(power.dtype)
@@ -117,6 +116,12 @@ class PowerOfTwo(ScaleType):
         return 2 - 2.0 ** -((element.mantissa if element.kind == "float" else 0) + 1)
 
 
+def _ceil_log2(x: Tensor) -> Tensor:
+    """⌈log2 x⌉; exactly, where a logarithm may round to the next integer."""
+    fraction, power = torch.frexp(x)
+    return (power - (fraction == 0.5).to(power.dtype)).to(x.dtype)
+
+
 @dataclass(frozen=True)
 class E4M3(ScaleType):
     """An FP8 number E4M3, times one fp32 factor a tensor, chosen so that its largest scale is 448."""
@@ -126,9 +131,9 @@ class E4M3(ScaleType):
     def of_largest(self, largest: Tensor, reach: float, element: Element, top: Top = None) -> Tensor:
         """As ``ScaleType.of_largest``."""
         top = largest.max() if top is None else torch.as_tensor(top, dtype=largest.dtype, device=largest.device)
-        factor = top / (E4M3_LARGEST * reach)
+        factor = FP32.stored(top / (E4M3_LARGEST * reach))
         scale = (largest / reach / factor).clamp(max=E4M3_LARGEST)
-        return torch.where(top > 0, scale.to(torch.float8_e4m3fn).to(largest.dtype) * factor, 0.0)
+        return torch.where(factor > 0, scale.to(torch.float8_e4m3fn).to(largest.dtype) * factor, 0.0)
 
     def jumps(self, reach: float, element: Element, top: float | None, low: float, high: float) -> np.ndarray:
         """As ``ScaleType.jumps``: at the midpoints of neighbouring E4M3 numbers."""
@@ -145,9 +150,9 @@ class DoubleQuantised(ScaleType):
     def of_largest(self, largest: Tensor, reach: float, element: Element, top: Top = None) -> Tensor:
         """As ``ScaleType.of_largest``, of all the blocks of a tensor."""
         scale = largest / reach
-        offset = scale.mean()
+        offset = FP32.stored(scale.mean())
         groups = torch.nn.functional.pad((scale - offset).view(-1), (0, -len(scale) % 256)).view(-1, 256)
-        factor = groups.abs().amax(dim=1, keepdim=True)
+        factor = FP32.stored(groups.abs().amax(dim=1, keepdim=True))
         levels = _dynamic_levels().to(groups)
         middle = (levels[1:] + levels[:-1]) / 2
         codes = torch.bucketize(torch.where(factor > 0, groups / factor, 0.0), middle)
@@ -164,12 +169,13 @@ def _dynamic_levels() -> Tensor:
     return torch.from_numpy(np.concatenate([-positive[::-1], [0.0], positive, [1.0]]))
 
 
+FP32 = FloatScale("fp32", 32, torch.float32)
 FP16 = FloatScale("fp16", 16, torch.float16)
 
 TYPES: dict[str, ScaleType] = {
     type.name: type
     for type in (
-        FloatScale("fp32", 32, torch.float32),
+        FP32,
         FP16,
         FloatScale("bf16", 16, torch.bfloat16),
         PowerOfTwo("e8m0", 8, "down"),

@@ -19,7 +19,7 @@ from torch import Tensor
 from .. import tables
 from ..threads import over
 from .element import Element
-from .grids import lloyd_max
+from .grids import Codebook, lloyd_max
 
 SCORES = 2**18  # at most so many vector × point scores in memory: they stay in the cache of a core
 
@@ -42,8 +42,8 @@ def nearest(x: Tensor, points: Tensor) -> Tensor:
 class VectorCodebook(Element):
     """``vqP_K``: the K points in P dimensions of least mean squared error for N(0, I) (as in HIGGS, arXiv 2411.17525).
 
-    P = 1 is Lloyd-Max.  The others are in data/codebooks, computed by bench/codebooks.py; they are the best local
-    optima that it found, which nobody can prove to be global.
+    They are in data/codebooks, computed by bench/codebooks.py: the best local optima that it found, which nobody can
+    prove to be global.
     """
 
     dim: int
@@ -63,8 +63,6 @@ class VectorCodebook(Element):
     @cached_property
     def points(self) -> np.ndarray:
         """As ``Element.points``."""
-        if self.dim == 1:
-            return np.array(lloyd_max(self.count))[:, None]
         return tables.read(f"codebooks/{self.name}").to_numpy(copy=True)  # writable, as torch wants it
 
     def round(self, x: Tensor) -> Tensor:
@@ -86,9 +84,11 @@ def stored_codebooks() -> list[tuple[int, int]]:
 
 
 @lru_cache
-def vector_codebook(dim: int, count: int) -> VectorCodebook:
-    """``vqP_K``; ValueError that lists what there is when data/ does not hold it."""
-    if not (dim == 1 and 2 <= count <= 256) and (dim, count) not in (known := stored_codebooks()):
+def vector_codebook(dim: int, count: int) -> VectorCodebook | Codebook:
+    """``vqP_K``, for P = 1 Lloyd-Max levels; ValueError that lists what there is when data/ does not hold it."""
+    if dim == 1 and 2 <= count <= 256:
+        return Codebook(f"vq1_{count}", math.log2(count), lloyd_max(count))
+    if (dim, count) not in (known := stored_codebooks()):
         names = ", ".join(f"vq{p}_{k}" for p, k in known)
         raise ValueError(f"there is no codebook 'vq{dim}_{count}'; there are vq1_2 … vq1_256, {names}")
     return VectorCodebook(dim, count)
