@@ -115,7 +115,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1, help="kinds at a time (1)")
     parser.add_argument("--seed", type=int, default=SEED, help="of all that is drawn (the date)")
     parser.add_argument("--number", type=int, help="this attempt alone, with its traceback")
-    parser.add_argument("--record", action="store_true", help=f"write data/{TABLE}.csv")
+    parser.add_argument("--record", action="store_true", help=f"into data/{TABLE}.csv, for what it has of these kinds")
     chosen = parser.parse_args()
     kinds = chosen.kind or list(attacks.KINDS)
     if chosen.number is not None:
@@ -123,13 +123,15 @@ def main() -> int:
         print(*(measured(kind, chosen.seed, chosen.number) for kind in kinds))
         return 0
     share = chosen.minutes * chosen.processes / len(kinds)
-    with ThreadPoolExecutor(chosen.processes) as pool, tqdm(unit=" attempts") as progress:
+    with ThreadPoolExecutor(chosen.processes) as pool, tqdm(unit=" attempts", mininterval=5) as progress:
         results = list(pool.map(lambda kind: attack(kind, chosen.seed, share, progress), kinds))
     rows = [
         {
             "kind": kind,
+            "what": " ".join(attacks.KINDS[kind].__doc__.split("\n\n")[0].split()),
+            "promise": attacks.KINDS[kind].PROMISE,
             "tried": outcomes.total(),
-            "outcomes": "; ".join(f"{outcome} {count}" for outcome, count in outcomes.most_common(8)),
+            "outcomes": "; ".join(f"{outcome} × {count}" for outcome, count in outcomes.most_common()),
             "findings": len(findings),
             "minutes": round(share, 1),
             "seed": chosen.seed,
@@ -137,9 +139,12 @@ def main() -> int:
         for kind, (outcomes, findings) in zip(kinds, results, strict=True)
     ]
     frame = pd.DataFrame(rows)
-    print(frame.to_string(index=False))
+    print(frame.drop(columns=["what", "promise"]).to_string(index=False, max_colwidth=100))
     if chosen.record:
-        files.write(tables.DATA / f"{TABLE}.csv", frame.to_csv(index=False, lineterminator="\n"))
+        path = tables.DATA / f"{TABLE}.csv"
+        earlier = pd.read_csv(path) if path.exists() else frame[:0]
+        frame = pd.concat([earlier[~earlier.kind.isin(kinds) & earlier.kind.isin(attacks.KINDS)], frame])
+        files.write(path, frame.sort_values("kind").to_csv(index=False, lineterminator="\n"))
     return int(any(findings for _, findings in results))
 
 
