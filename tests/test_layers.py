@@ -43,8 +43,8 @@ MODULES = {
     ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
-        *("tensors", "containers", "config", "opening", "packaged", "resumable", "streaming", "surveying", "llama"),
-        *("noise", "recorded"),
+        *("tensors", "pickles", "views", "containers", "config", "opening", "packaged", "resumable", "streaming"),
+        *("surveying", "llama", "noise", "recorded"),
     ],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed"],
     "train": [

@@ -370,7 +370,7 @@ def test_a_pickle_never_runs(tmp_path, write, name):
         path.write_bytes(pickle.dumps(content))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=write == "torch")
-    with pytest.raises(ValueError, match=r"refuses to load it as weights only: .*Nothing in it was run"):
+    with pytest.raises(ValueError, match=r"(asks for|the instruction) .*Nothing in it was run"):
         checkpoints.open(path)
     assert not witness.exists()
     if write == "pickle":  # the bait is real
@@ -393,7 +393,7 @@ def test_pytorch_files_without_usable_tensors(tmp_path):
             with pytest.raises(ValueError, match="layout that cannot be read"):
                 checkpoint[name].load(0, 1)
     torch.save(circle, path)
-    with pytest.raises(ValueError, match="recursion"):
+    with pytest.raises(ValueError, match="over 64 dictionaries deep"):
         checkpoints.open(path)
 
 

@@ -119,7 +119,7 @@ def _located(path: str | Path) -> Path:
 
 def _main_file(path: Path) -> Path:
     """The one file that ``path`` means: an index, a checkpoint, or the first of its shards."""
-    if path.is_file():
+    if not path.is_dir():
         return path
     patterns = dict.fromkeys((*PREFERENCE, *(f"*{ending}" for ending in containers.endings())))
     for pattern in patterns:

@@ -5,8 +5,8 @@ Every length and place that a file states is held against the file before it is 
 
 import io
 import math
-import mmap
 import os
+import stat
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ PLAIN = {
 NAMES = {dtype: name for name, dtype in PLAIN.items()}
 BITS = {name: 8 * dtype.itemsize for name, dtype in PLAIN.items()}
 BITS |= {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8}  # in safetensors too
+WINDOW = 2**16  # bytes that are read ahead
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Tensor:
 
     dtype: as safetensors ("BF16", "I32", …) or GGUF ("Q4_1", …) calls it.  bits: that it takes in the file, per value.
     quantised: its values were rounded to at most 8 bits before.  load: (start, stop) → so many of its values in their
-    order.  tied: whose values it shares, a name, or "".
+    order.  tied: whose values it shares, a name, or "".  Raises ValueError for a shape that torch cannot count.
     """
 
     name: str
@@ -41,6 +42,10 @@ class Tensor:
     quantised: bool
     load: Callable[[int, int], torch.Tensor] = field(repr=False, compare=False)
     tied: str = ""
+
+    def __post_init__(self) -> None:
+        if math.prod(max(size, 1) for size in self.shape) >= 2**63:
+            raise ValueError(f"{self.name[:100]}: its shape {list(self.shape)!s:.100} is more than can be counted")
 
     @property
     def count(self) -> int:
@@ -62,15 +67,27 @@ class Tensor:
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Some rows of ``matrix``, from ``start`` to before ``stop``: a tensor (stop − start, row)."""
         row = self.matrix[1]
-        return self.load(start * row, stop * row).view(-1, row)
+        return self.load(start * row, stop * row).view(stop - start, row)
 
 
 class File(io.FileIO):
-    """An open file with its ``path``, ``size`` and first bytes; parts of it by offset, from any thread."""
+    """An open file with its ``path``, ``size`` and first bytes; parts of it by offset, from any thread.
+
+    Nothing is mapped: where a file became shorter, what is read ends early, and what is mapped ends the process. Raises
+    ValueError for what cannot be opened, and for a pipe, a device or a folder.
+    """
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__(path)
-        self.path, self.size, self.head = Path(path), os.fstat(self.fileno()).st_size, self.read(16)
+        self.path = Path(path)
+        try:
+            super().__init__(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # pipes may wait
+        except OSError as error:
+            raise ValueError(f"{self.path.name} cannot be opened: {error.strerror}") from None
+        status = os.fstat(self.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise ValueError(f"{self.path.name} is no ordinary file but a pipe or a device")
+        self.size, self.head = status.st_size, self.read(16)
 
     def part(self, offset: int, count: int) -> torch.Tensor:
         """``count`` bytes from ``offset`` on, a tensor of uint8 (count,). ValueError where the file became shorter."""
@@ -87,18 +104,23 @@ class Cursor:
     """Numbers and texts of a File one after another; ValueError where it ends too early."""
 
     def __init__(self, file: File) -> None:
-        self.bytes, self.place = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), 0
+        self.file, self.place = file, 0
+        self.window, self.begin = b"", 0  # the bytes from ``begin`` on that are read already
 
     def skip(self, count: int) -> int:
         """Where the next ``count`` bytes begin; the cursor goes behind them."""
         start, self.place = self.place, self.place + count
-        if self.place > len(self.bytes):
-            raise ValueError(f"truncated: {count} bytes are due at byte {start}, and the file has {len(self.bytes)}")
+        if self.place > self.file.size:
+            raise ValueError(f"truncated: {count} bytes are due at byte {start}, and the file has {self.file.size}")
         return start
 
     def take(self, count: int) -> bytes:
         """The next ``count`` bytes."""
-        return self.bytes[self.skip(count) : self.place]
+        start = self.skip(count)
+        if self.place > self.begin + len(self.window):
+            size = min(max(count, WINDOW), self.file.size - start)
+            self.window, self.begin = self.file.part(start, size).numpy().tobytes(), start
+        return self.window[start - self.begin : self.place - self.begin]
 
     def number(self, code: str) -> int | float | bool:
         """The next number, by its letter in ``struct``, little-endian."""

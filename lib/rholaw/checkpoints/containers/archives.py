@@ -1,60 +1,183 @@
-"""What ``torch.save`` writes, zip archives and the older pickles: tensors in dictionaries."""
+"""What ``torch.save`` writes, zip archives and the older pickles: tensors in dictionaries.
 
-import re
+Neither torch nor pickle opens them: the pickle is read as data, and the values of tensors stay in the file.
+"""
+
+import io
+import math
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import torch
 
-from ..tensors import NAMES, PLAIN, File, Tensor, unreadable
+from .. import pickles
+from ..tensors import NAMES, File, Tensor, apart, plain, unreadable
+from ..views import KNOWN, View, reach, storage
 
 NAME = "PyTorch"
 BEGINS = rb"PK\x03\x04(?!.\0\0\0\{)|\x80[\x02-\x05](?!.{3}\0\0\0\{)"  # no safetensors header of that length
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module")  # where trainers keep the weights, beside the rest
+PICKLE, DIRECTORY = 2**25, 2**23  # bytes at most; of 30,000 tensors the one takes 3 MB, the directory of a zip 2 MB
+ENTRIES, DEPTH, LENGTH = 100_000, 64, 1000  # dictionaries and tensors, one within another, characters of a name
+BEGIN = [0x1950A86A20F9469CFC6C, 1001]  # the first two pickles of the older files
 
 
 def read(file: File) -> tuple[dict, list[Tensor]]:
     """({}, the tensors by their keys, joined by dots).
 
-    By ``torch.load`` with weights_only, which builds tensors and plain containers and refuses everything else. Raises
-    ValueError for what it refuses, and where no tensor has a name.
+    Raises ValueError for whatever ``torch.load`` with weights_only refuses, for compressed members and for damage, and
+    where no tensor has a name, or two have the same.
     """
     try:
-        loaded = torch.load(file.path, map_location="cpu", weights_only=True, mmap=file.head.startswith(b"PK") or None)
-    except Exception as error:  # whatever a damaged archive makes of itself
-        asks = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it asks for {asks[1]}, which is no tensor" if asks else f"{error!s:.200}" or type(error).__name__
-        raise ValueError(
-            f"PyTorch refuses to load it as weights only: {reason}. Nothing in it was run; "
-            f"whoever trusts it may save its tensors as safetensors"
-        ) from None
+        loaded, places = (_archive if file.head.startswith(b"PK") else _legacy)(file)
+    except ValueError as error:
+        hint = "Nothing in it was run; whoever trusts it may save its tensors as safetensors"
+        raise ValueError(f"{error!s:.250}. {hint}") from None
     states = [loaded[key] for key in STATE_KEYS if isinstance(loaded, dict) and isinstance(loaded.get(key), dict)]
-    named, owners = dict(_named(states[0] if states else loaded, "")), {}
+    named, owners, tensors = {}, {}, []
+    for entries, (name, value) in enumerate(_entries(states[0] if states else loaded)):
+        if entries >= ENTRIES:
+            raise ValueError(f"it holds more than {ENTRIES} dictionaries and tensors")
+        if isinstance(value, View):
+            if name in named:
+                raise ValueError(f"two tensors in it are called {name[:100]!r}")
+            named[name] = value
     if not named:
         raise ValueError("it holds no tensors by name")
-    tensors = []
-    for name, value in named.items():
-        value, dtype = value.detach(), NAMES.get(value.dtype, str(value.dtype))
-        # Sparse, quantised and meta tensors are none, nor is one that repeats its storage, as large as it likes.
-        whole = value.layout is torch.strided and dtype in PLAIN and value.device.type == "cpu"
-        whole = whole and value.nbytes <= value.untyped_storage().nbytes()
-        place = (value.data_ptr(), value.shape, value.stride()) if whole and value.numel() else name
-        tied = owners.setdefault(place, name)
-        load = _load(value) if whole else unreadable(f"{dtype} in a layout that cannot be read")
-        bits, few = 8 * value.element_size(), dtype.startswith("F8") or not whole
-        tensors.append(Tensor(name, tuple(value.shape), dtype, bits, few, load, tied if tied != name else ""))
+    for name, view in named.items():
+        tensor = _tensor(file, name, view, places)
+        tied = owners.setdefault(view if view.storage and tensor.count else name, name)
+        tensors.append(replace(tensor, tied=tied) if tied != name else tensor)
     return {}, tensors
 
 
-def _named(value: object, name: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """(name, tensor) for each tensor in nested dictionaries."""
-    if torch.is_tensor(value):
-        yield name, value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _named(inner, f"{name}.{key}" if name else str(key))
+def _entries(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
+    """(name, it) for each tensor and dictionary in nested dictionaries, in order."""
+    if not isinstance(value, (View, dict)):
+        return
+    if len(name) > LENGTH or depth > DEPTH:
+        raise ValueError(f"{name[:100]!r}… has over {LENGTH} characters, or lies over {DEPTH} dictionaries deep")
+    name.encode()  # refuses halves of characters, which no output could hold
+    yield name, value
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield from _entries(inner, f"{name}.{key}" if name else key, depth + 1)
 
 
-def _load(value: torch.Tensor) -> Callable:
-    if value.is_contiguous():
-        return lambda start, stop: value.view(-1)[start:stop].clone()
-    return lambda start, stop: value.reshape(-1)[start:stop]  # a transposed matrix is copied as a whole
+# --- files: (what the pickle describes, {key of a storage: the byte where it begins}) --------------------------------
+
+
+def _archive(file: File) -> tuple[object, dict[str, int]]:
+    """Of a zip archive: a pickle, the storages, and a few words about both."""
+    members, storages, places, extents = _members(file), {}, {}, []
+    pickled = [name for name in members if name.endswith("/data.pkl")]
+    if len(pickled) != 1:
+        raise ValueError(f"it is a zip archive with {len(pickled)} members data.pkl; torch.save writes one")
+    folder = pickled[0].removesuffix("data.pkl")
+    if f"{folder}constants.pkl" in members:
+        raise ValueError("it holds a program, TorchScript: save the state_dict of the module that torch.jit.load gives")
+    order = members.get(f"{folder}byteorder")
+    if order and _content(file, order) != b"little":
+        raise ValueError("its numbers are big-endian, which cannot be read")
+    content = io.BytesIO(_content(file, members[pickled[0]]))
+    loaded = pickles.load(content, KNOWN, partial(storage, storages))
+    for key, held in storages.items():
+        member, size = members.get(f"{folder}data/{key}"), held.count * held.dtype.itemsize
+        if not member or member.file_size != size:
+            raise ValueError(f"its member data/{key[:50]} is missing, or has not the {size} bytes that it should have")
+        places[key] = _begin(file, member)
+        extents.append((member.header_offset, places[key] + size, f"data/{key}"))
+    apart(extents, file.size)
+    return loaded, places
+
+
+def _members(file: File) -> dict[str, zipfile.ZipInfo]:
+    """The directory of an archive, which stands at its end."""
+    start = max(0, file.size - DIRECTORY)
+    try:
+        with zipfile.ZipFile(io.BytesIO(file.part(start, file.size - start).numpy().tobytes())) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, EOFError) as error:
+        raise ValueError(f"truncated, damaged, or its directory is longer than {DIRECTORY} bytes ({error})") from None
+    members = {entry.filename: entry for entry in entries}
+    if len(members) < len(entries):
+        raise ValueError("a member stands twice in its directory")
+    for member in entries:
+        member.header_offset += start
+    return members
+
+
+def _begin(file: File, member: zipfile.ZipInfo) -> int:
+    """The byte where a member's content begins. ValueError where it is no plain copy."""
+    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+        raise ValueError(f"{member.filename[:50]} is compressed or encrypted: unzip it, and zip it by zip -0")
+    place, header = member.header_offset, b""
+    if 0 <= place <= file.size - 30:
+        header = file.part(place, 30).numpy().tobytes()
+    if not header.startswith(b"PK\3\4"):
+        raise ValueError(f"{member.filename[:50]} is not where the directory says")
+    return place + 30 + sum(struct.unpack("<HH", header[26:]))  # the name and the extra fields
+
+
+def _content(file: File, member: zipfile.ZipInfo) -> bytes:
+    """All bytes of a small member."""
+    begin, name = _begin(file, member), member.filename[:50]
+    if member.file_size > PICKLE or begin + member.file_size > file.size:
+        raise ValueError(f"{name} has {member.file_size} bytes, more than the file, or than {PICKLE}")
+    content = file.part(begin, member.file_size).numpy().tobytes()
+    if member.CRC not in (0, zlib.crc32(content)):  # 0: torch can save without
+        raise ValueError(f"{name} is damaged: its check sum is another")
+    return content
+
+
+def _legacy(file: File) -> tuple[object, dict[str, int]]:
+    """Of a file as torch wrote until 1.5: five pickles, then each storage behind its length."""
+    stream, storages, places = io.BytesIO(file.part(0, min(file.size, PICKLE)).numpy().tobytes()), {}, {}
+    read = partial(pickles.load, stream, KNOWN, partial(storage, storages))
+    if [read(1000), read(1000)] != BEGIN:
+        raise ValueError("it is a pickle, but not of torch.save")
+    _, loaded, keys, place = read(1000), read(), read(), stream.tell()
+    if type(keys) is not list or not all(type(key) is str for key in keys) or sorted(keys) != sorted(storages):
+        raise ValueError("its list of storages is not that of its tensors")
+    for key in keys:
+        held, count = storages[key], struct.unpack("<q", file.part(place, 8).numpy())[0]
+        places[key] = place + 8
+        place += 8 + held.count * held.dtype.itemsize
+        if count != held.count or place > file.size:
+            raise ValueError(f"truncated, or storage {key[:50]} has {count} values, not {held.count}")
+    return loaded, places
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+def _tensor(file: File, name: str, view: View, places: dict[str, int]) -> Tensor:
+    """The Tensor, whose values stay in the file."""
+    dtype, shape, held = NAMES.get(view.dtype, str(view.dtype)), view.shape, view.storage
+    if held is None:
+        load = unreadable(f"{dtype} in a layout that cannot be read")
+        return Tensor(name, shape, dtype, 8 * view.dtype.itemsize, True, load)
+    begin = places[held.key] + held.start * held.dtype.itemsize + view.offset * view.dtype.itemsize
+    tensor, step, dense = plain(file, name, shape, dtype, begin), 1, True
+    for size, stride in zip(reversed(shape), reversed(view.strides), strict=True):
+        dense, step = dense and (size == 1 or stride == step), step * size
+    return tensor if dense or not tensor.count else replace(tensor, load=_strided(file, view, begin))
+
+
+def _strided(file: File, view: View, begin: int) -> Callable[[int, int], torch.Tensor]:
+    """The ``load`` of a transposed or cut tensor: of the file it takes what its first dimension needs of it."""
+    one, size = math.prod(view.shape[1:]), view.dtype.itemsize
+
+    def load(start: int, stop: int) -> torch.Tensor:
+        if start == stop:
+            return torch.empty(0, dtype=view.dtype)
+        first, last = start // one, -(-stop // one)
+        shape = (last - first, *view.shape[1:])
+        part = file.part(begin + first * view.strides[0] * size, reach(shape, view.strides) * size)
+        values = part.view(view.dtype).as_strided(shape, view.strides).reshape(-1)
+        return values[start - first * one : stop - first * one]
+
+    return load

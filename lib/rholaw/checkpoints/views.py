@@ -1,0 +1,146 @@
+"""What the pickle of ``torch.save`` says of tensors: storages, which lie elsewhere in the file, and views of them.
+
+pickles.load(stream, KNOWN, partial(storage, storages := {}))   → dictionaries of View; storages is filled
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from . import pickles
+from .tensors import NAMES
+
+DTYPES = {
+    **{"Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16},
+    **{"Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8},
+    **{"Bool": torch.bool, "ComplexFloat": torch.complex64, "ComplexDouble": torch.complex128},
+    **{"QInt8": torch.qint8, "QUInt8": torch.quint8, "QInt32": torch.qint32},
+    **{"QUInt4x2": torch.quint4x2, "QUInt2x4": torch.quint2x4, "storage.Untyped": torch.uint8},
+}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """``count`` values of the bytes that the file holds under ``key``, from the value ``start`` on."""
+
+    key: str
+    dtype: torch.dtype
+    count: int
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """A tensor whose values lie ``strides`` apart in a storage; without one it is of a kind that cannot be read."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] = ()
+    offset: int = 0
+    storage: Storage | None = None
+
+
+def storage(storages: dict[str, Storage], identity: tuple) -> Storage:
+    """That of a persistent identity in the pickle; a whole one is entered into ``storages`` by its key.
+
+    Raises ValueError where the identity is none of torch's, or disagrees with one before.
+    """
+    kind, dtype, key, _, count, *part = identity
+    if kind != "storage" or not isinstance(dtype, torch.dtype) or not isinstance(key, str) or not _counts((count,)):
+        raise ValueError("a storage in it is not of a type, a key and a size")
+    whole = Storage(key, dtype, count)
+    if storages.setdefault(key, whole) != whole:
+        raise ValueError(f"the storage {key[:50]} has two types or sizes")
+    if not part or part[0] is None:
+        return whole
+    _, start, count = part[0]  # as torch wrote before 0.4
+    if not _counts((start, count)) or start + count > whole.count:
+        raise ValueError(f"a part of the storage {key[:50]} lies outside it")
+    return Storage(key, dtype, count, start)
+
+
+def reach(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
+    """How many values lie from the first of a tensor to its last, both included, where it has any."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+
+
+def _counts(numbers: object) -> bool:
+    """Whether it is a tuple of whole numbers from 0, as many as a tensor may have dimensions."""
+    return type(numbers) is tuple and len(numbers) <= 64 and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
+
+
+def _view(
+    store: Storage, offset: int, shape: tuple, strides: tuple, dtype: torch.dtype, changes: object = None
+) -> View:
+    """A tensor. One that is larger than its storage cannot be read, nor one that is conjugated or negated."""
+    if not (_counts((offset,)) and _counts(shape) and _counts(strides) and len(shape) == len(strides)):
+        raise ValueError("a tensor in it has no shape, or no strides that fit it")
+    room, count = store.count * store.dtype.itemsize, math.prod(shape)
+    if count and (offset + reach(shape, strides)) * dtype.itemsize > room:
+        raise ValueError(f"a tensor of shape {list(shape)!s:.100} lies outside its storage of {room} bytes")
+    if changes or dtype not in NAMES or count * dtype.itemsize > room:
+        return View(dtype, shape)
+    return View(dtype, shape, strides, offset, store)
+
+
+def _unreadable(dtype: torch.dtype, shape: tuple, *_: object) -> View:
+    if not isinstance(dtype, torch.dtype) or not _counts(shape):
+        raise ValueError("a tensor in it has no type or no shape")
+    return View(dtype, shape)
+
+
+def _sparse(layout: object, data: tuple) -> View:
+    """Indices, values and shape, in any of the layouts."""
+    at = next(i for i, part in enumerate(data) if type(part) is tuple)
+    return _unreadable(data[at - 1].dtype, data[at])
+
+
+def _with_attributes(function: object, kind: object, arguments: tuple, attributes: object) -> View:
+    """A tensor with attributes, of which its values do not depend."""
+    if function is _with_attributes:
+        raise ValueError("a tensor in it has attributes twice")
+    return pickles.call(function, arguments)
+
+
+def _table(pairs: Iterable = ()) -> dict:
+    """A dictionary of a class of its own; Python 2 gave it its entries."""
+    table = {}
+    for key, value in pairs.items() if isinstance(pairs, dict) else pairs:
+        pickles.enter(table, key, value)
+    return table
+
+
+def _first(value: object = None, *_: object) -> object:
+    return value
+
+
+REBUILD = {
+    "tensor": lambda store, *place: _view(store, *place, store.dtype),
+    "tensor_v2": lambda store, offset, shape, strides, gradient, hooks, *changes: _view(
+        store, offset, shape, strides, store.dtype, *changes
+    ),
+    "tensor_v3": lambda store, offset, shape, strides, gradient, hooks, *rest: _view(
+        store, offset, shape, strides, *rest
+    ),
+    "qtensor": lambda store, offset, shape, *_: _unreadable(store.dtype, shape),
+    "meta_tensor_no_storage": _unreadable,
+    "sparse_tensor": _sparse,
+    **dict.fromkeys(("parameter", "parameter_with_state", "device_tensor_from_cpu_tensor"), _first),
+}
+NO_TENSORS = ("torch.Size", "torch.device", "torch.serialization._get_layout", "_codecs.encode", "builtins.bytearray")
+NO_TENSORS += ("builtins.set", "builtins.complex")
+KNOWN = {
+    **{f"torch.{name}Storage": dtype for name, dtype in DTYPES.items()},
+    **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype | torch.qscheme)},
+    **{f"torch._utils._rebuild_{name}": function for name, function in REBUILD.items()},
+    **dict.fromkeys(("collections.OrderedDict", "collections.Counter"), _table),
+    **dict.fromkeys((*NO_TENSORS, "torch.nn.parameter.Parameter"), _first),
+    "torch._tensor._rebuild_from_type_v2": _with_attributes,
+    "torch.Tensor": None,
+}
+"""What stands for the names that ``torch.load`` with weights_only allows: nothing of torch is called.
+
+Of a call that makes no tensor, the first argument says enough.
+"""
