@@ -10,7 +10,19 @@ import rholaw
 
 PACKAGE = Path(rholaw.__file__).parent
 ROOMS = [  # and the modules that stand beside them
-    *("threads", "checked", "command_line", "files", "tables", "distributions", "formats", "error", "runs", "laws"),
+    *(
+        "threads",
+        "checked",
+        "untrusted",
+        "command_line",
+        "files",
+        "tables",
+        "distributions",
+        "formats",
+        "error",
+        "runs",
+        "laws",
+    ),
     *("fidelity", "texts", "checkpoints", "hardware", "train", "planning", "lessons", "book", "commands"),
 ]
 MODULES = {

@@ -169,7 +169,7 @@ def test_gguf_gives_what_its_own_package_wrote(tmp_path):
         assert checkpoint.metadata["general.architecture"] == "llama"
         assert checkpoint.metadata["llama.block_count"] == 2
         assert checkpoint.metadata["tokenizer.ggml.tokens"] == ["a", "ü", "c"]
-        assert checkpoint.metadata["numbers"] == [1, 2, 3]
+        assert checkpoint.metadata["numbers"].tolist() == [1, 2, 3]
         assert checkpoint["plain"].shape == (4, 64) and not checkpoint["half"].quantised
         assert np.array_equal(checkpoint["plain"].read().numpy(), x)
         assert np.array_equal(checkpoint["half"].read().numpy(), x.astype(np.float16))
@@ -270,19 +270,22 @@ BAD_FILES = {
     "wrong magic": (b"\x13\x37" * 40, "header of .* bytes is longer than the file"),
     "header longer than the file": (struct.pack("<Q", 10**6) + GOOD[8:], "1000000 bytes is longer than the file"),
     "header too short": (struct.pack("<Q", 20) + GOOD[8:], "no JSON"),
-    "header not an object": (raw(b"       [1]"), "no JSON object"),
-    "metadata not an object": (raw({"__metadata__": [1]}), "no JSON object"),
+    "header not an object": (raw(b"       [1]"), "no JSON object|not an object"),
+    "metadata not an object": (raw({"__metadata__": [1]}), "no JSON object|not an object"),
     "nested too deeply": (raw(b'{"a":' + b"[" * 100_000), "a.safetensors: "),
-    "half a character": (raw({"\ud800": entry(0, 4, [1])}, bytes(4)), "entry for .* is not"),
+    "half a character": (raw({"\ud800": entry(0, 4, [1])}, bytes(4)), "no JSON: .*surrogates not allowed"),
     "overlap": (raw({"a": entry(0, 8, [2]), "b": entry(4, 8, [1])}, bytes(8)), "a and b overlap"),
     "hole": (raw({"a": entry(0, 4, [1]), "b": entry(8, 12, [1])}, bytes(12)), "4 of its bytes belong to no tensor"),
     "beyond the end": (raw({"a": entry(0, 400, [100])}, bytes(8)), "truncated: a ends at byte"),
-    "shape and bytes differ": (raw({"a": entry(0, 8, [3])}, bytes(8)), "a: F32 of shape \\[3\\] takes 12 bytes, not 8"),
+    "shape and bytes differ": (
+        raw({"a": entry(0, 8, [3])}, bytes(8)),
+        "'a': F32 of shape \\[3\\] takes 12 bytes, not 8",
+    ),
     "unknown type": (raw({"a": entry(0, 4, [1], "F31")}, bytes(4)), "entry for 'a' is not a dtype"),
     "negative size": (raw({"a": entry(0, 4, [-1])}, bytes(4)), "entry for 'a' is not"),
     "true for a size": (raw({"a": entry(0, 4, [True])}, bytes(4)), "entry for 'a' is not"),
     "no offsets": (raw({"a": {"dtype": "F32", "shape": [1]}}, bytes(4)), "entry for 'a' is not"),
-    "twice": (raw(b'{"a":{},"a":{}}'), "a name stands there twice"),
+    "twice": (raw(b'{"a":{},"a":{}}'), "'a' stands there twice"),
     "huge sizes": (raw({"a": entry(0, 4, [2**62, 2**62, 2**62])}, bytes(4)), "takes .* bytes, not 4"),
     "pointer of git": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "pointer of Git LFS"),
 }

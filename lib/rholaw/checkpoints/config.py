@@ -4,6 +4,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import untrusted
+from ..checked import listed, shown
+from .tensors import File
+
 KEYS = {  # field of Config → its key in config.json, and in GGUF behind the name of the architecture
     "layers": ("num_hidden_layers", "block_count"),
     "width": ("hidden_size", "embedding_length"),
@@ -16,6 +20,7 @@ KEYS = {  # field of Config → its key in config.json, and in GGUF behind the n
     "rotary_base": ("rope_theta", "rope.freq_base"),
 }
 REAL = {"eps", "rotary_base"}  # all others are whole numbers
+WORD = 100  # characters of a name of a family, or of what stretches positions
 MAY_BE_NULL = {"kv_heads", "head_dim", "rotary_base"}  # which stands for "as usual"
 
 
@@ -48,18 +53,15 @@ class Config:
     def require(self, *names: str) -> None:
         """ValueError that lists which of these fields the source says nothing of, by its own keys."""
         if missing := [self.keys[name] for name in names if getattr(self, name) is None]:
-            raise ValueError(f"{self.source} lacks {', '.join(missing)}")
+            raise ValueError(f"{self.source} lacks {listed(missing)}")
 
 
-def json_object(file: Path) -> dict:
-    """The object in a JSON file; ValueError where it is no JSON, or holds something else."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name} is no JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{file.name} holds a JSON {type(content).__name__}, not an object")
-    return content
+def json_object(path: Path) -> dict:
+    """The object in a JSON file; ValueError as ``untrusted.json_object``."""
+    with File(path) as file:
+        if file.size > untrusted.LARGEST:
+            raise ValueError(f"{path.name} has {file.size:,} bytes, at most {untrusted.LARGEST:,} are read")
+        return untrusted.json_object(file.part(0, file.size).numpy().tobytes(), path.name)
 
 
 def from_json(values: dict) -> Config:
@@ -114,8 +116,8 @@ def _numbers(values: dict, keys: dict[str, str], source: str) -> dict[str, float
 
 def _text(values: dict, key: str, source: str) -> str | None:
     value = values.get(key)
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{source}: {key} is {_shown(value)}, not a text")
+    if value is not None and not (isinstance(value, str) and value.isprintable() and len(value) <= WORD):
+        raise ValueError(f"{source}: {key} is {_shown(value)}, not a text of at most {WORD} characters")
     return value
 
 
@@ -135,4 +137,5 @@ def _part(values: dict, key: str) -> dict:
 
 def _shown(value: object) -> str:
     """A value as JSON writes it, some characters of it."""
-    return f"{json.dumps(value, ensure_ascii=False):.80}"
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return f"{json.dumps(value, ensure_ascii=False):.80}" if plain else shown(value)

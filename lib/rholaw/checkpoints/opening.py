@@ -5,12 +5,15 @@ with checkpoints.open("path/to/model") as checkpoint:
         tensor.name, tensor.shape, tensor.dtype, tensor.read()
 """
 
+import os
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..checked import listed, shown
+from ..untrusted import refusals
 from . import containers
 from .config import Config, from_gguf, from_json, json_object
 from .tensors import File, Tensor
@@ -19,7 +22,8 @@ from .tensors import File, Tensor
 # containers claim for themselves come last.
 PREFERENCE = ("*.safetensors.index.json", "model.safetensors", "*.safetensors", "*.bin.index.json")
 PREFERENCE += ("pytorch_model.bin", "*.gguf", "model.bin", "*.bin", "*.pt", "*.pth")
-SHARD = r"(.*-)(\d{5})-of-(\d{5})(\..+)"
+SHARD = r"(.*-)([0-9]{5})-of-([0-9]{5})(\..+)"
+SHARDS = 10_000  # of one checkpoint, at most
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class Checkpoint:
         if "general.architecture" in self.metadata:
             shapes = {tensor.name: tensor.shape for tensor in self.tensors}
             return from_gguf(self.metadata, shapes, self.files[0].name)
-        if "config" not in self.metadata:
+        config = self.metadata.get("config")
+        if not isinstance(config, dict):  # a text where the file itself says something by that name
             raise ValueError(f"{self.files[0].name} does not say what it holds, and no config.json lies beside it")
-        return from_json(self.metadata["config"])
+        return from_json(config)
 
     def __enter__(self) -> "Checkpoint":
         return self
@@ -56,6 +61,7 @@ class Checkpoint:
         self.close()
 
 
+@refusals()
 def open(path: str | Path) -> Checkpoint:
     """The Checkpoint at ``path``: a file, one of a set of shards or their index, or a folder that holds such.
 
@@ -65,7 +71,7 @@ def open(path: str | Path) -> Checkpoint:
     path = _located(path)
     main = _main_file(path)
     index = _index(main) if main.name.endswith(".index.json") else {}
-    files = sorted({main.parent / name for name in index.values()}) or _shards(main)
+    files = [main.with_name(name) for name in sorted(set(index.values()))] or _shards(main)
     metadata, tensors = {}, {}
     with ExitStack() as opened:
         for file in files:
@@ -73,14 +79,17 @@ def open(path: str | Path) -> Checkpoint:
             metadata |= said
             for tensor in inside:
                 if tensors.setdefault(tensor.name, tensor) is not tensor:
-                    raise ValueError(f"{path}: the tensor {tensor.name!r} is in more than one shard")
+                    raise ValueError(f"{path}: the tensor {shown(tensor.name)} is in more than one shard")
         if absent := sorted(index.keys() - tensors.keys()):
-            raise ValueError(f"{main.name} names {len(absent)} tensors that no shard holds, the first {absent[0]!r}")
+            raise ValueError(
+                f"{main.name} names {len(absent)} tensors that no shard holds, the first {shown(absent[0])}"
+            )
         if (beside := main.parent / "config.json").is_file():
             metadata["config"] = json_object(beside)
         return Checkpoint(path, tuple(files), metadata, tuple(tensors.values()), opened.pop_all().close)
 
 
+@refusals()
 def described(path: str | Path) -> Config:
     """What the checkpoint at ``path`` says of its decoder: any path that ``open`` takes, or a folder without weights.
 
@@ -105,16 +114,19 @@ def _located(path: str | Path) -> Path:
     """The file or folder that is meant, of the hub's cache the folder of the revision in use."""
     if "://" in str(path):
         raise ValueError(f"{path} is a URL: download it first, for instance by hf download, and give the folder")
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))  # Path's own raises RuntimeError where there is no such home
     if not path.exists():
         raise ValueError(f"there is no file or folder {path}")
     if not (path / "snapshots").is_dir():
         return path
-    revisions, head = sorted((path / "snapshots").iterdir()), path / "refs" / "main"  # kept side by side
-    chosen = [path / "snapshots" / head.read_text().strip()] if head.is_file() else revisions
-    if len(chosen) != 1 or not chosen[0].is_dir():
-        raise ValueError(f"{path} holds the revisions {', '.join(r.name for r in revisions) or 'none'}: name one")
-    return chosen[0]
+    revisions, head = {place.name: place for place in (path / "snapshots").iterdir()}, path / "refs" / "main"
+    used = list(revisions)  # they are kept side by side
+    if head.is_file():
+        with head.open("rb") as file:
+            used = [file.read(200).decode().strip()]
+    if len(used) != 1 or used[0] not in revisions or not revisions[used[0]].is_dir():
+        raise ValueError(f"{path} holds the revisions {listed(sorted(revisions)) or 'none'}: name one")
+    return revisions[used[0]]
 
 
 def _main_file(path: Path) -> Path:
@@ -124,9 +136,9 @@ def _main_file(path: Path) -> Path:
     patterns = dict.fromkeys((*PREFERENCE, *(f"*{ending}" for ending in containers.endings())))
     for pattern in patterns:
         files = sorted(file for file in path.glob(pattern) if file.is_file())
-        sets = {re.sub(SHARD, r"\1\4", file.name) for file in files}
+        sets = {re.sub(SHARD, r"\1\3\4", file.name) for file in files}
         if len(sets) > 1:
-            raise ValueError(f"{path} holds several checkpoints, name one: {', '.join(file.name for file in files)}")
+            raise ValueError(f"{path} holds several checkpoints, name one: {listed(file.name for file in files)}")
         if files:
             return files[0]
     raise ValueError(f"{path} holds no checkpoint: no file like {', '.join(patterns)}")
@@ -137,7 +149,9 @@ def _shards(file: Path) -> list[Path]:
     match = re.fullmatch(SHARD, file.name)
     if not match:
         return [file]
-    count = int(match[3])
+    number, count = int(match[2]), int(match[3])
+    if not 1 <= number <= count <= SHARDS:
+        raise ValueError(f"{file.name} says shard {number} of {count}: they count from 1, to {SHARDS:,} at most")
     return _present([file.with_name(f"{match[1]}{i:05}-of-{count:05}{match[4]}") for i in range(1, count + 1)])
 
 
@@ -146,14 +160,17 @@ def _index(file: Path) -> dict[str, str]:
     places = json_object(file).get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise ValueError(f"{file.name} is no index: it needs a weight_map from tensors to file names")
-    if outside := [name for name in places.values() if Path(name).name != name]:
-        raise ValueError(f"{file.name} points to {outside[0]!r}, outside its own folder")
-    _present(sorted({file.with_name(name) for name in places.values()}))
+    shards = sorted(set(places.values()))
+    if outside := [name for name in shards if Path(name).name != name or name in ("", "..")]:
+        raise ValueError(f"{file.name} points to {shown(outside[0])}, outside its own folder")
+    if len(shards) > SHARDS:
+        raise ValueError(f"{file.name} names {len(shards):,} shards, at most {SHARDS:,} may be")
+    _present([file.with_name(name) for name in shards])
     return places
 
 
 def _present(shards: list[Path]) -> list[Path]:
     """These, or ValueError where some are not there."""
     if missing := [shard.name for shard in shards if not shard.is_file()]:
-        raise ValueError(f"{len(missing)} of {len(shards)} shards are missing: {', '.join(missing[:5])}; download them")
+        raise ValueError(f"{len(missing)} of {len(shards)} shards are missing: {listed(missing[:5])}; download them")
     return shards

@@ -23,6 +23,8 @@ PLAIN = {
 NAMES = {dtype: name for name, dtype in PLAIN.items()}
 BITS = {name: 8 * dtype.itemsize for name, dtype in PLAIN.items()}
 BITS |= {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8}  # in safetensors too
+TENSORS, DIMENSIONS = 2**17, 64  # the most of a file, and of a tensor; numpy has as many
+TEXTS = 2**25  # bytes of names and other texts in a file, at most; 256,000 tokens and 512,000 merges take 1.8e7
 WINDOW = 2**16  # bytes that are read ahead
 
 
@@ -104,7 +106,7 @@ class Cursor:
     """Numbers and texts of a File one after another; ValueError where it ends too early."""
 
     def __init__(self, file: File) -> None:
-        self.file, self.place = file, 0
+        self.file, self.place, self.left = file, 0, TEXTS
         self.window, self.begin = b"", 0  # the bytes from ``begin`` on that are read already
 
     def skip(self, count: int) -> int:
@@ -128,7 +130,34 @@ class Cursor:
 
     def text(self, length_code: str) -> str:
         """The next text, which follows its length, a number of this letter in ``struct``."""
-        return self.take(self.number(length_code)).decode("utf-8")  # UnicodeDecodeError is a ValueError
+        length = self.number(length_code)
+        self._allow(length)
+        return self.take(length).decode("utf-8")  # UnicodeDecodeError is a ValueError
+
+    def texts(self, count: int) -> list[str]:
+        """The next texts, each behind its length as a "Q"; as ``text`` gives them, but five times as fast."""
+        texts, length = [], struct.Struct("<Q").unpack_from
+        self._allow(8 * count)
+        while len(texts) < count:
+            window, place = self.file.part(self.place, min(2**20, self.file.size - self.place)).numpy().tobytes(), 0
+            before = len(texts)
+            while len(texts) < count and place + 8 <= len(window):
+                end = place + 8 + length(window, place)[0]
+                if end > len(window):
+                    break
+                texts.append(window[place + 8 : end].decode("utf-8"))
+                place = end
+            self.skip(place)
+            self._allow(place - 8 * (len(texts) - before))
+            if not place:  # it is longer than the window, or the file ends
+                texts.append(self.text("Q"))
+        return texts
+
+    def _allow(self, count: int) -> None:
+        """ValueError where ``count`` bytes of text more are too many for a file."""
+        self.left -= count
+        if self.left < 0:
+            raise ValueError(f"its names and texts take more than {TEXTS:,} bytes")
 
 
 def plain(file: File, name: str, shape: tuple[int, ...], dtype: str, offset: int) -> Tensor:

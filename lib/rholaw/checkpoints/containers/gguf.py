@@ -1,26 +1,31 @@
 """GGUF: typed keys and values, the place of each tensor, then blocks of quantised or plain values.
 
-After https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; the gguf package dequantises.
+After https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, and as strict as llama.cpp (ggml/src/gguf.cpp): no key
+or tensor twice, tensors one after another. The gguf package dequantises.
 """
 
 import math
-import struct
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from ..tensors import PLAIN, Cursor, File, Tensor, apart, plain
+from ...checked import shown
+from ..tensors import PLAIN, TENSORS, Cursor, File, Tensor, plain
 
 NAME = "GGUF"
 BEGINS = rb"GGUF"
 SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 TEXT, ARRAY = 8, 9
 """Types of values: scalars by their letter in ``struct``, texts, and arrays of either."""
+KEYS, DIMENSIONS = 2**16, 4  # at most; usual files have fifty keys
 
 
 def read(file: File) -> tuple[dict, list[Tensor]]:
-    """(the keys, the tensors). ValueError: another version, an unknown type, and what does not fit into the file."""
+    """(the keys, the tensors); arrays of numbers are numpy's, those of texts are lists.
+
+    ValueError: another version, an unknown type, and what does not fit into the file.
+    """
     from gguf import constants, quants  # late: it takes a third of a second
 
     cursor = Cursor(file)
@@ -29,44 +34,64 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
     if version not in (2, 3):
         raise ValueError(f"GGUF version {version}; versions 2 and 3, little-endian, can be read")
     n_tensors, n_keys = cursor.number("Q"), cursor.number("Q")
-    metadata = {}
+    if n_tensors > TENSORS or n_keys > KEYS:
+        raise ValueError(
+            f"it says {n_tensors:,} tensors and {n_keys:,} keys; at most {TENSORS:,} and {KEYS:,} are read"
+        )
+    metadata, entries = {}, {}
     for _ in range(n_keys):
-        key = cursor.text("Q")
+        key = _new(cursor, metadata)
         metadata[key] = _value(cursor, cursor.number("I"))
-    entries = {}
     for _ in range(n_tensors):
-        name, dims = cursor.text("Q"), cursor.number("I")
-        if name in entries or dims > 4:
-            raise ValueError(f"tensor {name!r} stands there twice or has {dims} dimensions, at most 4 are allowed")
+        name, dims = _new(cursor, entries), cursor.number("I")
+        if dims > DIMENSIONS:
+            raise ValueError(f"{shown(name)} has {dims} dimensions, at most {DIMENSIONS} are allowed")
         shape = tuple(cursor.number("Q") for _ in range(dims))[::-1]
         entries[name] = shape, cursor.number("I"), cursor.number("Q")
-    align = metadata.get("general.alignment", 32)
-    if type(align) is not int or align < 1:
-        raise ValueError(f"general.alignment is {align!r}, not a positive number")
-    start = -(-cursor.place // align) * align
-
-    tensors, extents = [], []
+    align = metadata.get("general.alignment", constants.GGUF_DEFAULT_ALIGNMENT)
+    if type(align) is not int or not 0 < align < 2**32 or align & (align - 1):
+        raise ValueError(f"general.alignment is {shown(align)}, not a power of two below 2^32")
+    start, end, tensors = _aligned(cursor.place, align), 0, []
     for name, (shape, code, offset) in entries.items():
         try:
             kind = constants.GGMLQuantizationType(code)
         except ValueError:
-            raise ValueError(f"{name} has the type {code}, which the gguf package does not know") from None
+            raise ValueError(f"{shown(name)} has the type {code}, which the gguf package does not know") from None
         block, size = constants.GGML_QUANT_SIZES[kind]
-        if (shape[-1] if shape else 1) % block:
-            raise ValueError(f"{name}: rows of {shape[-1]} weights are no multiple of {kind.name}'s block of {block}")
-        if nbytes := math.prod(shape) // block * size:
-            extents.append((start + offset, start + offset + nbytes, name))
+        row = shape[-1] if shape else 1
+        if row % block:
+            raise ValueError(f"{shown(name)}: rows of {row} weights are no multiple of {kind.name}'s block of {block}")
+        if offset != _aligned(end, align):
+            raise ValueError(f"{shown(name)} begins at {offset}, not at {_aligned(end, align)}: the file is damaged")
+        nbytes = math.prod(shape) // block * size
+        end = offset + nbytes
+        if nbytes and start + end > file.size:
+            raise ValueError(
+                f"truncated: {shown(name)} ends at byte {start + end} and the file has {file.size}; "
+                f"complete the download or copy it anew"
+            )
         if kind.name in PLAIN:
             tensors.append(plain(file, name, shape, kind.name, start + offset))
         else:
             load = _load(file, start + offset, kind, block, size, quants.dequantize)
             tensors.append(Tensor(name, shape, kind.name, 8 * size / block, True, load))
-    apart(extents, file.size)
     return metadata, tensors
 
 
+def _aligned(place: int, align: int) -> int:
+    """The least multiple of ``align`` from ``place`` on."""
+    return -(-place // align) * align
+
+
+def _new(cursor: Cursor, known: dict[str, object]) -> str:
+    """The next text, as a name that is not there yet."""
+    if (name := cursor.text("Q")) in known:
+        raise ValueError(f"{shown(name)} stands there twice")
+    return name
+
+
 def _value(cursor: Cursor, kind: int) -> object:
-    """The next value, of the type ``kind``; an array is a list."""
+    """The next value, of the type ``kind``."""
     if kind in SCALARS:
         return cursor.number(SCALARS[kind])
     if kind == TEXT:
@@ -75,11 +100,12 @@ def _value(cursor: Cursor, kind: int) -> object:
         raise ValueError(f"a value of unknown type {kind}")
     item, count = cursor.number("I"), cursor.number("Q")
     if item == TEXT:
-        return [cursor.text("Q") for _ in range(count)]
+        return cursor.texts(count)
     if item not in SCALARS:
         raise ValueError(f"an array of values of type {item}, which cannot be read")
-    raw = cursor.take(count * struct.calcsize("<" + SCALARS[item]))
-    return np.frombuffer(raw, dtype="<" + SCALARS[item]).tolist()
+    dtype = np.dtype("<" + SCALARS[item].replace("?", "B"))
+    values = np.frombuffer(cursor.take(count * dtype.itemsize), dtype)
+    return values != 0 if SCALARS[item] == "?" else values
 
 
 def _load(file: File, offset: int, kind: int, block: int, size: int, dequantize: Callable) -> Callable:

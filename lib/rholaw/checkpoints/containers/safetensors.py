@@ -3,16 +3,16 @@
 Held to the format's own rules: https://github.com/huggingface/safetensors, section "Format".
 """
 
-import json
 import math
 import struct
 
-from ..tensors import BITS, File, Tensor, apart, plain
+from ...checked import shown
+from ...untrusted import LARGEST, json_object
+from ..tensors import BITS, DIMENSIONS, TENSORS, File, Tensor, apart, plain
 
 NAME = "safetensors"
 BEGINS = rb"(?!GGUF).{5}\0\0\0\{"  # the length of the header, which is less than 2^40, and its bracket
 ENDING = ".safetensors"
-HEADER_LIMIT = 100_000_000  # bytes; the limit of the safetensors package
 
 
 def read(file: File) -> tuple[dict, list[Tensor]]:
@@ -24,20 +24,23 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
         raise ValueError(
             f"its header of {length} bytes is longer than the file of {file.size}: truncated, or no safetensors file"
         )
-    if length > HEADER_LIMIT:
-        raise ValueError(f"its header of {length} bytes exceeds the format's limit of {HEADER_LIMIT}")
+    if length > LARGEST:
+        raise ValueError(f"its header of {length} bytes exceeds the format's limit of {LARGEST}")
+    header = json_object(file.part(8, length).numpy().tobytes(), "its header")
     try:
-        header = json.loads(file.part(8, length).numpy().tobytes().decode("utf-8"), object_pairs_hook=_once)
-    except ValueError as error:
-        raise ValueError(f"its header is no JSON: {error}") from None
-    metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
-    if not isinstance(metadata, dict):
-        raise ValueError("its header, or the __metadata__ in it, is no JSON object")
+        metadata = header.pop("__metadata__", {})
+        "".join(metadata.values()).encode()
+    except (AttributeError, TypeError, UnicodeEncodeError):
+        raise ValueError("the __metadata__ in its header is no JSON object of texts") from None
+    if len(header) > TENSORS:
+        raise ValueError(f"its header has {len(header):,} tensors, at most {TENSORS:,} are read")
     tensors, extents, start = [], [], 8 + length
     for name, entry in header.items():
         shape, dtype, begin, end = _entry(name, entry)
         if 8 * (end - begin) != (needed := math.prod(shape) * BITS[dtype]):
-            raise ValueError(f"{name}: {dtype} of shape {list(shape)} takes {needed // 8} bytes, not {end - begin}")
+            raise ValueError(
+                f"{shown(name)}: {dtype} of shape {shown(list(shape))} takes {needed // 8} bytes, not {end - begin}"
+            )
         if begin < end:
             extents.append((start + begin, start + end, name))
         tensors.append(plain(file, name, shape, dtype, start + begin))
@@ -48,21 +51,15 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
     return metadata, tensors
 
 
-def _once(pairs: list[tuple]) -> dict:
-    if len(named := dict(pairs)) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return named
-
-
 def _entry(name: str, entry: object) -> tuple[tuple[int, ...], str, int, int]:
     """(shape, dtype, begin, end) of a tensor in the header of a safetensors file."""
     try:
         shape, dtype, (begin, end) = entry["shape"], entry["dtype"], entry["data_offsets"]
         numbers = [*shape, begin, end]
-        name.encode()  # refuses halves of characters, which no output could hold
-        sound = dtype in BITS and all(type(n) is int and 0 <= n < 2**63 for n in numbers) and isinstance(shape, list)
+        sound = dtype in BITS and isinstance(shape, list) and len(shape) <= DIMENSIONS
+        sound = sound and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
     except (TypeError, KeyError, ValueError):
         sound = False
     if not sound:
-        raise ValueError(f"the header's entry for {name!r} is not a dtype, a shape and two offsets: {str(entry)[:120]}")
+        raise ValueError(f"the header's entry for {shown(name)} is not a dtype, a shape, offsets: {shown(entry)}")
     return tuple(shape), dtype, begin, end
