@@ -56,11 +56,11 @@ def settle(path: str | Path) -> None:
 
 @contextmanager
 def locked(path: str | Path, flags: int = 0) -> Iterator[int]:
-    """The file, open for appending and this process's alone; BlockingIOError when ``flags`` say not to wait for it.
+    """The file, open for appending, or the folder, this process's alone; BlockingIOError if ``flags`` say not to wait.
 
     The lock is flock's: the kernel drops it with the process that holds it, however it dies.
     """
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    file = os.open(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | flags)
         yield file

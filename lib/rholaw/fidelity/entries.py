@@ -4,6 +4,7 @@ add("mine.csv")      every problem is told with its line and what would be right
 """
 
 import csv
+import hashlib
 import io
 import math
 import re
@@ -31,26 +32,40 @@ SAME_BITS = 0.6  # by which the bits of a pure file may differ from those of its
 def add(path: str | Path) -> int:
     """Append the measurements of a CSV to the atlas and its manifest; the number of rows.
 
-    ValueError, and no change, with all that is wrong with the file.  The table is replaced at once.
+    ValueError, and no change, with all that is wrong with the file.  Where a call was killed between the table and its
+    manifest, the same call again records the table.
     """
+    raw = Path(path).read_bytes()
     try:
-        raw = Path(path).read_bytes().decode("ascii")
+        header, *rows = list(csv.reader(io.StringIO(raw.decode("ascii")))) or [[]]
     except UnicodeDecodeError as error:
-        line = Path(path).read_bytes()[: error.start].count(b"\n") + 1
+        line = raw[: error.start].count(b"\n") + 1
         raise ValueError(f"{path}, line {line}: tables are plain ASCII; write ASCII letters there") from None
-    header, *rows = list(csv.reader(io.StringIO(raw))) or [[]]
+    except csv.Error as error:
+        raise ValueError(f"{path} is no CSV: {error}") from None
+    if not raw.endswith(b"\n"):
+        raise ValueError(f"{path}: its last line has no end, and may be cut short; complete it")
     if wrong := _header(header):
         raise ValueError(f"{path}: {wrong}")
     if ragged := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
         raise ValueError(f"{path}, line {ragged[0]}: it does not have {len(header)} cells")
     frame = pd.DataFrame(rows, columns=header, dtype=str)[list(atlas.COLUMNS)].apply(lambda cells: cells.str.strip())
-    if problems := check(frame):
-        raise ValueError(f"{path} is not added:\n" + "\n".join(f"  {problem}" for problem in problems))
     table = tables.DATA / f"{atlas.TABLE}.csv"
-    lines = frame.to_csv(index=False, header=False, lineterminator="\n")
-    files.write(table, table.read_bytes() + lines.encode())
-    tables.update(atlas.TABLE)
+    lines = frame.to_csv(index=False, header=False, lineterminator="\n").encode()
+    with files.locked(table.parent):  # or of two who add at once the second would undo what the first did
+        before = table.read_bytes()
+        if not _added(before, lines):
+            if problems := check(frame):
+                raise ValueError(f"{path} is not added:\n" + "\n".join(f"  {problem}" for problem in problems))
+            files.write(table, before + lines)
+        tables.update(atlas.TABLE)
     return len(frame)
+
+
+def _added(table: bytes, lines: bytes) -> bool:
+    """Whether the table has these last lines, and its manifest is of the table without them."""
+    before = table.removesuffix(lines)
+    return before != table and hashlib.sha256(before).hexdigest() == tables.manifest(atlas.TABLE).sha256
 
 
 def check(frame: pd.DataFrame) -> list[str]:
