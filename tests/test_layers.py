@@ -13,6 +13,7 @@ ROOMS = [  # and the modules that stand beside them
     *(
         "threads",
         "checked",
+        "toml",
         "untrusted",
         "command_line",
         "files",

@@ -2,10 +2,13 @@
 
 import dataclasses
 import math
+import re
 
 import pytest
+from full_disk import small_files
 
 from rholaw import tables
+from rholaw.__main__ import main
 from rholaw.commands.data import data as command
 
 NAME = "published/panferov2025_models"
@@ -250,7 +253,7 @@ def test_half_a_table_is_listed_and_refused(data, ending, capsys):
 
 
 def test_an_unknown_table_is_refused_with_the_names_that_exist(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"data/runs/nobody: there is no such table; .* runs/quest2025"):
+    with pytest.raises(ValueError, match=r"data/runs/nobody: there is no such table; there are codebooks/iq1"):
         tables.read("runs/nobody")
     monkeypatch.setattr(tables, "DATA", tmp_path / "nowhere")
     with pytest.raises(ValueError, match="install it again"):
@@ -278,6 +281,57 @@ def test_update_records_a_meant_change_and_nothing_else(data, capsys):
     assert changed == ["rows", "sha256"]
     assert len(tables.read(NAME)) == 5
     assert not list(data.rglob("*.draft"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda raw: raw[:-1], "its last line has no end, and may be cut short"),
+        (lambda raw: raw[:-4], "its last line has no end"),
+        (lambda raw: raw.replace(b"30M", b"30\xe9"), "its line 2 is not UTF-8"),
+        (lambda raw: raw.replace(b"30M", b'"30M'), "unexpected end of data"),
+        (lambda raw: raw.replace(b"30M", b"3" * 200_000), "field larger than field limit"),
+        (lambda raw: raw + b"x\n", "record 6 does not have 5 cells"),
+        (lambda raw: b"", "its columns are , the manifest lists model"),
+    ],
+)
+def test_update_does_not_bless_a_damaged_table(data, damage, says, capsys):
+    path = data / f"{NAME}.csv"
+    path.write_bytes(damage(path.read_bytes()))
+    before = (data / f"{NAME}.toml").read_bytes()
+    for asked in (["update", NAME], ["check"]):
+        assert command(asked) == 1
+        said = capsys.readouterr().err
+        assert says in said and len(said) < 700
+    assert (data / f"{NAME}.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('columns = [["model"]]', "columns must be a list of texts, each once"),
+        ('columns = ["model", "model"]', "columns must be a list of texts, each once"),
+        (f"columns = {'[' * 900}", "brackets are nested too deeply"),
+        ("columns = 9" + "9" * 1900, "columns must be a list, not 99"),
+        ("columns = 9" + "9" * 2900, "line 6 has more than 2000 characters"),
+        ('columns = "\xe9"', "the text is not UTF-8 in line 6"),
+    ],
+)
+def test_a_manifest_of_another_form_is_refused_in_a_sentence(data, line, says):
+    path = data / f"{NAME}.toml"
+    path.write_bytes(re.sub(rb"(?m)^columns = .*$", lambda _: line.encode("latin-1"), path.read_bytes()))
+    with pytest.raises(ValueError, match=says) as error:
+        tables.update(NAME)
+    assert NAME in str(error.value) and len(str(error.value)) < 500
+
+
+def test_a_table_that_cannot_be_recorded_is_told_by_name(data, capsys):
+    path = data / f"{NAME}.csv"
+    path.write_bytes(path.read_bytes() + b"430M,1664,13,13,0.00015\n")
+    with small_files(10):
+        assert main(["data", "update", NAME]) == 2
+    assert f"File too large: '{data / NAME}.toml'" in capsys.readouterr().err
+    assert main(["data", "update", NAME]) == 0
 
 
 def test_update_does_not_bless_other_columns(data, capsys):

@@ -168,6 +168,12 @@ def listed(names: Iterable[object], most: int = 300) -> str:
     return text
 
 
+def few(lines: list[str], most: int = 30) -> list[str]:
+    """The first of the lines, each shortened to 400 characters, and how many more there are."""
+    more = [f"and {len(lines) - most} more"] if len(lines) > most else []
+    return [*(shortened(line, 400) for line in lines[:most]), *more]
+
+
 # --- names --------------------------------------------------------------------------------------------------------
 
 

@@ -7,14 +7,13 @@ import csv
 import hashlib
 import io
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from . import files
-from .checked import KINDS, typed, unknown
+from . import files, toml
+from .checked import KINDS, listed, shortened, shown, typed, unknown
 
 PACKED = Path(__file__).with_name("data")  # where a wheel has them
 DATA = PACKED if PACKED.is_dir() else Path(__file__).parents[2] / "data"
@@ -66,7 +65,7 @@ def names() -> list[str]:
 
 def manifest(name: str) -> Manifest:
     """The manifest of a table; ValueError when there is none or when it does not follow the rules."""
-    return _parse(name, _bytes(name, ".toml").decode())
+    return _parse(name, _text(name))
 
 
 def read(name: str) -> pd.DataFrame:
@@ -78,7 +77,7 @@ def read(name: str) -> pd.DataFrame:
             f"git checkout data/{name}.csv data/{name}.toml. "
             f"If the change is meant: python -m rholaw update {name}"
         )
-    header, *rows = _records(raw)
+    header, *rows = records(raw)[0]
     frame = pd.DataFrame({column: _typed(cells) for column, cells in zip(header, zip(*rows, strict=True), strict=True)})
     frame.attrs["provenance"] = [about.provenance]
     return frame
@@ -89,8 +88,8 @@ def update(name: str) -> Manifest:
 
     ValueError, and no change, when the columns differ: their names and units are for a person to enter.
     """
-    raw, text = _bytes(name, ".csv"), _bytes(name, ".toml").decode()
-    text = re.sub(r"^rows\s*=.*$", f"rows = {len(_records(raw)) - 1}", text, count=1, flags=re.M)
+    raw, text = _bytes(name, ".csv"), _text(name)
+    text = re.sub(r"^rows\s*=.*$", f"rows = {len(records(raw)[0]) - 1}", text, count=1, flags=re.M)
     text = re.sub(r"^sha256\s*=.*$", f'sha256 = "{hashlib.sha256(raw).hexdigest()}"', text, count=1, flags=re.M)
     about = _parse(name, text)
     if wrong := _differences(about, raw):
@@ -99,12 +98,37 @@ def update(name: str) -> Manifest:
     return about
 
 
+def records(raw: bytes) -> tuple[list[list[str]], list[str]]:
+    """(the records of a CSV, []), or ([], [what is wrong with it]): no CSV, not UTF-8, cut short in its last line."""
+    try:
+        if raw and not raw.endswith(b"\n"):
+            raise ValueError("its last line has no end, and may be cut short")
+        return list(csv.reader(io.StringIO(raw.decode(), newline=""), strict=True)), []
+    except UnicodeDecodeError as error:
+        return [], [f"its line {raw[: error.start].count(10) + 1} is not UTF-8"]
+    except (csv.Error, ValueError) as error:
+        return [], [str(error)]
+
+
 def _bytes(name: str, ending: str) -> bytes:
+    return _file(name, ending).read_bytes()
+
+
+def _text(name: str) -> str:
+    """Of a manifest."""
+    file = _file(name, ".toml")
+    try:
+        return toml.text(file)
+    except ValueError as error:
+        raise ValueError(f"manifest data/{name}.toml: {error}") from None
+
+
+def _file(name: str, ending: str) -> Path:
     if name not in (known := names()):
         raise ValueError(f"data/{unknown(name, known, 'table')}")
     if not (file := DATA / f"{name}{ending}").is_file():
         raise ValueError(f"table {name} has no file data/{name}{ending}: a table is a .csv beside a .toml")
-    return file.read_bytes()
+    return file
 
 
 def _parse(name: str, text: str) -> Manifest:
@@ -112,27 +136,26 @@ def _parse(name: str, text: str) -> Manifest:
     if (lines := len(text.splitlines())) > MOST_LINES:
         raise ValueError(f"{where} has {lines} lines, at most {MOST_LINES} are allowed: shorten it")
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{where} is not TOML: {error}") from error
+        content = toml.parsed(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     if wrong := sorted(KEYS.keys() ^ content.keys()):
-        raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}; it needs exactly {', '.join(KEYS)}")
+        raise ValueError(f"{where} has missing or unknown keys: {listed(wrong)}; it needs exactly {', '.join(KEYS)}")
     for key, kind in KEYS.items():
         try:
             if typed(content[key], kind) in ("", []):
                 raise ValueError(f"must be {KINDS[kind]} with content")
         except ValueError as error:
             raise ValueError(f"{where}: {key} {error}") from None
+    for key in ("columns", "unknown"):
+        if not all(isinstance(text, str) for text in content[key]) or len({*content[key]}) < len(content[key]):
+            raise ValueError(f"{where}: {key} must be a list of texts, each once, not {shown(content[key])}")
     if content["class"] not in CLASSES:
-        raise ValueError(f"{where}: class is {content['class']!r}, it must be one of {', '.join(CLASSES)}")
+        raise ValueError(f"{where}: class is {shown(content['class'])}, it must be one of {', '.join(CLASSES)}")
     if strays := sorted(content["units"].keys() - set(content["columns"])):
-        raise ValueError(f"{where} gives units for columns that it does not list: {', '.join(strays)}")
+        raise ValueError(f"{where} gives units for columns that it does not list: {listed(strays)}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
     return Manifest(name=name, kind=values.pop("class"), **values)
-
-
-def _records(raw: bytes) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(raw.decode(errors="replace"), newline="")))
 
 
 def _typed(cells: tuple[str, ...]) -> list:
@@ -151,13 +174,14 @@ def _typed(cells: tuple[str, ...]) -> list:
 
 
 def _differences(about: Manifest, raw: bytes) -> list[str]:
-    wrong, (header, *rows) = [], _records(raw) or [[]]
-    if header != list(about.columns):
-        wrong.append(f"its columns are {', '.join(header)}, the manifest lists {', '.join(about.columns)}")
-    if len(rows) != about.rows or not rows:
+    lines, wrong = records(raw)
+    header, *rows = lines or [[]]
+    if not wrong and header != list(about.columns):
+        wrong.append(f"its columns are {listed(header, 100)}, the manifest lists {listed(about.columns, 100)}")
+    if not wrong and (len(rows) != about.rows or not rows):
         wrong.append(f"it has {len(rows)} rows, the manifest says {about.rows}")
     if ragged := [number for number, row in enumerate(rows, start=2) if len(row) != len(header)]:
         wrong.append(f"record {ragged[0]} does not have {len(header)} cells")
     if (digest := hashlib.sha256(raw).hexdigest()) != about.sha256:
-        wrong.append(f"its bytes have sha256 {digest[:12]}…, the manifest says {about.sha256[:12]}…")
+        wrong.append(f"its bytes have sha256 {digest[:12]}…, the manifest says {shortened(about.sha256, 13)}")
     return wrong

@@ -65,7 +65,9 @@ def saved(unit):
 def state(program):
     """All that a step changes, as bytes."""
     tensors = [*program._tensors, *(mask for one in program.model.linears for mask in one.pruning.masks.values())]
-    return b"".join(tensor.numpy().tobytes() for tensor in tensors) + repr([getattr(program, n) for n in PLAIN]).encode()
+    return (
+        b"".join(tensor.numpy().tobytes() for tensor in tensors) + repr([getattr(program, n) for n in PLAIN]).encode()
+    )
 
 
 def damaged(rng, own, all_of_them):

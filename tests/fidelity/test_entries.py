@@ -1,13 +1,16 @@
 """Measurements of one's own enter the atlas whole or not at all, and every error says its line and what is right."""
 
+import contextlib
 import csv
 import re
 
 import pandas as pd
 import pytest
+from fake_training import forked
 from sampling import some
 
 import rholaw as rl
+from rholaw import tables
 from rholaw.commands.data import data as command
 from rholaw.fidelity import atlas, entries
 
@@ -108,13 +111,15 @@ def test_another_reference_of_the_same_place_is_refused(data, tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "it lacks the columns source"),
+        ("\n", "it lacks the columns source"),
         ("source,model\n", "it lacks the columns family"),
         ("sauce\n", "sauce: there is no such column of the atlas; did you mean source"),
         (",".join([*atlas.COLUMNS, "source"]) + "\n", "a column is there twice"),
         (",".join(atlas.COLUMNS) + "\n", "there is no row"),
         (",".join(atlas.COLUMNS) + "\nmine,x\n", "line 2: it does not have 26 cells"),
         (",".join(atlas.COLUMNS) + "\n\nm\u00fc\n", "line 3: tables are plain ASCII"),
+        (",".join(atlas.COLUMNS) + "\nmine,x", "its last line has no end, and may be cut short"),
+        (",".join(atlas.COLUMNS) + '\nmine,"x\n', "unexpected end of data"),
     ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path, content, says):
@@ -122,6 +127,34 @@ def test_a_file_of_another_form_is_refused(tmp_path, content, says):
     path.write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=says):
         entries.add(path)
+
+
+def test_an_addition_that_was_killed_before_its_manifest_is_finished_by_the_same_call(data, tmp_path, monkeypatch):
+    path, table = written(tmp_path / "mine.csv", GOOD), data / "fidelity/atlas.csv"
+    before = len(atlas.load())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tables, "update", lambda name: (_ for _ in ()).throw(KeyboardInterrupt))
+        entries.add(path)
+    after = table.read_bytes()
+    other = written(tmp_path / "other.csv", GOOD | {"model": "Other-1B"})
+    with pytest.raises(ValueError, match="does not match its manifest"):
+        entries.add(other)
+    assert entries.add(path) == 1
+    assert table.read_bytes() == after and len(atlas.load()) == before + 1
+    with pytest.raises(ValueError, match="there already, in the atlas"):
+        entries.add(path)
+    assert entries.add(other) == 1
+
+
+def test_of_two_who_add_at_once_both_have_added(data, tmp_path):
+    before = len(atlas.load())
+    paths = [written(tmp_path / f"{name}.csv", GOOD | {"model": name}) for name in ("Own-1B", "Other-1B", "Third-1B")]
+    with contextlib.ExitStack() as started:
+        for process in [started.enter_context(forked(entries.add, path)) for path in paths]:
+            process.join()
+            assert process.exitcode == 0
+    assert len(atlas.load()) == before + 3
+    assert sorted(path.name for path in (data / "fidelity").glob("atlas*")) == ["atlas.csv", "atlas.toml"]
 
 
 def test_the_rows_of_the_atlas_pass_too():

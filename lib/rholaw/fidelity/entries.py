@@ -3,9 +3,7 @@
 add("mine.csv")      every problem is told with its line and what would be right, and then nothing is written
 """
 
-import csv
 import hashlib
-import io
 import math
 import re
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import files, tables
-from ..checked import unknown
+from ..checked import few, unknown
 from ..formats.grammar import parse
 from . import atlas
 
@@ -36,16 +34,12 @@ def add(path: str | Path) -> int:
     manifest, the same call again records the table.
     """
     raw = Path(path).read_bytes()
-    try:
-        header, *rows = list(csv.reader(io.StringIO(raw.decode("ascii")))) or [[]]
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}, line {line}: tables are plain ASCII; write ASCII letters there") from None
-    except csv.Error as error:
-        raise ValueError(f"{path} is no CSV: {error}") from None
-    if not raw.endswith(b"\n"):
-        raise ValueError(f"{path}: its last line has no end, and may be cut short; complete it")
-    if wrong := _header(header):
+    if not raw.isascii():
+        line = next(number for number, text in enumerate(raw.split(b"\n"), 1) if not text.isascii())
+        raise ValueError(f"{path}, line {line}: tables are plain ASCII; write ASCII letters there")
+    records, wrong = tables.records(raw)
+    header, *rows = records or [[]]
+    if wrong := "; ".join(wrong) or _header(header):
         raise ValueError(f"{path}: {wrong}")
     if ragged := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
         raise ValueError(f"{path}, line {ragged[0]}: it does not have {len(header)} cells")
@@ -56,7 +50,7 @@ def add(path: str | Path) -> int:
         before = table.read_bytes()
         if not _added(before, lines):
             if problems := check(frame):
-                raise ValueError(f"{path} is not added:\n" + "\n".join(f"  {problem}" for problem in problems))
+                raise ValueError("\n  ".join([f"{path} is not added:", *few(problems)]))
             files.write(table, before + lines)
         tables.update(atlas.TABLE)
     return len(frame)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ..checked import build, shortened, unknown
+from ..checked import build, few, shortened, unknown
 from ..fidelity.sensitivity import errors
 from ..formats.grammar import parse
 from ..hardware import geometry as shapes
@@ -24,7 +24,6 @@ from . import reading
 from .inputs import Hardware, Model, Option, Prices, Project, Run, Traffic
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
-MOST_LINES = 30  # of an error
 
 
 class ScenarioError(ValueError):
@@ -124,9 +123,7 @@ class _Problems:
 
 def _refuse(where: str, lines: list[str]) -> None:
     if lines:
-        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-        said = [shortened(line, 400) for line in lines[:MOST_LINES]]
-        raise ScenarioError("\n  ".join([f"{shortened(where)} cannot be used:", *said, *more]))
+        raise ScenarioError("\n  ".join([f"{shortened(where)} cannot be used:", *few(lines)]))
 
 
 def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
