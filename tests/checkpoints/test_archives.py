@@ -139,7 +139,7 @@ def test_an_archive_packed_anew_is_read_where_it_is_not_compressed(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:  # the values alone
         for name, content in contents:
             archive.writestr(name, content, zipfile.ZIP_DEFLATED if "/data/" in name else zipfile.ZIP_STORED)
-    with pytest.raises(ValueError, match=r"/data/\d is compressed"):
+    with pytest.raises(ValueError, match=r"/data/\d' is compressed"):
         checkpoints.open(tmp_path / "a.pt")
 
 
@@ -181,8 +181,8 @@ def archive_with(changes, extra=()):
         (archive_with({"data.pkl": None}), "0 members data.pkl"),
         (archive_with({}, [("b/data.pkl", b"")]), "2 members data.pkl"),
         (archive_with({}, [("data/0", bytes(192))]), "stands twice in its directory"),
-        (archive_with({"data/0": None}), "data/0 is missing"),
-        (archive_with({"data/0": bytes(191)}), "data/0 is missing, or has not the 192 bytes"),
+        (archive_with({"data/0": None}), "data/0.? is missing"),
+        (archive_with({"data/0": bytes(191)}), "data/0.? is missing, or has not the 192 bytes"),
         (archive_with({"byteorder": b"big"}), "big-endian"),
         (archive_with({"constants.pkl": b""}), "TorchScript"),
         (archive_with({"data.pkl": b"N" * 2**25 + b"."}), "33554433 bytes, more than"),
@@ -255,8 +255,8 @@ BOMBS = {
     "tensor of 8 GB": (b"ctorch\nTensor\n\x8a\x05\0\0\0\0\2\x85R", "no function"),
     "bytes of 8 GB": (b"\x8e\0\0\0\0\2\0\0\0", "8589934592 bytes"),
     "a memo of 2^32": (b"Nr\xff\xff\xff\xff", "no tensors by name"),
-    "doubled 22 times": (b"}" + TWICE * 22, "more than 100000 dictionaries"),
-    "doubled 40 times": (b"}" + TWICE * 40, "more than 100000 dictionaries"),
+    "doubled 22 times": (b"}" + TWICE * 22, "more than 131,072 dictionaries"),
+    "doubled 40 times": (b"}" + TWICE * 40, "more than 131,072 dictionaries"),
     "doubled 10,000 times": (b"}" + TWICE * 10_000, "64 dictionaries deep"),
     "nested 10,000 deep": (b"]" * 10_000 + b"a" * 9_999, "no tensors by name"),
     "dictionaries 10,000 deep": ((b"}" + text("k")) * 10_000 + b"}" + b"s" * 10_000, "64 dictionaries deep"),

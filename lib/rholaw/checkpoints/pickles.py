@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import BinaryIO
 
+from ..checked import shortened, shown
+
 STEPS = 1_000_000  # instructions, and values that calls are given; 30,000 tensors take as many
 LONG = 1000  # characters of text within a key that is no text itself
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
@@ -67,7 +69,7 @@ def _object(stream: BinaryIO, known: Mapping[str, object], persistent: Callable[
             case "GLOBAL":
                 name = value.replace(" ", ".").replace("__builtin__", "builtins")  # as protocol 2 calls it
                 if name not in known:
-                    raise ValueError(f"it asks for {name[:100]}, which is no tensor")
+                    raise ValueError(f"it asks for {shortened(name)}, which is no tensor")
                 stack.append(known[name])
             case "REDUCE" | "NEWOBJ":
                 function, arguments = _taken(stack, 2)
@@ -132,5 +134,5 @@ def enter(table: dict, key: object, value: object) -> None:
             raise ValueError(f"a key in it is a {type(key).__name__}, neither text nor a number")
         key = str(key)
     if key in table:
-        raise ValueError(f"the key {key[:100]!r} stands twice in one dictionary")
+        raise ValueError(f"the key {shown(key)} stands twice in one dictionary")
     table[key] = value

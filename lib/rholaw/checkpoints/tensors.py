@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from ..checked import shown
+
 PLAIN = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
     **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64},
@@ -24,6 +26,7 @@ NAMES = {dtype: name for name, dtype in PLAIN.items()}
 BITS = {name: 8 * dtype.itemsize for name, dtype in PLAIN.items()}
 BITS |= {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8}  # in safetensors too
 TENSORS, DIMENSIONS = 2**17, 64  # the most of a file, and of a tensor; numpy has as many
+LENGTH = 1000  # characters of a tensor's name, at most
 TEXTS = 2**25  # bytes of names and other texts in a file, at most; 256,000 tokens and 512,000 merges take 1.8e7
 WINDOW = 2**16  # bytes that are read ahead
 
@@ -47,7 +50,7 @@ class Tensor:
 
     def __post_init__(self) -> None:
         if math.prod(max(size, 1) for size in self.shape) >= 2**63:
-            raise ValueError(f"{self.name[:100]}: its shape {list(self.shape)!s:.100} is more than can be counted")
+            raise ValueError(f"{shown(self.name)}: its shape {shown(self.shape)} is more than can be counted")
 
     @property
     def count(self) -> int:

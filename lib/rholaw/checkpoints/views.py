@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
+from ..checked import shown
 from . import pickles
-from .tensors import NAMES
+from .tensors import DIMENSIONS, NAMES
 
 DTYPES = {
     **{"Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16},
@@ -52,12 +53,12 @@ def storage(storages: dict[str, Storage], identity: tuple) -> Storage:
         raise ValueError("a storage in it is not of a type, a key and a size")
     whole = Storage(key, dtype, count)
     if storages.setdefault(key, whole) != whole:
-        raise ValueError(f"the storage {key[:50]} has two types or sizes")
+        raise ValueError(f"the storage {shown(key)} has two types or sizes")
     if not part or part[0] is None:
         return whole
     _, start, count = part[0]  # as torch wrote before 0.4
     if not _counts((start, count)) or start + count > whole.count:
-        raise ValueError(f"a part of the storage {key[:50]} lies outside it")
+        raise ValueError(f"a part of the storage {shown(key)} lies outside it")
     return Storage(key, dtype, count, start)
 
 
@@ -67,8 +68,12 @@ def reach(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
 
 
 def _counts(numbers: object) -> bool:
-    """Whether it is a tuple of whole numbers from 0, as many as a tensor may have dimensions."""
-    return type(numbers) is tuple and len(numbers) <= 64 and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
+    """Whether it is a tuple of whole numbers from 0, no more than a tensor may have dimensions."""
+    return (
+        type(numbers) is tuple
+        and len(numbers) <= DIMENSIONS
+        and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
+    )
 
 
 def _view(
@@ -79,7 +84,7 @@ def _view(
         raise ValueError("a tensor in it has no shape, or no strides that fit it")
     room, count = store.count * store.dtype.itemsize, math.prod(shape)
     if count and (offset + reach(shape, strides)) * dtype.itemsize > room:
-        raise ValueError(f"a tensor of shape {list(shape)!s:.100} lies outside its storage of {room} bytes")
+        raise ValueError(f"a tensor of shape {shown(shape)} lies outside its storage of {room} bytes")
     if changes or dtype not in NAMES or count * dtype.itemsize > room:
         return View(dtype, shape)
     return View(dtype, shape, strides, offset, store)

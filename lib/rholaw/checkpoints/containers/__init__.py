@@ -18,11 +18,10 @@ from types import ModuleType
 
 from ...checked import shown
 from ...untrusted import refusals
-from ..tensors import File, Tensor
+from ..tensors import LENGTH, File, Tensor
 
 KINDS: list[ModuleType] = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
 POINTER = rb"version https:"
-LENGTH = 1000  # characters of a tensor's name, at most
 
 
 def endings() -> list[str]:

@@ -14,15 +14,16 @@ from functools import partial
 
 import torch
 
+from ...checked import shortened, shown
 from .. import pickles
-from ..tensors import NAMES, File, Tensor, apart, plain, unreadable
+from ..tensors import LENGTH, NAMES, TENSORS, File, Tensor, apart, plain, unreadable
 from ..views import KNOWN, View, reach, storage
 
 NAME = "PyTorch"
 BEGINS = rb"PK\x03\x04(?!.\0\0\0\{)|\x80[\x02-\x05](?!.{3}\0\0\0\{)"  # no safetensors header of that length
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module")  # where trainers keep the weights, beside the rest
 PICKLE, DIRECTORY = 2**25, 2**23  # bytes at most; of 30,000 tensors the one takes 3 MB, the directory of a zip 2 MB
-ENTRIES, DEPTH, LENGTH = 100_000, 64, 1000  # dictionaries and tensors, one within another, characters of a name
+DEPTH = 64  # dictionaries within one another
 BEGIN = [0x1950A86A20F9469CFC6C, 1001]  # the first two pickles of the older files
 
 
@@ -36,15 +37,15 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
         loaded, places = (_archive if file.head.startswith(b"PK") else _legacy)(file)
     except ValueError as error:
         hint = "Nothing in it was run; whoever trusts it may save its tensors as safetensors"
-        raise ValueError(f"{error!s:.250}. {hint}") from None
+        raise ValueError(f"{shortened(str(error), 250)}. {hint}") from None
     states = [loaded[key] for key in STATE_KEYS if isinstance(loaded, dict) and isinstance(loaded.get(key), dict)]
     named, owners, tensors = {}, {}, []
     for entries, (name, value) in enumerate(_entries(states[0] if states else loaded)):
-        if entries >= ENTRIES:
-            raise ValueError(f"it holds more than {ENTRIES} dictionaries and tensors")
+        if entries >= TENSORS:
+            raise ValueError(f"it holds more than {TENSORS:,} dictionaries and tensors")
         if isinstance(value, View):
             if name in named:
-                raise ValueError(f"two tensors in it are called {name[:100]!r}")
+                raise ValueError(f"two tensors in it are called {shown(name)}")
             named[name] = value
     if not named:
         raise ValueError("it holds no tensors by name")
@@ -60,7 +61,7 @@ def _entries(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[st
     if not isinstance(value, (View, dict)):
         return
     if len(name) > LENGTH or depth > DEPTH:
-        raise ValueError(f"{name[:100]!r}… has over {LENGTH} characters, or lies over {DEPTH} dictionaries deep")
+        raise ValueError(f"{shown(name)} has over {LENGTH} characters, or lies over {DEPTH} dictionaries deep")
     name.encode()  # refuses halves of characters, which no output could hold
     yield name, value
     for key, inner in value.items() if isinstance(value, dict) else ():
@@ -87,7 +88,9 @@ def _archive(file: File) -> tuple[object, dict[str, int]]:
     for key, held in storages.items():
         member, size = members.get(f"{folder}data/{key}"), held.count * held.dtype.itemsize
         if not member or member.file_size != size:
-            raise ValueError(f"its member data/{key[:50]} is missing, or has not the {size} bytes that it should have")
+            raise ValueError(
+                f"its member data/{shortened(key)} is missing, or has not the {size} bytes that it should have"
+            )
         places[key] = _begin(file, member)
         extents.append((member.header_offset, places[key] + size, f"data/{key}"))
     apart(extents, file.size)
@@ -113,18 +116,18 @@ def _members(file: File) -> dict[str, zipfile.ZipInfo]:
 def _begin(file: File, member: zipfile.ZipInfo) -> int:
     """The byte where a member's content begins. ValueError where it is no plain copy."""
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-        raise ValueError(f"{member.filename[:50]} is compressed or encrypted: unzip it, and zip it by zip -0")
+        raise ValueError(f"{shown(member.filename)} is compressed or encrypted: unzip it, and zip it by zip -0")
     place, header = member.header_offset, b""
     if 0 <= place <= file.size - 30:
         header = file.part(place, 30).numpy().tobytes()
     if not header.startswith(b"PK\3\4"):
-        raise ValueError(f"{member.filename[:50]} is not where the directory says")
+        raise ValueError(f"{shown(member.filename)} is not where the directory says")
     return place + 30 + sum(struct.unpack("<HH", header[26:]))  # the name and the extra fields
 
 
 def _content(file: File, member: zipfile.ZipInfo) -> bytes:
     """All bytes of a small member."""
-    begin, name = _begin(file, member), member.filename[:50]
+    begin, name = _begin(file, member), shown(member.filename)
     if member.file_size > PICKLE or begin + member.file_size > file.size:
         raise ValueError(f"{name} has {member.file_size} bytes, more than the file, or than {PICKLE}")
     content = file.part(begin, member.file_size).numpy().tobytes()
@@ -147,7 +150,7 @@ def _legacy(file: File) -> tuple[object, dict[str, int]]:
         places[key] = place + 8
         place += 8 + held.count * held.dtype.itemsize
         if count != held.count or place > file.size:
-            raise ValueError(f"truncated, or storage {key[:50]} has {count} values, not {held.count}")
+            raise ValueError(f"truncated, or storage {shown(key)} has {count} values, not {held.count}")
     return loaded, places
 
 
