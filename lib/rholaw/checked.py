@@ -140,6 +140,14 @@ def limited(value: object, unit: str, low: float = 0.0, high: float = LARGEST, *
     return value
 
 
+def separated(text: str, example: str) -> list[str]:
+    """The words that commas separate in a text, each once; ValueError, with an example, for a text that has none."""
+    named = list(dict.fromkeys(word.strip() for word in str(text).split(",") if word.strip()))
+    if not named:
+        raise ValueError(f"name at least one, as in {example!r}")
+    return named
+
+
 # --- words of messages --------------------------------------------------------------------------------------------
 
 _REPR = reprlib.Repr()

@@ -57,7 +57,11 @@ def test_values_arrive_with_their_declared_types(injected, expected):
         ("D = None", "D should be a finite number (float), not None (NoneType)"),
         ("quick = 1", "quick should be True or False (bool), not 1 (int)"),
         ('quick = "yes"', "quick should be True or False (bool), not 'yes' (str)"),
-        ("source = 0.5", "source should be text (str), not 0.5 (float)"),
+        ("source = [0.5]", "source should be text (str), not [0.5] (list)"),
+        ("source = True", "source should be text (str), not True (bool)"),
+        ("source = 1e999", "source should be text (str), not inf (float)"),
+        ("bits = 10**400", "bits = 1000"),
+        ("D = 10**400", "D should be a finite number (float), not 1000"),
         ('source = "cauchy"', "source = 'cauchy' is not one of: 'normal', 'laplace'"),
     ],
 )
@@ -65,6 +69,36 @@ def test_a_wrong_parameter_is_refused(injected, message):
     with pytest.raises(book.ParameterError) as caught:
         book.parameters(namespace(injected), source=("normal", "laplace"), bits=range(1, 9))
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [("0.5", "0.5"), ("1e-05", "0.00001"), ("16", "16"), ("16.0", "16"), ("1e3", "1000"), ("-1", "-1")],
+)
+def test_a_number_is_text_where_text_is_declared(typed, text):
+    names = namespace(f"source = {typed}")  # as papermill gives it for -p source 0.5
+    book.parameters(names)
+    assert names["source"] == text
+
+
+def test_what_is_said_of_long_values_is_short():
+    wild = {"source": "x" * 10**6, "bits": "9" * 5000, "D": [[0] * 999] * 999}
+    for name, value in wild.items():
+        with pytest.raises(book.ParameterError, match=f"^{name} ") as caught:
+            book.parameters(namespace(f"{name} = {value!r}"), source=[str(i) * 99 for i in range(99)], bits=range(9))
+        assert len(str(caught.value)) <= 500
+
+
+def test_rules_for_ranges_and_for_formats():
+    book.parameters(namespace(), D=book.between(0, 2e9), bits=book.between(4, 5, below=True))
+    with pytest.raises(book.ParameterError, match=r"^D = 2000000000.0: 2e\+09 must be at least 0 and at most 2e\+09"):
+        book.parameters(namespace(), D=book.between(0, 2e9, below=True))
+    sparse = book.only("pattern", lambda f: f.sparsity, before="2:4+")
+    assert [str(f) for f in sparse("int4, int3,int4 ,")] == ["2:4+int4", "2:4+int3"]
+    with pytest.raises(ValueError, match="int4 is no pattern"):
+        book.only("pattern", lambda f: f.sparsity)("2:4, int4")
+    with pytest.raises(ValueError, match="name at least one, as in"):
+        sparse(" , ")
 
 
 def test_an_unknown_parameter_is_answered_with_those_that_exist():

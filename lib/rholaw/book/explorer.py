@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checked import separated, unknown
+from ..formats.grammar import parse
 from ..hardware.devices import STALE_DAYS, devices
 from ..laws import draws as capacities
 from ..laws.fitting import Fit
@@ -39,6 +41,28 @@ WRITTEN = {"geometry", "checkpoint", "params", "tokens", "devices", "batches", "
 WRITTEN |= {"gpu_hour_usd", "purchase_usd", "currency", "rate", "kind", "compare", "engineer_weeks", "evaluation_usd"}
 WRITTEN |= {"qat_tokens", "target_loss", "train_device"}
 """Keys of a scenario that the page's controls replace."""
+
+
+def options(text: str) -> list[dict[str, str]]:
+    """Options of a scenario from text such as "sint4/g128, nvfp4 x nvfp4"; ValueError for a format that is none."""
+    pairs = [name.partition(" x ") for name in separated(text, "sint4/g128, nvfp4 x nvfp4")]
+    chosen = {
+        (parse(weights), parse(activations or "dense")): (weights, activations) for weights, _, activations in pairs
+    }
+    if dense := [pair for pair in chosen if not any(format.parts for format in pair)]:
+        raise ValueError(f"{dense[0][0]} compresses nothing: 16 bits are shown beside all others")
+    return [
+        {"weights": weights.strip(), "activations": activations.strip() or "dense"}
+        for weights, activations in chosen.values()
+    ]
+
+
+def machines(text: str) -> list[str]:
+    """Names of devices that commas separate in ``text``; ValueError for one that is not known."""
+    chosen, known = separated(text, "L40S, H200 SXM"), devices()
+    if strange := [name for name in chosen if name not in known]:
+        raise ValueError(unknown(strange[0], known, "device"))
+    return chosen
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,18 @@
 """The parameters of a chapter, checked before any work.
 
 book.parameters(globals(), source=("normal", "laplace"))     in a chapter, right after its parameters cell
+book.parameters(globals(), level=book.between(0.5, 0.999), formats=book.only("sparsity", lambda f: f.sparsity))
 """
 
 import ast
 import contextlib
 from collections.abc import Callable, Collection, Iterator
 
-from ..checked import KINDS, closest, typed
+import numpy as np
+
+from ..checked import KINDS, LARGEST, closest, limited, listed, separated, shortened, shown, typed
+from ..formats.format import Format
+from ..formats.grammar import parse_list
 
 PLAIN = (bool, int, float, str)  # what a parameter may be
 
@@ -36,6 +41,27 @@ def parameters(namespace: dict, **allowed: Collection | Callable[[object], objec
         _check(name, namespace[name], rule)
 
 
+def between(low: float, high: float, unit: str = "see its comment", *, below: bool = False) -> Callable[[float], float]:
+    """A rule for ``parameters``: numbers from ``low`` to ``high``; ``below``: not ``high`` itself."""
+    return lambda value: limited(value, unit, low, np.nextafter(high, low) if below else high)
+
+
+def only(what: str, fits: Callable[[Format], object], before: str = "") -> Callable[[str], list[Format]]:
+    """A rule for ``parameters``: text that names formats, each of them ``what``, as ``fits`` says; it returns them.
+
+    before: what stands before each word of the text in a format's name.
+    """
+
+    def read(text: str) -> list[Format]:
+        chosen = parse_list(",".join(before + word for word in separated(text, "int4, e2m1")))
+        for format in chosen:
+            if not fits(format):
+                raise ValueError(f"{shortened(str(format))} is no {what}")
+        return chosen
+
+    return read
+
+
 def _injected(history: Collection[str]) -> Iterator[str]:
     """Names that papermill assigned: it puts a cell of plain assignments, headed so, after the parameters cell."""
     for cell in history:
@@ -49,33 +75,34 @@ def _injected(history: Collection[str]) -> Iterator[str]:
 def _unknown(name: str, declared: dict[str, type], namespace: dict) -> str:
     meant = closest(name, declared)
     hint = f"; did you mean {meant!r}?" if meant else "."
-    lines = [f"    {known}: {kind.__name__} = {namespace.get(known)!r}" for known, kind in declared.items()]
-    return "\n".join([f"this chapter has no parameter {name!r}{hint}", "It has:", *lines])
+    lines = [f"    {known}: {kind.__name__} = {shown(namespace.get(known))}" for known, kind in declared.items()]
+    return "\n".join([f"this chapter has no parameter {shown(name)}{hint}", "It has:", *lines])
 
 
 def _converted(name: str, kind: type, value: object) -> object:
-    """The value as its declared type; papermill passes 2e9 as a float and, from YAML, as text, and 4 as a number."""
+    """The value as its declared type; papermill passes 2e9 and 0.5 as floats and, from YAML, as text, 4 as a number."""
     meant = value
     with contextlib.suppress(ValueError, OverflowError):
         if kind in (int, float) and isinstance(value, str):
             meant = float(value)
         if kind is int and isinstance(meant, float) and meant == int(meant):
             meant = int(meant)
-    if kind is str and type(value) is int:
-        meant = str(value)
+    if kind is str and type(value) in (int, float) and abs(value) <= LARGEST:
+        meant = np.format_float_positional(value, trim="-") if isinstance(value, float) else str(value)
     try:
         return kind(typed(meant, kind))
     except ValueError:
-        given = f"not {value!r} ({type(value).__name__})"
+        given = f"not {shown(value)} ({type(value).__name__})"
         raise ParameterError(f"{name} should be {KINDS[kind]} ({kind.__name__}), {given}") from None
 
 
 def _check(name: str, value: object, rule: Collection | Callable[[object], object]) -> None:
+    given = f"{name} = {shown(value)}"
     if callable(rule):
         try:
             rule(value)
-        except ValueError as error:
-            raise ParameterError(f"{name} = {value!r}: {error}") from None
+        except (ValueError, OSError) as error:
+            raise ParameterError(f"{given}: {shortened(str(error), 350)}") from None
     elif value not in rule:
-        choices = ", ".join(map(repr, rule)) if len(rule) <= 20 else str(rule)
-        raise ParameterError(f"{name} = {value!r} is not one of: {choices}")
+        choices = rule if isinstance(rule, range) and len(rule) > 20 else listed(map(repr, rule))
+        raise ParameterError(f"{given} is not one of: {choices}")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from ..checked import listed, separated, unknown
 from . import evidence, posterior
 from .population import METHODS, design, fit_population
 from .sensitivity import COARSE, fit_sensitivity
@@ -18,6 +19,20 @@ def series(rows: pd.DataFrame, least: int = 4) -> Iterator[pd.DataFrame]:
         group = group.drop_duplicates("format")
         if len(group) >= least:
             yield group
+
+
+def together(text: str, rows: pd.DataFrame, model: str) -> list[str]:
+    """The formats that commas separate in ``text``; ValueError unless ``model`` and others have them."""
+    names = separated(text.lower(), "q5_0, q3_k")
+    formats = rows["format"].value_counts()
+    if strange := [name for name in names if name not in formats]:
+        raise ValueError(f"{unknown(strange[0], formats.index, 'measured format')}")
+    having = {group["model"].iloc[0] for group in series(rows, len(names) + 1) if set(names) <= set(group["format"])}
+    if model not in having or len(having) < 2:
+        raise ValueError(
+            f"of {model}, these were not measured together with others; {listed(formats.index[:8])} are common"
+        )
+    return names
 
 
 def from_measured(rows: pd.DataFrame, formats: list[str], level: float = 0.8) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from ..checked import closest, shown
+from ..checked import closest, separated, shown
 from . import grids, vectors
 from .blocks import Block
 from .element import Element
@@ -86,13 +86,10 @@ def _parse_parts(words: list[str]) -> Format:
 
 
 def parse_list(text: str) -> list[Format]:
-    """The Formats that ``text`` names, separated by commas. Raises ValueError as ``parse`` does, and for none."""
+    """The Formats that commas separate in ``text``, each once. Raises ValueError as ``parse`` does, and for none."""
     if not isinstance(text, str):
         raise TypeError(f"formats are text, as in 'int4, e2m1', not {shown(text)}")
-    words = [word for word in text.split(",") if word.strip()]
-    if not words:
-        raise ValueError("name at least one format, for instance 'int4, e2m1'")
-    return [parse(word) for word in words]
+    return list(dict.fromkeys(map(parse, separated(text, "int4, e2m1"))))
 
 
 def _parse_rotation(word: str) -> int:

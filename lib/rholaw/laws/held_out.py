@@ -22,6 +22,15 @@ def counted(runs: pd.DataFrame, count: int) -> pd.DataFrame:
     return runs
 
 
+def split(runs: pd.DataFrame, max_params: float, least: int = 20) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs of at most ``max_params`` parameters, ``least`` of them, and the larger ones; ValueError for none."""
+    small = runs["n_params"] <= max_params
+    if small.sum() < least or small.all():
+        sizes = f"{runs['n_params'].min():.3g} to {runs['n_params'].max():.3g}"
+        raise ValueError(f"it must leave {least} runs to fit and some larger ones to predict; runs have {sizes}")
+    return runs[small], runs[~small]
+
+
 def leave_one_format_out(law: str, runs: pd.DataFrame, **settings: Any) -> pd.DataFrame:
     """``cross_validate``, a fold for each pair of formats; dense runs always stay, since a ρ is relative to them."""
     run_tables.check(runs)
