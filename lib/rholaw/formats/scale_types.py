@@ -149,7 +149,7 @@ class DoubleQuantised(ScaleType):
 
     def of_largest(self, largest: Tensor, reach: float, element: Element, top: Top = None) -> Tensor:
         """As ``ScaleType.of_largest``, of all the blocks of a tensor."""
-        scale = largest / reach
+        scale = FP32.stored(largest / reach)
         offset = FP32.stored(scale.mean())
         groups = torch.nn.functional.pad((scale - offset).view(-1), (0, -len(scale) % 256)).view(-1, 256)
         factor = FP32.stored(groups.abs().amax(dim=1, keepdim=True))
