@@ -40,8 +40,10 @@ def again(format: rl.Format) -> str:
         return "same" if rule == "minmax" and type == "fp32" else "mostly"
     if element.reach not in (element.levels[-1], -element.levels[0]):  # fintB: no level is so far from zero
         return "other"
-    if type == "e4m3" and rule == "mse":  # the largest of the tensor, on which all scales hang, may saturate
-        return "mostly"
+    if type == "e4m3":  # so coarse that the largest may miss its level; with "mse" that of the tensor may saturate
+        few = isinstance(block.size, int) and block.size < 16  # whose scales may lie below the normal numbers
+        near = element.levels[-1] - element.levels[-2] < element.reach / 8
+        return "mostly" if few or near or rule == "mse" else "same"
     if type.startswith("e8m0") and element.kind != "float":  # the largest may round across a power of two
         doubled = type in ("e8m0-ceil", "e8m0-rceil") and (element.levels == 0).any()  # so that half the scale will do
         return "same" if element.kind == "integer" and (type == "e8m0" or doubled) else "mostly"

@@ -84,3 +84,11 @@ def test_square_tiles_round_a_matrix_and_its_transpose_alike():
     assert torch.equal(rl.parse("nvfp4_16x16").quantize(x[None]), rl.parse("nvfp4_16x16").quantize(x)[None])
     with pytest.raises(ValueError, match="rows of 24 weights are no multiple of 16"):
         rl.parse("nvfp4_16x16").quantize(normal(16, 24))
+
+
+def test_a_tile_higher_than_the_matrix_pads_nothing():
+    x = normal(3, 4096)
+    tall = rl.parse("int4/262144x4:fp32")
+    assert tall.block.split(x).shape == (1024, 12)
+    assert torch.equal(tall.quantize(x), rl.parse("int4/3x4:fp32").quantize(x))
+    assert torch.equal(tall.quantize(x[0]), rl.parse("int4/g4:fp32").quantize(x[0]))

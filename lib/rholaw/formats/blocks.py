@@ -71,16 +71,16 @@ class Block:
         length = self.length(x.shape)
         if not self.spans_rows:
             return x.reshape(-1, length)
-        rows, columns = self.tile
         x = x.reshape(-1, x.shape[-1])
+        rows, columns = min(self.tile[0], len(x)), self.tile[1]  # what all tiles would be padded with is left out
         x = torch.nn.functional.pad(x, (0, 0, 0, -len(x) % rows))
-        return x.view(-1, rows, x.shape[1] // columns, columns).transpose(1, 2).reshape(-1, length)
+        return x.view(-1, rows, x.shape[1] // columns, columns).transpose(1, 2).reshape(-1, rows * columns)
 
     def join(self, blocks: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The tensor of this ``shape`` whose blocks these are."""
         if not self.spans_rows:
             return blocks.reshape(shape)
-        (rows, columns), row = self.tile, shape[-1]
+        rows, columns, row = min(self.tile[0], math.prod(shape[:-1])), self.tile[1], shape[-1]
         x = blocks.view(-1, row // columns, rows, columns).transpose(1, 2).reshape(-1, row)
         return x[: math.prod(shape[:-1])].reshape(shape)
 

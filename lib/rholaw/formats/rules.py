@@ -77,16 +77,19 @@ class BestReach(Rule):
         """As ``Rule.scale``; the first of those that err alike."""
         most = largest(blocks)
         best, *others = (type.of_largest(most, reach, element, top) for reach in self.reaches(element, type))
-        least = _error(blocks, element, best) if others else None
+        least = _error(blocks, element, best, mask) if others else None
         for scale in others:
-            error = _error(blocks, element, scale)
+            error = _error(blocks, element, scale, mask)
             wins = error < least
             best, least = torch.where(wins, scale, best), torch.where(wins, error, least)
         return best
 
 
-def _error(blocks: Tensor, element: Element, scale: Tensor) -> Tensor:
-    return rounded(blocks, element, scale).sub_(blocks).square_().sum(dim=1, keepdim=True)
+def _error(blocks: Tensor, element: Element, scale: Tensor, mask: Tensor | None) -> Tensor:
+    error = rounded(blocks, element, scale).sub_(blocks)
+    if mask is not None:  # a grid without a zero has none for what is pruned, which nobody stores
+        error *= mask
+    return error.square_().sum(dim=1, keepdim=True)
 
 
 class Absmax(BestReach):
