@@ -33,16 +33,20 @@ endif
 help:
 	@sed -n 's/^#   //p' Makefile
 
-# An update keeps the environment; a set-up that was interrupted left no stamp and starts again from nothing.
+# An update keeps the environment; a set-up that was interrupted left no stamp and starts again from nothing. One at a time:
+# the lock on this file is held by descriptor 9, so that nobody has it when the set-up is dead.
 $(READY): pyproject.toml constraints.txt content.txt
 	@[ -n "$(PYTHON)" ] || { echo "rholaw needs Python 3.11, 3.12 or 3.13, and none was found. Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c "$(usable)" || { echo "rholaw needs Python 3.11, 3.12 or 3.13, not $$($(PYTHON) --version 2>&1). Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (some minutes the first time)"
-	@$(if $(new),$(PYTHON) -m venv --clear $(VENV),true)
-	@rm -f $(READY)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,cluster,dev,oracles]"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r content.txt
-	@printf '%s' "$(CURDIR)" > $(READY)
+	@exec 9>>Makefile && \
+	{ $(PYTHON) -c "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)" 2>/dev/null || \
+	    { echo "$(VENV) is being set up by another make; wait until it is done" >&2; exit 1; }; } && \
+	echo "Setting up $(VENV) with $$($(PYTHON) --version) (some minutes the first time)" && \
+	$(if $(new),$(PYTHON) -m venv --clear $(VENV) &&) \
+	rm -f $(READY) && \
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,cluster,dev,oracles]" && \
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r content.txt && \
+	printf '%s' "$(CURDIR)" > $(READY)
 
 book: $(READY)
 	@$(PY) -m rholaw.book build $(if $(QUICK),--quick)

@@ -11,7 +11,8 @@ class BuildWithData(build_py):
     def run(self):
         super().run()
         if not self.editable_mode:
-            shutil.copytree("data", Path(self.build_lib, "rholaw", "data"), dirs_exist_ok=True)
+            hidden = shutil.ignore_patterns(".*")
+            shutil.copytree("data", Path(self.build_lib, "rholaw", "data"), ignore=hidden, dirs_exist_ok=True)
 
 
 setup(cmdclass={"build_py": BuildWithData})

@@ -1,6 +1,12 @@
 """environment.yml, pyproject.toml and constraints.txt describe one environment."""
 
+import fcntl
+import re
+import shutil
+import subprocess
+import sys
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -9,7 +15,19 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from rholaw.book.dependencies import dependencies
+
 ROOT = Path(__file__).resolve().parents[1]
+ONLY_3_12 = {
+    "aiohttp",
+    "aiohappyeyeballs",
+    "aiosignal",
+    "frozenlist",
+    "multidict",
+    "propcache",
+    "yarl",
+}  # for papermill
+OF_A_TORCH = re.compile("nvidia-|cuda-|triton|pytorch-triton")  # what a build of torch brings along
 FROM_CONDA = {"pytorch": "torch"}  # conda's name → pip's, where they differ by more than spelling
 
 
@@ -33,6 +51,13 @@ def pinned(constraints: str) -> dict[str, str]:
             assert name not in pins, f"{line}: pinned twice"
             pins[name] = pin.version
     return pins
+
+
+def content(lines: str) -> dict[str, str]:
+    """Name → version of content.txt, where every line has a hash."""
+    entries = re.findall(r"^([\w-]+)==(\S+) --hash=sha256:[0-9a-f]{64}  # .+$", lines, re.MULTILINE)
+    assert len(entries) == sum(not line.startswith("#") for line in lines.splitlines())
+    return {canonicalize_name(name): version for name, version in entries}
 
 
 def conda(environment: str) -> dict[str, SpecifierSet]:
@@ -78,6 +103,42 @@ def texts() -> list[str]:
 
 def test_the_three_files_agree():
     assert disagreements(*texts()) == []
+
+
+def test_what_is_installed_is_what_is_pinned():
+    if not (Path(sys.prefix) / ".ready").exists():
+        pytest.skip("this environment was not set up by make")
+    pins = pinned(texts()[1]) | content((ROOT / "content.txt").read_text())
+    pins |= {"pip": distribution("pip").version}  # Python brings it
+    packages = dependencies().set_index("package")["version"].str.partition("+")[0].to_dict()
+    installed = {name: version for name, version in packages.items() if not OF_A_TORCH.match(name)}
+    missing = set() if sys.version_info[:2] == (3, 12) else ONLY_3_12
+    assert installed == {name: pin for name, pin in pins.items() if name not in missing}
+
+
+def test_no_licence_is_unknown_or_asks_for_what_the_book_does_not_give():
+    packages = dependencies()
+    assert packages["package"].is_unique and packages["licence"].all()
+    assert set(packages.loc[packages["licence"].str.contains("GPL"), "package"]) <= {
+        "docutils"
+    }  # one of four to choose
+    assert set(packages.loc[packages["licence"] == "in its licence file", "package"]) <= {"torchao"}
+
+
+def test_a_wheel_is_built_by_what_is_pinned():
+    (build,) = tomllib.loads(texts()[0])["build-system"]["requires"]
+    assert build == f"setuptools=={pinned(texts()[1])['setuptools']}"
+
+
+def test_one_set_up_at_a_time(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "content.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    with open(tmp_path / "Makefile", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(["make", "lab", f"PYTHON={sys.executable}"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(".venv is being set up by another make; wait until it is done\n")
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_the_same_pythons_are_named_everywhere():

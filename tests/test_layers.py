@@ -122,7 +122,7 @@ MODULES = {
             "japanese",
             "search",
         ),
-        "docstrings",
+        *("docstrings", "dependencies"),
     ],
 }
 # Rooms whose modules are of one kind: none imports another, none has a place.

@@ -23,6 +23,7 @@ here = Path("PLACE")
 assert here in Path(rl.__file__).parents and here in tables.DATA.parents
 assert all(len(tables.read(name)) for name in tables.names())
 assert len(rl.runs.load("quest2025")) == 104
+assert len(rl.fidelity.load()) > 2000 and len(rl.fidelity.sources()) > 10
 assert abs(rl.gmse("nvfp4").value - 0.00904803) < 1e-8
 plan = rl.plan({SCENARIO})
 assert plan.summary_en and plan.summary_ja
@@ -57,7 +58,7 @@ def elsewhere(tmp_path_factory):
 
 def test_every_file_travels(elsewhere):
     def files(folder):
-        paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        paths = [path for path in folder.rglob("[!.]*") if path.is_file() and "__pycache__" not in path.parts]
         return {path.relative_to(folder).as_posix() for path in paths}
 
     package = ROOT / "lib/rholaw"
@@ -72,6 +73,12 @@ def test_tables_errors_plans_and_the_explorer_work_from_elsewhere(elsewhere):
 def test_the_console_script_is_the_command_line(elsewhere):
     (entry,) = elsewhere.installed.glob("*.dist-info/entry_points.txt")
     assert "rholaw = rholaw.__main__:main" in entry.read_text()
+
+
+def test_a_command_that_reads_much_works_from_elsewhere(elsewhere):
+    done = elsewhere("-m", "rholaw", "predict", "PLACE/rholaw/fidelity/llama-3-8b.log", "--csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("format,")
 
 
 def test_the_book_says_that_it_needs_its_chapters(elsewhere):
