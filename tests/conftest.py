@@ -11,6 +11,7 @@ from hypothesis import settings
 if "--full" in sys.argv:
     os.environ["RHOLAW_FULL"] = "1"
 
+import offline
 from sampling import FULL, SEED
 
 os.environ["RHOLAW_SEED"] = str(SEED)  # one sample for all processes, also at midnight
@@ -46,6 +47,14 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if report.failed and not FULL:
         report.sections.append(("sample", f"seed {SEED}: RHOLAW_SEED={SEED} repeats it"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_asks_the_network():
+    """What was refused and caught fails the test all the same."""
+    yield
+    asked, offline.asked[:] = list(offline.asked), []
+    assert asked == []
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Every page of the built book, opened in headless Chromium with the network blocked, on a desk and on a telephone."""
 
 import re
+import sys
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
@@ -43,6 +45,16 @@ def test_japanese_pages_say_so():
     said = {path: re.search(r'<html[^>]* lang="(\w+)"', path.read_text())[1] for path in PAGES}
     assert {path for path, language in said.items() if language == "ja"} == set(BOOK.glob("ja/*.html"))
     assert set(said.values()) == {"en", "ja"}
+
+
+def test_no_file_names_a_folder_of_this_machine():
+    """Pages, their sources to download, the index of search, scripts and figures."""
+    if not PAGES:
+        missing("the book is not built: make book")
+    folders = {str(folder).encode() for folder in (BOOK.parents[1], Path.home(), Path(sys.prefix))} - {b"/"}
+    files = [path for path in BOOK.rglob("*") if path.is_file()]
+    named = {path.name: folder for path in files for folder in folders if folder + b"/" in path.read_bytes()}
+    assert named == {}
 
 
 def test_the_style_sheet_names_files_that_are_there():
