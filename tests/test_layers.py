@@ -99,6 +99,7 @@ MODULES = {
     "commands": ["formats", "checkpoints", "laws", "fidelity", "planning", "data"],
     "book": [
         *(
+            "escaped",
             "parameters",
             "reference",
             "tied",

@@ -16,6 +16,7 @@ import datetime
 import difflib
 import reprlib
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields
 from numbers import Real
@@ -24,6 +25,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 LARGEST = sys.float_info.max  # what a number may be at most, where nothing else is said: it is finite
 REQUIRED = dataclasses.MISSING  # the default of a field that has none
+LINE = 1000  # characters of a text at most
 KINDS = {
     bool: "True or False",
     int: "a whole number",
@@ -204,6 +206,21 @@ def unknown(key: object, known: Iterable[str], what: str = "key") -> str:
     return f"{shortened(str(key))}: there is no such {what}; {hint}"
 
 
+def readable(name: str) -> str:
+    r"""A name with what has no look of its own, as control characters and marks of direction, as in Python: \u202e."""
+    plain = (c.isprintable() or unicodedata.category(c) == "Zs" for c in name)
+    return "".join(c if shows else c.encode("unicode_escape").decode() for c, shows in zip(name, plain, strict=True))
+
+
+def line(name: str) -> str:
+    """``name`` if it is a line that can be read; ValueError for line breaks, marks of direction or great length."""
+    if readable(name) != name or len(name) > LINE:
+        raise ValueError(
+            f"must be one line of at most {LINE} characters, none for control, not {shortened(readable(name))}"
+        )
+    return name
+
+
 # --- readers of fields --------------------------------------------------------------------------------------------
 
 
@@ -227,6 +244,7 @@ def _text(value: object, about: Mapping) -> str:
         value = value.isoformat()
     if not isinstance(value, str):
         raise ValueError(f"must be text, not {shown(value)}")
+    line(value)
     if about["choices"] and value not in about["choices"]:
         raise ValueError(f"{shown(value)} is not one of {', '.join(repr(c) for c in about['choices'] if c)}")
     return value
@@ -236,7 +254,7 @@ def _names(value: object, about: Mapping) -> tuple[str, ...]:
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
         raise ValueError(f"must be a list of {about['unit']}, not {shown(value)}")
-    return tuple(value)
+    return tuple(map(line, value))
 
 
 def _counts(value: object, about: Mapping) -> tuple[int, ...]:
@@ -252,4 +270,4 @@ def _counts(value: object, about: Mapping) -> tuple[int, ...]:
 def _by_name(value: object, about: Mapping) -> tuple[tuple[str, tuple[float, float, float]], ...]:
     if not isinstance(value, dict):
         raise ValueError(f"must be a table: a name, = and {about['unit']}; not {shown(value)}")
-    return tuple((name, _three(numbers, about)) for name, numbers in value.items())
+    return tuple((line(name), _three(numbers, about)) for name, numbers in value.items())

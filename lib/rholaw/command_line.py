@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from .checked import unknown
+from .checked import readable, unknown
 
 if TYPE_CHECKING:
     import pandas as pd  # `rholaw --help` does without
@@ -45,7 +45,7 @@ def guarded(run: Callable[[], int | None]) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except (ValueError, RuntimeError, OSError, ImportError) as error:
-        print(f"rholaw: {error}", file=sys.stderr)
+        print("rholaw:", "\n".join(map(readable, str(error).splitlines())), file=sys.stderr)
         return 2
 
 
@@ -88,4 +88,4 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
-    return str(value)
+    return readable(str(value))

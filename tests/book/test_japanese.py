@@ -1,6 +1,7 @@
 """The Japanese edition says the numbers of the English plan, types none by hand, and is found by search."""
 
 import ast
+import html
 import re
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def executed(notebook, **parameters):
             counted = True
         value = None if last is None else eval(compile(ast.Expression(last.value), cell.id, "eval"), namespace)
         if isinstance(value, Markdown):
-            shown.append(value.data)
+            shown.append(html.unescape(value.data))
         elif isinstance(value, Styler):
             frame = value.data
             shown.append("\n".join("、".join(map(str, row)) for row in frame.itertuples()))

@@ -1,6 +1,15 @@
-"""The book: its chapters' parameters, their execution, pages, figures, cards and the explorer. Nothing imports it."""
+"""The book: its chapters' parameters, their execution, pages, figures, cards and the explorer. Nothing imports it.
 
+Where it is imported, tables show names as they are: `DataFrame.style` escapes them, and dollars are no mathematics.
+"""
+
+import pandas as pd
+
+from .escaped import code, styler, text
 from .parameters import ParameterError, between, only, parameters
 from .workplace import ROOT
 
-__all__ = ["ROOT", "ParameterError", "between", "only", "parameters"]
+pd.DataFrame.style = property(styler)
+pd.set_option("styler.html.mathjax", False, "display.html.use_mathjax", False)
+
+__all__ = ["ROOT", "ParameterError", "between", "code", "only", "parameters", "text"]

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from ..checkpoints.surveying import KEPT, totals
 from ..fidelity.population import LIMITS, prior_sensitivity
 from ..fidelity.predicted import UNSAFE
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
+from .escaped import code, text
 from .figures import COLOURS, GREY, plain_log, plt
 
 DISTURBED = 1.2  # the ratio of real to Gaussian error from which on a matrix resists a format
@@ -165,7 +167,7 @@ def card(
     parameters, inside = choices.parameters.max(), choices.compressed.max()
     matrices = compressed(survey).name.nunique()
     lines = [
-        f"## {name}",
+        f"## {text(name)}",
         f"{_few(parameters / 1e6)} million parameters, {_few(stored / 1e6)} MB as stored. {matrices} matrices with "
         f"{inside / max(parameters, 1):.0%} of the parameters are compressed below, the rest is in 16 bits.",
         f"**Choice.** {recommendation(choices, stored, tolerance, fit)}",
@@ -175,10 +177,11 @@ def card(
     if len(worst := resisting(survey, 3)):
         told = zip(worst.name, worst.format, worst.ratio, worst.rotated_ratio, strict=True)
         said = [
-            f"`{tensor}` in {format} {_few(ratio)}, rotated {_few(turned)}" for tensor, format, ratio, turned in told
+            f"{code(tensor)} in {format} {_few(ratio)}, rotated {_few(turned)}"
+            for tensor, format, ratio, turned in told
         ]
         lines.append(f"**What resists.** Error over that of Gaussian weights: {'; '.join(said)}.")
-    lines += [f"![Kurtosis and errors of the matrices]({figure})"] if figure else []
+    lines += [f"![Kurtosis and errors of the matrices]({quote(figure)})"] if figure else []
     return "\n\n".join([*lines, ABOUT])
 
 
@@ -230,7 +233,7 @@ def told(survey: pd.DataFrame, choices: pd.DataFrame) -> str:
         share, means = (part.rotated_error < part.error).mean(), choices.loc[name, ["error", "rotated_error"]]
         turned.append(f"{share:.0%} of the matrices in `{name}` (all: {means.iloc[0]:.3g} → {means.iloc[1]:.3g})")
     notes = survey[survey.note.ne("") & ~survey.note.str.startswith("no rho")].groupby("note", sort=False)
-    lines = [f"- {count} tensor{'s' * (count > 1)}: {note}." for note, count in notes.name.nunique().items()]
+    lines = [f"- {count} tensor{'s' * (count > 1)}: {text(note)}." for note, count in notes.name.nunique().items()]
     return (
         f"Disturbed by a ratio of {DISTURBED:g} or more: {disturbed} of {inside.name.nunique()} matrices. "
         f"A rotation lowers the error of {', '.join(turned) or 'none: no rotation fits'}.\n\n"

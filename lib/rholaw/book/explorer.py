@@ -7,7 +7,6 @@ each setting as a scenario of which ``rl.plan`` makes the same numbers.
 """
 
 import dataclasses
-import html
 import json
 import math
 import re
@@ -27,6 +26,7 @@ from ..laws.fitting import Fit
 from ..planning import cases, costs, uncertain
 from ..planning.inputs import Model
 from ..planning.scenario import Scenario
+from .escaped import cell, in_script
 from .explorer_grid import BILLION, LABELS, LOOKED_UP, MEASURED, RISES, computed, labelled, rounded, triples
 from .figures import GREY, KINDS
 from .pages import VEGA
@@ -132,15 +132,16 @@ class Explorer:
         from vl_convert import vegalite_to_svg
 
         start, data = self.data["start"], self.data
+        device = cell(data["devices"][start["d"]])
         live = self.chart().properties(width="container")
         parts = {
-            "start": f"{data['sizes'][start['s']] / BILLION:g} billion parameters on {data['devices'][start['d']]}, "
+            "start": f"{data['sizes'][start['s']] / BILLION:g} billion parameters on {device}, "
             f"{data['batches'][start['b']]} sequences in flight, at equal size",
             "table": self.table().to_html(float_format="{:.3g}".format, na_rep="–", border=0),
-            "alt": html.escape(ALT),
+            "alt": ALT,
             "svg": vegalite_to_svg(self.chart().to_json()),
-            "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
-            "chart": live.to_json(indent=None).replace("</", "<\\/"),
+            "data": in_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+            "chart": in_script(live.to_json(indent=None)),
             "vega": f"_static/{VEGA}",
         }
         page = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")

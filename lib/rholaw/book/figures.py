@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from ..formats.grammar import Format
+from .escaped import in_figure
 
 FONTS = ["DejaVu Sans", "IPAexGothic"]  # the second, which matplotlib-fontja brings, for what the first lacks
 # Okabe and Ito's colours, which colour-blind readers tell apart; the mark says the same once more.
@@ -99,7 +100,7 @@ def _groups(axes, formats, x, y):
     for format, a, b in zip(formats, x, y, strict=True):
         place = axes.transData.transform((a, b))
         near = (old for old in groups if abs(axes.transData.transform(old) - place).max() < 14)
-        groups.setdefault(next(near, (a, b)), []).append(str(format))
+        groups.setdefault(next(near, (a, b)), []).append(in_figure(format))
     return groups
 
 

@@ -13,6 +13,7 @@ from ..planning.decide import Plan
 from ..planning.inputs import Option
 from ..planning.remarks import Reason
 from ..planning.scenario import Scenario
+from .escaped import text
 from .workplace import ROOT
 
 LANGUAGE = "ja"
@@ -104,7 +105,7 @@ def steps(plan: Plan) -> str:
     """The steps of the measurement that a plan asks for, as Markdown; "" where it asks for none."""
     wanted = plan.conclusion.measurement
     told = words.steps(measuring.commands(wanted), LANGUAGE) if wanted else ()
-    return "".join(f"\n{why}\n\n```bash\n{command}\n```\n" for why, command in told)
+    return "".join(f"\n{text(why)}\n\n```bash\n{command}\n```\n" for why, command in told)
 
 
 def interval(row: pd.Series, column: str, show: Callable[[float], str] = amount) -> str:

@@ -8,6 +8,7 @@ from matplotlib.ticker import LogLocator
 from ..fidelity.predicted import LEVEL
 from ..fidelity.sensitivity import SensitivityFit
 from . import figures
+from .escaped import in_figure
 from .figures import COLOURS, GREY, plain_log, plt
 
 
@@ -47,7 +48,12 @@ def forecasts(table: pd.DataFrame, scored: pd.DataFrame) -> Figure:
     ax.plot(rows.rise, places.values(), "o", color=COLOURS[0], markersize=4)
     if len(scored):
         ax.plot(scored.measured, scored.model.map(places), "x", color=COLOURS[1], markersize=8, label="measured since")
-    ax.set(xscale="log", xlabel="nats per token", yticks=list(places.values()), yticklabels=list(places))
+    ax.set(
+        xscale="log",
+        xlabel="nats per token",
+        yticks=list(places.values()),
+        yticklabels=[in_figure(model) for model in places],
+    )
     ax.tick_params(axis="y", labelsize=9)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     plain_log(ax.xaxis)

@@ -15,6 +15,7 @@ from ..formats.grammar import Format
 from ..hardware.speed import Rung
 from ..planning import words as planned
 from ..planning.comparisons import KNOWN
+from .escaped import in_figure
 from .figures import COLOURS, GREY, kind, marks, plain_log, plt
 
 Words = Mapping[str, str]
@@ -29,7 +30,9 @@ SCALES = {"en": 1e3, "ja": 1e4}
 def named(language: str, currency: str) -> dict[str, str]:
     """Every word that these figures show."""
     texts = planned.texts(language)["figures"]
-    return {key: text.format(currency=planned.unit(currency, language).strip()) for key, text in texts.items()}
+    return {
+        key: text.format(currency=in_figure(planned.unit(currency, language).strip())) for key, text in texts.items()
+    }
 
 
 def looks(options: Iterable[str]) -> dict[str, dict[str, str]]:

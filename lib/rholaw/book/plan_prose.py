@@ -9,6 +9,7 @@ from ..hardware.geometry import RESERVE
 from ..planning import advice, comparisons
 from ..planning.decide import Plan
 from ..planning.words import money
+from .escaped import code, text
 
 SIDES = {"prefill": ("prefill", -1), "decode of one sequence": ("decode", 0), "decode of most": ("decode", -1)}
 """Where a format may pay: the phase, and which of the batches."""
@@ -20,13 +21,13 @@ COMPARED = {
 
 def listed(names: Iterable[object]) -> str:
     """Names in a sentence, set as code: "`int4`, `2:4`", or "none"."""
-    return ", ".join(f"`{name}`" for name in names) or "none"
+    return ", ".join(map(code, names)) or "none"
 
 
 def decision(plan: Plan) -> str:
     """The verdict, why, what is to be measured first and how, and how training on compares with rounding."""
-    more = "" if plan.recommendation in plan.summary_en else f"\n\n{plan.recommendation}"
-    return f"## The decision: {plan.verdict}\n\n{plan.summary_en}{more}\n{steps(plan)}"
+    more = "" if plan.recommendation in plan.summary_en else f"\n\n{text(plan.recommendation)}"
+    return f"## The decision: {plan.verdict}\n\n{text(plan.summary_en)}{more}\n{steps(plan)}"
 
 
 def refused(plan: Plan) -> str:
@@ -34,11 +35,12 @@ def refused(plan: Plan) -> str:
     best, project = advice.best(plan.table), plan.scenario.project
     told = {"To be measured": best[best.unsettled], "Out of the question": best[~best.unsettled & (best.why_not != "")]}
     lists = {
-        head: "".join(f"- `{row.option}`: {row.why_not}.\n" for row in rows.itertuples()) for head, rows in told.items()
+        head: "".join(f"- {code(row.option)}: {text(row.why_not)}.\n" for row in rows.itertuples())
+        for head, rows in told.items()
     }
     return (
         "".join(f"{head}:\n\n{rows}\n" for head, rows in lists.items() if rows)
-        + f"Money is in {plan.scenario.prices.currency}. The project is “{project.kind}”, so that options are "
+        + f"Money is in {text(plan.scenario.prices.currency)}. The project is “{project.kind}”, so that options are "
         "compared at " + f"{COMPARED[project.comparison]} Every batch and machine, the most valuable first:"
     )
 
@@ -54,7 +56,7 @@ def above_the_line(table: pd.DataFrame, device: str, engine: str) -> str:
     told = "; ".join(f"{side}: {listed(above.option[above.known])}" for side, above in paying.items())
     hollow = {option for above in paying.values() for option in above.option[~above.known]}
     return (
-        f"**{device}**, {engine}. Above the line even at P10, with measured speeds: {told}. "
+        f"**{text(device)}**, {text(engine)}. Above the line even at P10, with measured speeds: {told}. "
         f"By data sheet only: {listed(sorted(hollow))}. No kernel: {listed(comparisons.idle(rows).index)}."
     )
 
@@ -63,7 +65,7 @@ def needed(idle: pd.DataFrame) -> str:
     """The speed-ups that formats without a kernel wait for; idle: rows of ``comparisons.idle``."""
     rows = idle.sort_values("needed").itertuples()
     times = [
-        f"`{row.Index}` needs {row.needed:.2f} times the speed of 16 bits [{row.low:.2f}, {row.high:.2f}]"
+        f"{code(row.Index)} needs {row.needed:.2f} times the speed of 16 bits [{row.low:.2f}, {row.high:.2f}]"
         for row in rows
     ]
     return (
@@ -74,7 +76,7 @@ def needed(idle: pd.DataFrame) -> str:
 
 def memory_line(line: pd.DataFrame) -> str:
     """How many formats save memory, which save most, and which do not; line: of ``comparisons.memory_line``."""
-    least = [f"`{row.format}` ({row.ratio:.2f} of 16 bits)" for row in line.nsmallest(3, "ratio").itertuples()]
+    least = [f"{code(row.format)} ({row.ratio:.2f} of 16 bits)" for row in line.nsmallest(3, "ratio").itertuples()]
     return (
         f"At the medians {np.mean(line.ratio < 1):.0%} of {len(line)} formats save memory at equal loss; least bytes: "
         f"{', '.join(least)}. Above the line even at the capacity's P90: "
@@ -87,20 +89,20 @@ def over_traffic(plan: Plan, traffic: pd.DataFrame) -> str:
     if traffic.empty:
         return "There is no option to recommend, no 16-bit deployment to compare with, or no traffic: nothing to draw."
     choice, table, sure = plan.choice, plan.table, traffic.requests[traffic.pays >= advice.SURE]
-    text = ""
+    told = ""
     if choice.break_even_requests == 0:
-        text += "At the medians it pays without any traffic: the project saves money at once. "
+        told += "At the medians it pays without any traffic: the project saves money at once. "
     elif np.isfinite(choice.break_even_requests):
-        text += f"At the medians it breaks even at {float(f'{choice.break_even_requests:.2g}'):,.0f} requests a month. "
+        told += f"At the medians it breaks even at {float(f'{choice.break_even_requests:.2g}'):,.0f} requests a month. "
     first = (
         f"Of the points drawn, {sure.min():,.0f} requests a month is the first at which it pays in nine of ten draws. "
     )
-    text += first if len(sure) else "It pays in nine of ten draws at none of these. "
+    told += first if len(sure) else "It pays in nine of ten draws at none of these. "
     same = table[(table.option == "dense") & (table.device == choice.device) & table.feasible]
     if len(same) and choice.device != plan.baseline.device:
         dollars = money(same.cost_month.min(), plan.scenario.prices.currency)
-        text += f"On {choice.device} itself 16 bits cost {dollars} a month."
-    return text
+        told += f"On {text(choice.device)} itself 16 bits cost {text(dollars)} a month."
+    return told
 
 
 def edge(whole: Plan, alone: Plan) -> str:
@@ -108,9 +110,9 @@ def edge(whole: Plan, alone: Plan) -> str:
     big, little = whole.scenario.hardware.devices
     dense = whole.table.set_index(["option", "device"]).loc[("dense", little)]
     return (
-        f"{whole.summary_en} On {little} 16 bits do not run: {dense.why_not}. The saving is the smaller device, not "
-        f"the speed: if the fleet had {big} anyway, the verdict would be **{alone.verdict}**, with "
-        f"{money(alone.choice.saving_month, 'USD')} saved a month on electricity. "
+        f"{text(whole.summary_en)} On {text(little)} 16 bits do not run: {text(dense.why_not)}. The saving is the "
+        f"smaller device, not the speed: if the fleet had {text(big)} anyway, the verdict would be "
+        f"**{alone.verdict}**, with {money(alone.choice.saving_month, 'USD')} saved a month on electricity. "
         "Speeds here stand on data sheets and on the efficiency of other engines; see the misses below."
     )
 
@@ -135,8 +137,8 @@ def finished(plans: Mapping[str, Plan]) -> str:
 
 def steps(plan: Plan) -> str:
     """The commands of the measurement that a plan asks for, if any, and how training on compares with rounding."""
-    told = "".join(f"\n{why}\n\n```bash\n{command}\n```\n" for why, command in plan.steps)
-    return told + "".join(f"\n- {text}" for text in plan.alternatives)
+    told = "".join(f"\n{text(why)}\n\n```bash\n{command}\n```\n" for why, command in plan.steps)
+    return told + "".join(f"\n- {text(sentence)}" for sentence in plan.alternatives)
 
 
 def training(measured: Plan, slower: Plan) -> str:
@@ -144,8 +146,8 @@ def training(measured: Plan, slower: Plan) -> str:
     optimum = measured.table[measured.table.option == "dense"].iloc[0]
     best = slower.table.npv[slower.table.option != "dense"].max()
     return (
-        f"{measured.summary_en} A cost once below zero is a saving: the faster steps are worth more than the project. "
-        "Without them, at slowdowns of 1 to 2, the best of four bits has a net present value of "
+        f"{text(measured.summary_en)} A cost once below zero is a saving: the faster steps are worth more than the "
+        "project. Without them, at slowdowns of 1 to 2, the best of four bits has a net present value of "
         f"{money(best, 'USD')}: **{slower.verdict}**. "
         "The plan also knows the cheapest N and D for this loss, and here it should not be believed: "
         f"D/N = {optimum.target_tokens / optimum.target_params:.2g} at the medians, "
@@ -162,7 +164,7 @@ def misses(speeds: pd.DataFrame, accuracy: pd.DataFrame) -> str:
     fresh = speeds[speeds.role == "validation"]
     outside = fresh[~fresh.inside].sort_values("error", key=abs, ascending=False)
     told = [
-        f"- {row.engine} on {row.device}, {row.model}, `{row.weights}` x `{row.activations}`, "
+        f"- {text(f'{row.engine} on {row.device}, {row.model}')}, {code(row.weights)} x {code(row.activations)}, "
         f"{row.phase} {row.tokens_in}/{row.tokens_out}: {row.error:+.0%}\n"
         for row in outside.itertuples()
     ]
@@ -180,6 +182,7 @@ def misses(speeds: pd.DataFrame, accuracy: pd.DataFrame) -> str:
 def held(hours: pd.DataFrame, memory: pd.DataFrame) -> str:
     """How far hours of training and bytes of memory are off; hours, memory: of ``hardware.observed``."""
     use, stored = memory[memory.what == "in use"], memory[memory.what != "in use"]
+    worst = code(use.format[use.error.idxmin()])
     return (
         f"Of {len(hours)} training runs {hours.inside.sum()} lie inside; the others took more hours than the range "
         f"allows (the smallest Llama 3.1 an implied utilisation of {hours.implied_mfu.min():.0%}): their cards do not "
@@ -187,7 +190,7 @@ def held(hours: pd.DataFrame, memory: pd.DataFrame) -> str:
         f"{stored.model.nunique()} models, agrees to {stored.error.abs().median():.1%} in the median and "
         f"{stored.error.abs().max():.1%} at worst. In use, {use.model.nunique()} models in {use.format.nunique()} "
         f"formats took more: the count falls short by {-use.error.max():.1%} to {-use.error.min():.0%}, "
-        f"{-use.error.median():.1%} in the median; the worst is `{use.format[use.error.idxmin()]}` in Transformers, "
+        f"{-use.error.median():.1%} in the median; the worst is {worst} in Transformers, "
         f"of which nobody says what it holds. The plan's reserve of {RESERVE / 1e9:g} GB a device is for this."
     )
 
@@ -195,15 +198,15 @@ def held(hours: pd.DataFrame, memory: pd.DataFrame) -> str:
 def answer(cases: Mapping[str, Plan], alone: Plan) -> str:
     """What the worked cases, cloud, edge and training, come to; alone: the edge on its larger device."""
     cloud, edge, training = (cases[name].choice for name in ("cloud", "edge", "training"))
-    unit = cases["cloud"].scenario.prices.currency
-    saved, low, high = (money(cloud["saving_month" + part], unit) for part in ("", "_p10", "_p90"))
+    unit, base = cases["cloud"].scenario.prices.currency, text(cases["cloud"].baseline.device)
+    saved, low, high = (text(money(cloud["saving_month" + part], unit)) for part in ("", "_p10", "_p90"))
     worth, least, most = (money(training["npv" + part], "USD") for part in ("", "_p10", "_p90"))
     return (
         "**It pays where a kernel is fast, the traffic heavy, or a smaller device will do.** "
-        f"Cloud: `{cloud.option}` on {cloud.device} saves {saved} a month [{low}, {high}] against 16 bits on "
-        f"{cases['cloud'].baseline.device}, and pays in {cloud.pays:.0%} of the draws. "
-        f"Edge: `{edge.option}` saves {money(edge.saving_month, 'USD')} a month per device, because a smaller one will "
-        f"do; on the larger one the verdict is “{alone.verdict}”. "
+        f"Cloud: {code(cloud.option)} on {text(cloud.device)} saves {saved} a month [{low}, {high}] "
+        f"against 16 bits on {base}, and pays in {cloud.pays:.0%} of the draws. "
+        f"Edge: {code(edge.option)} saves {money(edge.saving_month, 'USD')} a month per device, because a smaller one "
+        f"will do; on the larger one the verdict is “{alone.verdict}”. "
         f"Training: FP8 is worth {worth} [{least}, {most}], in part because it trains faster. "
         "Formats without a kernel, 2:4 in vLLM among them, pay nowhere."
     )

@@ -1,9 +1,10 @@
 """A table for a page: it sorts by a click on a column and filters as you type, without a library or a network."""
 
-import html
 import itertools
 
 import pandas as pd
+
+from .escaped import cell
 
 _numbers = itertools.count(1)
 
@@ -43,19 +44,20 @@ class WebTable:
         if isinstance(value, float) and value != value:
             return '<td data-key="1e99">–</td>'
         if column in self.formats:
-            return f'<td data-key="{value!r}">{self.formats[column].format(value)}</td>'
-        return f"<td>{html.escape(str(value))}</td>"
+            return f'<td data-key="{cell(repr(value))}">{cell(self.formats[column].format(value))}</td>'
+        return f"<td>{cell(str(value))}</td>"
 
     def _repr_html_(self) -> str:
         name = f"webtable-{next(_numbers)}"
-        heads = "".join(f'<th scope="col"><button type="button">{html.escape(c)}</button></th>' for c in self.frame)
+        heads = "".join(f'<th scope="col"><button type="button">{cell(str(c))}</button></th>' for c in self.frame)
         rows = (
             "<tr>" + "".join(self._cell(c, v) for c, v in zip(self.frame, row, strict=True)) + "</tr>"
             for row in self.frame.astype(object).itertuples(index=False)
         )
         count = f"{len(self.frame)} of {len(self.frame)}"
         return (
-            f'<div id="{name}" class="webtable"><label>Filter <input type="search"></label> <output>{count}</output>'
+            f'<div id="{name}" class="webtable tex2jax_ignore mathjax_ignore">'
+            f'<label>Filter <input type="search"></label> <output>{count}</output>'
             f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
             f"<script>{_SCRIPT.replace('ID', name)}</script></div>"
         )

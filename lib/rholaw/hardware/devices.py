@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import tables
-from ..checked import limited, typed, unknown
+from ..checked import limited, line, typed, unknown
 
 PROPERTIES = {  # property → (field of Device, factor to its unit)
     "memory": ("memory", 1e9),
@@ -97,6 +97,7 @@ def _own(overrides: Overrides) -> pd.DataFrame:
         if row.property not in allowed:
             raise ValueError(f"{where}, {row.device}, {unknown(row.property, allowed, 'property')}")
         try:
+            line(str(row.device))
             limited(typed(row.value, float), "as the tables give it")
         except ValueError as error:
             raise ValueError(f"{where}, {row.device}, {row.property}: {error}") from None
