@@ -8,7 +8,7 @@ from docutils.core import publish_parts
 from markdown_it import MarkdownIt
 from myst_parser.parsers.docutils_ import Parser
 
-from rholaw.book.execute import ROOT
+from rholaw.book import ROOT
 from rholaw.checked import readable
 
 RUN = "window.ran=(window.ran||0)+1,alert(1)"

@@ -17,8 +17,7 @@ from small_book import small_book
 
 import rholaw as rl
 from rholaw import book
-from rholaw.book import checkpoint_card, escaped, explorer, pages, plan_figures
-from rholaw.book.execute import ROOT
+from rholaw.book import ROOT, checkpoint_card, escaped, explorer, pages, plan_figures
 from rholaw.book.webtable import WebTable
 
 WRITABLE = [name for name in NAMES if name.encode(errors="replace").decode() == name]
@@ -183,7 +182,9 @@ def executed(chapter, folder, **parameters):
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["train", "post-training"])
 @pytest.mark.parametrize("chapter", ["18_plan", "ja/01_summary", "ja/02_rollout"])
-@pytest.mark.parametrize("name", [LINES[0], LINES[3], "[x](javascript:alert(1)) **b** `c` | $\\frac$ {ref}`d` $"])
+@pytest.mark.parametrize(
+    "name", [LINES[0], LINES[3], "[x](javascript:alert(1)) **b** `c` | $\\frac$ {ref}`d` $"], ids="abc"
+)
 def test_a_chapter_on_a_scenario_of_such_names(context, tmp_path, chapter, kind, name):
     facts = {"memory": 80, "bandwidth": 3000, "bf16": 900, "fp8": 1800, "price_low": 1, "price_high": 2}
     quoted = name.replace('"', '""')
@@ -193,7 +194,7 @@ def test_a_chapter_on_a_scenario_of_such_names(context, tmp_path, chapter, kind,
     (tmp_path / "mine.toml").write_text(scenario, encoding="utf-8")
     page, errors = executed(chapter, tmp_path, scenario=tmp_path / "mine.toml")
     said, words = opened(context, page)
-    assert said == [] and errors == [] and shown(name) in words
+    assert said == [] and errors == [] and (shown(name) in words or chapter == "ja/02_rollout")  # which names none
 
 
 @pytest.mark.full
