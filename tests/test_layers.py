@@ -31,7 +31,7 @@ MODULES = {
         *("element", "grids", "vectors", "ggml", "sparsity", "optimal", "rounding", "scale_types", "iq", "rules"),
         *("blocks", "coder", "format", "grammar", "named"),
     ],
-    "error": ["blocks", "measure", "bounds"],
+    "error": ["absmax", "blocks", "sampling", "measure", "bounds"],
     "laws": [
         *("intervals", "law", "parameters", "curves", "chinchilla", "compressed", "unified", "rivals", "registry"),
         *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),

@@ -48,7 +48,12 @@ class Source:
 
     def magnitude_quantile(self, p: ArrayLike) -> np.ndarray:
         """The t with P(|X| < t) = p, of the shape of p in [0, 1]."""
-        return self.distribution.isf((1 - np.asarray(p)) / 2)
+        return self.beyond(1 - np.asarray(p))
+
+    def beyond(self, p: ArrayLike) -> np.ndarray:
+        """The t with P(|X| > t) = p, of the shape of p in [0, 1]."""
+        half = np.asarray(p) / 2
+        return -special.ndtri(half) if self.name == "normal" else self.distribution.isf(half)
 
     def __str__(self) -> str:
         return self.name if self.degrees is None else f"{self.name}({self.degrees:g})"

@@ -109,7 +109,8 @@ def test_printed_rules_of_int4_differ():
 
 def test_traps():
     assert rl.gmse("bitnet_b158").value == pytest.approx(0.2633817706615142, rel=1e-9)
-    assert rl.gmse("tq2_0", samples=2**20).value == pytest.approx(0.651, abs=0.003)
+    sampled = rl.gmse("tq2_0", samples=2**20)
+    assert abs(sampled.value - 0.65126) < 5 * sampled.stderr
     assert rl.gmse("ternary").value == pytest.approx(0.1901740392479015, rel=1e-9)
 
 

@@ -1,180 +1,159 @@
 """The exact mean squared error of blocks that share a scale, for sources of unit variance, by what their rule needs.
 
-Where a block's scale follows from its largest magnitude m, the law of that is known, a maximum of independent values;
-given m, the others are independent and lie within ±m.  One integral over m is left, split wherever the stored scale
-jumps.  Where the levels span the block it is an integral over both its ends.
+Where a block's scale follows from its largest magnitude, the law of that is known (``absmax``).  Outliers, and scales
+that look at a whole tensor, add the largest magnitude of the tensor, over whose law is averaged.  Where the levels span
+the block it is an integral over both its ends.
 """
 
 import math
 
 import numpy as np
 import torch
-from scipy.special import bdtr
+from scipy.special import betainc, betaincinv, ndtr, ndtri
 
 from ..distributions import Source
 from ..formats.blocks import Block
 from ..formats.grids import Grid
-from ..formats.optimal import clipped_error, squared_error
+from ..formats.optimal import squared_error
 from ..formats.sparsity import NofM, Sparsity, TopK
+from .absmax import Blocks, between, sliced
 
-ROW, TENSOR = 4096, 4096**2
-"""The sizes that are assumed where a scale covers a whole row or tensor."""
+Shape = tuple[int, int]
+SQUARE: Shape = 4096, 4096
+"""Rows and columns of the tensor that is assumed where a scale depends on all of a row or tensor."""
+LONG = 2**16
+"""So many weights count as without end: the scatter of their means and quantiles adds about 1 / LONG to an error."""
+LIMIT = 2**25
+"""Levels × nodes that an integral may take, about two seconds; what would take more is sampled."""
 
-_NEGLIGIBLE = 1e-20  # probability left out at either end of the integral over m
+_NEGLIGIBLE = 1e-20  # probability left out at either end of an integral
 
 
-def assumed_length(block: Block) -> int:
-    """Weights per scale."""
-    return math.prod(block.tile) if block.tile else {"row": ROW, "tensor": TENSOR}[block.size]
+def outliers_among(weights: int, share: float) -> int:
+    """How many ``Outliers`` of this share a tensor of so many weights has."""
+    return weights - round((1 - share) * weights)
 
 
 def exact_error(
-    element: Grid, block: Block, sparsity: Sparsity | None, source: Source, end: float = np.inf
+    element: Grid,
+    block: Block,
+    sparsity: Sparsity | None,
+    source: Source,
+    outliers: float = 0.0,
+    shape: Shape = SQUARE,
 ) -> float | None:
-    """E[(X − Q(X))²] of a grid in blocks; None where no integral is known.
+    """E[(X − Q(X))²] of a grid in blocks of a tensor of this shape; None where no integral is known, or a long one.
 
-    end: larger magnitudes are outliers, stored exactly and left out of the scale.
+    outliers: the share of the largest magnitudes that is stored apart and left out of the scales; their own error is
+    not part of the value.
     """
     rule, type = block.rule, block.type
+    if math.prod(shape) < LONG and (outliers or isinstance(sparsity, TopK)):
+        return None
     if rule.needs in ("largest", "signed largest") and type.needs != "everything":
-        columns = block.tile[1] if block.tile else assumed_length(block)
-        whole_groups = not isinstance(sparsity, NofM) or columns % sparsity.m == 0
-        return largest_error(element, block, sparsity, source, end) if whole_groups else None
-    if sparsity is not None or np.isfinite(end):
+        columns = block.tile[1] if block.tile else shape[1]
+        if isinstance(sparsity, NofM) and (outliers or columns % sparsity.m):
+            return None
+        return _largest_error(element, block, sparsity, source, outliers, shape)
+    if sparsity is not None or outliers:
         return None
     if rule.needs == "ends" and type.smooth:
-        return ends_error(element, block, source)
-    if block.size == "tensor" and (scale := rule.limit(element, source)) is not None:
+        return ends_error(element, block.length(shape), source)
+    if block.size == "tensor" and math.prod(shape) >= LONG and (scale := rule.limit(element, source)) is not None:
         scale = scale if type.smooth else float(type.stored(torch.tensor(scale, dtype=torch.float64)))
         return squared_error(element.levels * scale, None, source)
     return None
 
 
-def largest_error(element: Grid, block: Block, sparsity: Sparsity | None, source: Source, end: float = np.inf) -> float:
-    """E[(X − Q(X))²] where the largest magnitude of a block fixes its scale; N:M needs M to divide the block.
+def _largest_error(element, block, sparsity, source, outliers, shape) -> float | None:
+    """Where the largest magnitude of a block fixes its scale; N:M needs M to divide the block."""
+    weights, length = math.prod(shape), block.length(shape)
+    if not outliers and block.size != "tensor" and block.type.needs == "nothing":
+        alone = Blocks(element, block, sparsity, source, length)
+        return alone.free() if alone.cost <= LIMIT else None
+    count = outliers_among(weights, outliers)
+    jumps = ()
+    if block.size == "tensor" and block.type.needs == "nothing":
+        ends = [float(source.beyond(betaincinv(count + 1, weights - count, ndtr(z)))) for z in (7.5, -7.5)]
+        jumps = block.type.jumps(block.rule.reach(element), element, None, *ends)
+    tops, chances = _tops(source, weights, count, jumps)
+    around = Blocks(element, block, sparsity, source, length, tops, count / max(weights - 1, 1))
+    # The block that holds the largest, one of weights / length, and then all others, whose largest is free below it.
+    value = float(chances @ around.given(tops)) / weights
+    if length >= weights:
+        return value if around.points(len(tops)) <= LIMIT else None
+    below = [Blocks(element, block, sparsity, source, length, top, around.outliers) for top in tops]
+    if sum(one.cost for one in below) > LIMIT:
+        return None
+    return value + (1 - length / weights) * float(chances @ [one.free() for one in below])
 
-    end: as of ``exact_error``.
+
+def _tops(source: Source, weights: int, outliers: int, jumps: np.ndarray | tuple) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and probabilities of the largest magnitude among ``weights`` but for ``outliers``: an order statistic.
+
+    As a function of a standard normal z it is smooth; it is split at the ``jumps`` of what depends on it.
     """
-    if block.type.needs != "largest":
-        return _given_tensor(element, block, sparsity, source, end, None)
-    # The scales of all blocks hang on the largest magnitude of the tensor: an average over its law.
-    nodes, weights = _legendre(0, 1, 16)
-    tensors = source.magnitude_quantile(np.exp(np.log(nodes) / TENSOR))
-    return float(weights @ [_given_tensor(element, block, sparsity, source, end, top) for top in tensors])
-
-
-def _given_tensor(
-    element: Grid, block: Block, sparsity: Sparsity | None, source: Source, end: float, top: float | None
-) -> float:
-    length, reach, signed = assumed_length(block), block.rule.reach(element), block.rule.needs == "signed largest"
-    outer = min(end, np.inf if top is None else top)
-
-    def below(m):  # of one weight: an outlier, or a magnitude up to m
-        return 1 - 2 * (source.tail_moments(m)[0] - (source.tail_moments(outer)[0] if np.isfinite(outer) else 0.0))
-
-    m, weight = _nodes(element, block, source, length, reach, outer, sparsity, top)
-    scale = block.type.of_largest(torch.from_numpy(m), reach, element, top).numpy()
-    levels = scale[:, None] * (-element.levels[::-1] if signed else element.levels)
-    start = source.magnitude_quantile(sparsity.share) if isinstance(sparsity, TopK) else 0.0
-    largest = _at(m, levels, start)
-    if not signed:  # at −m as often as at m
-        largest = (largest + _at(m, -levels[:, ::-1], start)) / 2
-    if isinstance(sparsity, NofM):
-        others = _groups(m, element, scale, sparsity, source, length, below)
+    if len(jumps) == 0:
+        z, chances = np.polynomial.hermite_e.hermegauss(10)
+        chances = chances / chances.sum()
     else:
-        pruned = 1 - 2 * source.tail_moments(np.minimum(start, m))[2] if start else 0.0
-        inside = clipped_error(levels, np.minimum(start, m), m, source) + pruned
-        others = (length - 1) * inside / below(m)
-    density = 2 * source.density(m) * np.exp((length - 1) * np.log(below(m)))  # of m, over the length
-    return float(np.sum(weight * density * (largest + others)))
+        kinks = -ndtri(betainc(outliers + 1, weights - outliers, 2 * source.tail_moments(np.asarray(jumps))[0]))
+        edges = np.unique(np.append(np.linspace(-7.5, 7.5, 16), kinks[np.abs(kinks) < 7.5]))
+        z, chances = between(edges, 8 if len(edges) < 64 else 3)
+        chances = chances * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    return source.beyond(betaincinv(outliers + 1, weights - outliers, ndtr(-z))), chances
 
 
-def _at(m, levels, start):
-    """The squared error of the block's largest value, at +m."""
-    nearest = np.take_along_axis(levels, np.abs(levels - m[:, None]).argmin(axis=1)[:, None], axis=1)[:, 0]
-    return np.where(m < start, m, m - nearest) ** 2
+def searched_errors(
+    element: Grid,
+    block: Block,
+    sparsity: Sparsity | None,
+    source: Source,
+    outliers: float,
+    shape: Shape,
+    rng: np.random.Generator,
+    samples: int,
+) -> np.ndarray:
+    """Samples of E[(X − Q(X))²] given the largest magnitudes, where a block tries several reaches; from ``LONG`` on.
+
+    In blocks so long the best reach is that of least expected error.
+    """
+    weights, length = math.prod(shape), block.length(shape)
+    count = outliers_among(weights, outliers)
+    tops = source.beyond(betaincinv(count + 1, weights - count, rng.random(samples)))
+    blocks = Blocks(element, block, sparsity, source, length, tops, count / weights)
+    between = -np.expm1(np.log(rng.random(samples)) / length) / (2 * blocks.factor)
+    m = source.beyond(2 * (between + source.tail_moments(tops)[0]))
+    share = length / weights
+    return (share * blocks.given(tops) + ((1 - share) * blocks.given(m) if share < 1 else 0.0)) / length
 
 
-def _groups(m, element, scale, sparsity, source, length, below):
-    """The summed error of all weights but the largest, under N:M: its own group has one survivor less to give."""
-    nodes, weights = _legendre(-1, 1, 8)
-    midpoints = (element.levels[1:] + element.levels[:-1]) / 2
-    ends = np.concatenate([[0.0], np.unique(np.abs(midpoints[midpoints != 0])), [np.inf]])
-    edges = np.minimum(ends * scale[:, None], m[:, None])
-    half = np.diff(edges, axis=1)[:, :, None] / 2
-    x = (edges[:, :-1, None] + half * (1 + nodes)).reshape(len(m), -1)
-    f = source.density(x) * (half * weights).reshape(len(m), -1)
-    total = below(m)[:, None]
-    larger = np.clip((total - below(x)) / total, 0, 1)
-    y, symmetric = x / scale[:, None], np.array_equal(element.levels, -element.levels[::-1])
-    rounding = sum(
-        (y - sign * element.levels[np.searchsorted(midpoints, sign * y)]) ** 2
-        for sign in ((1,) if symmetric else (1, -1))
-    )
-    rounding *= scale[:, None] ** 2 * (2 if symmetric else 1)
-    n, group = sparsity.n, sparsity.m
-    shares = [(group - 1, n - 2, group - 2), (length - group, n - 1, group - 1)]  # how many, survivors left, rivals
-    error = 0.0
-    for count, spare, rivals in shares:
-        kept = bdtr(spare, rivals, larger) if spare >= 0 and rivals > 0 else np.full_like(x, float(spare >= 0))
-        error = error + count * np.sum(f * (kept * rounding + 2 * (1 - kept) * x * x), axis=1)
-    return error / total[:, 0]
-
-
-def _nodes(element, block, source, length, reach, outer, sparsity, top):
-    """Nodes and weights over m: between its extreme quantiles, split at the jumps of the scale and at kinks."""
-    outliers = 2 * float(source.tail_moments(outer)[0]) if np.isfinite(outer) else 0.0
-    lowest = max(source.magnitude_quantile(max(_NEGLIGIBLE ** (1 / length) - outliers, 0.0)), 1e-9)
-    highest = min(outer, float(source.distribution.isf(_NEGLIGIBLE / length / 2)))
-    type = block.type
-    edges = [
-        np.geomspace(lowest, highest, 100 if type.smooth else 25),
-        type.jumps(reach, element, top, lowest, highest),
-    ]
-    order = 4 if type.any_scale and not type.smooth else 10  # floats jump so often that few nodes do in between
-    if isinstance(sparsity, TopK):
-        start = source.magnitude_quantile(sparsity.share)
-        midpoints = np.abs(np.concatenate([(element.levels[1:] + element.levels[:-1]) / 2, element.levels]))
-        edges += [[start], start * reach / midpoints[midpoints > 0]]
-    edges = np.unique(np.clip(np.concatenate(edges), lowest, highest))
-    if not type.smooth:  # where m itself passes from one level to the next while the scale stands still
-        scale = type.of_largest(torch.from_numpy((edges[1:] + edges[:-1]) / 2), reach, element, top).numpy()
-        passes = np.abs((element.levels[1:] + element.levels[:-1]) / 2) * scale[:, None]
-        edges = np.unique(np.append(edges, passes[(passes > edges[:-1, None]) & (passes < edges[1:, None])]))
-    nodes, weights = _legendre(-1, 1, order)
-    half = np.diff(edges)[:, None] / 2
-    return (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
-
-
-def _legendre(low, high, order):
-    nodes, weights = np.polynomial.legendre.leggauss(order)
-    return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
-
-
-def ends_error(element: Grid, block: Block, source: Source) -> float:
+def ends_error(element: Grid, length: int, source: Source) -> float:
     """E[(X − Q(X))²] where the grid spans the block from its minimum to its maximum, with scales in fp32.
 
     The two ends are represented exactly; the others lie between them, an integral over the joint law of both.
     """
-    length = assumed_length(block)
-    reach = float(source.distribution.isf(_NEGLIGIBLE / length))
-    nodes, weights = _legendre(-1, 1, 12)
-    edges = np.linspace(-reach, reach, 31)
-    half = np.diff(edges)[:, None] / 2
-    x, w = (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
-    cdf, f = source.distribution.cdf(x), source.density(x)
-    low, high = np.nonzero(np.triu(np.ones((len(x), len(x))), 1))
-    inside = cdf[high] - cdf[low]
-    mass = length * (length - 1) * w[low] * w[high] * f[low] * f[high] * inside ** (length - 3)
-    relevant = mass * inside > 1e-18
-    low, high, mass = low[relevant], high[relevant], mass[relevant]
-    step = (x[high] - x[low]) / (element.count - 1)
-    levels = x[low][:, None] + step[:, None] * element.levels
-    return float(np.sum(mass * (length - 2) / length * _between(levels, x[low], x[high], source)))
+    if length <= 2:
+        return 0.0
+    reach = float(source.beyond(2 * _NEGLIGIBLE / length))
+    least = float(source.distribution.ppf(_NEGLIGIBLE ** (1 / length)))
+    edges = np.linspace(max(least, -reach), reach, 25)
+    x, w = between(np.unique(np.append(edges, max(edges[0], 0.0))), 10)  # Laplace has a kink at zero
+    tail, f = source.distribution.sf(x), source.density(x) * w
+    low, high = np.nonzero(x >= np.abs(x[:, None]))  # the minimum is −x[low]; as often it is the other way round
+    outside = tail[low] + tail[high]
+    chance = np.where(x[low] == x[high], 1.0, 2.0) * length * (length - 1) * f[low] * f[high]
+    with np.errstate(divide="ignore"):
+        chance = chance * np.exp((length - 3) * np.log1p(-np.minimum(outside, 1.0)))
+    relevant = (chance * (1 - outside) > 1e-18) & (x[high] > -x[low])
+    low, high, chance = -x[low][relevant], x[high][relevant], chance[relevant]
+    inside = sliced(lambda a, b: _spanned(element, a, b, source), len(element.levels), low, high)
+    return float(np.sum(chance * (length - 2) / length * inside))
 
 
-def _between(levels, low, high, source):
+def _spanned(element, low, high, source):
     """∫_low^high (x − q(x))² f(x) dx for levels that begin at ``low`` and end at ``high``."""
+    levels = low[:, None] + ((high - low) / (element.count - 1))[:, None] * element.levels
     edges = np.concatenate([low[:, None], (levels[:, 1:] + levels[:, :-1]) / 2, high[:, None]], axis=1)
     tails = source.tail_moments(np.abs(edges))
     flip = np.sign(edges)

@@ -9,22 +9,19 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
 from .. import tables
 from ..distributions import Source
 from ..distributions import source as named_source
-from ..formats.format import Format
+from ..formats.format import OUTLIER_TYPES, Format, Outliers
 from ..formats.grammar import parse
-from ..formats.optimal import squared_error, survivors_energy
-from ..formats.sparsity import NofM
-from ..threads import alone
-from . import blocks as block_integrals
+from ..formats.optimal import clipped_error, squared_error, survivors_rms
+from ..formats.sparsity import TopK
+from .blocks import LONG, SQUARE, Shape, exact_error
+from .sampling import SAMPLES, sampled, unlike_its_parts
 
-ROW = block_integrals.ROW
-CHUNK = 2**18  # weights sampled at once
-SAMPLES, PRECISION = 2**21, 0.002
-"""So many samples by default, and more until the standard error is below that share of the value."""
+PRECISION = 0.002
+"""What is recorded has a standard error below that share of its value."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +29,15 @@ class Measured:
     """A mean squared error / variance.
 
     ``method`` is "exact" (closed form or quadrature, ``stderr`` 0, ``n`` None) or "sampled" (``stderr`` the standard
-    error of the mean over ``n`` values).
+    error of the mean, ``n`` how many weights were drawn).  ``weights``: how many a tensor has for which the value
+    holds, or a row where scales cover one; None where that does not matter.
     """
 
     value: float
     stderr: float
     method: str
     n: int | None = None
+    weights: int | None = None
 
     def __float__(self) -> float:
         return float(self.value)
@@ -48,7 +47,8 @@ def gmse(
     format: Format | str,
     source: str | ArrayLike | torch.Tensor = "normal",
     *,
-    samples: int = SAMPLES,
+    weights: int | tuple[int, int] | None = None,
+    samples: int | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> Measured:
@@ -56,42 +56,102 @@ def gmse(
 
     format: a Format or its text.  source: "normal", "laplace", "logistic", "student-t(ν)", all of unit variance, or an
     array or tensor of samples, which ``Format.quantize`` rounds.  For a named source the value is exact wherever an
-    integral is known; else ``samples`` values are drawn, in rows of about 4096, or the recorded result is taken
-    (data/measured/gmse).
+    integral of a second or two is known; else the recorded result is taken (data/measured/gmse), or about ``samples``
+    weights are drawn (default: 2^21, or as many as that time allows).
     The scale is the format's own, a Gaussian constant times the RMS where it has no block, whatever the source: what
-    ``quantize`` would do to such data.  Scales of a whole row or tensor are taken to cover 4096 or 4096² weights.
-    Raises ValueError for an unknown source, for NaN or infinity, and for samples without variance.
+    ``quantize`` would do to such data.  weights: how many the tensor has, in rows of 4096 or the next shorter that
+    divide them, or its (rows, columns); a scale of a row or a tensor depends on it, a scale that is stored relative to
+    others, and which weights are outliers (default: about 4096 × 4096).  From 65536 on, means and shares are those of
+    tensors without end.
+    Raises ValueError for an unknown source, for ``weights`` that the format does not divide, and among samples for
+    NaN, infinity, and no variance.  What samples share a scale of the whole tensor have no scatter of it: there the
+    standard error is that of the rounding alone.
     """
     format = parse(format)
     if not isinstance(source, str):
         return _of_samples(format, torch.as_tensor(source))
-    data = named_source(source)
+    data, shape = named_source(source), _shape(format, weights)
     if format.rotation and data.name == "normal":  # which looks alike from every side
         format = replace(format, rotation=0)
-    value = _exact(replace(format, source=""), data)
+    format = replace(format, source="")
+    value = _exact(format, data, shape)
     if value is not None:
-        return Measured(value, 0.0, "exact")
-    return _sampled(format, data, samples, seed, progress)
+        return Measured(float(value), 0.0, "exact", weights=_holds_for(format, data, shape))
+    if weights is None and unlike_its_parts(format, shape):
+        shape = max(min(shape[0], 4 * LONG // shape[1]), 1), shape[1]
+    return _sampled(format, data, shape, weights is None, samples, seed, progress)
+
+
+def _shape(format: Format, weights: int | tuple[int, int] | None) -> Shape:
+    """Rows and columns of a tensor of so many weights."""
+    multiple, rows = format.multiple, format.block.tile[0] if format.block and format.block.tile else 1
+    if weights is None:
+        columns = max(SQUARE[1] // multiple, 1) * multiple
+        return max(math.prod(SQUARE) // (columns * rows), 1) * rows, columns
+    shape = tuple(weights) if isinstance(weights, tuple | list) else None
+    counts = shape or (weights,)
+    if not all(isinstance(count, int) and not isinstance(count, bool) and 0 < count < 2**53 for count in counts):
+        raise ValueError(f"weights must be a whole number or (rows, columns), from 1 to 2^53, not {weights!r:.60}")
+    if shape is None:
+        most = min(SQUARE[1] // multiple, weights // multiple)
+        able = (k * multiple for k in range(most, 0, -1) if weights % (k * multiple * rows) == 0)
+        columns = next(able, multiple)
+        shape = weights // columns, columns
+    if len(shape) != 2 or shape[1] % multiple or shape[0] % rows or (weights != shape and math.prod(shape) != weights):
+        raise ValueError(
+            f"{format} does not divide a tensor of {weights} weights: it needs multiples of {rows} rows "
+            f"and of {multiple} columns"
+        )
+    return shape
+
+
+def _holds_for(format: Format, data: Source, shape: Shape) -> int | None:
+    """As ``Measured.weights``."""
+    weights, block, element = math.prod(shape), format.block, format.element
+    rms = element is not None and block is None and not element.own_scales
+    if weights < LONG and (rms or format.outliers or isinstance(format.sparsity, TopK)):
+        return weights
+    if block is None:
+        return None
+    if block.type.needs != "nothing" or format.outliers:
+        return weights
+    if block.size == "tensor":
+        return weights if weights < LONG or block.rule.limit(element, data) is None else None
+    return shape[1] if block.size == "row" else None
 
 
 @lru_cache(maxsize=4096)
-def _exact(format: Format, data: Source) -> float | None:
+def _exact(format: Format, data: Source, shape: Shape) -> float | None:
     """The value where an integral is known, else None."""
     element, block, sparsity = format.element, format.block, format.sparsity
     if not format.parts:
         return 0.0
-    share = format.outliers.share if format.outliers else 0.0
-    if format.rotation or (share and isinstance(sparsity, NofM)):
+    endless = math.prod(shape) >= LONG
+    if format.rotation or (isinstance(sparsity, TopK) and not endless) or (format.outliers and not endless):
         return None
-    end = float(data.magnitude_quantile(1 - share)) if share else np.inf
+    share = format.outlier_share
+    end = float(data.beyond(share)) if share else np.inf
+    apart = _stored_apart(format.outliers, data, end) if share else 0.0
     if element is None:
-        return squared_error(None, sparsity, data)
+        return squared_error(None, sparsity, data, end) + apart
     if element.levels is None:
         return None
     if block is not None:
-        return block_integrals.exact_error(element, block, sparsity, data, end)
-    rms = math.sqrt(survivors_energy(sparsity, data, end) / (format.density - share))
-    return squared_error(element.levels * (format.coder.constant * rms), sparsity, data, end)
+        value = exact_error(element, block, sparsity, data, share, shape)
+        return None if value is None else value + apart
+    if not endless:
+        return None
+    levels = element.levels * (format.coder.constant * survivors_rms(sparsity, data, end))
+    return squared_error(levels, sparsity, data, end) + apart
+
+
+@lru_cache
+def _stored_apart(outliers: Outliers, data: Source, end: float) -> float:
+    """E[(X − Q(X))²; |X| > end] of outliers, which 16 bits hold."""
+    dtype = OUTLIER_TYPES[outliers.type].dtype
+    numbers = torch.arange(2**15, dtype=torch.int16).view(dtype).double().numpy()
+    numbers = numbers[np.isfinite(numbers) & (numbers > end / 2)]
+    return float(clipped_error(np.append(-numbers[::-1], numbers), end, np.inf, data))
 
 
 def _of_samples(format: Format, samples: torch.Tensor) -> Measured:
@@ -100,11 +160,14 @@ def _of_samples(format: Format, samples: torch.Tensor) -> Measured:
         raise ValueError(f"samples must be floating-point numbers, got {samples.dtype}")
     n = samples.numel()
     exact = samples.double()
+    largest = float(exact.abs().max()) if n else 0.0
+    unit = 2.0 ** math.floor(math.log2(largest)) if 0 < largest < math.inf else 1.0  # squares stay within the range
+    exact = exact / unit
     variances = (exact - exact.mean()).square() if n else exact
     if not (n and float(variances.mean()) > 0):
         _ = format.quantize(samples)  # a NaN is the more helpful complaint
         raise ValueError(f"{n} samples without variance: the relative error is undefined")
-    return _ratio((format.quantize(samples).double() - exact).square(), variances, format, samples.shape)
+    return _ratio((format.quantize(samples).double() / unit - exact).square(), variances, format, samples.shape)
 
 
 def _ratio(squares: torch.Tensor, variances: torch.Tensor, format: Format, shape: tuple[int, ...]) -> Measured:
@@ -125,23 +188,15 @@ def _together(format: Format, shape: tuple[int, ...]) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _sampled(format: Format, data: Source, samples: int, seed: int, progress: bool) -> Measured:
-    recorded = _recorded().get((str(format), str(data), samples, seed))
+def _sampled(
+    format: Format, data: Source, shape: Shape, usual: bool, samples: int | None, seed: int, progress: bool
+) -> Measured:
+    weights = _holds_for(format, data, shape)
+    recorded = _recorded().get((str(format), str(data), samples or SAMPLES, seed)) if usual else None
     if recorded:
-        return recorded
-    row = max(ROW // format.multiple, 1) * format.multiple
-    rows, chunks = CHUNK // ROW, max(round(samples / CHUNK), 1)
-    generator = np.random.default_rng(seed)
-    parts, value, stderr = [], 0.0, math.inf
-    with alone(), tqdm(total=chunks, desc=str(format), unit="chunk", disable=not progress) as bar:
-        while len(parts) < chunks or (samples >= SAMPLES and stderr > PRECISION * value and len(parts) < 8 * chunks):
-            x = torch.from_numpy(data.distribution.ppf(generator.random((rows, row))).astype(np.float32))
-            squares = (format.quantize(x).double() - x.double()).square()
-            parts.append(_ratio(squares, torch.ones_like(squares), format, x.shape))
-            value = math.fsum(part.value for part in parts) / len(parts)
-            stderr = math.sqrt(math.fsum(part.stderr**2 for part in parts)) / len(parts)
-            bar.update()
-    return Measured(value, stderr, "sampled", len(parts) * rows * row)
+        return replace(recorded, weights=weights)
+    value, stderr, n = sampled(format, data, shape, samples, seed, progress)
+    return Measured(value, stderr, "sampled", n, weights)
 
 
 TABLE = "measured/gmse"
@@ -159,10 +214,11 @@ def _recorded() -> dict[tuple[str, str, int, int], Measured]:
 def record(formats: Iterable[Format | str], progress: bool = True) -> pd.DataFrame:
     """A table with a row for each of ``formats`` whose GMSE has to be sampled, measured afresh."""
     rows = []
-    for format in formats:
-        measured = gmse(format, samples=SAMPLES + 1, progress=progress)  # one more, which rounds away, is not recorded
+    for format in map(parse, formats):
+        samples = SAMPLES + 1  # one more than is recorded
+        while (measured := gmse(format, samples=samples, progress=progress)).stderr > PRECISION * measured.value:
+            samples *= 2
         if measured.method == "sampled":
-            rows.append(
-                (str(format), "normal", SAMPLES, 0, f"{measured.value:.9g}", f"{measured.stderr:.3g}", measured.n)
-            )
+            numbers = f"{measured.value:.9g}", f"{measured.stderr:.3g}", measured.n
+            rows.append((str(format), "normal", SAMPLES, 0, *numbers))
     return pd.DataFrame(rows, columns=["format", "source", "samples", "seed", "value", "stderr", "n"])

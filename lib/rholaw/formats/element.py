@@ -21,6 +21,8 @@ class Element:
     kind: Kind
     bits: float
     dim: int
+    work: float = 1.0
+    """How many times as long as to a uniform grid it takes to round, roughly."""
     own_scales: bool = False
     """Whether ``round`` takes data at any scale and stores scales of its own, which ``bits`` then counts."""
     levels: np.ndarray | None = None

@@ -84,6 +84,11 @@ class Format:
         return self.sparsity.density if self.sparsity else 1.0
 
     @property
+    def outlier_share(self) -> float:
+        """The share of the weights that are kept apart."""
+        return self.outliers.share if self.outliers else 0.0
+
+    @property
     def multiple(self) -> int:
         """Rows must have a multiple of so many weights: groups, blocks, codes and rotation all divide it."""
         block = self.block.tile[1] if self.block and self.block.tile else 1
@@ -115,8 +120,8 @@ class Format:
         if self.element is None:
             return None
         own = self.block or self.element.own_scales  # scales that are not the Gaussian constant's
-        share = self.outliers.share if self.outliers else 0.0
-        return Coder(self.element, self.block, 1.0 if own else gaussian_scale(self.element, self.sparsity, share))
+        constant = 1.0 if own else gaussian_scale(self.element, self.sparsity, self.outlier_share)
+        return Coder(self.element, self.block, constant)
 
     @property
     def needs(self) -> Needs:

@@ -34,6 +34,7 @@ class Ggml(Element):
     bits: float
     dim: int
     kind: ClassVar[str] = "ggml"
+    work: ClassVar[float] = 16.0
     own_scales: ClassVar[bool] = True
 
     def round(self, x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Text ↔ Format: the grammar, and the names that the catalogue declares."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -165,10 +166,11 @@ def _parse_block(text: str, element: Element) -> Block:
     if match := re.fullmatch(r"g([0-9]+)|([0-9]+)x([0-9]+)", size):
         numbers = [int(number) for number in match.groups() if number]
         size = "x".join(map(str, numbers)) if len(numbers) == 2 else numbers[0]
-    if size not in ("row", "tensor") and not (match and all(len(numbers) <= n <= 2**20 for n in numbers)):
+    usable = match and min(numbers) >= len(numbers) and math.prod(numbers) <= LONGEST_ROW
+    if size not in ("row", "tensor") and not usable:
         raise ValueError(
             f"{shown('/' + text)}: a block is gK, K weights of a row, as in g128; or RxC, a tile of R > 1 rows by C "
-            "columns, as in 16x16; or row, or tensor"
+            f"columns, as in 16x16, up to {LONGEST_ROW} weights; or row, or tensor"
         )
     type, rule = FP16, default_rule(element)
     for setting in settings:
@@ -185,10 +187,10 @@ def _parse_block(text: str, element: Element) -> Block:
 def _refuse_contradictions(format: Format) -> None:
     """ValueError for parts that do not go together."""
     element, block = format.element, format.block
-    if format.outliers and format.sparsity and format.outliers.share >= format.density:
+    if format.outliers and (format.density - format.outlier_share) * LONGEST_ROW < 1:
+        leaves = f"{format.sparsity} leaves" if format.sparsity else "there is"
         raise ValueError(
-            f"+{format.outliers} keeps all that {format.sparsity} leaves: nothing is left to round; "
-            "take fewer outliers, as in +out0.01"
+            f"+{format.outliers} keeps all that {leaves}: nothing is left to round; take fewer outliers, as in +out0.01"
         )
     if format.multiple > LONGEST_ROW:
         raise ValueError(f"rows of a multiple of {format.multiple} weights are longer than any; take smaller groups")

@@ -63,6 +63,7 @@ class Iq(Element):
     kind: ClassVar[str] = "ggml"
     dim: ClassVar[int] = 256
     own_scales: ClassVar[bool] = True
+    work: ClassVar[float] = 80.0
 
     @cached_property
     def entries(self) -> np.ndarray:

@@ -23,7 +23,7 @@ def squared_error(levels: np.ndarray | None, sparsity: Sparsity | None, source: 
     there the chance to survive is an order statistic, and the integral a quadrature over smooth pieces.
     """
     if isinstance(sparsity, NofM):
-        return _semi_structured(levels, sparsity, source)
+        return _semi_structured(levels, sparsity, source, end)
     start = source.magnitude_quantile(sparsity.share) if isinstance(sparsity, TopK) else 0.0
     kept = 0.0 if levels is None else float(np.sum(clipped_error(levels, start, end, source)))
     return kept + 1 - 2 * source.tail_moments(start)[2]
@@ -48,20 +48,24 @@ def _half(levels, start, end, source):
     return np.sum(square - 2 * levels * mean + levels**2 * mass, axis=-1)
 
 
-def _semi_structured(levels, sparsity, source):
-    edges = [np.linspace(0, 8, 33), 2.0 ** np.arange(3, 64)]  # heavy tails need far pieces
-    if levels is not None:
-        midpoints = (levels[1:] + levels[:-1]) / 2
-        edges += [np.abs(midpoints[midpoints != 0])]
-    edges = np.unique(np.concatenate(edges))
-    half_width = np.diff(edges)[:, None] / 2
-    x = edges[:-1, None] + half_width * (1 + _NODES)
-    f = source.density(x) * _WEIGHTS * half_width
-    kept = sparsity.kept(2 * source.tail_moments(x)[0])
+def _semi_structured(levels, sparsity, source, end):
+    x, f, kept = _groups(levels, sparsity, source, end)
     pruned = 2 * np.sum(x * x * (1 - kept) * f)
     if levels is None:
         return float(pruned)
     return float(pruned + np.sum((_error(x, levels) + _error(-x, levels)) * kept * f))
+
+
+def _groups(levels, sparsity, source, end):
+    """Under N:M: nodes of |x| up to ``end``, density × weight there, and the chance to survive."""
+    edges = [np.linspace(0, 8, 33), 2.0 ** np.arange(3, 64)]  # heavy tails need far pieces
+    if levels is not None:
+        midpoints = (levels[1:] + levels[:-1]) / 2
+        edges += [np.abs(midpoints[midpoints != 0])]
+    edges = np.unique(np.minimum(np.concatenate(edges), end))
+    half_width = np.diff(edges)[:, None] / 2
+    x = edges[:-1, None] + half_width * (1 + _NODES)
+    return x, source.density(x) * _WEIGHTS * half_width, sparsity.kept(2 * source.tail_moments(x)[0])
 
 
 def _error(x, levels):
@@ -79,7 +83,8 @@ def best_scale(
     data = data or source("normal")
 
     def log_error(log_scale):
-        return np.log(squared_error(levels * np.exp(log_scale), sparsity, data, end))
+        error = squared_error(levels * np.exp(log_scale), sparsity, data, end)
+        return np.log(max(error, 1e-300))  # of next to nothing that is rounded, a difference may fall below zero
 
     outer = np.log(max(levels[-1], -levels[0]))
     grid = np.log(np.geomspace(0.25, 64, 65) * min(1.0, end)) - outer  # what is left may all be small
@@ -103,11 +108,14 @@ def gaussian_scale(element: Element, sparsity: Sparsity | None, outliers: float 
         return 1.0
     data = source("normal")
     end = float(data.magnitude_quantile(1 - outliers)) if outliers else np.inf
-    share = (sparsity.density if sparsity else 1.0) - outliers
-    return float(best_scale(element.levels, sparsity, end)[0] / np.sqrt(survivors_energy(sparsity, data, end) / share))
+    return best_scale(element.levels, sparsity, end)[0] / survivors_rms(sparsity, data, end)
 
 
-def survivors_energy(sparsity: Sparsity | None, data: Source, end: float = np.inf) -> float:
-    """E[X²; X is rounded]: neither pruned nor an outlier."""
-    inliers = 1 - 2 * data.tail_moments(end)[2]
-    return inliers - (squared_error(None, sparsity, data) if sparsity else 0.0)
+def survivors_rms(sparsity: Sparsity | None, data: Source, end: float = np.inf) -> float:
+    """The root mean square of what is rounded: neither pruned nor an outlier, which lie beyond ``end``."""
+    if isinstance(sparsity, NofM):
+        x, f, kept = _groups(None, sparsity, data, end)
+        return float(np.sqrt(np.sum(x * x * kept * f) / np.sum(kept * f)))
+    start = data.magnitude_quantile(sparsity.share) if sparsity else 0.0
+    (count, _, energy), (beyond, _, far) = data.tail_moments(start), data.tail_moments(end)
+    return float(np.sqrt((energy - far) / (count - beyond)))

@@ -45,6 +45,10 @@ class Rule:
         """What the largest magnitude of a block meets, at scale 1."""
         return element.reach
 
+    def reaches(self, element: Element, type: ScaleType) -> tuple[float, ...]:
+        """What the largest magnitude may meet, where the rule tries which of several is best."""
+        return (self.reach(element),)
+
     def limit(self, element: Element, source: Source) -> float | None:
         """The scale of a block without end of values from ``source``; None where nothing says so."""
         return None
@@ -68,10 +72,6 @@ class BestReach(Rule):
     """The largest magnitude meets one of several reaches: that of least squared error in the block."""
 
     any_type = True
-
-    def reaches(self, element: Element, type: ScaleType) -> tuple[float, ...]:
-        """The reaches that it tries."""
-        return (self.reach(element),)
 
     def scale(self, blocks: Tensor, element: Element, type: ScaleType, mask: Tensor | None, top: Top) -> Tensor:
         """As ``Rule.scale``; the first of those that err alike."""
@@ -102,7 +102,7 @@ class LeastError(BestReach):
     """From the end of the grid on to reaches beyond it, at which the largest magnitude saturates."""
 
     def reaches(self, element: Element, type: ScaleType) -> tuple[float, ...]:
-        """As ``BestReach.reaches``."""
+        """As ``Rule.reaches``."""
         # Powers of two are a factor of two apart: the scale of absmax and its neighbours hold the optimum.
         factors = (0.5, 1.0, 2.0) if isinstance(type, PowerOfTwo) else np.linspace(1.0, 0.45, 48)
         return tuple(element.reach / factor for factor in factors)
@@ -116,7 +116,7 @@ class FourSix(BestReach):
         return element.name == "e2m1" and type.name == "e4m3"
 
     def reaches(self, element: Element, type: ScaleType) -> tuple[float, ...]:
-        """As ``BestReach.reaches``."""
+        """As ``Rule.reaches``."""
         return element.reach, element.reach * 2 / 3
 
 

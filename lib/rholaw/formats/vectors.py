@@ -60,6 +60,11 @@ class VectorCodebook(Element):
         """As ``Element.bits``."""
         return math.log2(self.count) / self.dim
 
+    @property
+    def work(self) -> float:
+        """As ``Element.work``."""
+        return 4 + self.count / self.dim / 4
+
     @cached_property
     def points(self) -> np.ndarray:
         """As ``Element.points``."""
@@ -116,6 +121,7 @@ class E8P(Element):
     kind: ClassVar[str] = "codebook"
     bits: ClassVar[float] = 2.0
     dim: ClassVar[int] = 8
+    work: ClassVar[float] = 64.0
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -178,6 +184,7 @@ class Trellis(Element):
     window: int = 14
     kind: ClassVar[str] = "trellis"
     dim: ClassVar[int] = 256
+    work: ClassVar[float] = 2000.0
 
     @property
     def name(self) -> str:
