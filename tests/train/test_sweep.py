@@ -137,12 +137,63 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(write):
         ("[[runs]]\nsize = 'small'\n[[exclude]]\nsize = 'large'", r"\[\[exclude\]\] 1: there is no such run"),
         ("[[runs]]\nsize = 'small'\n[exclude]\nseed = 1", r"exclude is a list of tables: write \[\[exclude\]\]"),
         ("[[runs]]\nsize = 'small'\nformat = 3", "weights must be text, not 3"),
-        ("[[runs]\n", "is not TOML.*line 18"),
+        ("[[runs]\n", "this is not TOML.*line 18"),
+        (
+            "[[runs]]\nsize = {}",
+            r"line 18, \[\[runs\]\] 1: size must be the name of a size, or a list of names, not {}",
+        ),
+        ("[[runs]]\nsize = [['small']]", "size must be the name of a size"),
+        ("[[runs]]\nsize = 'small'\nwidth = inf", "width must be a whole number, not inf"),
+        ("[[runs]]\nsize = 'small'\nwidth = nan", "width must be a whole number, not nan"),
+        ("[[runs]]\nsize = 'small'\nwidth = true", "width must be a whole number, not True"),
+        ("[[runs]]\nsize = 'small'\nwidth = -8", "width -8 must be at least 1"),
+        (f"[[runs]]\nsize = 'small'\nwidth = {'9' * 400}", r"width must be a .* number .*, not 99*\.\.\.99*"),
+        (f"[[runs]]\nsize = 'small'\nlr = {'9' * 400}", "lr must be a finite number, not 99"),
+        (f"[[runs]]\nsize = 'small'\nlr = {'9' * 5000}", "line 20 has more than 2000 characters"),
+        (f"[[runs]]\nsize = {'[' * 900}", "brackets are nested too deeply"),
+        ("[[runs]]\nsize = 'small'\nseed = 1\n[[exclude]]\nlr = [[], 2, 'x']", "there is no such run"),
+        ("[[runs]]\nsize = 'small'\ncorpus = '" + "x" * 1900 + "'\nlr = -1", "lr -1 must be above 0"),
+        (f"[[runs]]\nsize = 'small'\nseed = {[*range(300)]}\ntokens = {[*range(300)]}", "multiply out to 90,000 runs"),
     ],
 )
 def test_a_file_that_cannot_be_run_is_refused(write, text, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=says) as error:
         sweep.read(write(text))
+    assert max(map(len, str(error.value).splitlines())) < 500
+
+
+@pytest.mark.parametrize("name", ["sizes", "defaults", "lr_factor"])
+@pytest.mark.parametrize("value", ["3", "[]", "'x'", "[{}]", "[[1]]", "inf"])
+def test_what_must_be_a_table_and_is_none_is_told(write, name, value):
+    said = refusal(write("[[runs]]\nsize = '30M'\n", f"{name} = {value}\n"))
+    assert f"[{name}]: must be a table of keys, not " in said
+
+
+def test_an_array_of_sizes_is_told(write):
+    assert "[sizes]: must be a table of keys, not [{'width': 8}]" in refusal(write("[[sizes]]\nwidth = 8\n", ""))
+
+
+def test_a_file_of_windows_is_read_and_one_in_latin_1_is_told(write):
+    path = write("[[runs]]\nsize = 'small'\n")
+    plain = sweep.read(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert sweep.read(path) == plain
+    path.write_bytes("# größe\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"sweep\.toml: the text is not UTF-8 in line 1: save it"):
+        sweep.read(path)
+
+
+def test_of_many_faults_the_first_are_told_and_how_many_more_there_are(write):
+    said = refusal(write("".join(f"[[runs]]\ncolour{number} = 1\n" for number in range(200))))
+    assert len(said.splitlines()) == 32 and "and 170 more" in said
+
+
+def test_a_rate_that_is_a_whole_number_has_its_factor_and_is_the_same_run(write):
+    head = HEAD.replace("lr = 0.01", "lr = 1\n") + "[lr_factor]\nint4 = 0.5\n"
+    (config,) = sweep.read(write("[[runs]]\nsize = 'small'\nweights = 'int4'", head))
+    assert config.lr == 0.5
+    both = write("[[runs]]\nsize = 'small'\nclip = [1, 1.0]", head)
+    assert "the same run as" in refusal(both)
 
 
 def test_an_exclusion_takes_away_runs_that_could_not_be(write):

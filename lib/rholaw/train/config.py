@@ -58,8 +58,10 @@ class Config:
     def __post_init__(self):
         if problems := list(_wrong(self)):
             raise ValueError("; ".join(problems))
-        for name in ("weights", "activations"):  # one spelling, so that equal runs have one id
-            object.__setattr__(self, name, str(parse(getattr(self, name))))
+        one_spelling = dict.fromkeys(("weights", "activations"), lambda text: str(parse(text)))
+        one_spelling |= {item.name: float for item in fields(self) if item.type is float}
+        for name, spelt in one_spelling.items():  # so that equal runs have one id
+            object.__setattr__(self, name, spelt(getattr(self, name)))
 
     @property
     def id(self) -> str:
@@ -107,7 +109,7 @@ def llama(width: int, layers: int, heads: int) -> dict[str, int]:
     To a multiple of 256 as there (arXiv 2506.01863, Table 2), of 8 below a width of 512.
     """
     multiple = 256 if width >= 512 else 8
-    return {"width": width, "layers": layers, "heads": heads, "hidden": math.ceil(width * 8 / 3 / multiple) * multiple}
+    return {"width": width, "layers": layers, "heads": heads, "hidden": -(-width * 8 // (3 * multiple)) * multiple}
 
 
 PAPER_SIZES = {

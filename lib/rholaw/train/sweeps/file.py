@@ -1,18 +1,20 @@
 """A sweep file spells out runs in TOML, in blocks whose lists are multiplied out; sweeps/template.toml explains it."""
 
 import itertools
+import math
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from ...checked import limited, unknown
+from ... import toml
+from ...checked import LARGEST, few, limited, shortened, shown, unknown
 from ...formats.grammar import parse
 from ..config import PAPER_SIZES, Config, llama
 
 FIELDS = [field.name for field in fields(Config)]
 KEYS = {"defaults": FIELDS, "sizes": FIELDS, "runs": ["size", "format", *FIELDS], "exclude": ["size", *FIELDS]}
+MOST = 10_000  # runs of one block
 Report = Callable[[str, str], None]  # where, and what is wrong there
 
 
@@ -22,11 +24,10 @@ def read(file: str | Path) -> list[Config]:
     ValueError with all that is wrong and where: unknown keys, runs that `Config` refuses, runs that are there twice,
     an exclusion that meets nothing.
     """
-    text = Path(file).read_text(encoding="utf-8")
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{file} is not TOML: {error}") from None
+        content = toml.parsed(text := toml.text(Path(file)))
+    except ValueError as error:
+        raise ValueError(f"{file}: {shortened(str(error), 300)}") from None
     wrong: dict[str, list[str]] = {}  # what → where
 
     def report(where, what):
@@ -41,8 +42,8 @@ def read(file: str | Path) -> list[Config]:
         for what, places in wrong.items():
             line, more = _line(places[0], text), f" (and {len(places) - 1} more like it)" if places[1:] else ""
             lines.append((line, f"{f'line {line}, ' if line else ''}{places[0]}: {what}{more}"))
-        said = "\n  ".join(text for _, text in sorted(lines))
-        raise ValueError(f"{file} is refused, nothing was run:\n  {said}")
+        said = few([text for _, text in sorted(lines)])
+        raise ValueError("\n  ".join([f"{file} is refused, nothing was run:", *said]))
     return list(configs.values())
 
 
@@ -55,14 +56,16 @@ def _check(content: dict, report: Report) -> None:
             continue
         for number, block in enumerate(blocks, start=1):
             where = f"[[{name}]] {number}"
-            _check_keys(where, block, KEYS[name], report)
-            for entry in _several(block.get("format", [])):
-                if isinstance(entry, dict):
-                    _check_keys(f"{where}, format", entry, FIELDS, report)
+            if _check_keys(where, block, KEYS[name], report):
+                for entry in _several(block.get("format", [])):
+                    if isinstance(entry, dict):
+                        _check_keys(f"{where}, format", entry, FIELDS, report)
+                if not all(isinstance(size, str) for size in _several(block.get("size", []))):
+                    report(where, f"size must be the name of a size, or a list of names, not {shown(block['size'])}")
     _check_keys("[defaults]", content.get("defaults", {}), FIELDS, report)
-    for name, size in content.get("sizes", {}).items():
+    for name, size in _table("[sizes]", content.get("sizes", {}), report).items():
         _check_keys(f"[sizes.{name}]", size, FIELDS, report)
-    for text, factor in content.get("lr_factor", {}).items():
+    for text, factor in _table("[lr_factor]", content.get("lr_factor", {}), report).items():
         try:
             parse(text)
         except ValueError as error:
@@ -73,15 +76,22 @@ def _check(content: dict, report: Report) -> None:
             report("[lr_factor]", f"{text}: {error}")
 
 
-def _check_keys(where: str, table: dict, known: list[str], report: Report) -> None:
-    if not isinstance(table, dict):
-        report(where, f"must be a table of keys, not {table!r}")
-        return
-    for key, value in table.items():
+def _check_keys(where: str, table: object, known: list[str], report: Report) -> bool:
+    """Whether it is a table; its keys are reported that mean nothing."""
+    for key, value in (entries := _table(where, table, report)).items():
         if key not in known:
             report(where, unknown(key, known))
         elif value == []:
             report(where, f"{key} is an empty list, and makes no run")
+    return entries is table
+
+
+def _table(where: str, table: object, report: Report) -> dict:
+    """It, or an empty one where it is none."""
+    if isinstance(table, dict):
+        return table
+    report(where, f"must be a table of keys, not {shown(table)}")
+    return {}
 
 
 def _several(value) -> list:
@@ -126,9 +136,12 @@ def _expanded(content: dict, report: Report) -> Iterator[tuple[str, str, dict]]:
     several = {key: value for key, value in defaults.items() if isinstance(value, list)}
     for number, block in enumerate(content.get("runs", []), start=1):
         axes = {key: _several(value) for key, value in (block | several | block).items()}
+        if (many := math.prod(map(len, axes.values()))) > MOST:
+            report(f"[[runs]] {number}", f"its lists multiply out to {many:,} runs, of which {MOST:,} are allowed")
+            continue
         for choice in itertools.product(*axes.values()):
             chosen = dict(zip(axes, choice, strict=True))
-            which = ", ".join(f"{key} {chosen[key]}" for key in axes if len(axes[key]) > 1)
+            which = ", ".join(f"{key} {shortened(str(chosen[key]), 40)}" for key in axes if len(axes[key]) > 1)
             where = f"[[runs]] {number}" + (f" ({which})" if which else "")
             size, form = chosen.pop("size", None), chosen.pop("format", {})
             if size is not None and size not in sizes:
@@ -142,12 +155,13 @@ def _expanded(content: dict, report: Report) -> Iterator[tuple[str, str, dict]]:
 
 def _completed(values: dict, factors: dict) -> dict:
     """With the learning rate of the format, and the hidden width of a Llama where none is given."""
+    lr, weights = values.get("lr"), values.get("weights", "dense")
     for text, factor in factors.items():
-        if isinstance(values.get("lr"), float) and _same(values.get("weights", "dense"), text):
-            values = values | {"lr": float(f"{values['lr'] * factor:.6g}")}
+        if isinstance(lr, int | float) and abs(lr) <= LARGEST and _same(weights, text):
+            values = values | {"lr": float(f"{lr * factor:.6g}")}
     if "hidden" not in values and {"width", "layers", "heads"} <= values.keys():
-        known = isinstance(values["width"], int | float)  # otherwise Config says so
-        values = values | {"hidden": llama(values["width"], 1, 1)["hidden"] if known else 0}
+        known = isinstance(values["width"], int)  # otherwise Config says so
+        values = values | {"hidden": llama(values["width"], 1, 1)["hidden"] if known else 1}
     return values
 
 
@@ -156,11 +170,11 @@ def _matches(rule: dict, size: str, values: dict) -> bool:
     return all(any(_same(values.get(key), wanted) for wanted in _several(rule[key])) for key in rule)
 
 
-def _same(one, other) -> bool:
+def _same(one: object, other: object) -> bool:
     """Equal, or two spellings of a format."""
     try:
         return one == other or str(parse(one)) == str(parse(other))
-    except ValueError:
+    except (TypeError, ValueError):  # no text, or no format
         return False
 
 
