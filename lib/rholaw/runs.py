@@ -1,5 +1,6 @@
 """Training runs: series in data/runs and stores of one's own as tidy tables, and the check that any table must pass."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import tables
-from .checked import unknown
+from .checked import shortened, unknown
 
 TEXT = ("architecture", "corpus", "weights", "activations", "method")
 POSITIVE = ("n_params", "n_tokens", "loss")
@@ -87,18 +88,31 @@ def check(frame: pd.DataFrame, columns: Iterable[str] = POSITIVE) -> None:
 
 
 def stored(folder: str | Path) -> list[dict]:
-    """The records in a store, in order; a last line that a crash cut short is none.  ValueError for a line not JSON."""
+    """The records in a store, in order; a last line that a crash cut short is none.
+
+    ValueError for a line that is no record, or not as it was written.
+    """
     file, records = Path(folder) / STORE, []
     whole = file.read_bytes().rpartition(b"\n")[0] if file.is_file() else b""
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, text in enumerate(whole.splitlines(), start=1):
         try:
-            record = json.loads(line)
+            record = json.loads(text)
             if not isinstance(record["id"], str) or not isinstance(record["status"], str):
                 raise TypeError("id and status must be text")
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file}, line {number} is no record of a run: {error!r}") from None
+            if "sum" in record and line({key: record[key] for key in record if key != "sum"}) != text:
+                raise TypeError("it was changed after it was written")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            why = f"{type(error).__name__}: {shortened(str(error), 200)}"
+            raise ValueError(f"{file}, line {number} is no record of a run: {why}") from None
+        record.pop("sum", None)  # records had none before
         records.append(record)
     return records
+
+
+def line(record: dict) -> bytes:
+    """A record as a line of a store, without its end: JSON, with the sum of itself."""
+    text = json.dumps(record, allow_nan=False)
+    return json.dumps(record | {"sum": hashlib.sha256(text.encode()).hexdigest()[:16]}).encode()
 
 
 def tidy(records: Iterable[dict]) -> pd.DataFrame:

@@ -113,6 +113,24 @@ def test_a_line_that_is_no_record_is_named(store):
         store.records()
 
 
+def test_a_line_that_was_changed_is_named_in_few_words_and_an_old_one_without_a_sum_is_read(store):
+    store.append(record(text="x" * 10_000), record(tiny(seed=1)))
+    whole = store.file.read_bytes()
+    for old, new in ((b'"loss": 3.0', b'"loss": 3.1'), (b'"seed": 0', b'"seed": 8'), (b"xxx", b"x\xffx")):
+        store.file.write_bytes(whole.replace(old, new, 1))
+        with pytest.raises(ValueError, match=r"runs\.jsonl, line 1 is no record of a run") as error:
+            store.records()
+        assert len(str(error.value)) < 500
+    store.file.write_text(json.dumps(record()) + "\n")
+    assert store.records() == [record()]
+
+
+def test_of_one_run_twice_in_one_call_the_settled_record_stays(store):
+    first, last = record(status="failed"), record(status="failed", loss=4.0)
+    assert store.append(first, record(), last) == [first, record()]
+    assert store.frame()["status"].tolist() == ["finished"]
+
+
 def test_writers_at_once_and_killed_at_any_moment_lose_and_halve_nothing(store):
     with ExitStack() as stack:
         for name in "abcd":

@@ -43,9 +43,12 @@ class Store:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         with files.naming(self.file), files.locked(self.file) as file:
             self._mend(file)
-            settled = self.settled(since=math.inf)
-            added = [record for record in records if record["id"] not in settled]
-            lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in added).encode()
+            settled, added = self.settled(since=math.inf), []
+            for record in records:
+                if record["id"] not in settled:
+                    added.append(record)
+                    settled |= {record["id"]} if record["status"] in SETTLED else set()
+            lines = b"".join(runs.line(record) + b"\n" for record in added)
             end = os.lseek(file, 0, os.SEEK_END)
             try:
                 if os.write(file, lines) < len(lines):
