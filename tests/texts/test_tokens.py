@@ -1,6 +1,7 @@
 """The texts to train on, their token files, and the batches drawn from them."""
 
 import gzip
+import hashlib
 import importlib.metadata
 import json
 import lzma
@@ -280,6 +281,66 @@ def test_a_damaged_token_file_is_refused(use, tmp_path, damage, says):
         corpus.load(f"file:{path}", 300)
 
 
+def headed(raw, **changes):
+    """A token file with other values in its header; None takes one away."""
+    line, _, body = raw.partition(b"\n")
+    header = {name: value for name, value in (json.loads(line) | changes).items() if value is not None}
+    return json.dumps(header).encode() + b"\n" + body
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train": None}, "its header has, or lacks, train"),
+        ({"path": "x", "more": 1}, "its header has, or lacks, more, path"),
+        ({"train": "3"}, "header's train: must be a whole number, not '3'"),
+        ({"train": 3.0}, "header's train: must be a whole number, not 3.0"),
+        ({"train": True}, "header's train: must be a whole number, not True"),
+        ({"train": -2, "held_out": 10}, "header's train: -2 must be above 0"),
+        ({"train": 2**63}, "its header says 18,446,744,073,"),
+        ({"train": 10**400}, "header's train: must be a finite number"),
+        ({"held_out": 0}, "header's held_out: 0 must be above 0"),
+        ({"vocabulary": 70_000}, "header's vocabulary: 70000 must be at least 257"),
+        ({"vocabulary": 257}, "it holds token 2.. of a vocabulary of 257"),
+        ({"bytes_per_token": float("nan")}, "header's bytes_per_token: must be a finite number, not nan"),
+        ({"bytes_per_token": -1.5}, "header's bytes_per_token: -1.5 must be above 0"),
+        ({"name": ["x"] * 10**5}, "header's name: must be text, not "),
+        ({"tokenizer": "{}"}, "its tokenizer does not have the recorded sha256"),
+        ({"tokens_sha256": "0" * 10**6}, "do not have the recorded sha256"),
+    ],
+)
+def test_a_header_that_cannot_be_is_refused_in_few_words(use, tmp_path, changes, says):
+    path = tmp_path / "small.tokens"
+    path.write_bytes(headed(corpus.load("small", 300).path.read_bytes(), **changes))
+    with pytest.raises(ValueError, match=says) as caught:
+        corpus.load(f"file:{path}", 300)
+    assert len(str(caught.value)) <= 500
+
+
+def test_a_tokenizer_that_cannot_be_is_refused_when_it_is_needed(use, tmp_path):
+    path = tmp_path / "small.tokens"
+    changes = {"tokenizer": "{}", "tokenizer_sha256": hashlib.sha256(b"{}").hexdigest()}
+    path.write_bytes(headed(corpus.load("small", 300).path.read_bytes(), **changes))
+    with pytest.raises(ValueError, match="its tokenizer cannot be used"):
+        corpus.load(f"file:{path}", 300).decode([1])
+
+
+@pytest.mark.parametrize(
+    ("packed", "says"),
+    [
+        (lambda: lzma.compress(b"{" * 10**7), "unpacks to more than .* bytes"),
+        (lambda: lzma.compress(b"{}", filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 2**28}]), "xz is damaged.*emory"),
+    ],
+)
+def test_an_xz_that_unpacks_to_much_is_refused(tmp_path, monkeypatch, packed, says):
+    monkeypatch.setattr(corpus, "HEADER", 10**6)
+    path = tmp_path / "a.xz"
+    path.write_bytes(packed())
+    with pytest.raises(ValueError, match=says):
+        corpus.load(f"file:{path}", 300, tmp_path / "cache")
+    assert not any((tmp_path / "cache").iterdir())
+
+
 @pytest.mark.parametrize(
     ("name", "vocabulary", "says"),
     [
@@ -290,6 +351,8 @@ def test_a_damaged_token_file_is_refused(use, tmp_path, damage, says):
         ("small", 65_537, "to 65,536"),
         ("small", 4096, "the text is too short, it supports at most"),
         ("file:nowhere.xz", 512, "there is no token file nowhere.xz"),
+        (f"file:{'x' * 5000}", 512, "File name too long"),
+        ("file:~nobody-of-this-name/a.xz", 512, "there is no token file ~nobody"),
     ],
 )
 def test_bad_requests_are_refused(use, name, vocabulary, says):

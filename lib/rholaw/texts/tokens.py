@@ -10,7 +10,7 @@ import lzma
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,13 +19,17 @@ import tokenizers
 import torch
 from tqdm import tqdm
 
+from ..checked import limited, listed, typed
 from ..files import replacing
+from ..untrusted import json_object, refusals
 from . import cleaning
 from . import corpora as texts
 
 END = "<|end of document|>"  # token 0, after every document
 LEAST, MOST = 257, 65_536  # the 256 bytes and END; what fits uint16
 FORMAT = "rholaw tokens 1"
+HEADER = 2**26  # bytes of the first line, at most
+PACKED, MEMORY = 100, 2**27  # how many times its length an xz may unpack to, and the bytes its dictionary may take
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +51,11 @@ class Corpus:
     path: Path = field(repr=False)  # of the token file
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of a sequence of token ids; a cut character becomes U+FFFD."""
-        tokenizer = tokenizers.Tokenizer.from_str(self.tokenizer)
+        """The text of a sequence of token ids; a cut character becomes U+FFFD. ValueError for a damaged tokenizer."""
+        try:
+            tokenizer = tokenizers.Tokenizer.from_str(self.tokenizer)
+        except Exception as error:  # the package raises no kind of its own
+            raise ValueError(f"token file {self.path}: its tokenizer cannot be used: {error!s:.200}") from None
         return tokenizer.decode([int(token) for token in ids], skip_special_tokens=False)
 
 
@@ -63,7 +70,8 @@ def load(name: str, vocabulary: int, folder: Path | str | None = None) -> Corpus
         raise ValueError(f"vocabulary {vocabulary}: must be from {LEAST} (bytes and an end) to {MOST:,} (uint16)")
     folder = Path(folder or os.environ.get("RHOLAW_CACHE") or Path.home() / ".cache" / "rholaw")
     if name.startswith("file:"):
-        corpus = _read(_unpacked(Path(name.removeprefix("file:")).expanduser(), folder))
+        with refusals():
+            corpus = _read(_unpacked(Path(os.path.expanduser(name.removeprefix("file:"))), folder))
         if corpus.vocabulary != vocabulary:
             raise ValueError(f"{name} was made with a vocabulary of {corpus.vocabulary:,}, not {vocabulary:,}")
         return corpus
@@ -207,34 +215,66 @@ def _unpacked(path, folder):
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with replacing(target) as draft, draft.open("wb") as file, lzma.open(path) as packed:
-                shutil.copyfileobj(packed, file, 1 << 20)
+            with replacing(target) as draft, draft.open("wb") as file, path.open("rb") as packed:
+                _unpack(packed, file, HEADER + PACKED * path.stat().st_size)
         except (lzma.LZMAError, EOFError) as error:
             raise ValueError(f"token file {path}: its xz is damaged or cut short ({error}); copy it again") from None
     return target
 
 
+def _unpack(packed, file, most):
+    """Writes what an xz holds; ValueError where that is more than ``most`` bytes."""
+    stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY)
+    while not stream.eof:
+        part = packed.read(1 << 20) if stream.needs_input else b""
+        if stream.needs_input and not part:
+            raise EOFError("it ends early")
+        file.write(stream.decompress(part, 1 << 20))
+        if file.tell() > most:
+            raise ValueError(f"{packed.name} unpacks to more than {most:,} bytes: no text is packed so tightly")
+
+
 def _read(path):
     """Maps a token file; ValueError says what is wrong with a damaged one."""
     with path.open("rb") as file:
-        line = file.readline(1 << 26)
-    try:
-        header = json.loads(line)
-    except ValueError:
-        header = None
-    if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
-        raise ValueError(f"{path} is no token file: it does not begin with a header, make it by corpus.export")
-    train, held_out = header.pop("train"), header.pop("held_out")
-    have, want = path.stat().st_size - len(line), 2 * (train + held_out)
-    if have != want:
-        odd = "an odd number, so cut within a token; " if have % 2 else ""
-        raise ValueError(
-            f"token file {path}: {have:,} bytes of tokens, {odd}its header says {want:,}; delete it, then "
-            "copy or build it again"
-        )
-    tokens = np.memmap(path, dtype="<u2", mode="r", offset=len(line))
-    if hashlib.sha256(tokens).hexdigest() != header.pop("tokens_sha256"):
-        raise ValueError(
-            f"token file {path}: its tokens do not have the recorded sha256; delete it, then copy or build it again"
-        )
+        line = file.readline(HEADER)
+    with refusals(f"token file {path}"):
+        header = _header(line)
+        train, held_out = header.pop("train"), header.pop("held_out")
+        have, want = path.stat().st_size - len(line), 2 * (train + held_out)
+        again = "delete it, then copy or build it again"
+        if have != want:
+            odd = "an odd number, so cut within a token; " if have % 2 else ""
+            raise ValueError(f"{have:,} bytes of tokens, {odd}its header says {want:,}; {again}")
+        tokens = np.memmap(path, dtype="<u2", mode="r", offset=len(line))
+        if hashlib.sha256(tokens).hexdigest() != header.pop("tokens_sha256"):
+            raise ValueError(f"its tokens do not have the recorded sha256; {again}")
+        if (most := int(tokens.max())) >= header["vocabulary"]:
+            raise ValueError(f"it holds token {most:,} of a vocabulary of {header['vocabulary']:,}; {again}")
     return Corpus(train=tokens[:train], held_out=tokens[train:], path=path, **header)
+
+
+def _header(line):
+    """The values in the first line of a token file, each of its type; ValueError where it is no such line."""
+    try:
+        header = json_object(line, "its first line")
+    except ValueError:
+        header = {}
+    if header.pop("format", None) != FORMAT:
+        raise ValueError("it is no token file, for it does not begin with a header; make it by corpus.export")
+    kinds = {item.name: item.type for item in fields(Corpus) if item.name != "path"}
+    kinds |= {"train": int, "held_out": int, "tokens_sha256": str}
+    if odd := sorted(kinds.keys() ^ header.keys()):
+        raise ValueError(f"its header has, or lacks, {listed(odd)}")
+    for name, kind in kinds.items():
+        try:
+            typed(header[name], kind)
+            if name == "vocabulary":
+                limited(header[name], "tokens", LEAST, MOST)
+            elif kind is not str:
+                limited(header[name], name, above=True)
+        except ValueError as error:
+            raise ValueError(f"its header's {name}: {error}") from None
+    if hashlib.sha256(header["tokenizer"].encode()).hexdigest() != header["tokenizer_sha256"]:
+        raise ValueError("its tokenizer does not have the recorded sha256; copy it again")
+    return header
