@@ -1,5 +1,6 @@
 """Files that ask for much, or for what cannot be: each is refused before it takes time or memory, in few words."""
 
+import gc
 import json
 import os
 import struct
@@ -45,7 +46,7 @@ HEADERS = {
     "a name": (json.dumps({"x" * 10**6: entry(0, 0, [0])}).encode(), "a name of 1000000 characters, at most 1000"),
     "a name of a refusal": (json.dumps({"x" * 10**6: 1}).encode(), "entry for 'xxx"),
     "dimensions": (json.dumps({"a": entry(0, 0, [0] * 1000)}).encode(), "entry for 'a' is not a dtype, a shape"),
-    "sizes": (json.dumps({"a": entry(0, 0, [0, 2**62, 4])}).encode(), "a: its shape .* more than can be counted"),
+    "sizes": (json.dumps({"a": entry(0, 0, [0, 2**62, 4])}).encode(), "its shape .* more than can be counted"),
     "metadata of numbers": (b'{"__metadata__":{"a":NaN}}', "no JSON object of texts"),
     "metadata of half a character": (rb'{"__metadata__":{"a":"\ud800"}}', "no JSON object of texts"),
     "half a character": (rb'{"\udfff":{}}', "surrogates not allowed"),
@@ -107,7 +108,7 @@ def number(key, value, kind=4, code="I"):
 TEXTS = tensors.TEXTS
 GGUFS = {
     "blocks without a dimension": (of_gguf(entries=[tensor("q", (), 8)]), "'q': rows of 1 weights are no multiple"),
-    "nothing times much": (of_gguf(entries=[tensor("q", (2**63, 0), 0)]), "q: its shape .* more than can be counted"),
+    "nothing times much": (of_gguf(entries=[tensor("q", (2**63, 0), 0)]), "its shape .* more than can be counted"),
     "2^63 keys": (of_gguf(counts=(0, 2**63)), "9,223,372,036,854,775,808 keys; at most"),
     "2^63 tensors": (of_gguf(counts=(2**63, 0)), "9,223,372,036,854,775,808 tensors .*; at most"),
     "a text of 2^63 bytes": (of_gguf([struct.pack("<Q", 2**63)]), "names and texts take more than"),
@@ -320,6 +321,13 @@ def test_a_file_that_says_config_itself_is_no_decoder(tmp_path):
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors", metadata={"config": "{}"})
     with checkpoints.open(tmp_path) as checkpoint, pytest.raises(ValueError, match="does not say what it holds"):
         checkpoint.config  # noqa: B018 (reading it raises)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_file_that_cannot_be_read_is_closed(tmp_path):
+    (tmp_path / "a.safetensors").symlink_to("/proc/self/mem")
+    refused(tmp_path, "a.safetensors cannot be opened: Input/output error")
+    gc.collect()
 
 
 def test_what_a_refusal_may_be():

@@ -86,13 +86,13 @@ class File(io.FileIO):
         self.path = Path(path)
         try:
             super().__init__(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # pipes may wait
+            status = os.fstat(self.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(0, "it is no ordinary file but a pipe or a device")
+            self.size, self.head = status.st_size, self.read(16)
         except OSError as error:
-            raise ValueError(f"{self.path.name} cannot be opened: {error.strerror}") from None
-        status = os.fstat(self.fileno())
-        if not stat.S_ISREG(status.st_mode):
             self.close()
-            raise ValueError(f"{self.path.name} is no ordinary file but a pipe or a device")
-        self.size, self.head = status.st_size, self.read(16)
+            raise ValueError(f"{self.path.name} cannot be opened: {error.strerror}") from None
 
     def part(self, offset: int, count: int) -> torch.Tensor:
         """``count`` bytes from ``offset`` on, a tensor of uint8 (count,). ValueError where the file became shorter."""
