@@ -110,6 +110,21 @@ def test_gaussian_weights_err_as_gmse_says_and_rotation_mends_outliers():
     assert own == pytest.approx(measurement.errors["int4/g128"][1], rel=1e-6) and math.isnan(none)
 
 
+@pytest.mark.parametrize("scale", [3e38, 1e-41])
+def test_rotation_of_the_largest_numbers_stays_within_range(scale):
+    """What float32 holds, 128 of which added up it may not."""
+    x = normal(32, 256).sign()
+    errors, usual = (measured(y, ["int4", "hadamard64+lm4"], 128).errors for y in (x * scale, x))
+    for name in errors:
+        assert errors[name] == pytest.approx(usual[name], rel=0.02, nan_ok=True)
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_what_has_no_fourth_power_is_refused(scale):
+    with pytest.raises(ValueError, match="beyond float64"):
+        measured(normal(4, 64).double() * scale, ["int4"])
+
+
 def test_float64_is_measured_in_float64():
     x = normal(4, 64).double() * 1e-60
     assert measured(x, ["int4"]).errors["int4"][0] == pytest.approx(

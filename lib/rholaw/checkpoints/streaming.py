@@ -20,6 +20,7 @@ from ..formats.vectors import hadamard
 from .tensors import Tensor
 
 ON_DEVICE = 2**24  # weights sent to a GPU at once
+LEAST, LARGEST = 2.0**-240, 2.0**240  # of a tensor's largest magnitudes
 SAFE = (1e-6, 1e6)  # magnitudes whose fourth powers float32 holds, and those of a thousandth of them
 
 
@@ -67,6 +68,7 @@ def measured(tensor: Tensor, formats: dict[str, Format], rotation: int, device: 
     tried = math.gcd(rotation, row) if rotation and row % 2 == 0 else 0
     rows = Rows(tensor, device)
     plain = rows.moments(0)
+    rows = replace(rows, wide=not Format.ordinary(plain.largest))  # a rotation may leave the range of float32
     if plain.square == 0:
         return Measurement(plain, tried, None, dict.fromkeys(formats, (0.0, 0.0)))
 
@@ -84,10 +86,14 @@ def measured(tensor: Tensor, formats: dict[str, Format], rotation: int, device: 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a Tensor's matrix on a device, and the ``chunks`` of them that are looked at together."""
+    """The rows of a Tensor's matrix on a device, and the ``chunks`` of them that are looked at together.
+
+    wide: in float64, even where the file has less.
+    """
 
     tensor: Tensor
     device: torch.device
+    wide: bool = False
 
     @property
     def chunks(self) -> list[tuple[int, int]]:
@@ -98,19 +104,21 @@ class Rows:
         return [(start, min(start + step, rows)) for start in range(0, rows, step)]
 
     def part(self, rotation: int, start: int, stop: int) -> torch.Tensor:
-        """Rows turned by ``rotation`` or, with 0, as they are; in float64 where the file has that, else in float32."""
+        """Rows turned by ``rotation`` or, with 0, as they are; in float32, or float64 where the file has that."""
         x = self.tensor.rows(start, stop)
-        x = x.to(self.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
+        x = x.to(self.device, torch.float64 if self.wide or x.dtype == torch.float64 else torch.float32)
         return hadamard(x, rotation) if rotation else x
 
     def moments(self, rotation: int) -> Moments:
-        """The Moments of all values after a rotation. Raises ValueError where they are not finite."""
+        """The Moments of all values after a rotation. Raises ValueError where values or moments are not finite."""
         sums = np.array(threads.over(lambda chunk: _sums(self.part(rotation, *chunk)), self.chunks))
         low, high = float(sums[:, 0].min()), float(sums[:, 1].max())  # nan where one is
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError(_non_finite(self.tensor, self.chunks))
+        if (largest := max(high, -low)) and not LEAST < largest < LARGEST:
+            raise ValueError(f"the largest magnitude is {largest:.3g}, whose fourth power is beyond float64")
         mean, square, cube, fourth, within = (sums[:, 2:].sum(axis=0) / self.tensor.count).tolist()
-        variance, largest = square - mean**2, max(high, -low)
+        variance = square - mean**2
         if variance <= 1e-6 * square:  # a constant, as far as float32 can tell
             return Moments(square, largest, math.nan, math.nan, math.nan)
         central = fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4

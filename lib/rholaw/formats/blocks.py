@@ -72,7 +72,7 @@ class Block:
         if not self.spans_rows:
             return x.reshape(-1, length)
         x = x.reshape(-1, x.shape[-1])
-        rows, columns = min(self.tile[0], len(x)), self.tile[1]  # what all tiles would be padded with is left out
+        rows, columns = min(self.tile[0], len(x)), self.tile[1]  # the last tile is padded, one higher than all is cut
         x = torch.nn.functional.pad(x, (0, 0, 0, -len(x) % rows))
         return x.view(-1, rows, x.shape[1] // columns, columns).transpose(1, 2).reshape(-1, rows * columns)
 
