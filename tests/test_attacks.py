@@ -1,8 +1,13 @@
 """A slice of every kind of attack; bench/attack.py goes on for an hour."""
 
+import ast
+from pathlib import Path
+
 import attacks
 import pytest
 from sampling import FULL, SEED
+
+from rholaw import tables
 
 MORE = 20  # times as many with --full
 
@@ -21,3 +26,11 @@ def test_promises_hold_under_attack(kind):
 def test_an_attempt_can_be_repeated(kind):
     about = attacks.KINDS[kind]
     assert about.__doc__ and about.PROMISE and min(about.SECONDS, about.MEGABYTES, about.SLICE) > 0
+
+
+def test_every_fault_that_is_told_has_its_test():
+    root = Path(__file__).parents[1]
+    for place in tables.read("measured/faults").test:
+        path, _, name = place.partition("::")
+        tree = ast.parse((root / path).read_text(encoding="utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, place

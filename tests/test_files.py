@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -122,3 +124,16 @@ def test_a_folder_takes_the_place_of_another_and_a_kill_between_loses_neither(tm
     path.rename(new)
     files.replace_folder(path, new)  # the first
     assert (path / "a.txt").read_text() == "new"
+
+
+def test_where_there_are_no_locks_files_are_written_and_the_library_computes(tmp_path):
+    program = f"""
+import sys
+sys.modules["fcntl"] = None  # as on Windows
+import rholaw as rl
+from rholaw import files, tables
+files.write({str(tmp_path / "a")!r}, str(rl.gmse("vq2_16").value > 0))
+files.write({str(tmp_path / "a")!r}, str(len(tables.read("measured/gmse")) > 0))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "True"

@@ -5,7 +5,6 @@ write(path, "text")
 with locked(path) as file: …       one process at a time, also where one is killed
 """
 
-import fcntl
 import glob
 import os
 import secrets
@@ -13,6 +12,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: drafts of killed writers stay there, and nothing can be `locked`
+    fcntl = None
 
 
 @contextmanager
@@ -36,7 +40,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
             settle(path.parent)
         finally:
             draft.unlink(missing_ok=True)
-            os.close(lock)
+            if lock is not None:
+                os.close(lock)
 
 
 def write(path: str | Path, content: str | bytes) -> None:
@@ -47,7 +52,9 @@ def write(path: str | Path, content: str | bytes) -> None:
 
 def settle(path: str | Path) -> None:
     """Return when the disk has what is written to a file, or the names in a folder: a power failure changes neither."""
-    opened = os.open(path, os.O_RDONLY)
+    if fcntl is None and os.path.isdir(path):
+        return  # Windows opens no folders
+    opened = os.open(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR)
     try:
         os.fsync(opened)
     finally:
@@ -96,11 +103,14 @@ def restore_folder(path: Path) -> None:
         _aside(path).rename(path)
 
 
-def _begun(path: Path) -> tuple[Path, int]:
-    """A new draft of a file, and its descriptor with a lock on it."""
+def _begun(path: Path) -> tuple[Path, int | None]:
+    """A new draft of a file, and its descriptor with a lock on it; None on Windows, which renames no open file."""
     while True:
         draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")
         lock = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if fcntl is None:
+            os.close(lock)
+            return draft, None
         with suppress(OSError):  # where a file system has no locks, no draft is ever taken for abandoned
             fcntl.flock(lock, fcntl.LOCK_EX)
         if draft.exists():  # or another writer took it for abandoned before it was locked
@@ -110,7 +120,7 @@ def _begun(path: Path) -> tuple[Path, int]:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove the drafts of a file that no living process holds."""
-    for draft in path.parent.glob(f"{glob.escape(path.name)}.*.draft"):
+    for draft in path.parent.glob(f"{glob.escape(path.name)}.*.draft") if fcntl else ():
         with suppress(OSError), open(draft, "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             draft.unlink()
