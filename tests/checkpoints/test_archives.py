@@ -9,6 +9,7 @@ import resource
 import struct
 import warnings
 import zipfile
+import zlib
 
 import pytest
 import torch
@@ -141,6 +142,34 @@ def test_an_archive_packed_anew_is_read_where_it_is_not_compressed(tmp_path):
             archive.writestr(name, content, zipfile.ZIP_DEFLATED if "/data/" in name else zipfile.ZIP_STORED)
     with pytest.raises(ValueError, match=r"/data/\d' is compressed"):
         checkpoints.open(tmp_path / "a.pt")
+
+
+def zip64(contents, size=None):
+    """An archive as one beyond 4 GB has it: sizes and places of eight bytes each."""
+    body, directory, most = b"", b"", 2**32 - 1
+    for name, content in contents:
+        own = struct.pack("<QQ", *[len(content) if size is None else size] * 2)
+        about = struct.pack("<HHHHHIIIH", 45, 0, 0, 0, 0, zlib.crc32(content), most, most, len(name))
+        extra = struct.pack("<HH16sQ", 1, 24, own, len(body))
+        directory += b"PK\1\2\x2d\0" + about + struct.pack("<HHHHII", 28, 0, 0, 0, 0, most) + name.encode() + extra
+        body += b"PK\3\4" + about + struct.pack("<H", 20) + name.encode() + struct.pack("<HH16s", 1, 16, own) + content
+    place, count = len(body) + len(directory), len(contents)
+    end = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(directory), len(body))
+    end += struct.pack("<4sIQI", b"PK\6\7", 0, place, 1)
+    return body + directory + end + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 2**16 - 1, 2**16 - 1, most, most, 0)
+
+
+def test_an_archive_that_is_larger_than_the_part_at_its_end_that_is_searched(tmp_path):
+    state = {"w": torch.arange(3_000_000.0), "x": X}
+    torch.save(state, tmp_path / "a.pt")
+    assert all(torch.equal(value, state[name]) for name, value in values(tmp_path / "a.pt").items())
+    contents = list(members(state).items())
+    (tmp_path / "a.pt").write_bytes(zip64(contents))
+    assert all(torch.equal(value, state[name]) for name, value in values(tmp_path / "a.pt").items())
+    for size in (2**62, 2**64 - 1, 0):
+        (tmp_path / "a.pt").write_bytes(zip64(contents, size))
+        with pytest.raises(ValueError, match=r"has \d+ bytes, more than|is damaged"):
+            checkpoints.open(tmp_path / "a.pt")
 
 
 def test_files_without_check_sums(tmp_path):
