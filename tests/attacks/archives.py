@@ -241,7 +241,10 @@ def _snippet(rng, canary):
         b"Q",
         b"ccollections\nOrderedDict\n)R",
         b"ctorch._utils\n_rebuild_tensor_v2\n",
-    ][rng.integers(29)]
+        b"ctorch._utils\n_rebuild_sparse_tensor\n(N(NNttR",
+        b"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_parameter\nN(NtNtR",
+        b"(" + _text("storage") + b"tQ",
+    ][rng.integers(32)]
 
 
 def _bomb(rng, content, canary):
@@ -258,7 +261,10 @@ def _bomb(rng, content, canary):
         b"}(" + b"".join(b"\x8a\x11" + struct.pack("<QQ", i, i) + b"\0N" for i in range(size)) + b"u",
         b"(" + b"N" * size + b"tq\0ctorch\nSize\nq\1" + b"h\1h\0\x85R" * size,
         b"(" + b"]]" * size + b"lq\0ccollections\nOrderedDict\nq\1" + b"h\1h\0\x85R" * size,
-        b"c__builtin__\nbytearray\n\x8a\x05\0\0\0\0\2\x85R",
+        b"("
+        + b"N" * size
+        + b"lq\0ctorch._tensor\n_rebuild_from_type_v2\nq\1"
+        + b"h\1(ctorch._utils\n_rebuild_sparse_tensor\nN(Nh\0tNtR" * size,
         b"N" * 10**6 * rng.integers(1, 20),
     ][rng.integers(11)]
     method = zipfile.ZIP_STORED if rng.random() < 0.8 else zipfile.ZIP_DEFLATED

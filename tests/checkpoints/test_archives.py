@@ -210,8 +210,8 @@ def archive_with(changes, extra=()):
         (archive_with({"data.pkl": None}), "0 members data.pkl"),
         (archive_with({}, [("b/data.pkl", b"")]), "2 members data.pkl"),
         (archive_with({}, [("data/0", bytes(192))]), "stands twice in its directory"),
-        (archive_with({"data/0": None}), "data/0.? is missing"),
-        (archive_with({"data/0": bytes(191)}), "data/0.? is missing, or has not the 192 bytes"),
+        (archive_with({"data/0": None}), "data/0 is missing"),
+        (archive_with({"data/0": bytes(191)}), "data/0 is missing, or has not the 192 bytes that are due"),
         (archive_with({"byteorder": b"big"}), "big-endian"),
         (archive_with({"constants.pkl": b""}), "TorchScript"),
         (archive_with({"data.pkl": b"N" * 2**25 + b"."}), "33554433 bytes, more than"),
@@ -296,9 +296,15 @@ BOMBS = {
     ),
     "a name of a megabyte": (b"}" + text("n" * 10**6) + b"}s", "over 1000 characters"),
     "sizes of sizes": (b"(" + b"N" * 9999 + b"tq\0" + b"ctorch\nSize\nh\0\x85R" * 9999, "1000000 steps"),
+    "pairs in attributes": (
+        b"ctorch._tensor\n_rebuild_from_type_v2\n(ccollections\nOrderedDict\nN]NtR",
+        "what is none",
+    ),
+    "nothing sparse": (b"ctorch._utils\n_rebuild_sparse_tensor\n(N(NNNttR", "sparse tensor in it has no shape"),
+    "a storage of nothing": (b"(" + text("storage") + b"tQ", "a storage in it has no type"),
     "attributes of attributes": (
         b"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nNNNtR",
-        "attributes twice",
+        "built from what is none",
     ),
 }
 

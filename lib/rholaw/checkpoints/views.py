@@ -6,6 +6,7 @@ pickles.load(stream, KNOWN, partial(storage, storages := {}))   → dictionaries
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -48,18 +49,19 @@ def storage(storages: dict[str, Storage], identity: tuple) -> Storage:
 
     Raises ValueError where the identity is none of torch's, or disagrees with one before.
     """
-    kind, dtype, key, _, count, *part = identity
-    if kind != "storage" or not isinstance(dtype, torch.dtype) or not isinstance(key, str) or not _counts((count,)):
-        raise ValueError("a storage in it is not of a type, a key and a size")
-    whole = Storage(key, dtype, count)
+    match identity:
+        case ("storage", torch.dtype() as dtype, str() as key, _, count, *part) if _counts((count,)):
+            whole = Storage(key, dtype, count)
+        case _:
+            raise ValueError("a storage in it has no type, no key or no size")
     if storages.setdefault(key, whole) != whole:
         raise ValueError(f"the storage {shown(key)} has two types or sizes")
-    if not part or part[0] is None:
-        return whole
-    _, start, count = part[0]  # as torch wrote before 0.4
-    if not _counts((start, count)) or start + count > whole.count:
-        raise ValueError(f"a part of the storage {shown(key)} lies outside it")
-    return Storage(key, dtype, count, start)
+    match part:
+        case [] | [None]:
+            return whole
+        case [(_, start, count)] if _counts((start, count)) and start + count <= whole.count:  # torch before 0.4
+            return Storage(key, dtype, count, start)
+    raise ValueError(f"a part of the storage {shown(key)} lies outside it")
 
 
 def reach(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
@@ -97,16 +99,18 @@ def _unreadable(dtype: torch.dtype, shape: tuple, *_: object) -> View:
 
 
 def _sparse(layout: object, data: tuple) -> View:
-    """Indices, values and shape, in any of the layouts."""
-    at = next(i for i, part in enumerate(data) if type(part) is tuple)
-    return _unreadable(data[at - 1].dtype, data[at])
+    """Indices, values, shape, in any of the layouts."""
+    for values, shape in pairwise(data[:6]):
+        if type(shape) is tuple:
+            return _unreadable(values.dtype, shape)
+    raise ValueError("a sparse tensor in it has no shape")
 
 
 def _with_attributes(function: object, kind: object, arguments: tuple, attributes: object) -> View:
     """A tensor with attributes, of which its values do not depend."""
-    if function is _with_attributes:
-        raise ValueError("a tensor in it has attributes twice")
-    return pickles.call(function, arguments)
+    if function not in REBUILD.values() or type(arguments) is not tuple:
+        raise ValueError("a tensor in it is to be built from what is none")
+    return function(*arguments)
 
 
 def _table(pairs: Iterable = ()) -> dict:

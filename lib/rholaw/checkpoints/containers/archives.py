@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 
-from ...checked import shortened, shown
+from ...checked import shown
 from .. import pickles
 from ..tensors import LENGTH, NAMES, TENSORS, File, Tensor, apart, plain, unreadable
 from ..views import KNOWN, View, reach, storage
@@ -33,11 +33,7 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
     Raises ValueError for whatever ``torch.load`` with weights_only refuses, for compressed members and for damage, and
     where no tensor has a name, or two have the same.
     """
-    try:
-        loaded, places = (_archive if file.head.startswith(b"PK") else _legacy)(file)
-    except ValueError as error:
-        hint = "Nothing in it was run; whoever trusts it may save its tensors as safetensors"
-        raise ValueError(f"{shortened(str(error), 250)}. {hint}") from None
+    loaded, places = (_archive if file.head.startswith(b"PK") else _legacy)(file)
     states = [loaded[key] for key in STATE_KEYS if isinstance(loaded, dict) and isinstance(loaded.get(key), dict)]
     named, owners, tensors = {}, {}, []
     for entries, (name, value) in enumerate(_entries(states[0] if states else loaded)):
@@ -88,9 +84,7 @@ def _archive(file: File) -> tuple[object, dict[str, int]]:
     for key, held in storages.items():
         member, size = members.get(f"{folder}data/{key}"), held.count * held.dtype.itemsize
         if not member or member.file_size != size:
-            raise ValueError(
-                f"its member data/{shortened(key)} is missing, or has not the {size} bytes that it should have"
-            )
+            raise ValueError(f"its member data/{key[:50]} is missing, or has not the {size} bytes that are due")
         places[key] = _begin(file, member)
         extents.append((member.header_offset, places[key] + size, f"data/{key}"))
     apart(extents, file.size)
