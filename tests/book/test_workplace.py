@@ -30,11 +30,13 @@ def root(tmp_path):
 
 def test_two_builds_at_once_are_refused_and_a_killed_one_is_cleared_away(root):
     with subprocess.Popen([sys.executable, "-c", HOLDS, root], stdout=subprocess.PIPE, text=True) as other:
-        folder = other.stdout.readline().strip()
-        with pytest.raises(BuildError, match="another build of the book in"), workplace(root):
-            pass
-        assert os.path.isdir(folder)
-        other.kill()
+        try:
+            folder = other.stdout.readline().strip()
+            with pytest.raises(BuildError, match="another build of the book in"), workplace(root):
+                pass
+            assert os.path.isdir(folder)
+        finally:
+            other.kill()
     with workplace(root) as work:
         assert not os.path.exists(folder)
         assert work.folder.is_dir()
@@ -45,10 +47,13 @@ def test_what_a_build_starts_ends_with_it():
     read, write = os.pipe()
     waits = [sys.executable, "-m", "rholaw.book.tied", "jupyter-kernel"]
     with subprocess.Popen(waits, stdin=read, stderr=subprocess.PIPE, text=True) as child:
-        assert "Starting kernel" in child.stderr.readline()
-        assert child.poll() is None
-        os.close(write)
-        assert child.wait() == 1
+        try:
+            assert "Starting kernel" in child.stderr.readline()
+            assert child.poll() is None
+            os.close(write)
+            assert child.wait(60) == 1
+        finally:
+            child.kill()
     os.close(read)
 
 
