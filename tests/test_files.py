@@ -90,6 +90,11 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
+def test_a_file_that_cannot_be_written_is_told_by_its_own_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none/a\.txt'$"):
+        files.write(tmp_path / "none" / "a.txt", "x")
+
+
 def test_file_and_folder_are_on_the_disk_before_and_after_the_file_has_its_name(tmp_path, monkeypatch):
     done = []
     monkeypatch.setattr(files, "settle", lambda path: done.append((path.name, os.listdir(tmp_path))))

@@ -77,11 +77,12 @@ def locked(path: str | Path, flags: int = 0) -> Iterator[int]:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """An OSError of the block says which file it is about: of a full disk the system tells no name."""
+    """An OSError of the block is about this file: of a full disk the system tells no name, or that of a draft."""
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if not error.filename or str(error.filename).startswith(str(path)):
+            error.filename = str(path)
         raise
 
 
