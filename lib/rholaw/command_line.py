@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from .checked import readable, unknown
+from .checked import readable, shortened, unknown
 
 if TYPE_CHECKING:
     import pandas as pd  # `rholaw --help` does without
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """ValueError with the message and where to find help."""
-        raise ValueError(f"{message}; {self.prog} --help explains")
+        raise ValueError(f"{shortened(message, 300)}; {self.prog} --help explains")
 
     def _check_value(self, action: argparse.Action, value: str) -> None:
         if action.choices is not None and value not in action.choices:

@@ -101,6 +101,7 @@ def test_blocks_divide_rows():
     [
         ({}, [], 1e9, None, "types is empty"),
         ({}, ["q4_q"], 1e9, None, "q4_q"),
+        ({}, ["q4_k"], np.inf, None, "must be a finite number .bytes: the budget"),
         ({}, ["q4_k"], 10, None, r"leaves 10 bytes for 2 tensors, which take .* raise it"),
         ({}, ["q4_k"], 1e9, {"blk.0.ffn_upp.weight": "q4_k"}, r"did you mean blk\.0\.ffn_up\.weight"),
         ({}, ["q4_k"], 1e9, {"(": "q4_k"}, "is no tensor and no regular expression"),
@@ -112,6 +113,11 @@ def test_blocks_divide_rows():
 def test_what_cannot_be_is_refused(change, types, budget, fixed, message):
     with pytest.raises(ValueError, match=message):
         allocation.allocate(table([1000, 1000], [1.0, 1.0]).assign(**change), types, budget, fixed)
+
+
+def test_what_is_no_table_is_refused():
+    with pytest.raises(TypeError, match="sensitivities must be a DataFrame, not list"):
+        allocation.allocate([{"tensor": "a"}], ["q4_k"], 1e9)
 
 
 def test_missing_columns_are_named():

@@ -62,6 +62,10 @@ def test_inverse_inverts_and_the_curve_falls(curve, gmse):
     ("call", "message"),
     [
         (lambda: rl.Curve(F=0, C=1), "F must be positive"),
+        (lambda: rl.Curve(F=1, C=10**400), "C must be positive"),
+        (lambda: rl.Curve(F="1", C=1), "F must be positive"),
+        (lambda: rl.Curve(F=1, C=1)("0.1"), "GMSE must be positive"),
+        (lambda: rl.Curve(F=1, C=1).inverse(10**400), "rho must be positive"),
         (lambda: rl.Curve(F=1, C=float("nan")), "C must be positive"),
         (lambda: rl.Logistic(A=1, B=-1), "Logistic: B must be positive"),
         (lambda: rl.Curve(F=1, C=1)(-0.1), "must not be negative"),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checked import shown
 from ..command_line import Parser, add_output, show
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def allocate(arguments: list[str], prog: str) -> None:
     budget = chosen.bytes if chosen.bytes is not None else chosen.bits * sensitivities["weights"].sum() / 8
     pairs = [text.rpartition("=") for text in chosen.fix]
     if wrong := [text for text, (tensor, _, name) in zip(chosen.fix, pairs, strict=True) if not (tensor and name)]:
-        raise ValueError(f"--fix {wrong[0]}: must be a tensor, = and a type, such as output.weight=q6_k")
+        raise ValueError(f"--fix {shown(wrong[0])}: must be a tensor, = and a type, such as output.weight=q6_k")
     fixed = {tensor.strip(): name.strip() for tensor, _, name in pairs}
     done = choose(sensitivities, [name.strip() for name in chosen.types.split(",")], budget, fixed)
     if chosen.recipe:

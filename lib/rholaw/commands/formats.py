@@ -1,5 +1,6 @@
 """`rholaw formats` and `rholaw gmse`."""
 
+from ..checked import separated, shown
 from ..command_line import Parser, add_output, show
 
 
@@ -21,7 +22,7 @@ def list_formats(arguments: list[str], prog: str) -> None:
         if chosen.part.lower() in name
     ]
     if not rows:
-        raise ValueError(f"no name of a format contains {chosen.part!r}; {prog} lists all")
+        raise ValueError(f"no name of a format contains {shown(chosen.part)}; {prog} lists all")
     show(pd.DataFrame(rows), chosen)
 
 
@@ -40,10 +41,10 @@ def gmse(arguments: list[str], prog: str) -> None:
     from ..error.measure import gmse as measure
     from ..formats.grammar import parse
 
-    rows = []
-    for name in filter(str.strip, ",".join(chosen.formats).split(",")):
-        measured = measure(name, chosen.source, progress=True)
-        rows.append({"format": name.strip(), "bits": parse(name).bits})
+    rows, formats = [], {name: parse(name) for name in separated(",".join(chosen.formats), "nvfp4, int4/g128")}
+    for name, format in formats.items():
+        measured = measure(format, chosen.source, progress=True)
+        rows.append({"format": name, "bits": format.bits})
         rows[-1] |= {"gmse": measured.value, "stderr": measured.stderr}
         rows[-1] |= {"method": measured.method, "samples": measured.n}
     show(pd.DataFrame(rows), chosen)

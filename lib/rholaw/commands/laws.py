@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..checked import listed, shortened, shown
 from ..command_line import Parser, add_output, show
 
 
@@ -43,4 +44,7 @@ def _subset(table, condition):
     try:
         return table.query(condition)
     except Exception as error:  # pandas hands on whatever its parser and its evaluation raise
-        raise ValueError(f"--where {condition!r} cannot be asked of the columns {', '.join(table)}: {error}") from None
+        why = shortened(str(error), 150)
+        raise ValueError(
+            f"--where {shown(condition)} cannot be asked of the columns {listed(table, 200)}: {why}"
+        ) from None

@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import stats
 
 from .. import tables
-from ..checked import unknown
+from ..checked import limited, listed, unknown
 from ..formats.grammar import parse
 from .mixtures import PLAIN
 from .sensitivity import file_error
@@ -126,7 +126,7 @@ def allocate(
     weights, kappa = table["weights"].to_numpy(dtype=float)[free], table["kappa"].to_numpy(dtype=float)[free]
     size = np.ceil(weights[:, None] * bits / 8)
     cost = np.where(_divides(table[free], names), kappa[:, None] * errors, np.inf)
-    left = float(budget_bytes) - rest["bytes"].sum()
+    left = float(limited(budget_bytes, "bytes: the budget")) - rest["bytes"].sum()
     chosen, bound = _optimum(size, cost, left)
     kinds = given.copy()
     kinds[free] = np.array(names)[chosen]
@@ -195,8 +195,10 @@ def _spent(size: np.ndarray, cost: np.ndarray, chosen: np.ndarray, budget: float
 
 def checked(sensitivities: pd.DataFrame) -> pd.DataFrame:
     """Its columns tensor, weights, kappa, stderr, row; ValueError where they are missing or cannot be."""
+    if not isinstance(sensitivities, pd.DataFrame):
+        raise TypeError(f"sensitivities must be a DataFrame, not {type(sensitivities).__name__}")
     if missing := [name for name in ("tensor", "weights", "kappa") if name not in sensitivities]:
-        raise ValueError(f"sensitivities lacks {', '.join(missing)}; it has {', '.join(map(str, sensitivities))}")
+        raise ValueError(f"sensitivities lacks {', '.join(missing)}; it has {listed(sensitivities)}")
     table = sensitivities.reset_index(drop=True)
     table.attrs = {}  # pandas copies them with every step
     if (again := table["tensor"].duplicated()).any():

@@ -13,9 +13,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .. import tables
+from ..checked import shown
 from ..error.measure import gmse as error_of
 from ..formats.format import Format
 from ..formats.named import catalogue
+from ..laws.law import numbers
 from . import posterior
 from .posterior import Prior
 
@@ -63,10 +65,10 @@ def _error(item: str | Format | float, files: bool) -> float:
     if isinstance(item, str | Format):
         name = str(item)
         return inferred()[name] if name in inferred() and (files or name not in catalogue()) else float(error_of(item))
-    value = float(item)
-    if not 0 <= value <= 1e3:
-        raise ValueError(f"a GMSE is a share of the variance, from 0 up; not {item!r}")
-    return value
+    value = numbers("GMSE", item)
+    if value.ndim or not 0 <= value <= 1e3:
+        raise ValueError(f"a GMSE is a share of the variance, from 0 up; not {shown(item)}")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,9 @@ class Sensitivity:
 
     def __post_init__(self) -> None:
         for name in ("kappa", "floor"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be a number from 0 up, in nats per token, not {value!r}")
+            value = numbers(name, getattr(self, name))
+            if value.ndim or not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be a number from 0 up, in nats per token, not {shown(value)}")
 
     def rise(self, formats: Formats) -> np.ndarray | float:
         """κ · GMSE of formats or of GMSEs: what compression costs. A float for one, (n,) for several."""
@@ -96,9 +98,9 @@ class Sensitivity:
 
     def gmse_for(self, rise: ArrayLike) -> np.ndarray | float:
         """The largest GMSE that costs at most ``rise`` nats, floor aside. ValueError for a rise below 0 or κ = 0."""
-        rise = np.asarray(rise, dtype=float)
+        rise = numbers("rise", rise)
         if not (np.isfinite(rise) & (rise >= 0)).all():
-            raise ValueError(f"a rise is a number of nats from 0 up, not {rise}")
+            raise ValueError(f"a rise is a number of nats from 0 up, not {shown(rise)}")
         if not self.kappa:
             raise ValueError("kappa is 0: any format would do, which no model has shown")
         gmse = rise / self.kappa

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
 from .intervals import percentiles
+from .law import constant, numbers
 
 
 def effective_bits(gmse: ArrayLike) -> np.ndarray:
@@ -20,7 +21,7 @@ def effective_bits(gmse: ArrayLike) -> np.ndarray:
 
     Infinite where GMSE is 0.  Raises ValueError for a negative GMSE.
     """
-    gmse = np.asarray(gmse, dtype=float)
+    gmse = numbers("GMSE", gmse)
     if (gmse < 0).any() or np.isnan(gmse).any():
         raise ValueError(f"GMSE must not be negative, got {gmse[(gmse < 0) | np.isnan(gmse)].flat[0]}")
     with np.errstate(divide="ignore"):
@@ -40,8 +41,7 @@ class Form:
 
     def __post_init__(self) -> None:
         for name, value in self._values.items():
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{type(self).__name__}: {name} must be positive and finite, got {value}")
+            constant(f"{type(self).__name__}: {name}", value)
 
     @property
     def _values(self) -> dict[str, float]:
@@ -124,7 +124,7 @@ class BoundedLogistic(Form):
 
 
 def _reachable(rho: ArrayLike, limit: float) -> np.ndarray:
-    rho = np.asarray(rho, dtype=float)
+    rho = numbers("rho", rho)
     outside = ~((rho >= 0) & (rho <= limit))
     if outside.any():
         raise ValueError(f"no GMSE gives ρ = {rho[outside].flat[0]}; this curve lies between 0 and {limit:g}")
