@@ -117,6 +117,8 @@ def test_a_prior_predicts_with_an_interval_and_charges_for_scales_of_whole_rows(
     ("arguments", "message"),
     [
         ({"n_params": 7}, "n_params must lie between"),
+        ({"n_params": None}, "n_params must lie between .* not None"),
+        ({"n_params": "7e9"}, "n_params must be positive and finite, got '7e9'"),
         ({"n_params": 7e9, "n_tokens": 0}, "n_tokens must lie between"),
         ({"n_params": 7e9, "n_active": 8e9}, "is a part of n_params"),
         ({"n_params": 7e9, "method": "gtpq"}, "did you mean gptq"),

@@ -44,7 +44,7 @@ def test_a_type_without_a_definition_has_the_error_that_damage_implies():
         (lambda: rl.Sensitivity(1.0, floor=float("nan")), "floor must be a number from 0 up"),
         (lambda: rl.Sensitivity("3"), "kappa must be positive and finite, got '3'"),
         (lambda: rl.Sensitivity(1.0).rise(10**400), "GMSE must be positive and finite"),
-        (lambda: rl.Sensitivity(1.0).gmse_for("x" * 9000), "^rise must be positive and finite, got .{62}$"),
+        (lambda: rl.Sensitivity(1.0).gmse_for("x" * 9000), "^rise must be positive and finite, got .{55,80}$"),
         (lambda: rl.Sensitivity(1.0).rise("q4_z"), "q4_z"),
         (lambda: rl.Sensitivity(1.0).rise(-0.1), "a GMSE is a share of the variance"),
         (lambda: rl.Sensitivity(1.0).gmse_for(-0.1), "a rise is a number of nats"),

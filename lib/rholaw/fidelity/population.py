@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..checked import unknown
+from ..checked import shown, unknown
+from ..laws.law import numbers
 from . import mixed, posterior
 from .posterior import Prior
 from .sensitivity import SensitivityFit, guess, per_row_scale
@@ -134,8 +135,11 @@ def prior_sensitivity(
     Raises ValueError for numbers that no model has, and for an unknown method.
     """
     for name, value in (("n_params", n_params), ("n_tokens", n_tokens), ("n_active", n_active)):
-        if value is not None and not LIMITS[0] <= value <= LIMITS[1]:
-            raise ValueError(f"{name} must lie between {LIMITS[0]:g} and {LIMITS[1]:g}, not {value!r}")
+        if value is None and name != "n_params":
+            continue
+        array = numbers(name, value)
+        if array.ndim or not LIMITS[0] <= array <= LIMITS[1]:
+            raise ValueError(f"{name} must lie between {LIMITS[0]:g} and {LIMITS[1]:g}, not {shown(value)}")
     if n_active is not None and n_active > n_params:
         raise ValueError(f"n_active, {n_active:g}, is a part of n_params, {n_params:g}")
     if method not in METHODS:
