@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from small_book import small_book
 
 PROMISE = "the earlier book stands whole; the next build gives, to the byte, what an undisturbed one gave"
-SECONDS = 30
+SECONDS = 60
 MEGABYTES = 500
 SLICE = 1
 
