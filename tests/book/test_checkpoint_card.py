@@ -168,7 +168,7 @@ def test_a_failed_picture_leaves_the_old_page(survey, tmp_path):
 
     class Broken:
         def savefig(self, _, format):
-            raise OSError("disk full")
+            raise OSError(28, "disk full")
 
     with pytest.raises(OSError, match="disk full"):
         model_cards.write(path, "new", Broken())

@@ -76,7 +76,7 @@ def test_a_checkpoint_from_anywhere_gets_its_page(tmp_path):
         ("checkpoint", "nowhere/model", "there is no file or folder nowhere/model"),
         ("checkpoint", "https://huggingface.co/x/y", "is a URL: download it first"),
         ("formats", "int4, fp9", "'fp9'"),
-        ("formats", " ", "name at least one format"),
+        ("formats", " ", "name at least one"),
         ("log", "nowhere.log", "there is no file nowhere.log"),
         ("measured", "q9_k=0.1", "q9_k"),
         ("measured", "q4_k", "must be a format, = and the nats"),
