@@ -8,6 +8,7 @@ from tiny_llama import CONFIG, TEXT, gguf_file, hub, trained
 import rholaw as rl
 from rholaw import checkpoints
 from rholaw.checkpoints import llama as language
+from rholaw.checkpoints import tokenizing
 
 
 def test_its_losses_are_those_of_the_trainer(model, blocks):
@@ -29,7 +30,8 @@ def test_keys_that_heads_share_are_those_keys_repeated(model, tmp_path, blocks):
         if place[1] in ("key", "value"):
             few[place] = weight[:16].clone()
             many[place] = few[place].view(2, 8, 32).repeat_interleave(2, dim=0).reshape(32, 32).contiguous()
-    few, many = (language.load(hub(tmp_path / name, each)) for name, each in (("few", few), ("many", many)))
+    few = language.load(hub(tmp_path / "few", few, CONFIG | {"num_key_value_heads": 2}))
+    many = language.load(hub(tmp_path / "many", many))
     torch.testing.assert_close(few.losses(blocks), many.losses(blocks), atol=1e-5, rtol=0)
     assert not torch.allclose(few.losses(blocks), model.losses(blocks), atol=1e-2)
 
@@ -43,14 +45,14 @@ def test_without_a_head_the_embedding_is_the_head(tmp_path, blocks):
 
 @pytest.mark.parametrize("text", ["Déjà vu — 日本語 🙂\t end\n\n", "3.14159 and 1948's", "", " a  b"])
 def test_text_survives_the_tokenizer_of_a_gguf_file(tmp_path, text):
-    for pre in language.DIGITS:
+    for pre in tokenizing.DIGITS:
         model = language.load(gguf_file(tmp_path / f"{pre}.gguf", trained()[1], pre=pre))
         assert model.tokenizer.decode(model.tokenizer.encode(text).ids) == text
 
 
 def test_smollm_takes_digits_one_by_one_and_gpt2_does_not(tmp_path):
     lengths = {}
-    for pre in language.DIGITS:
+    for pre in tokenizing.DIGITS:
         model = language.load(gguf_file(tmp_path / f"{pre}.gguf", trained()[1], pre=pre))
         lengths[pre] = len(model.tokenizer.encode("in 2024").ids) - len(model.tokenizer.encode("in ").ids)
     assert lengths["smollm"] == 4 > lengths["gpt-2"]
@@ -76,11 +78,32 @@ def test_what_is_no_plain_llama_is_refused(tmp_path):
         "config.json: num_hidden_layers is null": hub(tmp_path / "null", weights, CONFIG | {"num_hidden_layers": None}),
         "its general.architecture is 'gemma'": gguf_file(tmp_path / "gemma.gguf", weights, "gemma"),
         "words split as 'deepseek'": gguf_file(tmp_path / "split.gguf", weights, pre="deepseek"),
+        "says that it has 9223372036854775807 layers": hub(
+            tmp_path / "deep", weights, CONFIG | {"num_hidden_layers": 2**63 - 1}
+        ),
+        "3 heads of 10 channels share 2 keys": hub(
+            tmp_path / "keys", weights, CONFIG | {"num_attention_heads": 3, "num_key_value_heads": 2}
+        ),
+        "q_proj.weight is (32, 32), where its heads and width ask for (64, 32)": hub(
+            tmp_path / "heads", weights, CONFIG | {"head_dim": 16}
+        ),
+        "up_proj.weight is (3, 32), where its heads": hub(tmp_path / "shape", weights | {(1, "up"): torch.ones(3, 32)}),
+        "its embedding, or a matrix of its first layer, is no matrix": hub(
+            tmp_path / "flat", weights | {(-1, "embedding"): torch.ones(32)}
+        ),
     }
+    (damaged := hub(tmp_path / "damaged", weights) / "tokenizer.json").write_text("{}")
+    cases["its tokenizer cannot be built: "] = damaged.parent
     for message, path in cases.items():
         with pytest.raises(ValueError, match="cannot be run as a Llama") as error:
             language.load(path)
         assert message in str(error.value)
+
+
+def test_tokens_that_the_model_does_not_have_are_refused(model):
+    short = model.with_weights({model.names[-1, "embedding"]: torch.ones(100, 32)})
+    with pytest.raises(ValueError, match=r"its tokenizer gives token 2\d\d, and the embedding has 100 rows"):
+        language.blocks(short, TEXT, 1, 16)
 
 
 def test_bits_per_byte_and_increase_by_hand(model, blocks):

@@ -16,21 +16,19 @@ import pandas as pd
 import tokenizers
 import torch
 import torch.nn.functional as F
-from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tqdm import tqdm
 
+from ..checked import shown
 from ..formats.format import Format
 from ..formats.grammar import parse
 from ..texts import corpora
 from ..texts.tokens import held_out_blocks
-from . import opening, resumable
+from ..untrusted import refusals
+from . import opening, resumable, tokenizing
 from .config import Config
 from .opening import Checkpoint
 
 ROWS = 2048  # tokens that pass through the layers together
-# GGUF's names of ways to split words, all as GPT-2 does but for digits → what comes before.
-DIGITS = {"gpt-2": [], "smollm": [pre_tokenizers.Digits(individual_digits=True)]}
-CONTROL = 3  # the type that GGUF gives tokens which no text contains
 
 # What a Llama consists of, as this module calls it, as GGUF does, and as the Hugging Face hub does.
 LINEAR = {
@@ -152,22 +150,21 @@ class Decoder:
 def load(path: str | Path) -> Decoder:
     """The Decoder in a checkpoint: a GGUF file, or a folder with config.json and tokenizer.json beside the weights.
 
-    Raises ValueError for what ``opening.open`` refuses, for another architecture than Llama's, a tensor too many or
-    too few, and for a tokenizer that cannot be built.
+    Raises ValueError for what ``opening.open`` refuses, for another architecture than Llama's, a tensor too many, too
+    few or of another shape, and for a tokenizer that cannot be built.
     """
-    with opening.open(path) as checkpoint:
+    with opening.open(path) as checkpoint, refusals(f"{path} cannot be run as a Llama"):
         is_gguf = "general.architecture" in checkpoint.metadata
-        try:
-            config = _llama(checkpoint)
-            names = _names(config.layers, 0, "blk") if is_gguf else _names(config.layers, 1, "model.layers")
-            tokenizer = _gguf_tokenizer(checkpoint.metadata) if is_gguf else _hub_tokenizer(checkpoint)
-        except ValueError as error:
-            raise ValueError(f"{path} cannot be run as a Llama: {error}") from None
-        there = {tensor.name for tensor in checkpoint.tensors}
-        if names[-1, "head"] not in there:
+        config, shapes = _llama(checkpoint), {tensor.name: tensor.shape for tensor in checkpoint.tensors}
+        if config.layers > len(shapes):
+            raise ValueError(f"it says that it has {config.layers} layers, and has {len(shapes)} tensors")
+        names = _names(config.layers, 0, "blk") if is_gguf else _names(config.layers, 1, "model.layers")
+        if names[-1, "head"] not in shapes:
             names[-1, "head"] = names[-1, "embedding"]
-        if odd := sorted(there ^ set(names.values())):
-            raise ValueError(f"{path} cannot be run as a Llama: it {'has' if odd[0] in there else 'lacks'} {odd[0]!r}")
+        if odd := sorted(shapes.keys() ^ set(names.values())):
+            raise ValueError(f"it {'has' if odd[0] in shapes else 'lacks'} {shown(odd[0])}")
+        _check_shapes(config, names, shapes)
+        tokenizer = tokenizing.built(checkpoint)
         weights = {tensor.name: tensor.read().float() for tensor in checkpoint.tensors}
     base = config.rotary_base or 10_000.0
     return Decoder(config.layers, config.heads, base, config.eps, is_gguf, names, weights, tokenizer)
@@ -187,9 +184,14 @@ def text(name: str, held_out: bool = True) -> str:
 
 
 def blocks(model: Decoder, text: str, count: int, length: int = 256) -> torch.Tensor:
-    """``count`` blocks spread evenly over ``text``, token ids (count, length + 1); ValueError where it is too short."""
-    ids = model.tokenizer.encode(text, add_special_tokens=False).ids
-    return held_out_blocks(np.array(ids), length, count)
+    """``count`` blocks spread evenly over ``text``, token ids (count, length + 1).
+
+    ValueError where it is too short, or its tokens are none of the model's.
+    """
+    ids, rows = np.array(model.tokenizer.encode(text, add_special_tokens=False).ids), len(model._weight("embedding"))
+    if len(ids) and ids.max() >= rows:
+        raise ValueError(f"its tokenizer gives token {ids.max()}, and the embedding has {rows} rows")
+    return held_out_blocks(ids, length, count)
 
 
 def increase(before: torch.Tensor, after: torch.Tensor) -> tuple[float, float]:
@@ -255,29 +257,18 @@ def _llama(checkpoint: Checkpoint) -> Config:
     return config
 
 
-def _gguf_tokenizer(about: dict) -> tokenizers.Tokenizer:
-    """Byte-level BPE with the file's own tokens and merges."""
-    needed = [f"tokenizer.ggml.{part}" for part in ("model", "tokens", "token_type", "merges")]
-    if missing := [key for key in needed if key not in about]:
-        raise ValueError(f"it lacks {', '.join(missing)}")
-    kind, split = about["tokenizer.ggml.model"], about.get("tokenizer.ggml.pre", "gpt-2")
-    if kind != "gpt2" or split not in DIGITS:
-        raise ValueError(
-            f"its tokenizer is {kind!r} with words split as {split!r}; only 'gpt2' with {', '.join(DIGITS)}"
-        )
-    tokens, merges = about["tokenizer.ggml.tokens"], about["tokenizer.ggml.merges"]
-    places = {token: place for place, token in enumerate(tokens)}
-    tokenizer = tokenizers.Tokenizer(models.BPE(places, [tuple(merge.split(" ")) for merge in merges]))
-    kinds = zip(tokens, about["tokenizer.ggml.token_type"], strict=True)
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token, kind in kinds if kind == CONTROL])
-    words = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*DIGITS[split], words])
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
-
-
-def _hub_tokenizer(checkpoint: Checkpoint) -> tokenizers.Tokenizer:
-    file = checkpoint.files[0].parent / "tokenizer.json"
-    if not file.is_file():
-        raise ValueError("there is no tokenizer.json beside it")
-    return tokenizers.Tokenizer.from_file(str(file))
+def _check_shapes(config: Config, names: dict[Place, str], shapes: dict[str, tuple[int, ...]]) -> None:
+    """ValueError unless every tensor has the shape that the Config and the embedding ask for."""
+    embedding, gate = shapes[names[-1, "embedding"]], shapes[names[0, "gate"]]
+    if len(embedding) != 2 or len(gate) != 2:
+        raise ValueError("its embedding, or a matrix of its first layer, is no matrix")
+    width, wide, size = embedding[1], gate[0], config.head_dim or embedding[1] // config.heads
+    all_heads, kv_heads = config.heads * size, config.kv_heads or config.heads
+    if config.heads % kv_heads or size % 2:
+        raise ValueError(f"{config.heads} heads of {size} channels share {kv_heads} keys, which cannot be")
+    into = {"query": all_heads, "key": kv_heads * size, "value": kv_heads * size, "gate": wide, "up": wide}
+    right = {part: (rows, width) for part, rows in into.items()} | {"out": (width, all_heads), "down": (width, wide)}
+    right |= dict.fromkeys([*NORMS, "norm"], (width,)) | dict.fromkeys(["embedding", "head"], embedding)
+    for (_, part), name in names.items():
+        if shapes[name] != right[part]:
+            raise ValueError(f"{name} is {shown(shapes[name])}, where its heads and width ask for {right[part]}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..untrusted import LARGEST
 from . import mixtures
 
 EXAMPLE = Path(__file__).with_name("llama-3-8b.log")
@@ -103,6 +104,8 @@ def read(path: str | Path) -> list[Run]:
     path, runs, run = Path(path).expanduser(), [], None
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
+    if (size := path.stat().st_size) > LARGEST:
+        raise ValueError(f"{path} has {size:,} bytes, at most {LARGEST:,} of a log are read")
     for number, line in enumerate(_text(path.read_bytes()).splitlines(), 1):
         for what, values in _said(line[:_LONGEST]):
             if run is None or _begins(run, what):

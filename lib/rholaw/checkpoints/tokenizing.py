@@ -1,0 +1,47 @@
+"""The tokenizer of a checkpoint: in the keys of a GGUF file, or a tokenizer.json beside the weights."""
+
+import tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
+
+from ..checked import shown
+from .opening import Checkpoint
+
+# GGUF's names of ways to split words, all as GPT-2 does but for digits → what comes before.
+DIGITS = {"gpt-2": [], "smollm": [pre_tokenizers.Digits(individual_digits=True)]}
+CONTROL = 3  # the type that GGUF gives tokens which no text contains
+
+
+def built(checkpoint: Checkpoint) -> tokenizers.Tokenizer:
+    """Its tokenizer. ValueError where it has none, or one of another kind, or damaged."""
+    about, file = checkpoint.metadata, checkpoint.files[0].parent / "tokenizer.json"
+    try:
+        if "general.architecture" in about:
+            return _of_gguf(about)
+        if not file.is_file():
+            raise ValueError("there is no tokenizer.json beside it")
+        return tokenizers.Tokenizer.from_file(str(file))
+    except ValueError:
+        raise
+    except Exception as error:  # the package raises no kind of its own
+        raise ValueError(f"its tokenizer cannot be built: {error}") from None
+
+
+def _of_gguf(about: dict) -> tokenizers.Tokenizer:
+    """Byte-level BPE with the file's own tokens and merges."""
+    needed = [f"tokenizer.ggml.{part}" for part in ("model", "tokens", "token_type", "merges")]
+    if missing := [key for key in needed if key not in about]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    kind, split = about["tokenizer.ggml.model"], about.get("tokenizer.ggml.pre", "gpt-2")
+    if kind != "gpt2" or split not in DIGITS:
+        raise ValueError(
+            f"its tokenizer is {shown(kind)} with words split as {shown(split)}; only 'gpt2' with {', '.join(DIGITS)}"
+        )
+    tokens, merges = about["tokenizer.ggml.tokens"], about["tokenizer.ggml.merges"]
+    places = {token: place for place, token in enumerate(tokens)}
+    tokenizer = tokenizers.Tokenizer(models.BPE(places, [tuple(merge.split(" ")) for merge in merges]))
+    kinds = zip(tokens, about["tokenizer.ggml.token_type"], strict=True)
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token, kind in kinds if kind == CONTROL])
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*DIGITS[split], words])
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
