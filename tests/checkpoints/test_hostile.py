@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save, save_file
 
 from rholaw import checkpoints, untrusted
+from rholaw.__main__ import main
 from rholaw.checkpoints import tensors
 from rholaw.checkpoints.config import WORD
 
@@ -338,3 +339,14 @@ def test_what_a_refusal_may_be():
         raise ValueError("x\ud800")
     with pytest.raises(KeyError), untrusted.refusals():
         raise KeyError("a fault of the library stays one")
+
+
+@pytest.mark.parametrize("name", ["a.gguf", "a.safetensors", "model.bin", "a.pt", "none.gguf", "x" * 300, "~nobody/x"])
+@pytest.mark.parametrize("command", [["survey"], ["allocate", "--bits", "4", "--types", "q4_k,q8_0"], ["predict"]])
+def test_commands_end_with_a_sentence(tmp_path, monkeypatch, capsys, command, name):
+    monkeypatch.chdir(tmp_path)
+    if name[0] in "am":
+        (tmp_path / name).write_bytes(GGUFS["many texts"][0][:5000] + bytes(100))
+    assert main([command[0], name, *command[1:]]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("rholaw: ") and said.count("\n") == 1 and len(said) <= 510
