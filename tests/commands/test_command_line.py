@@ -55,7 +55,7 @@ def test_an_example_in_the_overview_works(ask):
     code, out, _ = ask("gmse", "nvfp4", "2:4+int4/g128")
     assert code == 0
     header, *rows = [line.split() for line in out.splitlines()]
-    assert header == ["format", "bits", "gmse", "stderr", "method", "samples"]
+    assert header == ["format", "bits", "gmse", "stderr", "method", "samples", "weights"]
     for row, name in zip(rows, ["nvfp4", "2:4+int4/g128"], strict=True):
         assert row[0] == name
         assert float(row[2]) == pytest.approx(rl.gmse(name).value, rel=1e-5)

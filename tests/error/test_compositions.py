@@ -21,7 +21,8 @@ ONCE_WRONG = [
     *("fp8_tensor+out0.001", "fint3/tensor", "e1m5/tensor", "e1m6/tensor:bf16", "lm6/tensor:e4m3:absmax"),
     *("s0.3+int3/row", "s0.01+fint6/tensor:fp32", "hadamard1024+ternary/tensor:fp32:absmax", "sint8/tensor:e8m0"),
     *("int4/row:e4m3", "sint8/g32:e4m3+out0.05", "hadamard2+e2m5/g4:e4m3+out0.3", "uint4/tensor"),
-    *("uint3/tensor:bf16:zero", "e2m1/tensor:e4m3:four-six", "2:4+int4/tensor:e8m0", "fint4/tensor:signmax"),
+    *("8:16+int2/g16:e8m0-rceil", "32:64+ternary/g64:e8m0-ceil", "uint3/tensor:bf16:zero"),
+    *( "e2m1/tensor:e4m3:four-six", "2:4+int4/tensor:e8m0", "fint4/tensor:signmax"),
     "int4/16x16:e4m3+out0.00001",
     # outliers are stored in 16 bits; those of N:M lie among the survivors or not
     *("int8+out0.01:bf16", "lm8+out0.9", "binary+out0.9", "2:4+int4+out0.1", "1:2+int4+out0.45", "8:16+e5m2+out0.4"),
@@ -58,12 +59,17 @@ def test_the_value_says_for_how_many_weights_it_holds():
 @pytest.mark.parametrize(
     ("text", "weights"),
     [("int4/g32", 100), ("int4/g32", (4, 100)), ("int4/16x16", (8, 16)), ("int4", 0), ("int4", -1), ("int4", 0.5),
-     ("int4", (4,)), ("int4", (2, 2, 2)), ("int4", True), ("int4", "many"), ("3:7", 4096)],
+     ("int4", [4, 4]), ("int4", (2, 2, 2)), ("int4", True), ("int4", "many"), ("3:7", 4096)],
 )  # fmt: skip
 def test_weights_that_a_format_does_not_divide_are_refused(text, weights):
     with pytest.raises(ValueError, match=r"weights") as refused:
         rl.gmse(text, weights=weights)
     assert len(str(refused.value)) < 300
+
+
+def test_weights_are_those_of_a_named_source():
+    with pytest.raises(ValueError, match="named source"):
+        rl.gmse("int4", torch.randn(4, 4), weights=16)
 
 
 @pytest.mark.parametrize("text", ["s0.5+int4+out0.6", "s0.5+int4+out0.5", "s0.9+int8+out0.0999999", "8:16+e5m2+out0.5"])

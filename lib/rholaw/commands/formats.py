@@ -46,5 +46,5 @@ def gmse(arguments: list[str], prog: str) -> None:
         measured = measure(format, chosen.source, progress=True)
         rows.append({"format": name, "bits": format.bits})
         rows[-1] |= {"gmse": measured.value, "stderr": measured.stderr}
-        rows[-1] |= {"method": measured.method, "samples": measured.n}
+        rows[-1] |= {"method": measured.method, "samples": measured.n, "weights": measured.weights}
     show(pd.DataFrame(rows), chosen)

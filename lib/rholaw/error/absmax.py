@@ -21,6 +21,8 @@ from ..formats.sparsity import NofM, Sparsity, TopK
 _NEGLIGIBLE = 1e-20  # probability left out at either end of the integral over m
 _SMALLEST = 1e-6  # below it a block adds no more than its square, times the probability to lie there
 _TOGETHER = 2**18  # levels × nodes at once
+_PIECES = np.concatenate([np.arange(0, 4, 0.25), np.arange(4, 8, 0.5), 2.0 ** np.arange(3, 24, 2), [np.inf]])
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(4)  # in each piece of a density, and of the rounding
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Blocks:
     def points(self, nodes: int) -> int:
         """Levels × nodes at so many largest magnitudes."""
         if isinstance(self.sparsity, NofM):
-            return nodes * self._cells[0].size * len(self._cells[1]) * 4  # of which each takes longer
+            return nodes * (len(self._cells) + len(_PIECES)) * len(_NODES) * 4  # of which each takes longer
         return nodes * len(self.element.levels)
 
     def free(self) -> float:
@@ -151,30 +153,27 @@ class Blocks:
 
     @cached_property
     def _cells(self):
-        """Where the rounding of |x| changes, at scale 1, and nodes and weights for a piece between, of length 2."""
-        midpoints = (self.element.levels[1:] + self.element.levels[:-1]) / 2
-        ends = np.concatenate([[0.0], np.unique(np.abs(midpoints[midpoints != 0])), [np.inf]])
-        narrow = 16 * np.diff(ends[:-1], append=self.reach).max() < self.reach
-        return (ends, *np.polynomial.legendre.leggauss(4 if narrow else 10))
+        """At scale 1, where the rounding of |x| changes."""
+        midpoints = np.abs(self.element.levels[1:] + self.element.levels[:-1]) / 2
+        return np.unique(midpoints[midpoints > 0])
 
     def _in_groups(self, m, scale, spare, rivals):
         """The mean squared error of a weight under N:M, all of its block being ≤ m.
 
         spare: how many of its ``rivals``, the others of its group, may be larger for it to survive.
         """
-        ends, nodes, weights = self._cells
         levels = self.element.levels
         midpoints, symmetric = (levels[1:] + levels[:-1]) / 2, np.array_equal(levels, -levels[::-1])
 
         def mean(m, scale, k):
-            edges = np.minimum(np.multiply.outer(scale, ends[:-1]), m[:, None])
-            edges = np.append(edges, m[:, None], axis=1)
+            edges = np.append(np.multiply.outer(scale, self._cells), np.tile(_PIECES, (len(m), 1)), axis=1)
+            edges = np.sort(np.minimum(edges, m[:, None]), axis=1)
             half = np.diff(edges, axis=1)[:, :, None] / 2
-            x = (edges[:, :-1, None] + half * (1 + nodes)).reshape(len(m), -1)
+            x = (edges[:, :-1, None] + half * (1 + _NODES)).reshape(len(m), -1)
             total = 1 - self.above(m, k)[:, None]
             larger = np.clip((self.above(x, k) - self.above(m, k)[:, None]) / total, 0, 1)
             factor = self.factor if np.ndim(self.factor) == 0 else self.factor[k, None]
-            f = factor * self.source.density(x) * (half * weights).reshape(len(m), -1)
+            f = factor * self.source.density(x) * (half * _WEIGHTS).reshape(len(m), -1)
             y = np.divide(x, scale[:, None], out=np.zeros_like(x), where=scale[:, None] > 0)
             rounding = sum(
                 (x - sign * scale[:, None] * levels[np.searchsorted(midpoints, sign * y)]) ** 2
@@ -183,7 +182,7 @@ class Blocks:
             kept = bdtr(spare, rivals, larger) if spare >= 0 and rivals > 0 else np.full_like(x, float(spare >= 0))
             return np.sum(f * (kept * rounding + 2 * (1 - kept) * x * x), axis=1) / total[:, 0]
 
-        return sliced(mean, len(ends) * len(nodes), m, scale, np.arange(len(m)))
+        return sliced(mean, (len(self._cells) + len(_PIECES)) * len(_NODES), m, scale, np.arange(len(m)))
 
 
 def sliced(function: Callable, width: int, *arrays: np.ndarray) -> np.ndarray:

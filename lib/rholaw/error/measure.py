@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,8 @@ def gmse(
     """
     format = parse(format)
     if not isinstance(source, str):
+        if weights is not None:
+            raise ValueError("weights says how many a tensor of a named source has; samples are as many as they are")
         return _of_samples(format, torch.as_tensor(source))
     data, shape = named_source(source), _shape(format, weights)
     if format.rotation and data.name == "normal":  # which looks alike from every side
@@ -88,21 +91,19 @@ def _shape(format: Format, weights: int | tuple[int, int] | None) -> Shape:
     if weights is None:
         columns = max(SQUARE[1] // multiple, 1) * multiple
         return max(math.prod(SQUARE) // (columns * rows), 1) * rows, columns
-    shape = tuple(weights) if isinstance(weights, tuple | list) else None
-    counts = shape or (weights,)
-    if not all(isinstance(count, int) and not isinstance(count, bool) and 0 < count < 2**53 for count in counts):
+    counts = weights if isinstance(weights, tuple) else (weights,)
+    whole = all(isinstance(count, Integral) and not isinstance(count, bool) and 0 < count < 2**53 for count in counts)
+    if not whole or len(counts) > 2:
         raise ValueError(f"weights must be a whole number or (rows, columns), from 1 to 2^53, not {weights!r:.60}")
-    if shape is None:
-        most = min(SQUARE[1] // multiple, weights // multiple)
-        able = (k * multiple for k in range(most, 0, -1) if weights % (k * multiple * rows) == 0)
-        columns = next(able, multiple)
-        shape = weights // columns, columns
-    if len(shape) != 2 or shape[1] % multiple or shape[0] % rows or (weights != shape and math.prod(shape) != weights):
+    total, most = math.prod(map(int, counts)), min(SQUARE[1] // multiple, counts[0] // multiple)
+    able = (k * multiple for k in range(most, 0, -1) if total % (k * multiple * rows) == 0)
+    columns = int(counts[1]) if len(counts) == 2 else next(able, multiple)
+    if columns % multiple or total % (columns * rows):
         raise ValueError(
             f"{format} does not divide a tensor of {weights} weights: it needs multiples of {rows} rows "
             f"and of {multiple} columns"
         )
-    return shape
+    return total // columns, columns
 
 
 def _holds_for(format: Format, data: Source, shape: Shape) -> int | None:
