@@ -120,6 +120,7 @@ def attempt(rng: np.random.Generator, folder: pathlib.Path) -> str:
     reference = format.quantize(x.double())
     assert reference.isfinite().all(), format
     largest = torch.finfo(type).max
-    least, known = error(reference.clamp(-largest, largest).to(type), x), error(values, x)
-    assert known <= 1.5 * least + 1e-4, (str(format), type, known, least)
+    # Saturation at the end only helps; rounding to the type costs most where the numbers are subnormal.
+    expected = max(error(reference, x), error(reference.clamp(-largest, largest).to(type), x))
+    assert error(values, x) <= 1.5 * expected + 1e-4, (str(format), type, error(values, x), expected)
     return str(type).removeprefix("torch.")
