@@ -12,7 +12,7 @@ from rholaw.formats.rules import RULES
 from rholaw.formats.scale_types import TYPES
 
 PROMISE = "rl.gmse agrees with what quantize does, within five standard errors, in tensors of as many weights"
-SECONDS = 5
+SECONDS = 20
 MEGABYTES = 500
 SLICE = 300
 
