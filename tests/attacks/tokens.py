@@ -80,5 +80,5 @@ def _header(rng, vocabulary, ids):
 
 def _packed(rng, content):
     """In an xz, followed by nothing or by much of it, that asks for a dictionary of any size."""
-    content += bytes(int(10 ** rng.uniform(3, 8))) if rng.random() < 0.3 else b""
-    return lzma.compress(content, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 2 ** int(rng.integers(12, 29))}])
+    content += bytes(int(10 ** rng.uniform(3, 7.3))) if rng.random() < 0.3 else b""
+    return lzma.compress(content, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 2 ** int(rng.integers(12, 25))}])
