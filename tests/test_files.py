@@ -142,3 +142,8 @@ files.write({str(tmp_path / "a")!r}, str(len(tables.read("measured/gmse")) > 0))
 """
     subprocess.run([sys.executable, "-c", program], check=True)
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "True"
+
+
+def test_an_error_in_words_keeps_them(tmp_path):
+    with pytest.raises(OSError, match=r"^the page ran out of ink$"), files.naming(tmp_path / "a"):
+        raise OSError("the page ran out of ink")

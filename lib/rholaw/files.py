@@ -81,7 +81,7 @@ def naming(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not error.filename or str(error.filename).startswith(str(path)):
+        if error.errno and str(error.filename or path).startswith(str(path)):  # one without a number has words instead
             error.filename = str(path)
         raise
 
