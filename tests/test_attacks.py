@@ -14,7 +14,7 @@ MORE = 20  # times as many with --full
 
 @pytest.mark.parametrize("kind", attacks.KINDS)
 def test_promises_hold_under_attack(kind):
-    for number in range(attacks.KINDS[kind].SLICE * (MORE if FULL else 1)):
+    for number in range(int(attacks.KINDS[kind].SLICE * (MORE if FULL else 1))):
         try:
             assert attacks.attempt(kind, SEED, number)
         except Exception as error:

@@ -3,7 +3,7 @@
 PROMISE     what must hold, in one sentence
 SECONDS     of a processor that one attempt may take
 MEGABYTES   that one attempt may take beyond what the process holds before it
-SLICE       how many attempts belong to every run of the tests
+SLICE       how many attempts belong to every run of the tests; of less than one, 20 times as many to the long form
 attempt(rng, folder) → in a word or two what came of a random input, tried in an empty folder; raises what is a finding
 
 ``tests/test_attacks.py`` tries a few of each, ``bench/attack.py`` as many as fit into the time it is given.
