@@ -361,3 +361,11 @@ def test_steps_are_counted():
     assert pickles.load(io.BytesIO(b"(NNt."), {}, None, steps=4) == (None, None)
     with pytest.raises(ValueError, match="more than 3 steps"):
         pickles.load(io.BytesIO(b"(NNt."), {}, None, steps=3)
+
+
+def test_a_backslash_in_a_name_is_no_more_than_damage(tmp_path):
+    out = io.BytesIO()
+    torch.save({"w": X}, out, _use_new_zipfile_serialization=False)
+    (tmp_path / "a.pt").write_bytes(out.getvalue().replace(b"_rebuild_tensor_v2", rb"_rebuild_t\qsor_v2"))
+    with pytest.raises(ValueError, match="Warning"):
+        checkpoints.open(tmp_path / "a.pt")

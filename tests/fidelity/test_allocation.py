@@ -107,12 +107,19 @@ def test_blocks_divide_rows():
         ({}, ["q4_k"], 1e9, {"(": "q4_k"}, "is no tensor and no regular expression"),
         ({"kappa": [1.0, -1.0]}, ["q4_k"], 1e9, None, r"blk\.1\.ffn_up\.weight: kappa is -1.0"),
         ({"kappa": [1.0, np.inf]}, ["q4_k"], 1e9, None, "kappa is inf"),
+        ({"weights": [0, 0]}, ["q4_k"], 1e9, None, "weights is 0, and must be above 0"),
+        ({"weights": [1000, np.nan]}, ["q4_k"], 1e9, None, "weights is nan"),
         ({"tensor": ["a", "a"]}, ["q4_k"], 1e9, None, "a stands more than once"),
     ],
 )
 def test_what_cannot_be_is_refused(change, types, budget, fixed, message):
     with pytest.raises(ValueError, match=message):
         allocation.allocate(table([1000, 1000], [1.0, 1.0]).assign(**change), types, budget, fixed)
+
+
+def test_no_tensors_are_refused():
+    with pytest.raises(ValueError, match="sensitivities has no rows"):
+        allocation.allocate(table([1000], [1.0]).iloc[:0], ["q4_k"], 1e9)
 
 
 def test_what_is_no_table_is_refused():

@@ -7,6 +7,7 @@ functions that it is given. Its time and memory follow the length of the pickle,
 """
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import BinaryIO
@@ -29,8 +30,10 @@ def load(
     sets lists.  Raises ValueError for other names and instructions, more than ``steps`` of them, and damage.
     """
     try:
-        return _object(stream, known, persistent, steps)
-    except (IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of a backslash in a name Python only warns
+            return _object(stream, known, persistent, steps)
+    except (IndexError, KeyError, TypeError, AttributeError, OverflowError, Warning) as error:
         raise ValueError(f"its pickle is damaged ({type(error).__name__})") from None
 
 

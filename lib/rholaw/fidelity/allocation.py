@@ -203,11 +203,13 @@ def checked(sensitivities: pd.DataFrame) -> pd.DataFrame:
     table.attrs = {}  # pandas copies them with every step
     if (again := table["tensor"].duplicated()).any():
         raise ValueError(f"sensitivities: {table['tensor'][again].iloc[0]} stands more than once")
-    for name in ("weights", "kappa"):
-        if (wrong := ~(table[name].fillna(0) >= 0) | np.isinf(table[name])).any():
-            raise ValueError(
-                f"{table['tensor'][wrong].iloc[0]}: {name} is {table[name][wrong].iloc[0]}, and must be from 0 up"
-            )
+    if table.empty:
+        raise ValueError("sensitivities has no rows: name at least one tensor")
+    able = {"weights": table["weights"] > 0, "kappa": (table["kappa"] >= 0) | table["kappa"].isna()}
+    for name, right in able.items():
+        if (wrong := ~right | np.isinf(table[name])).any():
+            value, least = table[name][wrong].iloc[0], "above 0" if name == "weights" else "0 or more, or missing"
+            raise ValueError(f"{table['tensor'][wrong].iloc[0]}: {name} is {value}, and must be {least}")
     return table.assign(stderr=table.get("stderr", 0.0), row=table.get("row", np.nan))
 
 
