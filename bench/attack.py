@@ -131,7 +131,7 @@ def main() -> int:
             "what": " ".join(attacks.KINDS[kind].__doc__.split("\n\n")[0].split()),
             "promise": attacks.KINDS[kind].PROMISE,
             "tried": outcomes.total(),
-            "outcomes": "; ".join(f"{outcome} × {count}" for outcome, count in outcomes.most_common()),
+            "outcomes": "; ".join(f"{outcome} x {count}" for outcome, count in outcomes.most_common()),
             "findings": len(findings),
             "minutes": round(share, 1),
             "seed": chosen.seed,

@@ -134,7 +134,12 @@ def token_file(path):
     ids = np.tile(np.arange(40, dtype="<u2"), 4000)
     header = {"name": "invented", "vocabulary": 300, "bytes_per_token": 2.0, "version": "1", "source": "made up"}
     header |= {"train": len(ids) // 2, "held_out": len(ids) // 2, "train_documents": 1, "held_out_documents": 1}
-    header |= {"sha256": "0" * 64, "tokenizer_sha256": "1" * 64, "tokenizer": "{}", "format": corpus.FORMAT}
+    header |= {
+        "sha256": "0" * 64,
+        "tokenizer_sha256": hashlib.sha256(b"{}").hexdigest(),
+        "tokenizer": "{}",
+        "format": corpus.FORMAT,
+    }
     header["tokens_sha256"] = hashlib.sha256(ids.tobytes()).hexdigest()
     path.write_bytes(json.dumps(header).encode() + b"\n" + ids.tobytes())
     return path

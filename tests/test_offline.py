@@ -19,7 +19,7 @@ ASKING = {
     "requests",
     "socket",
     "ssl",
-    "urllib",
+    "urllib.request",
     "urllib3",
 }
 
@@ -41,8 +41,9 @@ def imported(code: str) -> set[str]:
     """The packages that a text of Python imports."""
     nodes = list(ast.walk(ast.parse(code)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
-    return {name.split(".")[0] for name in names}
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    names |= {name for node in froms for name in (node.module, *(f"{node.module}.{one.name}" for one in node.names))}
+    return names | {name.split(".")[0] for name in names}
 
 
 def test_no_module_and_no_chapter_imports_what_asks_the_network():

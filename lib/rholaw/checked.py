@@ -190,7 +190,7 @@ def few(lines: list[str], most: int = 30) -> list[str]:
 def closest(name: object, known: Iterable[str]) -> str | None:
     """That of the names which was probably meant, whatever its case; None where none is like it."""
     plain = {str(one).lower(): one for one in known}
-    close = difflib.get_close_matches(str(name).lower(), list(plain), n=1)
+    close = difflib.get_close_matches(str(name).lower(), list(plain), n=1) if len(str(name)) <= LINE else ()
     return plain[close[0]] if close else None
 
 

@@ -111,6 +111,7 @@ def contents(folder):
     held = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     held = {name: content for name, content in held.items() if not name.startswith("store/")}
     assert not list(folder.glob("store/checkpoints/*"))
+    assert all(one["status"] == "finished" for one in Store(folder / "store").records())
     records = [{k: v for k, v in one.items() if k not in TIMES} for one in Store(folder / "store").records()]
     return held | {"records": json.dumps(sorted(records, key=lambda one: one["id"]), sort_keys=True)}
 

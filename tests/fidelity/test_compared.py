@@ -150,7 +150,7 @@ def test_costs_without_a_log_are_numbers_by_name():
         ("my.log", "q4_k=0.03", "not both"),
         ("", "q4_k", "must be a format, ="),
         ("", "q4_k=0", "0 must be above 0"),
-        ("", "q4_k=inf", "at most 100"),
+        ("", "q4_k=inf", "finite number"),
         ("", "q9_k=0.1", "q9_k"),
     ],
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..checked import limited
+from ..checked import limited, shortened
 from ..formats.named import catalogue
 from . import mixtures
 from .logs import EXAMPLE, Run, read
@@ -91,7 +91,9 @@ def given(costs: Iterable[str]) -> pd.DataFrame:
         try:
             rise = limited(float(value), "nats per token", high=100, above=True)
         except ValueError as error:
-            raise ValueError(f"{text}: must be a format, = and the nats per token that it costs: {error}") from None
+            raise ValueError(
+                f"{shortened(text)}: must be a format, = and the nats per token that it costs: {error}"
+            ) from None
         mix = name in mixtures.MIXES and name not in catalogue()
         gmse, unsure = mixtures.worth(name) if mix else (file_error(name), 0.0)
         rows.append([name, gmse, rise, unsure * rise])
