@@ -86,7 +86,8 @@ def as_json(rng, value):
     elif way == 3:
         text = text[:-1] + ',"more":[' + rng.choice(["[],", '{"a":1},', "0,", '"",']) * 200_000 + "0]}"
     codes = ["utf-8"] * 20 + ["utf-16", "utf-32", "utf-8-sig", "latin-1", "cp037"]
-    return text.encode(codes[rng.integers(len(codes))], "surrogatepass" if way == 4 else "replace")
+    code = codes[rng.integers(len(codes))]
+    return text.encode(code, "surrogatepass" if way == 4 and code.startswith("utf") else "replace")
 
 
 def refusal(error):
