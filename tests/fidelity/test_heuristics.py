@@ -31,6 +31,12 @@ def test_no_rule_does_less_damage_than_the_least():
         assert table.loc[f"by kind, {bits} bits", "gain"] < table.loc[f"equal parts, {bits} bits", "gain"]
 
 
+def test_rules_that_are_smaller_than_the_types_are_left_out():
+    rules = heuristics.compare(parts.tensor_sensitivities(MODEL), ["q4_k"], MODEL)
+    assert rules["bits"].min() == 4.5 and set(rules["rule"]) >= {"q4_k", "equal parts, 5 bits"}
+    assert not any("3 bits" in rule or "q2_k" in rule for rule in rules["rule"])
+
+
 def test_an_unknown_mixture_is_told_the_closest():
     with pytest.raises(ValueError, match="did you mean q4_k_m"):
         heuristics.mixture([], "q4_k_n")

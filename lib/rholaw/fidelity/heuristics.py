@@ -4,14 +4,14 @@ Each rule gives types to the tensors; what that costs is told by their κ, and b
 types cost in as many bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from ..checked import unknown
 from . import names
-from .allocation import allocate, assigned
+from .allocation import Allocation, allocate, assigned, bits_of
 from .parts import predicted_shares
 
 MORE = {  # mixture → {kind: its type; with a second, that of the layers which are not given more bits}
@@ -46,7 +46,8 @@ def compare(sensitivities: pd.DataFrame, types: Sequence[str], model: str = "") 
     """A row a rule: rule, bits, rise, and ``best``, the least rise of ``types`` in the same bytes; gain is their ratio.
 
     Rules: each of the types alone; llama.cpp's mixtures; "equal parts", the least damage as if every weight counted the
-    same; "by kind", as if no tensor of this model had been measured.  model: its name, where it is among the measured.
+    same; "by kind", as if no tensor of this model had been measured.  Rules of fewer bytes than ``types`` take at least
+    are left out.  model: its name, where it is among the measured.
     """
     table = sensitivities[sensitivities["kappa"].notna()].reset_index(drop=True)
     table.attrs = sensitivities.attrs
@@ -54,15 +55,16 @@ def compare(sensitivities: pd.DataFrame, types: Sequence[str], model: str = "") 
     rules = {name: dict.fromkeys(matrices, name) for name in types}
     rules |= {f"llama.cpp {name}": mixture(matrices, name) for name in MORE}
     beliefs = {"equal parts": table["weights"], "by kind": pd.Series(predicted_shares(matrices, without=model))}
+    least = assigned(table, rules[min(types, key=bits_of)]).bytes
     for bits in BETWEEN:
-        for rule, kappa in beliefs.items():
-            believed = allocate(table.assign(kappa=kappa.fillna(0.0)), types, table["weights"].sum() * bits / 8)
-            rules[f"{rule}, {bits:g} bits"] = believed.types
-    return pd.DataFrame([_row(rule, table, given, types) for rule, given in rules.items()])
+        budget = table["weights"].sum() * bits / 8
+        for rule, kappa in beliefs.items() if budget >= least else ():
+            rules[f"{rule}, {bits:g} bits"] = allocate(table.assign(kappa=kappa.fillna(0.0)), types, budget).types
+    told = {rule: assigned(table, given) for rule, given in rules.items()}
+    return pd.DataFrame([_row(rule, table, done, types) for rule, done in told.items() if done.bytes >= least])
 
 
-def _row(rule: str, table: pd.DataFrame, given: Mapping[str, str], types: Sequence[str]) -> dict[str, object]:
-    done = assigned(table, given)
+def _row(rule: str, table: pd.DataFrame, done: Allocation, types: Sequence[str]) -> dict[str, object]:
     best = allocate(table, types, done.bytes)
     gain = done.rise / best.rise if best.rise else np.nan
     return {"rule": rule, "bits": done.bits, "rise": done.rise, "best": best.rise, "gain": gain}
