@@ -164,6 +164,12 @@ def test_no_costs_are_refused():
         given([])
 
 
+def test_a_long_word_in_place_of_a_cost_has_a_short_refusal():
+    with pytest.raises(ValueError, match=r"^xxx.*must be a format, =") as refusal:
+        given(["x" * 5000])
+    assert len(str(refusal.value)) < 300
+
+
 def test_what_a_codebook_type_cost_is_read_by_the_error_that_its_files_have():
     """As predictions are made: measured in a type and predicted for it, the cost comes back."""
     table = given(["iq2_xxs=0.5", "q3_k=0.08"])
