@@ -172,6 +172,11 @@ def test_rises_within_their_noise_say_that_the_reference_is_too_noisy():
         ({"format": ["q4_0"], "rise": [np.nan]}, "row 0: rise is nan"),
         ({"format": ["q4_0", "q3_k"], "rise": [0.1, 0.0]}, "row 1: rise is 0 nats without a stderr"),
         ({"format": ["q4_0"], "rise": [0.1], "stderr": [-1.0]}, "row 0: stderr"),
+        ({"format": ["q4_0"], "rise": ["x" * 9000]}, "^rise must be positive and finite, got .{,500}$"),
+        (
+            {"format": ["q4_0"], "rise": [0.1], "stderr": ["x" * 9000]},
+            "^stderr must be positive and finite, got .{,500}$",
+        ),
         ({"format": ["dense"], "rise": [0.1]}, "no row is compressed"),
         ({"format": ["q4_x"], "rise": [0.1]}, "q4_x"),
     ],

@@ -254,6 +254,14 @@ def test_a_full_disk_fails_no_run_and_keeps_what_was_saved(tmp_path):
     assert (tmp_path / "log").read_text().count("\n") == 3  # the first step was not done again
 
 
+def test_what_a_worker_left_that_was_killed_after_its_records_is_removed(tmp_path):
+    store = Store(tmp_path)
+    store.append(*map(record, SEEDS[:2]))
+    store.checkpoint(config.id for config in SEEDS[:2]).write_bytes(b"state")
+    sweep.work(sweep.units(SEEDS, 2), tmp_path, fake_training.train, "cpu")
+    assert list((tmp_path / "checkpoints").iterdir()) == [] and len(store.records()) == len(SEEDS)
+
+
 def test_only_the_missing_members_of_a_unit_are_trained(tmp_path):
     Store(tmp_path).append(*[record(config) for config in SEEDS[:4]])
     sweep.work(sweep.units(SEEDS, 6), tmp_path, fake_training.train, "cpu")

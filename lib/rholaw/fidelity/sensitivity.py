@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .. import tables
-from ..checked import shown
+from ..checked import listed, shown
 from ..error.measure import gmse as error_of
 from ..formats.format import Format
 from ..formats.named import catalogue
@@ -215,13 +215,13 @@ def _checked(measured: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """GMSE, rise and standard error of each row, each (n,)."""
     if "rise" not in measured or not {"format", "gmse"} & set(measured):
         raise ValueError(
-            f"measured needs the columns format (or gmse) and rise, in nats per token; it has {list(measured)}"
+            f"measured needs the columns format (or gmse) and rise, in nats per token; it has {listed(measured)}"
         )
     if not len(measured):
         raise ValueError("measured has no rows: one format is the least, two are enough")
     gmse = errors(measured["gmse" if "gmse" in measured else "format"], files=True)
-    rise = measured["rise"].to_numpy(dtype=float)
-    stderr = measured["stderr"].fillna(0.0).to_numpy(dtype=float) if "stderr" in measured else np.zeros(len(rise))
+    rise = numbers("rise", measured["rise"])
+    stderr = numbers("stderr", measured["stderr"].fillna(0.0)) if "stderr" in measured else np.zeros(len(rise))
     for row, (value, noise) in enumerate(zip(rise, stderr, strict=True)):
         if not np.isfinite(value):
             raise ValueError(f"row {row}: rise is {value}: leave out what was not measured")

@@ -98,7 +98,10 @@ def work(
         for unit in groups:
             if time.monotonic() >= until:
                 return
-            if not settled.issuperset(config.id for config in unit):
+            ids = [config.id for config in unit]
+            if settled.issuperset(ids):
+                store.forget(store.checkpoint(ids))  # of a worker that was killed when the records were on disk
+            else:
                 trained |= _claimed(store, unit, train, device, since)
 
 
