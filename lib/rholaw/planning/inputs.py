@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
-from ..checked import build, by_name, counts, names, number, spread, text, unknown
+from ..checked import build, by_name, counts, names, number, shown, spread, text, unknown
 from ..fidelity.population import METHODS
 from ..formats.grammar import parse
 from ..hardware import geometry as shapes
@@ -46,7 +46,7 @@ class Rounded:
 def _measured(value: object, about: Mapping) -> tuple[Rounded, ...]:
     """A list of tables of a Rounded's fields."""
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f'must be a list, as in [{{ weights = "q4_k", rise = 0.03 }}], not {value!r}')
+        raise ValueError(f'must be a list, as in [{{ weights = "q4_k", rise = 0.03 }}], not {shown(value)}')
     rows, problems = [], []
     for i, item in enumerate(value, 1):
         rows.append(item if isinstance(item, Rounded) else build(Rounded, item, str(i), problems))
