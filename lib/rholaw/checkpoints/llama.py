@@ -109,11 +109,22 @@ class Decoder:
     @torch.no_grad()
     def _hidden(self, ids: torch.Tensor, observe: Observer = None) -> torch.Tensor:
         """What the head sees: ids (B, T) → (B, T, width)."""
-        rows, length = ids.shape
-        x = F.embedding(ids, self._weight("embedding"))
-        turn = self._turns(length)
+        x = self.embedded(ids)
+        for layer in range(self.layers):
+            x = self.after(x, layer, observe)
+        return self._norm(x, "norm")
 
-        def linear(y: torch.Tensor, part: str, layer: int) -> torch.Tensor:
+    def embedded(self, ids: torch.Tensor) -> torch.Tensor:
+        """What the first layer sees: ids (B, T) → (B, T, width)."""
+        return F.embedding(ids, self._weight("embedding"))
+
+    @torch.no_grad()
+    def after(self, x: torch.Tensor, layer: int, observe: Observer = None) -> torch.Tensor:
+        """What a layer makes of ``x`` (B, T, width); of the weights it needs its own alone."""
+        rows, length = x.shape[:2]
+        turn = self._turns(length, layer).to(x.device)
+
+        def linear(y: torch.Tensor, part: str) -> torch.Tensor:
             if observe:
                 observe(self.names[layer, part], y.reshape(-1, y.shape[-1]))
             return F.linear(y, self._weight(part, layer))
@@ -121,22 +132,20 @@ class Decoder:
         def heads(y: torch.Tensor) -> torch.Tensor:
             return y.view(rows, length, -1, turn.shape[-1] * 2).transpose(1, 2)
 
-        for layer in range(self.layers):
-            y = self._norm(x, "attention norm", layer)
-            query, key, value = (heads(linear(y, part, layer)) for part in ("query", "key", "value"))
-            query, key = self._turned(query, turn), self._turned(key, turn)
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
-            x = x + linear(mixed.transpose(1, 2).reshape(rows, length, -1), "out", layer)
-            y = self._norm(x, "mlp norm", layer)
-            x = x + linear(F.silu(linear(y, "gate", layer)) * linear(y, "up", layer), "down", layer)
-        return self._norm(x, "norm")
+        y = self._norm(x, "attention norm", layer)
+        query, key, value = (heads(linear(y, part)) for part in ("query", "key", "value"))
+        query, key = self._turned(query, turn), self._turned(key, turn)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+        x = x + linear(mixed.transpose(1, 2).reshape(rows, length, -1), "out")
+        y = self._norm(x, "mlp norm", layer)
+        return x + linear(F.silu(linear(y, "gate")) * linear(y, "up"), "down")
 
     def _norm(self, x: torch.Tensor, part: str, layer: int = -1) -> torch.Tensor:
         return F.rms_norm(x, x.shape[-1:], self._weight(part, layer), self.eps)
 
-    def _turns(self, length: int) -> torch.Tensor:
+    def _turns(self, length: int, layer: int) -> torch.Tensor:
         """cos and sin (2, length, half a head) of the rotary positions (Su et al. 2021)."""
-        size = self._weight("query", 0).shape[0] // self.heads
+        size = self._weight("query", layer).shape[0] // self.heads
         angle = torch.arange(length)[:, None] * self.base ** (-torch.arange(0, size, 2) / size)
         return torch.stack([angle.cos(), angle.sin()])
 
@@ -150,24 +159,31 @@ class Decoder:
 def load(path: str | Path) -> Decoder:
     """The Decoder in a checkpoint: a GGUF file, or a folder with config.json and tokenizer.json beside the weights.
 
-    Raises ValueError for what ``opening.open`` refuses, for another architecture than Llama's, a tensor too many, too
-    few or of another shape, and for a tokenizer that cannot be built.
+    Raises ValueError for what ``opening.open`` and ``described`` refuse.
     """
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be run as a Llama"):
-        is_gguf = "general.architecture" in checkpoint.metadata
-        config, shapes = _llama(checkpoint), {tensor.name: tensor.shape for tensor in checkpoint.tensors}
-        if config.layers > len(shapes):
-            raise ValueError(f"it says that it has {config.layers} layers, and has {len(shapes)} tensors")
-        names = _names(config.layers, 0, "blk") if is_gguf else _names(config.layers, 1, "model.layers")
-        if names[-1, "head"] not in shapes:
-            names[-1, "head"] = names[-1, "embedding"]
-        if odd := sorted(shapes.keys() ^ set(names.values())):
-            raise ValueError(f"it {'has' if odd[0] in shapes else 'lacks'} {shown(odd[0])}")
-        _check_shapes(config, names, shapes)
-        tokenizer = tokenizing.built(checkpoint)
-        weights = {tensor.name: tensor.read().float() for tensor in checkpoint.tensors}
+        model = described(checkpoint)
+        return model.with_weights({tensor.name: tensor.read().float() for tensor in checkpoint.tensors})
+
+
+def described(checkpoint: Checkpoint) -> Decoder:
+    """The Decoder in an open checkpoint, without its weights.
+
+    Raises ValueError for another architecture than Llama's, a tensor too many, too few or of another shape, and for a
+    tokenizer that cannot be built.
+    """
+    is_gguf = "general.architecture" in checkpoint.metadata
+    config, shapes = _llama(checkpoint), {tensor.name: tensor.shape for tensor in checkpoint.tensors}
+    if config.layers > len(shapes):
+        raise ValueError(f"it says that it has {config.layers} layers, and has {len(shapes)} tensors")
+    names = _names(config.layers, 0, "blk") if is_gguf else _names(config.layers, 1, "model.layers")
+    if names[-1, "head"] not in shapes:
+        names[-1, "head"] = names[-1, "embedding"]
+    if odd := sorted(shapes.keys() ^ set(names.values())):
+        raise ValueError(f"it {'has' if odd[0] in shapes else 'lacks'} {shown(odd[0])}")
+    _check_shapes(config, names, shapes)
     base = config.rotary_base or 10_000.0
-    return Decoder(config.layers, config.heads, base, config.eps, is_gguf, names, weights, tokenizer)
+    return Decoder(config.layers, config.heads, base, config.eps, is_gguf, names, {}, tokenizing.built(checkpoint))
 
 
 def text(name: str, held_out: bool = True) -> str:
