@@ -147,3 +147,11 @@ files.write({str(tmp_path / "a")!r}, str(len(tables.read("measured/gmse")) > 0))
 def test_an_error_in_words_keeps_them(tmp_path):
     with pytest.raises(OSError, match=r"^the page ran out of ink$"), files.naming(tmp_path / "a"):
         raise OSError("the page ran out of ink")
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path):
+    assert files.writable(str(tmp_path / "a.txt")) == tmp_path / "a.txt"
+    with pytest.raises(ValueError, match=r"there is no folder .*nowhere to write a\.txt to"):
+        files.writable(tmp_path / "nowhere" / "a.txt")
+    with pytest.raises(ValueError, match="is a folder: name a file in it"):
+        files.writable(tmp_path)

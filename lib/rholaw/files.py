@@ -50,6 +50,16 @@ def write(path: str | Path, content: str | bytes) -> None:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def writable(path: str | Path) -> Path:
+    """The Path of a file that work will end in. Raises ValueError where its folder is not there, or it is a folder."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {path.parent} to write {path.name} to")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it")
+    return path
+
+
 def settle(path: str | Path) -> None:
     """Return when the disk has what is written to a file, or the names in a folder: a power failure changes neither."""
     if fcntl is None and os.path.isdir(path):

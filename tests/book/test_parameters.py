@@ -71,6 +71,11 @@ def test_a_wrong_parameter_is_refused(injected, message):
     assert str(caught.value).startswith(message)
 
 
+def test_many_whole_numbers_are_named_by_their_ends():
+    with pytest.raises(book.ParameterError, match="bits = 5 is no whole number from 20 to 5000"):
+        book.parameters(namespace("bits = 5"), bits=range(20, 5001))
+
+
 @pytest.mark.parametrize(
     ("typed", "text"),
     [("0.5", "0.5"), ("1e-05", "0.00001"), ("16", "16"), ("16.0", "16"), ("1e3", "1000"), ("-1", "-1")],

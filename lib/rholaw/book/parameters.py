@@ -104,5 +104,6 @@ def _check(name: str, value: object, rule: Collection | Callable[[object], objec
         except (ValueError, OSError) as error:
             raise ParameterError(f"{given}: {shortened(str(error), 350)}") from None
     elif value not in rule:
-        choices = rule if isinstance(rule, range) and len(rule) > 20 else listed(map(repr, rule))
-        raise ParameterError(f"{given} is not one of: {choices}")
+        many = isinstance(rule, range) and len(rule) > 20
+        asked = f"no whole number from {rule[0]} to {rule[-1]}" if many else f"not one of: {listed(map(repr, rule))}"
+        raise ParameterError(f"{given} is {asked}")

@@ -21,9 +21,7 @@ def destination(out: str | Path | None) -> Path | None:
         raise ValueError(f"out is {out.name!r}, it must end in .parquet or .csv")
     if out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise ValueError(f"{out.name} needs the package pyarrow: install it, or choose a .csv")
-    if not out.parent.is_dir():
-        raise ValueError(f"there is no folder {out.parent} to write {out.name} to")
-    return out
+    return files.writable(out)
 
 
 def write(table: pd.DataFrame, out: Path) -> None:

@@ -90,9 +90,12 @@ def allocate(arguments: list[str], prog: str) -> None:
     add_output(parser)
     chosen = parser.parse_args(arguments)
 
+    from .. import files
     from ..fidelity import recipes
     from ..fidelity.allocation import allocate as choose
 
+    if chosen.recipe:
+        files.writable(chosen.recipe)
     sensitivities = _sensitivities(chosen.model)
     budget = chosen.bytes if chosen.bytes is not None else chosen.bits * sensitivities["weights"].sum() / 8
     pairs = [text.rpartition("=") for text in chosen.fix]
