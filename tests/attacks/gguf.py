@@ -14,6 +14,7 @@ MEGABYTES = 500
 SLICE = 20
 TYPES = gguf.GGMLQuantizationType
 QUANTISED = [TYPES.Q4_0, TYPES.Q4_1, TYPES.Q5_0, TYPES.Q5_1, TYPES.Q8_0, TYPES.BF16]
+NAMES = ("blk.", "é", "token_embd.weight")
 DTYPES = [np.float32, np.float16, np.float64, np.int8, np.int16, np.int32, np.int64]
 
 
@@ -22,8 +23,9 @@ def attempt(rng, folder):
     path = folder / "a.gguf"
     keys, names = _written(rng, path)
     content = path.read_bytes()
-    start = gguf.GGUFReader(path).data_offset
-    ways = [_as_it_is, *[_values] * 2, *[_bytes] * 3, *[_numbers] * 2, _cut, _header, _header]
+    as_written = gguf.GGUFReader(path)
+    start = as_written.data_offset
+    ways = [_as_it_is, *[_values] * 2, *[_bytes] * 3, *[_numbers] * 2, _cut, _header, _header, _type]
     way = ways[rng.integers(len(ways))]
     path.write_bytes(way(rng, content, start))
     try:
@@ -31,13 +33,14 @@ def attempt(rng, folder):
             said, read = checkpoint.metadata, {tensor.name: _read(tensor) for tensor in checkpoint.tensors}
             _described(checkpoint)
     except ValueError as error:
-        assert way not in (_as_it_is, _values), error
+        assert way not in (_as_it_is, _values, _type), error
         return refusal(error)
-    if way not in (_as_it_is, _values):
+    if way not in (_as_it_is, _values, _type):
         return "read"
     assert {key: np.asarray(value).tolist() for key, value in said.items()} == keys
     assert list(read) == names
-    for tensor in gguf.GGUFReader(path).tensors:
+    odd = names[:1] if way is _type else []
+    for tensor in (as_written if odd else gguf.GGUFReader(path)).tensors[len(odd) :]:
         plain = tensor.tensor_type not in QUANTISED
         with np.errstate(all="ignore"):
             values = tensor.data if plain else gguf.dequantize(tensor.data, tensor.tensor_type)
@@ -101,7 +104,7 @@ def _written(rng, path):
         keys["general.alignment"] = int(rng.choice([8, 16, 64, 256]))
         writer.add_custom_alignment(keys["general.alignment"])
     for i in range(rng.integers(0, 5)):
-        names.append(f"{('blk.', 'é', 'token_embd.weight')[rng.integers(3)]}{i}")
+        names.append(f"{NAMES[rng.integers(3)]}{i}")
         shape = [*rng.integers(1, 4, rng.integers(0, 4)), 32 * rng.integers(1, 4)]
         if rng.random() < 0.5:
             kind = QUANTISED[rng.integers(len(QUANTISED))]
@@ -142,6 +145,17 @@ def _numbers(rng, content, start):
     for _ in range(rng.integers(1, 4)):
         at, size = small[rng.integers(len(small))], rng.choice([4, 8])
         out[at : at + size] = struct.pack("<Q", EDGES[rng.integers(len(EDGES))])[:size]
+    return bytes(out)
+
+
+def _type(rng, content, start):
+    """The first tensor, where there is one, gets a type that came later."""
+    out = bytearray(content)
+    if struct.unpack_from("<Q", content, 8)[0]:
+        first = next(_text(f"{name}0".encode()) for name in NAMES if _text(f"{name}0".encode()) in content)
+        dims = content.find(first) + len(first)
+        place = dims + 4 + 8 * content[dims]
+        out[place : place + 4] = struct.pack("<I", int(rng.integers(100, 2**32)))
     return bytes(out)
 
 

@@ -21,10 +21,11 @@ PLAIN = {
     **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64},
     **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "BOOL": torch.bool},
     **{"U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8},
+    **{"F8_E8M0": torch.float8_e8m0fnu, "F8_E4M3FNUZ": torch.float8_e4m3fnuz, "F8_E5M2FNUZ": torch.float8_e5m2fnuz},
 }
 NAMES = {dtype: name for name, dtype in PLAIN.items()}
 BITS = {name: 8 * dtype.itemsize for name, dtype in PLAIN.items()}
-BITS |= {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8}  # in safetensors too
+BITS |= {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}  # in safetensors too, packed
 TENSORS, DIMENSIONS = 2**17, 64  # the most of a file, and of a tensor; numpy has as many
 LENGTH = 1000  # characters of a tensor's name, at most
 TEXTS = 2**25  # bytes of names and other texts in a file, at most; 256,000 tokens and 512,000 merges take 1.8e7
@@ -131,14 +132,20 @@ class Cursor:
         """The next number, by its letter in ``struct``, little-endian."""
         return struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
 
-    def text(self, length_code: str) -> str:
-        """The next text, which follows its length, a number of this letter in ``struct``."""
+    def text(self, length_code: str, errors: str = "strict") -> str:
+        """The next text, which follows its length, a number of this letter in ``struct``.
+
+        errors: as ``bytes.decode`` takes it, for what is not UTF-8; UnicodeDecodeError is a ValueError.
+        """
         length = self.number(length_code)
         self._allow(length)
-        return self.take(length).decode("utf-8")  # UnicodeDecodeError is a ValueError
+        return self.take(length).decode("utf-8", errors)
 
     def texts(self, count: int) -> list[str]:
-        """The next texts, each behind its length as a "Q"; as ``text`` gives them, but five times as fast."""
+        """The next texts, each behind its length as a "Q", with "\ufffd" for what is not UTF-8.
+
+        As ``text`` gives them, but five times as fast.
+        """
         texts, length = [], struct.Struct("<Q").unpack_from
         self._allow(8 * count)
         while len(texts) < count:
@@ -148,12 +155,12 @@ class Cursor:
                 end = place + 8 + length(window, place)[0]
                 if end > len(window):
                     break
-                texts.append(window[place + 8 : end].decode("utf-8"))
+                texts.append(window[place + 8 : end].decode("utf-8", "replace"))
                 place = end
             self.skip(place)
             self._allow(place - 8 * (len(texts) - before))
             if not place:  # it is longer than the window, or the file ends
-                texts.append(self.text("Q"))
+                texts.append(self.text("Q", "replace"))
         return texts
 
     def _allow(self, count: int) -> None:
@@ -174,6 +181,12 @@ def plain(file: File, name: str, shape: tuple[int, ...], dtype: str, offset: int
         return file.part(offset + start * size, (stop - start) * size).view(PLAIN[dtype])
 
     return Tensor(name, shape, dtype, BITS[dtype], dtype.startswith("F8"), load)
+
+
+def strange(name: str, shape: tuple[int, ...], dtype: str, nbytes: int) -> Tensor:
+    """A Tensor of ``nbytes`` bytes whose type no reader here knows: it is there, and cannot be read."""
+    bits = 8 * nbytes / max(math.prod(shape), 1)
+    return Tensor(name, shape, dtype, bits, True, unreadable(f"values of the type {dtype}, which cannot be read"))
 
 
 def unreadable(reason: str) -> Callable[[int, int], torch.Tensor]:

@@ -38,6 +38,8 @@ def _of_gguf(about: dict) -> tokenizers.Tokenizer:
         )
     tokens, merges = about["tokenizer.ggml.tokens"], about["tokenizer.ggml.merges"]
     places = {token: place for place, token in enumerate(tokens)}
+    if len(places) < len(tokens):
+        raise ValueError("two of its tokens are the same text")
     tokenizer = tokenizers.Tokenizer(models.BPE(places, [tuple(merge.split(" ")) for merge in merges]))
     kinds = zip(tokens, about["tokenizer.ggml.token_type"], strict=True)
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token, kind in kinds if kind == CONTROL])

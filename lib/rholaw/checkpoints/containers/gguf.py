@@ -1,7 +1,8 @@
 """GGUF: typed keys and values, the place of each tensor, then blocks of quantised or plain values.
 
 After https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, and as strict as llama.cpp (ggml/src/gguf.cpp): no key
-or tensor twice, tensors one after another. The gguf package dequantises.
+or tensor twice, tensors one after another. The gguf package dequantises. A tensor of a type that it does not know is
+there, unreadable; texts that are not UTF-8, as pieces of tokens, are read with replacement.
 """
 
 import math
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from ...checked import shown
-from ..tensors import PLAIN, TENSORS, Cursor, File, Tensor, plain
+from ..tensors import PLAIN, TENSORS, Cursor, File, Tensor, plain, strange
 
 NAME = "GGUF"
 BEGINS = rb"GGUF"
@@ -24,7 +25,7 @@ KEYS, DIMENSIONS = 2**16, 4  # at most; usual files have fifty keys
 def read(file: File) -> tuple[dict, list[Tensor]]:
     """(the keys, the tensors); arrays of numbers are numpy's, those of texts are lists.
 
-    ValueError: another version, an unknown type, and what does not fit into the file.
+    ValueError: another version, a value of unknown type, and what does not fit into the file.
     """
     from gguf import constants, quants  # late: it takes a third of a second
 
@@ -52,25 +53,27 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
     if type(align) is not int or not 0 < align < 2**32 or align & (align - 1):
         raise ValueError(f"general.alignment is {shown(align)}, not a power of two below 2^32")
     start, end, tensors = _aligned(cursor.place, align), 0, []
-    for name, (shape, code, offset) in entries.items():
-        try:
-            kind = constants.GGMLQuantizationType(code)
-        except ValueError:
-            raise ValueError(f"{shown(name)} has the type {code}, which the gguf package does not know") from None
-        block, size = constants.GGML_QUANT_SIZES[kind]
+    known = {int(kind): kind for kind in constants.GGMLQuantizationType}
+    ends = [*(offset for _, _, offset in entries.values()), file.size - start][1:]
+    for (name, (shape, code, offset)), behind in zip(entries.items(), ends, strict=True):
+        kind = known.get(code)
+        block, size = constants.GGML_QUANT_SIZES[kind] if kind is not None else (1, 0)
         row = shape[-1] if shape else 1
         if row % block:
             raise ValueError(f"{shown(name)}: rows of {row} weights are no multiple of {kind.name}'s block of {block}")
         if offset != _aligned(end, align):
             raise ValueError(f"{shown(name)} begins at {offset}, not at {_aligned(end, align)}: the file is damaged")
-        nbytes = math.prod(shape) // block * size
+        # Of an unknown type all that is said of the size is where the next tensor begins.
+        nbytes = math.prod(shape) // block * size if kind is not None else max(behind - offset, 0)
         end = offset + nbytes
         if nbytes and start + end > file.size:
             raise ValueError(
                 f"truncated: {shown(name)} ends at byte {start + end} and the file has {file.size}; "
                 f"complete the download or copy it anew"
             )
-        if kind.name in PLAIN:
+        if kind is None:
+            tensors.append(strange(name, shape, f"GGML {code}", nbytes))
+        elif kind.name in PLAIN:
             tensors.append(plain(file, name, shape, kind.name, start + offset))
         else:
             load = _load(file, start + offset, kind, block, size, quants.dequantize)
@@ -95,7 +98,7 @@ def _value(cursor: Cursor, kind: int) -> object:
     if kind in SCALARS:
         return cursor.number(SCALARS[kind])
     if kind == TEXT:
-        return cursor.text("Q")
+        return cursor.text("Q", "replace")
     if kind != ARRAY:
         raise ValueError(f"a value of unknown type {kind}")
     item, count = cursor.number("I"), cursor.number("Q")

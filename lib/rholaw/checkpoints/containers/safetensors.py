@@ -1,18 +1,21 @@
 """safetensors: a header in JSON with the place of each tensor, then their bytes.
 
-Held to the format's own rules: https://github.com/huggingface/safetensors, section "Format".
+Held to the format's own rules: https://github.com/huggingface/safetensors, section "Format". But a tensor of a type
+that came later is there, unreadable, and the others are served.
 """
 
 import math
+import re
 import struct
 
 from ...checked import shown
 from ...untrusted import LARGEST, json_object
-from ..tensors import BITS, DIMENSIONS, TENSORS, File, Tensor, apart, plain
+from ..tensors import BITS, DIMENSIONS, TENSORS, File, Tensor, apart, plain, strange
 
 NAME = "safetensors"
 BEGINS = rb"(?!GGUF).{5}\0\0\0\{"  # the length of the header, which is less than 2^40, and its bracket
 ENDING = ".safetensors"
+TYPE = "[A-Z][A-Z0-9_]{0,30}"  # of a tensor, also one that came after this was written
 
 
 def read(file: File) -> tuple[dict, list[Tensor]]:
@@ -37,13 +40,15 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
     tensors, extents, start = [], [], 8 + length
     for name, entry in header.items():
         shape, dtype, begin, end = _entry(name, entry)
-        if 8 * (end - begin) != (needed := math.prod(shape) * BITS[dtype]):
+        known, nbytes = dtype in BITS, end - begin
+        if known and 8 * nbytes != (needed := math.prod(shape) * BITS[dtype]):
             raise ValueError(
-                f"{shown(name)}: {dtype} of shape {shown(list(shape))} takes {needed // 8} bytes, not {end - begin}"
+                f"{shown(name)}: {dtype} of shape {shown(list(shape))} takes {needed // 8} bytes, not {nbytes}"
             )
         if begin < end:
             extents.append((start + begin, start + end, name))
-        tensors.append(plain(file, name, shape, dtype, start + begin))
+        place = start + begin
+        tensors.append(plain(file, name, shape, dtype, place) if known else strange(name, shape, dtype, nbytes))
     apart(extents, file.size)
     used = sum(end - begin for begin, end, _ in extents)
     if start + used != file.size:
@@ -56,8 +61,8 @@ def _entry(name: str, entry: object) -> tuple[tuple[int, ...], str, int, int]:
     try:
         shape, dtype, (begin, end) = entry["shape"], entry["dtype"], entry["data_offsets"]
         numbers = [*shape, begin, end]
-        sound = dtype in BITS and isinstance(shape, list) and len(shape) <= DIMENSIONS
-        sound = sound and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
+        sound = isinstance(shape, list) and len(shape) <= DIMENSIONS and bool(re.fullmatch(TYPE, dtype))
+        sound = sound and all(type(n) is int and 0 <= n < 2**63 for n in numbers) and begin <= end
     except (TypeError, KeyError, ValueError):
         sound = False
     if not sound:
