@@ -57,7 +57,7 @@ MODULES = {
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
         *("tensors", "pickles", "views", "containers", "config", "opening", "packaged", "resumable", "streaming"),
-        *("surveying", "tokenizing", "llama", "noise", "recorded"),
+        *("surveying", "tokenizing", "llama", "layered", "evaluating", "noise", "recorded"),
     ],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed"],
     "train": [

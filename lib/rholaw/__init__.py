@@ -22,6 +22,7 @@ PLACES = {
     "allocate": "fidelity.allocation",
     "catalogue": "formats.named",
     "effective_bits": "laws.curves",
+    "evaluate": "checkpoints.evaluating",
     "fidelity": "",
     "fit": "laws.fitting",
     "fit_curve": "laws.curves",

@@ -9,6 +9,7 @@ COMMANDS = {  # name → (what it does, module, function of the arguments and th
     "formats": ("list the formats that have a name", "commands.formats", "list_formats"),
     "gmse": ("the error of formats on Gaussian or other data", "commands.formats", "gmse"),
     "survey": ("what formats would do to a checkpoint", "commands.checkpoints", "survey"),
+    "evaluate": ("what formats would cost a language model, on a text", "commands.checkpoints", "evaluate"),
     "fit": ("fit a scaling law to training runs", "commands.laws", "fit"),
     "predict": ("what formats would cost a finished model, from a log", "commands.fidelity", "predict"),
     "plan": ("which compression pays, for a scenario of yours", "commands.planning", "plan"),

@@ -34,6 +34,7 @@ LINES = [  # right ones: {f} is a format, {n} a number; {runs}, {scenario} and {
         "data add-fidelity {wrong}",
         "train plan {wrong}",
         "survey {wrong} --formats {f}",
+        "evaluate {wrong} --formats {f}",
         "nothing",
     ),
 ]

@@ -17,7 +17,6 @@ from tiny_llama import TEXT, hub, trained
 
 import rholaw as rl
 from rholaw import tables
-from rholaw.checkpoints import llama
 from rholaw.fidelity import atlas, entries
 from rholaw.train import trainer
 from rholaw.train.config import Config
@@ -138,7 +137,8 @@ def survey(folder):
 
 def evaluate(folder):
     """What they do to its loss."""
-    llama.rises(llama.load(folder / "model"), str(folder / "text"), FORMATS, 8, 32, folder / "rises.csv")
+    text = str(folder / "text")
+    rl.evaluate(folder / "model", FORMATS, text, count=8, length=32, out=folder / "rises.csv", progress=False)
 
 
 def update(folder):

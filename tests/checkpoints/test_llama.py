@@ -114,43 +114,6 @@ def test_bits_per_byte_and_increase_by_hand(model, blocks):
     assert language.increase(flat, after) == pytest.approx((2.5, np.sqrt(5 / 3) / 2))
 
 
-def test_rises_are_those_of_the_rounded_model(model, tmp_path):
-    (tmp_path / "my.txt").write_text(TEXT)
-    rises = language.rises(model, str(tmp_path / "my.txt"), ["int8/g8", "int2/g8"], count=3, length=16)
-    blocks = language.blocks(model, TEXT, 3, 16)
-    after = model.compressed(rl.parse("int2/g8")).losses(blocks)
-    assert rises["int2/g8"] == pytest.approx(language.increase(model.losses(blocks), after))
-    assert abs(rises["int8/g8"][0]) < abs(rises["int2/g8"][0])
-
-
-def test_an_interrupted_evaluation_goes_on_and_another_model_begins_anew(model, tmp_path, monkeypatch):
-    (tmp_path / "text").write_text(TEXT)
-    asked, out, done = ["int4", "int3", "int2"], tmp_path / "rises.csv", []
-    given = (str(tmp_path / "text"), asked, 4, 16)
-    whole = language.rises(model, *given)
-    plain = language.increase
-
-    def once(before, after):
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        done.append(1)
-        return plain(before, after)
-
-    monkeypatch.setattr(language, "increase", once)
-    with pytest.raises(KeyboardInterrupt):
-        language.rises(model, *given, out)
-    assert not out.exists()
-    partial = out.with_name("rises.csv.partial").read_bytes()
-    done.pop()
-    assert language.rises(model, *given, out) == whole and len(done) == 2
-    assert out.read_text().splitlines()[1:] == [f"{name},{rise},{stderr}" for name, (rise, stderr) in whole.items()]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["rises.csv", "text"]
-
-    out.with_name("rises.csv.partial").write_bytes(partial)
-    with pytest.raises(KeyboardInterrupt):
-        language.rises(model.compressed(rl.parse("int8")), *given, out)
-
-
 def test_a_format_compresses_what_it_divides_and_nothing_else(model):
     stored = model.compressed(rl.parse("int4/g32"))  # which divides rows of 32, not those of 88 in the last of a block
     for name, weight in model.weights.items():

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
+from tiny_llama import TEXT, hub, trained
 
 import rholaw as rl
 from rholaw import __main__ as command
@@ -180,3 +181,13 @@ def test_an_interruption_is_130(ask, monkeypatch):
 def test_a_table_for_a_terminal_aligns_and_leaves_missing_values_empty():
     table = pd.DataFrame({"a": ["x", None], "n": [1.0, np.nan], "v": [1234567.891, 1e-9]})
     assert as_text(table).splitlines() == ["a  n            v", "x  1  1.23457e+06", "            1e-09"]
+
+
+def test_a_language_model_is_evaluated(ask, tmp_path):
+    (tmp_path / "text").write_text(TEXT)
+    arguments = ["evaluate", hub(tmp_path / "model", trained()[1]), "--text", tmp_path / "text", "--count", 4]
+    code, out, errors = ask(*arguments, "--length", 16, "--formats", "int8/g8, int2/g8", "--out", tmp_path / "out.csv")
+    assert code == 0 and "evaluate: 100%" in errors
+    header, fine, coarse = (line.split() for line in out.splitlines())
+    assert header[:3] == ["format", "kl", "kl_stderr"] and (fine[0], coarse[0]) == ("int8/g8", "int2/g8")
+    assert float(fine[1]) < float(coarse[1]) == pytest.approx(pd.read_csv(tmp_path / "out.csv").kl[1], rel=1e-5)

@@ -5,14 +5,12 @@ blocks = llama.blocks(model, llama.text("shakespeare"), count=16)
 before, after = model.losses(blocks), model.compressed(rl.parse("nvfp4")).losses(blocks)
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import tokenizers
 import torch
 import torch.nn.functional as F
@@ -20,11 +18,10 @@ from tqdm import tqdm
 
 from ..checked import shown
 from ..formats.format import Format
-from ..formats.grammar import parse
 from ..texts import corpora
 from ..texts.tokens import held_out_blocks
 from ..untrusted import refusals
-from . import opening, resumable, tokenizing
+from . import opening, tokenizing
 from .config import Config
 from .opening import Checkpoint
 
@@ -90,29 +87,26 @@ class Decoder:
         for part in tqdm(parts, desc="loss", unit="batch", disable=not progress):
             hidden, targets = self._hidden(part[:, :-1], observe), part[:, 1:]
             for row, target in zip(hidden, targets, strict=True):  # one at a time: logits are wide
-                losses.append(F.cross_entropy(self._logits(row), target, reduction="none"))
+                losses.append(F.cross_entropy(self.logits(row), target, reduction="none"))
         return torch.stack(losses)
 
     def continued(self, text: str, count: int) -> str:
         """``text`` and the ``count`` tokens that are likeliest one after another."""
         ids = torch.tensor(self.tokenizer.encode(text).ids)
         for _ in range(count):
-            ids = torch.cat([ids, self._logits(self._hidden(ids[None])[0, -1:]).argmax(-1)])
+            ids = torch.cat([ids, self.logits(self._hidden(ids[None])[0, -1:]).argmax(-1)])
         return self.tokenizer.decode(ids.tolist())
 
     def _weight(self, part: str, layer: int = -1) -> torch.Tensor:
         return self.weights[self.names[layer, part]]
 
-    def _logits(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ self._weight("head").T
-
     @torch.no_grad()
     def _hidden(self, ids: torch.Tensor, observe: Observer = None) -> torch.Tensor:
-        """What the head sees: ids (B, T) → (B, T, width)."""
+        """What the last layer makes of ids (B, T): (B, T, width)."""
         x = self.embedded(ids)
         for layer in range(self.layers):
             x = self.after(x, layer, observe)
-        return self._norm(x, "norm")
+        return x
 
     def embedded(self, ids: torch.Tensor) -> torch.Tensor:
         """What the first layer sees: ids (B, T) → (B, T, width)."""
@@ -139,6 +133,10 @@ class Decoder:
         x = x + linear(mixed.transpose(1, 2).reshape(rows, length, -1), "out")
         y = self._norm(x, "mlp norm", layer)
         return x + linear(F.silu(linear(y, "gate")) * linear(y, "up"), "down")
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """What the head says of ``x`` (…, width), which the last layer made: (…, rows of the head)."""
+        return self._norm(x, "norm") @ self._weight("head").T
 
     def _norm(self, x: torch.Tensor, part: str, layer: int = -1) -> torch.Tensor:
         return F.rms_norm(x, x.shape[-1:], self._weight(part, layer), self.eps)
@@ -200,11 +198,16 @@ def text(name: str, held_out: bool = True) -> str:
 
 
 def blocks(model: Decoder, text: str, count: int, length: int = 256) -> torch.Tensor:
-    """``count`` blocks spread evenly over ``text``, token ids (count, length + 1).
+    """``count`` blocks spread evenly over ``text``, token ids (count, length + 1). ValueError as ``token_blocks``."""
+    return token_blocks(model.tokenizer, len(model._weight("embedding")), text, count, length)
 
-    ValueError where it is too short, or its tokens are none of the model's.
+
+def token_blocks(tokenizer: tokenizers.Tokenizer, rows: int, text: str, count: int, length: int = 256) -> torch.Tensor:
+    """The same of a tokenizer for a model whose embedding has so many ``rows``.
+
+    ValueError where the text is too short, or its tokens are none of the model's.
     """
-    ids, rows = np.array(model.tokenizer.encode(text, add_special_tokens=False).ids), len(model._weight("embedding"))
+    ids = np.array(tokenizer.encode(text, add_special_tokens=False).ids)
     if len(ids) and ids.max() >= rows:
         raise ValueError(f"its tokenizer gives token {ids.max()}, and the embedding has {rows} rows")
     return held_out_blocks(ids, length, count)
@@ -214,38 +217,6 @@ def increase(before: torch.Tensor, after: torch.Tensor) -> tuple[float, float]:
     """(Δ, standard error): by how much the mean of losses (B, T) rose, in nats per token; blocks are the sample."""
     difference = (after - before).double().mean(dim=1)
     return float(difference.mean()), float(difference.std() / math.sqrt(len(difference)))
-
-
-def rises(
-    model: Decoder, name: str, formats: Iterable[str], count: int = 16, length: int = 128, out: str | Path | None = None
-) -> dict[str, tuple[float, float]]:
-    """{format: (rise of the loss, its standard error)}, nats per token, of ``model`` rounded so.
-
-    On ``count`` blocks of ``length`` tokens of ``text(name)``.  out: a .csv or .parquet for the table; beside it
-    OUT.partial keeps the formats that are done, so that an interrupted call of the same model and text goes on there.
-    """
-    formats, out, before = list(formats), resumable.destination(out), None
-    tokens = blocks(model, text(name), count, length)
-    finished = resumable.Finished(out, out and _digest(model, tokens))
-    for format in formats:
-        if format not in finished.rows:
-            before = model.losses(tokens) if before is None else before
-            finished.add(format, increase(before, model.compressed(parse(format)).losses(tokens)))
-    measured = {format: tuple(finished.rows[format]) for format in formats}
-    if out:
-        rows = [(format, *pair) for format, pair in measured.items()]
-        resumable.write(pd.DataFrame(rows, columns=["format", "rise", "stderr"]), out)
-        finished.remove()
-    return measured
-
-
-def _digest(model: Decoder, tokens: torch.Tensor) -> str:
-    """What any other model, or any other text, has another of."""
-    shape = [model.layers, model.heads, model.base, model.eps, model.interleaved, sorted(model.weights)]
-    digest = hashlib.sha256(repr(shape).encode())
-    for tensor in (*(model.weights[name] for name in sorted(model.weights)), tokens):
-        digest.update(tensor.numpy())
-    return digest.hexdigest()
 
 
 def bits_per_byte(model: Decoder, losses: torch.Tensor, blocks: torch.Tensor) -> float:

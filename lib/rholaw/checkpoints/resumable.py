@@ -3,11 +3,15 @@
 import hashlib
 import importlib.util
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from .. import files
 
@@ -64,6 +68,44 @@ class Finished:
     def remove(self) -> None:
         """Delete the partial file, once the table is written."""
         self.path.unlink(missing_ok=True)  # another run of the same may have been faster
+
+
+class Stage:
+    """``state``, {name: tensor} after ``done`` steps of many, kept in OUT.partial: nothing, after 0, at the beginning.
+
+    key, out and OSError: as for ``Finished``; a step that was interrupted leaves what the one before it kept.
+    """
+
+    def __init__(self, out: Path | None, key: object) -> None:
+        self.path, self.state, self.done = out and out.with_name(out.name + ".partial"), {}, 0
+        self.key = hashlib.sha256(json.dumps([_code(), torch.__version__, key]).encode()).hexdigest()
+        if self.path and self.path.exists():
+            with suppress(SafetensorError), safe_open(self.path, "pt") as file:
+                about, names = file.metadata() or {}, file.keys()
+                if about.get("key") == self.key:
+                    self.state, self.done = {name: file.get_tensor(name) for name in names}, int(about["done"])
+        self._write()
+
+    def keep(self, done: int, state: dict[str, torch.Tensor]) -> None:
+        """The state after ``done`` steps, kept from now on."""
+        self.state, self.done = state, done
+        self._write()
+
+    def remove(self) -> None:
+        """Delete the partial file, once the table is written."""
+        self.path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        if self.path:
+            with files.replacing(self.path) as draft:
+                state = {name: tensor.cpu().contiguous() for name, tensor in self.state.items()}
+                save_file(state, draft, {"key": self.key, "done": str(self.done)})
+
+
+def stamps(paths: Iterable[Path]) -> list[list]:
+    """[name, size, times of change] of files: what tells them from others; the last cannot be set as one likes."""
+    stats = [(path.name, path.stat()) for path in paths]
+    return [[name, about.st_size, about.st_mtime_ns, about.st_ctime_ns] for name, about in stats]
 
 
 def _line(content: object) -> bytes:

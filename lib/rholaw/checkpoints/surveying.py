@@ -87,8 +87,8 @@ def survey(
     Raises ValueError before any work for a wrong path, format, device or ``out`` and for a damaged file; a tensor that
     cannot be measured is a row with a note.
     """
-    named = _named(formats)
-    device, out = _device(device), resumable.destination(out)
+    named = named_formats(formats)
+    device, out = usable_device(device), resumable.destination(out)
     if rotation and (rotation < 2 or rotation & (rotation - 1)):
         raise ValueError(f"rotation is {rotation}, it must be a power of two from 2, as 128, or 0 for none")
     with opening.open(path) as checkpoint:
@@ -150,8 +150,8 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("format")
 
 
-def _named(formats: str | Iterable[str | Format]) -> dict[str, Format]:
-    """{as it was asked for: Format}."""
+def named_formats(formats: str | Iterable[str | Format]) -> dict[str, Format]:
+    """{as it was asked for: Format}. ValueError for what ``parse`` refuses, and for none."""
     texts = formats.split(",") if isinstance(formats, str) else list(formats)
     names = [str(text).strip() for text in texts if str(text).strip()]
     named = {name: parse(name) for name in names}
@@ -160,7 +160,8 @@ def _named(formats: str | Iterable[str | Format]) -> dict[str, Format]:
     return named
 
 
-def _device(name: str) -> torch.device:
+def usable_device(name: str) -> torch.device:
+    """The device of that name; ValueError where it cannot be used here."""
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
@@ -170,10 +171,8 @@ def _device(name: str) -> torch.device:
 
 def _key(checkpoint: Checkpoint, named: dict[str, Format], rotation: int, device: torch.device) -> dict:
     """What must be the same for the rows of an interrupted survey to be of use."""
-    stats = [(file.name, file.stat()) for file in checkpoint.files]  # the time of a change cannot be set as one likes
-    files = [[name, about.st_size, about.st_mtime_ns, about.st_ctime_ns] for name, about in stats]
     texts = {name: str(format) for name, format in named.items()}
-    return {"files": files, "formats": texts, "rotation": rotation, "device": device.type}
+    return {"files": resumable.stamps(checkpoint.files), "formats": texts, "rotation": rotation, "device": device.type}
 
 
 @cache

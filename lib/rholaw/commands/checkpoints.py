@@ -1,10 +1,11 @@
-"""`rholaw survey`."""
+"""`rholaw survey` and `rholaw evaluate`."""
 
 from pathlib import Path
 
 from ..command_line import Parser, add_output, show
 
 COLUMNS = ("name", "role", "format", "error", "ratio", "rho", "bits", "note")
+LOSSES = ("format", "kl", "kl_stderr", "rise", "stderr", "bits", "coverage")
 TOTALS = ("format", "compressed", "error", "ratio", "rho", "rho_low", "rho_high", "bits", "bytes", "worst")
 
 
@@ -33,3 +34,26 @@ def survey(arguments: list[str], prog: str) -> None:
         show(table if "format" in table else table.rename_axis("format").reset_index(), chosen, TOTALS)
     else:
         show(table, chosen, COLUMNS)
+
+
+def evaluate(arguments: list[str], prog: str) -> None:
+    """What formats would cost a language model, on a text."""
+    examples = f'  {prog} FOLDER --formats "int4/g64, nvfp4" --text my.txt\n  {prog} model.gguf --out rises.csv --csv'
+    description = (
+        "What rounding its matrices costs a language model: KL divergence and rise of the loss, in nats per token."
+    )
+    parser = Parser(prog, description, examples)
+    parser.add_argument("path", help="a folder of the hub with its tokenizer.json, or a GGUF file")
+    parser.add_argument("--formats", default="fp8_row, int4/g32, nvfp4", help="(default: %(default)s)")
+    parser.add_argument("--text", default="shakespeare", help="a text file; or shakespeare (the default) or python")
+    parser.add_argument("--count", type=int, default=16, help="blocks of the text (default: %(default)s)")
+    parser.add_argument("--length", type=int, default=256, help="tokens of a block (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--out", type=Path, help="a .csv or .parquet for the table; an interrupted one goes on there")
+    add_output(parser)
+    chosen = parser.parse_args(arguments)
+
+    from ..checkpoints.evaluating import evaluate as measure
+
+    asked = {name: getattr(chosen, name) for name in ("text", "count", "length", "device", "out")}
+    show(measure(chosen.path, chosen.formats, **asked), chosen, LOSSES)

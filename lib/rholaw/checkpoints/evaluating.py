@@ -1,0 +1,208 @@
+"""What compressing its weights costs a language model: ``evaluate``, layer by layer, all formats in one pass."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from ..error.measure import gmse
+from ..formats.format import DENSE_BITS, Format
+from ..untrusted import refusals
+from . import layered, llama, opening, resumable
+from .layered import Layered, Read
+from .opening import Checkpoint
+from .surveying import KEPT, named_formats, role, usable_device
+from .tensors import Tensor
+
+DENSE = ""  # the name of the model's own activations, beside those of formats
+LEAST = 0.95  # of the weights in matrices that a format must round
+SLICE = 8192  # rows of the head that are used at once
+TOKENS = 2048  # that pass through a layer together
+
+
+def evaluate(
+    path: str | Path,
+    formats: str | Iterable[str | Format],
+    text: str = "shakespeare",
+    *,
+    count: int = 16,
+    length: int = 256,
+    device: str = "cpu",
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """A DataFrame with a row for each of ``formats``: what the language model at ``path`` loses by it.
+
+    The matrices of its layers are rounded as a format stores them; embedding, head, norms, routers and biases stay as
+    they are.  formats: text such as "nvfp4, int4/g32", or a list of texts and Formats.  text: a corpus of
+    ``texts.corpora`` (its held-out part) or a file, of which ``count`` blocks of ``length`` tokens are taken.
+    device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside it OUT.partial keeps what the layers made, so
+    that an interrupted evaluation of the same files, formats and text goes on behind its last layer.
+
+    ==================  ===============================================================================================
+    format              as it was asked for
+    kl, kl_stderr       KL(model ‖ rounded model), nats per token, and its standard error over blocks
+    rise, stderr        by how much the loss on the text rose, nats per token, and its standard error over blocks
+    loss                of the model itself, nats per token
+    gmse                ``rl.gmse`` of the format
+    bits                stored per weight of the matrices, where those that the format cannot hold stay in 16 bits
+    coverage            the share of their weights that are rounded
+    ==================  ===============================================================================================
+
+    ``rl.fit_sensitivity`` takes this table as it is.  Memory: a layer in float32, a slice of the head, and for each
+    format and the model itself what a layer makes of the text (count · length · width float32).  The model is a Llama
+    (``llama.described``).  Raises ValueError before any work for a wrong path, format, device, text or ``out``, for a
+    model that cannot be run, and for a format that rounds less than 95 % of the weights; during it for weights that are
+    not finite.
+    """
+    named, place, out = named_formats(formats), usable_device(device), resumable.destination(out)
+    with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
+        model = layered.described(checkpoint, place)
+        blocks = llama.token_blocks(model.tokenizer, model.vocabulary, llama.text(text), count, length)
+        shares = {name: _share(format, model) for name, format in named.items()}
+        _refuse_partial(shares, named, model)
+        stage = resumable.Stage(out, _key(checkpoint, named, blocks, place))
+        work = model.layers * (1 + len(named))
+        with tqdm(total=work, desc="evaluate", unit="layer", disable=not progress, smoothing=0) as bar:
+            states = _through(model, {DENSE: None} | named, blocks[:, :-1], stage, place, bar)
+        measured = _compared(model, states, blocks[:, 1:].to(place))
+    table = pd.DataFrame([_row(name, format, shares[name], measured) for name, format in named.items()])
+    if out:
+        resumable.write(table, out)
+        stage.remove()
+    return table
+
+
+def coverage(path: str | Path, formats: str | Iterable[str | Format]) -> dict[str, float]:
+    """{format: the share of the weights in the layers' matrices that it rounds}; ``evaluate`` needs LEAST.
+
+    Reads headers only. Raises ValueError for what ``evaluate`` refuses of paths, formats and models.
+    """
+    with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
+        model = layered.described(checkpoint, torch.device("cpu"))
+        return {name: _share(format, model) for name, format in named_formats(formats).items()}
+
+
+@torch.no_grad()
+def _through(
+    model: Layered,
+    formats: dict[str, Format | None],
+    ids: torch.Tensor,
+    stage: resumable.Stage,
+    device: torch.device,
+    bar: tqdm,
+) -> dict[str, torch.Tensor]:
+    """{name: what the last layer makes of ids (B, T), rounded so}, each (B, T, width)."""
+    states = {name: state.to(device) for name, state in stage.state.items()}
+    if not states:
+        states = dict.fromkeys(formats, model.embedded(ids))
+    bar.update(stage.done * len(formats))
+    rows = max(1, TOKENS // ids.shape[1])
+    for index in range(stage.done, model.layers):
+        for name, format in formats.items():
+            step = model.layer(index, _reader(format, device))
+            states[name] = torch.cat([step(part) for part in states[name].split(rows)])
+            bar.update()
+        stage.keep(index + 1, states)
+    return states
+
+
+@torch.no_grad()
+def _compared(
+    model: Layered, states: dict[str, torch.Tensor], targets: torch.Tensor
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """{name: (KL from the model itself, loss)}, nats of each token, (B, T), by what the last layer made.
+
+    Of each slice of the head: the logarithm of its sum of exponentials, the mean by which its logits differ from the
+    model's own, weighted by the model's probabilities, and the target's logit.  KL and loss follow from these of all.
+    """
+    seen = {name: [] for name in states}
+    for start in range(0, model.vocabulary, SLICE):
+        stop = min(start + SLICE, model.vocabulary)
+        head, inside = model.head(start, stop), (targets >= start) & (targets < stop)
+        for block, place in enumerate(torch.where(inside, targets - start, 0)):
+            own = head(states[DENSE][block]).double()
+            chances = own.softmax(-1)
+            for name, state in states.items():
+                logits = own if name == DENSE else head(state[block]).double()
+                hit = logits.gather(-1, place[:, None])[:, 0].where(inside[block], 0.0)
+                seen[name].append(torch.stack([logits.logsumexp(-1), (chances * (own - logits)).sum(-1), hit]))
+    parts = {name: torch.stack(rows).unflatten(0, (-1, len(targets))).unbind(2) for name, rows in seen.items()}
+    own, outcome = parts[DENSE][0], {}
+    for name, (sums, gaps, hits) in parts.items():
+        total = sums.logsumexp(0)
+        divergence = (own.softmax(0) * gaps).sum(0) + total - own.logsumexp(0)
+        outcome[name] = divergence.cpu(), (total - hits.sum(0)).cpu()
+    return outcome
+
+
+def _reader(format: Format | None, device: torch.device) -> Read:
+    """What reads a tensor of a layer as ``format`` stores it, or as it is."""
+
+    def read(tensor: Tensor) -> torch.Tensor:
+        weight = tensor.read().to(device).float()
+        if not weight.isfinite().all():
+            raise ValueError(f"{tensor.name} has values that are not finite")
+        return format.quantize(weight) if format and _rounds(format, tensor) else weight
+
+    return read
+
+
+def _rounds(format: Format, tensor: Tensor) -> bool:
+    """Whether a format rounds this tensor of a layer."""
+    return len(tensor.shape) > 1 and role(tensor.name) not in KEPT and tensor.matrix[1] % format.multiple == 0
+
+
+def _matrices(model: Layered) -> list[Tensor]:
+    return [tensor for index in range(model.layers) for tensor in model.matrices(index)]
+
+
+def _share(format: Format, model: Layered) -> float:
+    """The share of the weights in the matrices of all layers that a format rounds."""
+    rounded = sum(tensor.count for tensor in _matrices(model) if _rounds(format, tensor))
+    return rounded / sum(tensor.count for tensor in _matrices(model))
+
+
+def _refuse_partial(shares: dict[str, float], named: dict[str, Format], model: Layered) -> None:
+    """ValueError where a format rounds too little to speak of the model."""
+    if partial := [name for name, share in shares.items() if share < LEAST]:
+        left = [tensor for tensor in _matrices(model) if not _rounds(named[partial[0]], tensor)]
+        first, name = max(left, key=lambda tensor: tensor.count), partial[0]
+        raise ValueError(
+            f"{name} would round {shares[name]:.0%} of the weights in its layers, at least {LEAST:.0%} are needed: "
+            f"{first.name} has rows of {first.matrix[1]}, a multiple of {named[name].multiple} is needed"
+        )
+
+
+def _row(name: str, format: Format, share: float, measured: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict:
+    (divergence, loss), (_, before) = measured[name], measured[DENSE]
+    kl, kl_stderr = _mean(divergence)
+    rise, stderr = _mean(loss - before)
+    row = {"format": name, "kl": kl, "kl_stderr": kl_stderr, "rise": rise, "stderr": stderr}
+    row |= {"loss": float(before.mean()), "gmse": gmse(format).value}
+    return row | {"bits": share * format.bits + (1 - share) * DENSE_BITS, "coverage": share}
+
+
+def _mean(values: torch.Tensor) -> tuple[float, float]:
+    """(mean, its standard error) of values (B, T) whose rows are the sample; nan for one row."""
+    rows = values.mean(dim=1)
+    return float(rows.mean()), float(rows.std() / math.sqrt(len(rows))) if len(rows) > 1 else math.nan
+
+
+def _key(checkpoint: Checkpoint, named: dict[str, Format], blocks: torch.Tensor, device: torch.device) -> dict:
+    """What must be the same for the layers of an interrupted evaluation to be of use."""
+    texts = {name: str(format) for name, format in named.items()}
+    tokens = hashlib.sha256(blocks.numpy()).hexdigest()
+    config = json.dumps(checkpoint.metadata.get("config"), sort_keys=True, default=str)
+    return {
+        "files": resumable.stamps(checkpoint.files),
+        "config": config,
+        "formats": texts,
+        "tokens": tokens,
+        "device": device.type,
+    }

@@ -1,0 +1,123 @@
+"""The loss of formats layer by layer against whole models, and what interrupts it."""
+
+import pytest
+import torch
+from tiny_llama import CONFIG, TEXT, gguf_file, hub, trained
+
+import rholaw as rl
+from rholaw.checkpoints import evaluating, layered, llama, resumable
+
+FORMATS = ["int8/g8", "int2/g8", "2:4+int4/g8"]
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """(a folder of the hub with a tiny Llama, a text beside it)."""
+    folder = tmp_path_factory.mktemp("given")
+    (folder / "text").write_text(TEXT)
+    return hub(folder / "model", trained()[1]), str(folder / "text")
+
+
+def evaluate(given, formats=FORMATS, **more):
+    return rl.evaluate(*given[:1], formats, *given[1:], **{"count": 4, "length": 16, "progress": False} | more)
+
+
+def logs(model, blocks):
+    """The logarithm of each token's probability, (B, T, vocabulary), by the whole model."""
+    with torch.no_grad():
+        return model.logits(model._hidden(blocks[:, :-1])).double().log_softmax(-1)
+
+
+@pytest.mark.parametrize("rows", [8192, 100, 7])
+def test_it_is_what_whole_models_say(given, model, blocks, rows, monkeypatch):
+    monkeypatch.setattr(evaluating, "SLICE", rows)
+    table = evaluate(given).set_index("format")
+    before, dense = model.losses(blocks), logs(model, blocks)
+    for name in FORMATS:
+        rounded, row = model.compressed(rl.parse(name)), table.loc[name]
+        assert (row.rise, row.stderr) == pytest.approx(llama.increase(before, rounded.losses(blocks)), abs=1e-6)
+        divergence = (dense.exp() * (dense - logs(rounded, blocks))).sum(-1).mean(1)
+        assert row.kl == pytest.approx(float(divergence.mean()), rel=1e-4)
+        assert row.kl_stderr == pytest.approx(float(divergence.std() / 2), rel=1e-3)
+        assert row.loss == pytest.approx(float(before.mean())) and row.coverage == 1
+        assert (row.gmse, row.bits) == (rl.gmse(name).value, rl.parse(name).bits)
+
+
+def test_a_model_does_not_differ_from_itself(given):
+    assert (evaluate(given, ["dense"])[["kl", "kl_stderr", "rise", "stderr"]] == 0).all(axis=None)
+
+
+def test_a_gguf_file_and_batches_of_any_size_say_the_same(given, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluating, "TOKENS", 1)
+    other = evaluate((gguf_file(tmp_path / "tiny.gguf", trained()[1]), given[1]))
+    assert other.kl.to_numpy() == pytest.approx(evaluate(given).kl.to_numpy(), rel=1e-3)
+
+
+def test_a_law_is_fitted_to_it(given):
+    assert rl.fit_sensitivity(evaluate(given, ["int2/g8", "int3/g8"])).kappa > 0
+
+
+def test_what_cannot_be_evaluated_is_refused_before_any_work(given, tmp_path, monkeypatch):
+    monkeypatch.setattr(layered.Llama, "layer", None)
+    other = hub(tmp_path / "other", trained()[1], CONFIG | {"model_type": "unheard-of"})
+    cases = {
+        "int4/g32 would round 78% of the weights in its layers, at least 95% are needed": (given, ["int4/g32"], {}),
+        "rows of 88, a multiple of 32 is needed": (given, ["int4", "int4/g32"], {}),
+        "name at least one format": (given, [], {}),
+        "'unheard-of'": ((other, given[1]), FORMATS, {}),
+        "there is no file nowhere.txt": ((given[0], "nowhere.txt"), FORMATS, {}),
+        "device 'abacus' cannot be used": (given, FORMATS, {"device": "abacus"}),
+        "must end in .parquet or .csv": (given, FORMATS, {"out": tmp_path / "out.xls"}),
+    }
+    for message, (where, formats, more) in cases.items():
+        with pytest.raises(ValueError) as error:
+            evaluate(where, formats, **more)
+        assert message in str(error.value)
+    assert evaluating.coverage(given[0], "int4, int4/g32") == {"int4": 1, "int4/g32": pytest.approx(0.7755, abs=1e-4)}
+
+
+def test_weights_that_are_not_finite_are_named(given, tmp_path):
+    weights = trained()[1]
+    weights[1, "up"][3, 4] = torch.nan
+    with pytest.raises(ValueError, match=r"model\.layers\.1\.mlp\.up_proj\.weight has values that are not finite"):
+        evaluate((hub(tmp_path / "broken", weights), given[1]))
+
+
+def test_interrupted_it_goes_on_behind_the_last_layer_and_another_begins_anew(given, tmp_path, monkeypatch):
+    out, layers, plain = tmp_path / "table.csv", [], layered.Llama.layer
+
+    def until(layer):
+        def step(self, index, read):
+            layers.append(index)
+            if index == layer:
+                raise KeyboardInterrupt
+            return plain(self, index, read)
+
+        layers.clear()
+        monkeypatch.setattr(layered.Llama, "layer", step)
+
+    until(None)
+    whole = evaluate(given, out=out)
+    undisturbed = out.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"] and layers == [0] * 4 + [1] * 4
+    out.unlink()
+    until(1)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(given, out=out)
+    partial = (tmp_path / "table.csv.partial").read_bytes()
+    until(None)
+    assert evaluate(given, out=out).equals(whole) and out.read_bytes() == undisturbed and layers == [1] * 4
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    for formats, content in ((FORMATS[:2], partial), (FORMATS, partial[:100]), (FORMATS, b"")):
+        (tmp_path / "table.csv.partial").write_bytes(content)
+        until(None)
+        evaluate(given, formats, out=out)
+        assert layers[0] == 0
+
+
+def test_a_stage_keeps_what_it_was_given(tmp_path):
+    state = {"": torch.randn(2, 3, 4).mT, "int4": torch.randn(2, 3, 4)}
+    resumable.Stage(tmp_path / "x.csv", 1).keep(3, state)
+    again = resumable.Stage(tmp_path / "x.csv", 1)
+    assert again.done == 3 and all(torch.equal(again.state[name], state[name]) for name in state)
+    assert (resumable.Stage(tmp_path / "x.csv", 2).done, resumable.Stage(None, 1).done) == (0, 0)
