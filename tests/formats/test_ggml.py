@@ -1,27 +1,19 @@
 """ggml's block types against values frozen from its C library, and what holds of any block coder."""
 
-import csv
 import hashlib
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ggml_reference import REFERENCE, samples
 from sampling import some
 
 from rholaw.formats import iq
 from rholaw.formats.ggml import TYPES
 
-# Written from the dequantised values of ggml 0.13.1 (libggml-base in pywhispercpp 1.5.1, x86-64, no importance matrix;
-# for iq1, iq2 and iq3, whose values differ, a matrix of ones).
-REFERENCE = Path(__file__).parents[1] / "reference" / "ggml.csv"
 EVERY = TYPES | iq.TYPES
 NAMES = sorted(EVERY)
-
-
-def samples(blocks=32):
-    return np.random.default_rng(20250601).standard_normal((blocks, 256), dtype=np.float32)
 
 
 def digest(values):
@@ -38,21 +30,15 @@ def relative_error(name, x):
     return float((coded(name, x) - x).double().square().mean() / x.double().square().mean())
 
 
-@pytest.fixture(scope="module")
-def reference():
-    with REFERENCE.open() as file:
-        return {row["type"]: row for row in csv.DictReader(file)}
-
-
 @pytest.mark.parametrize("name", sorted(TYPES))
-def test_bits_and_values_are_ggml_s(name, reference):
+def test_bits_and_values_are_ggml_s(name):
     x = samples()
-    assert digest(x) == reference["input"]["sha256"], "the generator has changed, not the coder"
+    assert digest(x) == REFERENCE["input"]["sha256"], "the generator has changed, not the coder"
     values = coded(name, x).numpy()
-    assert TYPES[name].bits == float(reference[name]["bits"])
+    assert TYPES[name].bits == float(REFERENCE[name]["bits"])
     # The error says how far off, should the bits differ: another CPU may contract a product and a sum.
-    assert np.square(values - x, dtype=np.float64).mean() == pytest.approx(float(reference[name]["mse"]), rel=1e-3)
-    assert digest(values) == reference[name]["sha256"]
+    assert np.square(values - x, dtype=np.float64).mean() == pytest.approx(float(REFERENCE[name]["mse"]), rel=1e-3)
+    assert digest(values) == REFERENCE[name]["sha256"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_ggml import reference, samples  # noqa: F401, a fixture
+from ggml_reference import REFERENCE, samples
 
 from rholaw.formats.iq import TYPES
 
@@ -65,10 +65,10 @@ def test_the_codebooks_are_those_of_gguf(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_less_error_than_ggml_s_search_leaves(name, reference):  # noqa: F811
+def test_less_error_than_ggml_s_search_leaves(name):
     """With importances of one, which it cannot do without for three of these types."""
     x = torch.from_numpy(samples())
-    ours, theirs = float((TYPES[name].round(x) - x).double().square().mean()), float(reference[name]["mse"])
+    ours, theirs = float((TYPES[name].round(x) - x).double().square().mean()), float(REFERENCE[name]["mse"])
     assert 0.8 * theirs < ours < 0.98 * theirs
 
 
