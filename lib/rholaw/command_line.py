@@ -14,6 +14,8 @@ from .checked import readable, shortened, unknown
 if TYPE_CHECKING:
     import pandas as pd  # `rholaw --help` does without
 
+LONGEST = 500  # characters of a line of an error
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose help keeps its lines and whose errors are a sentence: ValueError, for `guarded` to print."""
@@ -45,8 +47,20 @@ def guarded(run: Callable[[], int | None]) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except (ValueError, RuntimeError, OSError, ImportError) as error:
-        print("rholaw:", "\n".join(map(readable, str(error).splitlines())), file=sys.stderr)
+        tell("rholaw:", error)
         return 2
+
+
+def tell(begins: str, error: Exception) -> None:
+    """Print on stderr what an error says, a line for each of its own; long names of files lose their middle."""
+    print(begins, "\n".join(shortened(readable(line), LONGEST) for line in str(error).splitlines()), file=sys.stderr)
+
+
+def at_least_one(text: str) -> int:
+    """The whole number from 1 that an argument gives."""
+    if not (number := int(text)) >= 1:
+        raise argparse.ArgumentTypeError(f"{number} must be at least 1")
+    return number
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from .checked import shown
+
 Moments = tuple[np.ndarray, np.ndarray, np.ndarray]  # ∫_t^∞ xᵏ f(x) dx for k = 0, 1, 2
 NAMES = ("normal", "laplace", "logistic", "student-t(ν)")
 
@@ -101,7 +103,7 @@ def source(name: str) -> Source:
         return Source(name)
     match = re.fullmatch(r"student-t\(([0-9.]+)\)", str(name))
     if match is None:
-        raise ValueError(f"unknown source {name!r}; there are {', '.join(NAMES)}, for instance 'student-t(5)'")
+        raise ValueError(f"unknown source {shown(name)}; there are {', '.join(NAMES)}, for instance 'student-t(5)'")
     if not (degrees := float(match[1])) > 2:
-        raise ValueError(f"source {name!r}: ν must exceed 2, or the variance is infinite")
+        raise ValueError(f"source {shown(name)}: ν must exceed 2, or the variance is infinite")
     return Source("student-t", degrees)

@@ -99,6 +99,23 @@ def test_the_catalogue_is_listed_and_searched(ask):
         (["gmse", "int4", "--x" + "y" * 9000], "rholaw gmse --help explains"),
         (["fit", "quest2025", "--where", "x" * 9000], "cannot be asked of the columns"),
         (["book", "biuld"], "biuld: there is no such command; did you mean build?"),
+        (["fit", "x" * 9000], "File name too long"),
+        (["predict", "x" * 9000], "File name too long"),
+        (["predict", "a\nb.log"], r"there is no file a\nb.log"),
+        (["gmse", "int4", "--source", "x" * 9000], "unknown source 'xxx"),
+        (["gmse", "int4", "--source", "student-t(1." + "0" * 9000 + ")"], "ν must exceed 2"),
+        (["fit", "quest2025", "--where", "1"], "--where '1' says neither yes nor no of a run, as loss < 3 does"),
+        (["fit", "quest2025", "--where", "index"], "says neither yes nor no"),
+        (["fit", "quest2025", "--where", "loss = 3"], "says neither yes nor no"),
+        (["fit", "quest2025", "--where", ""], "--where '' cannot be asked"),
+        (
+            ["fit", "quest2025", "--bootstrap", "-1"],
+            "-1 must be at least 0 and at most 100000 (n_bootstrap",
+        ),
+        (["fit", "quest2025", "--bootstrap", "999999999999"], "at most 100000"),
+        (["predict", "--params", "0"], "n_params must lie between"),
+        (["train", "plan", "x.toml", "--members", "0"], "argument --members: 0 must be at least 1; rholaw train plan"),
+        (["train", "sweep", "x.toml", "--store", "y", "--workers=-1"], "argument --workers: -1 must be at least 1"),
     ],
 )
 def test_what_cannot_be_met_is_one_sentence_and_code_2(ask, arguments, says):
@@ -107,6 +124,18 @@ def test_what_cannot_be_met_is_one_sentence_and_code_2(ask, arguments, says):
     assert err.startswith("rholaw: ")
     assert says in err
     assert err.count("\n") == 1 and len(err) <= 520
+
+
+@pytest.mark.parametrize("content", [b"", bytes(range(256)) * 4, b"n_params\n1,2\n1,2,3\n"])
+def test_a_csv_that_is_no_table_is_named(ask, tmp_path, content):
+    (tmp_path / "mine.csv").write_bytes(content)
+    code, out, err = ask("fit", tmp_path / "mine.csv")
+    assert (code, out) == (2, "") and err.startswith(f"rholaw: {tmp_path}/mine.csv is no table of runs: ")
+    assert err.count("\n") == 1
+
+
+def test_a_name_that_cannot_be_printed_is_escaped(ask):
+    assert ask("data", "update", "a\x1bb")[2].startswith(r"refused  data/a\x1bb: there is no such table")
 
 
 def test_tables_are_checked_by_either_name(ask):

@@ -1,9 +1,7 @@
 """`rholaw data`."""
 
-import sys
-
 from .. import tables
-from ..command_line import Parser
+from ..command_line import Parser, tell
 
 
 def data(arguments: list[str], prog: str = "rholaw data") -> int:
@@ -29,5 +27,5 @@ def data(arguments: list[str], prog: str = "rholaw data") -> int:
             print(f"ok       {name}: {about.kind}, {len(tables.read(name))} rows")
         except ValueError as error:
             refused = 1
-            print(f"refused  {error}", file=sys.stderr)
+            tell("refused ", error)
     return refused

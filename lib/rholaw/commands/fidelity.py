@@ -30,14 +30,14 @@ def predict(arguments: list[str], prog: str) -> None:
     parser.add_argument("--formats", help="names, with commas between (default: all)")
     add_output(parser)
     chosen = parser.parse_args(arguments)
-    if bool(chosen.logs) + bool(chosen.measured) + bool(chosen.params) != 1:
+    if bool(chosen.logs) + bool(chosen.measured) + (chosen.params is not None) != 1:
         raise ValueError(f"give logs, or --measured, or --params; {prog} --help explains")
 
     from ..fidelity.compared import given
     from ..fidelity.predicted import table
     from ..fidelity.sensitivity import fit_sensitivity
 
-    if chosen.params:
+    if chosen.params is not None:
         from ..fidelity.population import prior_sensitivity
 
         fit = prior_sensitivity(chosen.params, chosen.tokens, chosen.method, chosen.active)
@@ -97,7 +97,7 @@ def allocate(arguments: list[str], prog: str) -> None:
     if chosen.recipe:
         files.writable(chosen.recipe)
     sensitivities = _sensitivities(chosen.model)
-    budget = chosen.bytes if chosen.bytes is not None else chosen.bits * sensitivities["weights"].sum() / 8
+    budget = chosen.bytes if chosen.bytes is not None else chosen.bits * float(sensitivities["weights"].sum()) / 8
     pairs = [text.rpartition("=") for text in chosen.fix]
     if wrong := [text for text, (tensor, _, name) in zip(chosen.fix, pairs, strict=True) if not (tensor and name)]:
         raise ValueError(f"--fix {shown(wrong[0])}: must be a tensor, = and a type, such as output.weight=q6_k")

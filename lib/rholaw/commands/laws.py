@@ -1,9 +1,13 @@
 """`rholaw fit`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..checked import listed, shortened, shown
 from ..command_line import Parser, add_output, show
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def fit(arguments: list[str], prog: str) -> None:
@@ -25,9 +29,9 @@ def fit(arguments: list[str], prog: str) -> None:
     from .. import runs
     from ..laws.fitting import fit as fitted
 
-    table = pd.read_csv(chosen.runs) if Path(chosen.runs).suffix == ".csv" else runs.load(chosen.runs)
+    table = _read(chosen.runs) if Path(chosen.runs).suffix == ".csv" else runs.load(chosen.runs)
     runs.check(table)
-    if chosen.where:
+    if chosen.where is not None:
         table = _subset(table, chosen.where)
     result = fitted(chosen.law, table, n_bootstrap=chosen.bootstrap, progress=True)
     rows = [
@@ -40,11 +44,25 @@ def fit(arguments: list[str], prog: str) -> None:
         print(f"{chosen.law} on {len(table)} runs: {result.status}; relative error of the loss {result.rmse:.2%}")
 
 
-def _subset(table, condition):
+def _read(path: str) -> "pd.DataFrame":
+    import pandas as pd
+
     try:
-        return table.query(condition)
+        return pd.read_csv(path)
+    except ValueError as error:  # also pandas' own, which do not say of which file they speak
+        raise ValueError(f"{path} is no table of runs: {error}") from None
+
+
+def _subset(table: "pd.DataFrame", condition: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        kept = table.eval(condition)
     except Exception as error:  # pandas hands on whatever its parser and its evaluation raise
         why = shortened(str(error), 150)
         raise ValueError(
             f"--where {shown(condition)} cannot be asked of the columns {listed(table, 200)}: {why}"
         ) from None
+    if not (isinstance(kept, pd.Series) and kept.dtype == bool):
+        raise ValueError(f"--where {shown(condition)} says neither yes nor no of a run, as loss < 3 does")
+    return table[kept]

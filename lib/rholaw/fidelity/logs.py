@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..checked import shortened
 from ..untrusted import LARGEST
 from . import mixtures
 
@@ -103,7 +104,7 @@ def read(path: str | Path) -> list[Run]:
     """
     path, runs, run = Path(path).expanduser(), [], None
     if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+        raise ValueError(f"there is no file {shortened(str(path), 300)}")
     if (size := path.stat().st_size) > LARGEST:
         raise ValueError(f"{path} has {size:,} bytes, at most {LARGEST:,} of a log are read")
     for number, line in enumerate(_text(path.read_bytes()).splitlines(), 1):

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import optimize, special, stats
 from tqdm import tqdm
 
+from ..checked import limited
 from . import registry
 from .chinchilla import Chinchilla
 from .fitted import Fit
@@ -35,11 +36,12 @@ def fit(
     runs: a DataFrame with n_params, n_tokens, loss, and weights and activations (format strings) where the law reads
     them.  fixed: {parameter: value} held; the unified law holds every L at 1 unless ``fixed`` names it None.
     target: "log" compares logarithms of losses, "loss" the losses themselves; huber_delta is in its unit.
-    n_bootstrap: resamples of the runs, within each pair of formats, each refitted from the optimum.
+    n_bootstrap: resamples of the runs, within each pair of formats, each refitted from the optimum; at most 100,000.
     Raises ValueError for bad runs, fewer runs than free parameters, or an unknown law or parameter.
     """
     if target not in ("log", "loss"):
         raise ValueError(f"target is {target!r}, it must be 'log' or 'loss'")
+    limited(n_bootstrap, "n_bootstrap: resamples", 0, 100_000)
     model = registry.find(law)(runs)
     names = model.names
     lower, upper = _bounds(model, fixed)

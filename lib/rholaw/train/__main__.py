@@ -4,7 +4,7 @@ import math
 import sys
 from functools import partial
 
-from ..command_line import Parser, guarded
+from ..command_line import Parser, at_least_one, guarded
 from ..texts import tokens as corpus
 from . import torchrun as parallel
 from . import trainer
@@ -33,10 +33,10 @@ def main(arguments: list[str], prog: str = "rholaw train") -> int:
         command.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
         command.add_argument("--compile", action="store_true", help="all but the rounding by torch.compile")
     for command in (planning, running):
-        command.add_argument("--members", type=int, default=sweep.MEMBERS, help="runs side by side, at most")
+        command.add_argument("--members", type=at_least_one, default=sweep.MEMBERS, help="runs side by side, at most")
     planning.add_argument("--measure", action="store_true", help="train some seconds, to say how long all would take")
     running.add_argument("--engine", choices=engines.ENGINES, default="local")
-    running.add_argument("--workers", type=int, default=1)
+    running.add_argument("--workers", type=at_least_one, default=1)
     running.add_argument("--minutes", type=float, default=math.inf, help="start no unit after so long")
     running.add_argument("--retry-failed", action="store_true")
     exporting.add_argument("store")
