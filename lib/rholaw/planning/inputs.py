@@ -202,7 +202,7 @@ class Project:
 class Run:
     """How the plan is computed."""
 
-    samples: float = number(2000, "draws", 100, 1e6)
+    samples: float = number(2000, "draws", 100, 1e5)
     seed: float = number(0, "any number")
     today: str = text("")
 
