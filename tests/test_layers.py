@@ -56,9 +56,11 @@ MODULES = {
     ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
-        *("tensors", "pickles", "views", "containers", "config", "opening", "packaged", "resumable", "streaming"),
+        *("tensors", "pickles", "views", "containers", "gguf_keys", "config", "opening", "packaged", "resumable"),
+        *("streaming", "parts", "families", "counting"),
         *("surveying", "tokenizing", "llama", "layered", "evaluating", "noise", "recorded"),
     ],
+    "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed"],
     "train": [
         *(

@@ -1,11 +1,12 @@
 """What a checkpoint says of its decoder: a config.json of the Hugging Face hub, or the keys of a GGUF file → Config."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import untrusted
 from ..checked import listed, shown
+from .gguf_keys import as_json
 from .tensors import File
 
 KEYS = {  # field of Config → its key in config.json, and in GGUF behind the name of the architecture
@@ -21,7 +22,8 @@ KEYS = {  # field of Config → its key in config.json, and in GGUF behind the n
 }
 REAL = {"eps", "rotary_base"}  # all others are whole numbers
 WORD = 100  # characters of a name of a family, or of what stretches positions
-MAY_BE_NULL = {"kv_heads", "head_dim", "rotary_base"}  # which stands for "as usual"
+NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Where the decoder stands in the config of a model of several modalities."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Config:
 
     source: the file that says it; keys: {field: key there}.  family: "llama", "qwen2", …  width: of the residual
     stream; eps: of its norms.  rotary_scaling: how positions are stretched, "default" for not at all.  tied: the head
-    shares the embedding's matrix.
+    shares the embedding's matrix.  said: all that is said of the decoder, by the keys of config.json; spelled: {such a
+    key: the key in the source}, where it is another.
     """
 
     source: str
@@ -49,6 +52,8 @@ class Config:
     tied: bool
     qkv_bias: bool
     qk_norm: bool
+    said: dict = field(default_factory=dict, repr=False)
+    spelled: dict[str, str] = field(default_factory=dict, repr=False)
 
     def require(self, *names: str) -> None:
         """ValueError that lists which of these fields the source says nothing of, by its own keys."""
@@ -67,6 +72,7 @@ def json_object(path: Path) -> dict:
 def from_json(values: dict) -> Config:
     """The Config in the object of a config.json. Raises ValueError that names a key whose value cannot be."""
     source, keys = "config.json", {name: key for name, (key, _) in KEYS.items()} | {"family": "model_type"}
+    values = _decoder(values)
     rotary = _part(values, "rope_parameters") or values  # newer files keep all that rotates there
     scaling = _part(values, "rope_scaling") or (rotary if rotary is not values else {})
     family = _text(values, "model_type", source)
@@ -79,7 +85,18 @@ def from_json(values: dict) -> Config:
         tied=_flag(values, "tie_word_embeddings", source),
         qkv_bias=_flag(values, "attention_bias", source) or family == "qwen2",
         qk_norm=family == "qwen3",
+        said=values,
     )
+
+
+def _decoder(values: dict) -> dict:
+    """What is said of the decoder, of a model of several modalities its own part, and whether it is tied from above."""
+    for name in NESTED:
+        if inner := _part(values, name):
+            above = {key: values[key] for key in ("tie_word_embeddings",) if values.get(key) is not None}
+            family = _text(values, "model_type", "config.json")
+            return _decoder(above | {"model_type": f"{family}_text"} | inner)
+    return values
 
 
 def from_gguf(values: dict, shapes: dict[str, tuple[int, ...]], source: str) -> Config:
@@ -88,6 +105,7 @@ def from_gguf(values: dict, shapes: dict[str, tuple[int, ...]], source: str) -> 
     keys = {name: f"{family}.{key}" for name, (_, key) in KEYS.items()} | {"family": "general.architecture"}
     embedding = shapes.get("token_embd.weight", ())[:1]
     scaling = _text(values, f"{family}.rope.scaling.type", source) or "none"
+    said, spelled = as_json(values, shapes, family or "")
     return Config(
         source,
         keys,
@@ -97,14 +115,16 @@ def from_gguf(values: dict, shapes: dict[str, tuple[int, ...]], source: str) -> 
         tied="output.weight" not in shapes,
         qkv_bias="blk.0.attn_q.bias" in shapes,
         qk_norm="blk.0.attn_q_norm.weight" in shapes,
+        said=said,
+        spelled=spelled,
     )
 
 
 def _numbers(values: dict, keys: dict[str, str], source: str) -> dict[str, float | None]:
-    """{field: its number}, None where the key is not there."""
+    """{field: its number}, None where the key is not there, or null."""
     numbers = dict.fromkeys(KEYS)
     for name in KEYS:
-        if keys[name] not in values or (values[keys[name]] is None and name in MAY_BE_NULL):
+        if values.get(keys[name]) is None:
             continue
         value, kinds = values[keys[name]], (int, float) if name in REAL else (int,)
         if type(value) not in kinds or not 0 < value < 2**63:

@@ -104,6 +104,12 @@ def described(path: str | Path) -> Config:
         return checkpoint.config
 
 
+def has_weights(path: str | Path) -> bool:
+    """Whether ``path`` is a checkpoint or a folder that holds one, and not a folder with a config.json alone."""
+    place = _located(path)
+    return not place.is_dir() or any(any(place.glob(pattern)) for pattern in _patterns())
+
+
 def size(path: str | Path) -> int:
     """The bytes that the files of the checkpoint at ``path`` take. Raises ValueError as ``open``."""
     with open(path) as checkpoint:
@@ -133,15 +139,19 @@ def _main_file(path: Path) -> Path:
     """The one file that ``path`` means: an index, a checkpoint, or the first of its shards."""
     if not path.is_dir():
         return path
-    patterns = dict.fromkeys((*PREFERENCE, *(f"*{ending}" for ending in containers.endings())))
-    for pattern in patterns:
+    for pattern in _patterns():
         files = sorted(file for file in path.glob(pattern) if file.is_file())
         sets = {re.sub(SHARD, r"\1\3\4", file.name) for file in files}
         if len(sets) > 1:
             raise ValueError(f"{path} holds several checkpoints, name one: {listed(file.name for file in files)}")
         if files:
             return files[0]
-    raise ValueError(f"{path} holds no checkpoint: no file like {', '.join(patterns)}")
+    raise ValueError(f"{path} holds no checkpoint: no file like {', '.join(_patterns())}")
+
+
+def _patterns() -> list[str]:
+    """What files of checkpoints are called, the likeliest first."""
+    return [*dict.fromkeys((*PREFERENCE, *(f"*{ending}" for ending in containers.endings())))]
 
 
 def _shards(file: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from ..checkpoints.parts import STATE_BYTES
 from .devices import Device
 from .geometry import Geometry, factors
 from .kernels import DENSE, Kernel, fitted_roofline, measured_speedups
@@ -104,16 +105,18 @@ def products(
     """Seconds of all the layers' products by the roofline: (compute, bandwidth, overhead), each an array.
 
     tokens: in flight; bits: of a weight and of an activation, as stored; fit: the Efficiency; size: see ``factors``.
-    Time is max(compute, bandwidth) + overhead (formulas: max(2 m n k / (η_c F), bytes / (η_b W)) + t₀).
+    Time is max(compute, bandwidth) + overhead (formulas: max(2 m n k / (η_c F), bytes / (η_b W)) + t₀).  Of a mixture
+    the arithmetic is that of the experts that a token uses, the bytes those of all that the tokens together hit, as if
+    each chose at random, and all experts of a layer are one product.
     """
     fit, grow = fit or Efficiency(), factors(size)
     tokens = np.asarray(tokens, dtype=float)
-    peak = getattr(device, kernel.compute)
-    moved = geometry.layers * sum(k * bits[1] / 8 + n * 2 for k, n in geometry.shapes)
-    compute = 2 * tokens * geometry.linear * grow["linear"] / (peak * fit.compute)
-    weights = geometry.linear * grow["linear"] * bits[0] / 8
+    peak, matrices = getattr(device, kernel.compute), geometry.body.matrices
+    moved = sum(m.count * m.used * (m.inputs * bits[1] / 8 + m.outputs * 2) for m in matrices)
+    compute = 2 * tokens * sum(m.active for m in matrices) * grow["linear"] / (peak * fit.compute)
+    weights = sum(m.read(tokens) for m in matrices) * grow["linear"] * bits[0] / 8
     bandwidth = (weights + tokens * moved * grow["kv"]) / (device.bandwidth * fit.bandwidth)
-    overhead = geometry.layers * len(geometry.shapes) * grow["products"] * fit.overhead
+    overhead = sum(m.count for m in matrices) * grow["products"] * fit.overhead
     return compute, bandwidth, overhead + np.zeros_like(compute)
 
 
@@ -126,7 +129,10 @@ def time_of(terms: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
 def speedup(
     geometry: Geometry, device: Device, engine: str, kernel: Kernel, bits: tuple[float, float], tokens: Numbers
 ) -> Speedup:
-    """The Speedup of a Kernel for these numbers of tokens, and where it comes from."""
+    """The Speedup of a Kernel for these numbers of tokens, and where it comes from.
+
+    Kernels were timed on dense products, which says nothing of grouped ones: a mixture has the nominal ratio.
+    """
     tokens = np.asarray(tokens, dtype=float)
     one = np.ones_like(tokens)
     if kernel.name == DENSE.name:
@@ -135,10 +141,11 @@ def speedup(
         return Speedup(one, one, one, Rung.NO_KERNEL)
     if kernel.status == "emulated":
         return Speedup(one, one, one, Rung.EMULATED, kernel.source)
-    if (timed := measured_speedups(device.name, engine, kernel.name)) is not None:
+    timed = None if geometry.sparse else measured_speedups(device.name, engine, kernel.name)
+    if timed is not None:
         return Speedup(*timed.at(tokens), Rung.MEASURED, timed.source, timed.engine)
     base, fit = efficiency(device, engine), efficiency(device, engine, kernel)
-    if fit.measured and base.measured:
+    if fit.measured and base.measured and not geometry.sparse:
         ratio = time_of(products(geometry, device, tokens, fit=base)) / time_of(
             products(geometry, device, tokens, bits, kernel, fit)
         )
@@ -189,11 +196,14 @@ def prefill(
 ) -> Step:
     """The Step that reads ``tokens`` tokens of prompts, each ``prompt`` long. The head is read once a prompt: left out.
 
-    Attention costs 2 layers heads head_dim S FLOPs a token, half a prompt S being before it (scaling-book).  Without
+    Attention costs 4 layers heads head_dim FLOPs a token for each before it, S / 2 of a prompt of S tokens
+    (scaling-book), fewer behind a window; a state costs 4 for each of its numbers: it is updated and read.  Without
     known arithmetic the time is not known either: nan.
     """
     compute, bandwidth, overhead = products(geometry, device, tokens, fit=fit, size=size)
-    flops = 2 * geometry.layers * geometry.heads * geometry.head_dim * prompt * tokens * factors(size)["kv"]
+    body = geometry.body
+    before = sum(cache.layers * cache.work * cache.before(prompt) for cache in body.caches) + 4 * body.state
+    flops = before * tokens * factors(size)["kv"]
     attention = flops / (device.bf16 * fit.compute)
     limits = {"arithmetic": compute + attention, "weights": bandwidth, "overhead": overhead}
     return Step(np.maximum(compute, bandwidth) + overhead, attention, attention, limits)
@@ -208,13 +218,17 @@ def decode(
     kv_bits: float = 16,
     size: float = 1.0,
 ) -> Step:
-    """The Step that writes one token of each of ``sequences`` sequences, ``context`` tokens long so far."""
+    """The Step that writes one token of each of ``sequences`` sequences, ``context`` tokens long so far.
+
+    It reads the cache, and reads and writes the states.
+    """
     grow, sequences = factors(size), np.asarray(sequences, dtype=float)
     terms = products(geometry, device, sequences, fit=fit, size=size)
     head = geometry.vocabulary_matrix * grow["vocabulary"]
     compute = 2 * sequences * head / (device.bf16 * fit.compute)
     head = np.fmax(compute, 2 * head / (device.bandwidth * fit.bandwidth)) + fit.overhead
-    cache = sequences * context * grow["kv"] / (device.bandwidth * fit.bandwidth)
-    cache_16, cache_q = cache * geometry.kv_bytes(16), cache * geometry.kv_bytes(kv_bits)
+    spread = sequences * grow["kv"] / (device.bandwidth * fit.bandwidth)
+    state = geometry.body.state * STATE_BYTES
+    cache_16, cache_q = (spread * (geometry.sequence_bytes(context, bits) + state) for bits in (16, kv_bits))
     limits = {"arithmetic": terms[0], "weights": terms[1], "key-value cache": cache_q, "overhead": terms[2]}
     return Step(time_of(terms), head + cache_q, head + cache_16, limits)

@@ -101,7 +101,7 @@ def sensitivity(model: Model, method: str = "rtn") -> SensitivityFit:
         rows = [(item.weights, item.rise) for item in model.measured]
         return fit_sensitivity(pd.DataFrame(rows, columns=["format", "rise"]))
     try:
-        return prior_sensitivity(model.shape.total, model.tokens or None, method, model.active or None)
+        return prior_sensitivity(model.shape.total, model.tokens or None, method, model.n_active)
     except ValueError as error:
         raise ScenarioError(f"model: nothing is known of what rounding costs such a model: {error}") from None
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from .. import runs, tables
 from ..checked import unknown
+from ..checkpoints.parts import STATE_BYTES
 from ..hardware import observed
 from ..hardware.devices import STALE_DAYS, facts
 from ..hardware.kernels import engines
@@ -72,6 +73,7 @@ def doubts(
     scenario: Scenario, cases: list[Case], table: pd.DataFrame, draws: Draws, origins: Mapping[Option, Origin]
 ) -> Iterator[Doubt]:
     """What to doubt about a plan; origins: of the capacity of each option."""
+    yield from _of_the_shape(scenario)
     yield from _of_devices(scenario, {case.device.name: case for case in cases}.values())
     yield from _of_kernels({(case.option, case.device.name): case for case in cases}.values())
     yield from _of_engines(scenario)
@@ -93,6 +95,22 @@ def doubts(
 def largest_run() -> float:
     """Parameters of the largest run behind the default law."""
     return float(runs.one_estimator(runs.load("quest2025")).n_params.max())
+
+
+def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
+    """What was assumed of a model that is no plain decoder: of its memory and its speed."""
+    shape, batches = scenario.model.shape, scenario.hardware.batches
+    if shape.sparse:
+        few, many = min(batches), max(batches)
+        read = [sum(m.read(batch) for m in shape.body.matrices) / shape.linear for batch in (few, many)]
+        counts = {"total": shape.total, "active": shape.active, "few": few, "many": many}
+        yield Doubt("experts", counts | {"read_few": read[0], "read_many": read[1]})
+    windows = [cache for cache in shape.body.caches if cache.window < scenario.traffic.window]
+    if windows:
+        layers = sum(cache.layers for cache in windows)
+        yield Doubt("windows", {"layers": layers, "tokens": max(cache.window for cache in windows)})
+    if shape.body.state:
+        yield Doubt("state", {"megabytes": shape.body.state * STATE_BYTES / 1e6})
 
 
 def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:

@@ -4,9 +4,10 @@ Defaults are at work wherever a scenario says nothing.  chapters/scenario.toml e
 """
 
 import datetime
+import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..checked import build, by_name, counts, names, number, shown, spread, text, unknown
@@ -22,17 +23,17 @@ Spread = tuple[float, ...]
 
 
 def _geometry(value: object, about: Mapping) -> str | shapes.Geometry:
-    """A name, or a table of a Geometry's fields."""
+    """A name, or a table of what ``geometry.llama`` takes."""
     if isinstance(value, (str, shapes.Geometry)):
         return value
-    known = [item.name for item in fields(shapes.Geometry)]
+    known = list(inspect.signature(shapes.llama).parameters)
     if not isinstance(value, dict):
         raise ValueError(f"must be a name or a table with {', '.join(known)}")
     if wrong := [key for key in value if key not in known]:
         raise ValueError(unknown(wrong[0], known))
-    if missing := [name for name in known[:7] if name not in value]:
+    if missing := [name for name in shapes.SHAPE if name not in value]:
         raise ValueError(f"lacks {', '.join(missing)}")
-    return shapes.Geometry(**value)
+    return shapes.llama(**value)
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class Model:
         if self.geometry:
             return shapes.named()[self.geometry]
         return shapes.of_checkpoint(self.checkpoint) if self.checkpoint else shapes.of_size(self.params)
+
+    @property
+    def n_active(self) -> float | None:
+        """Parameters active for a token: those given, of a mixture those that it uses, None where all are."""
+        return self.active or (self.shape.active if self.shape.sparse else None)
 
     @property
     def n_tokens(self) -> float:

@@ -110,6 +110,9 @@ class Doubt(Remark):
 
     section: ClassVar = "doubts"
     codes: ClassVar = {
+        "experts": ("total", "active", "few", "read_few", "many", "read_many"),
+        "windows": ("layers", "tokens"),
+        "state": ("megabytes",),
         "price_stale": ("device", "days", "limit"),
         "price_unknown": ("device",),
         "price_single": ("device",),

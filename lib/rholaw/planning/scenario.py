@@ -53,9 +53,11 @@ class Scenario:
             data = reading.read(path)
         except ValueError as error:
             raise ScenarioError(str(error)) from None
-        part = data.get("hardware") if isinstance(data, dict) else None
-        if isinstance(part, dict) and isinstance(part.get("overrides"), str) and part["overrides"]:
-            part["overrides"] = str(path.parent / part["overrides"])  # named from where the scenario lies
+        for name, key in (("hardware", "overrides"), ("model", "checkpoint")):  # named from where the scenario lies
+            part = data.get(name) if isinstance(data, dict) else None
+            value = part.get(key) if isinstance(part, dict) else None
+            if isinstance(value, str) and value and not value.startswith("~") and "://" not in value:
+                part[key] = str(path.parent / value)
         return cls.of(data, str(path))
 
     @classmethod
@@ -132,7 +134,7 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
     Where a value was refused, a default stands in for it: what would follow from that default is left out.
     """
     hardware, project, prices = scenario.hardware, scenario.project, scenario.prices
-    yield from _of_the_model(scenario.model, problems)
+    yield from _of_the_model(scenario.model, project, problems)
     try:
         known = devices(hardware.overrides or None)
     except (OSError, ValueError) as error:
@@ -162,7 +164,7 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
         yield f"run.today: {scenario.run.today!r} is no date such as 2026-11-24"
 
 
-def _of_the_model(model: Model, problems: _Problems) -> Iterator[str]:
+def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterator[str]:
     given = [name for name in ("geometry", "checkpoint", "params") if getattr(model, name)]
     if len(given) != 1:
         if "model" not in {part for part, _ in problems.refused}:
@@ -173,6 +175,7 @@ def _of_the_model(model: Model, problems: _Problems) -> Iterator[str]:
         try:
             if model.active > model.shape.total:
                 yield f"model.active: {model.active:g} is more than the {model.shape.total:.4g} that the model has"
+            yield from _of_the_shape(model.shape, project)
         except ValueError as error:
             yield f"model.{given[0]}: {error}"
     if model.kappa and model.measured:
@@ -183,3 +186,13 @@ def _of_the_model(model: Model, problems: _Problems) -> Iterator[str]:
                 yield f"model.measured: {i} rounds nothing in {item.weights}: a rise in it says nothing about formats"
         except ValueError as error:
             yield f"model.measured: {i} has no such weights: {error}"
+
+
+def _of_the_shape(shape: shapes.Geometry, project: Project) -> Iterator[str]:
+    if not shape.decoder:
+        yield f"model.checkpoint: {shape.family} writes no tokens, one after another: a plan is for models that do"
+    if shape.sparse and project.kind != "post-training":
+        yield (
+            f"project.kind: the law of training stands on dense models, and {shape.family} has experts, of which a "
+            'token uses some: it says nothing of such a loss or size; plan for kind = "post-training"'
+        )

@@ -1,0 +1,44 @@
+"""The families of language models that are known: a config.json → the Geometry, with every parameter accounted for.
+
+    families.geometry(config)       of a Config, from whatever file
+    families.known()                the model_types
+
+A family that is not known, and a key of a known one that would change the count and is not modelled, are errors that
+name it.  Defaults are those of transformers, counts are held against it and against published totals (data/configs).
+"""
+
+from ...checked import unknown
+from ..config import Config
+from ..parts import Geometry
+from . import gemma, hybrids, llamas, mixtures, older
+from .keys import Keys
+
+ALIASES = {"qwen2_vl": "qwen2", "qwen2_5_vl": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen2_vl_text": "qwen2"}
+ALIASES |= {"qwen3_vl_text": "qwen3", "qwen3_vl_moe_text": "qwen3_moe", "qwen3_omni_moe_text": "qwen3_moe"}
+ALIASES |= {"kimi_k25": "kimi_k2"}
+"""Other names of a family, most of them of its text part in a model of several modalities."""
+
+
+FAMILIES = llamas.FAMILIES | mixtures.FAMILIES | hybrids.FAMILIES | gemma.FAMILIES | older.FAMILIES
+
+
+def known() -> list[str]:
+    """The model_types whose decoder is modelled, in alphabetical order."""
+    return sorted({*FAMILIES, *ALIASES})
+
+
+def geometry(config: Config) -> Geometry:
+    """The Geometry of a model by its Config. Raises ValueError that names what is unknown, absent, or cannot be."""
+    config.require("family")
+    if config.spelled:  # GGUF leaves nothing to defaults
+        config.require("layers", "width", "heads", "vocabulary")
+    family = ALIASES.get(config.said["model_type"], config.said["model_type"])
+    if family not in FAMILIES:
+        hint = unknown(config.family, known(), "family")
+        raise ValueError(f"{config.source}: {config.keys['family']}: {hint}, of those whose parameters are counted")
+    build, defaults = FAMILIES[family]
+    keys = Keys(config.said, defaults, config.source, config.spelled)
+    keys.read.update(("model_type", "vocab_size", "tie_word_embeddings"))
+    geometry = build(keys)
+    keys.rest()
+    return geometry
