@@ -56,11 +56,12 @@ MODULES = {
     ],
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
-        *("tensors", "pickles", "views", "containers", "gguf_keys", "config", "opening", "packaged", "resumable"),
-        *("streaming", "parts", "families", "counting"),
+        *("tensors", "pickles", "views", "containers", "gguf_keys", "config", "layouts", "opening", "packaged"),
+        *("resumable", "streaming", "parts", "families", "counting"),
         *("surveying", "tokenizing", "llama", "layered", "evaluating", "noise", "recorded"),
     ],
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],
+    "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles"],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed"],
     "train": [
         *(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..checked import listed, shown
 from ..untrusted import refusals
-from . import containers
+from . import containers, layouts
 from .config import Config, from_gguf, from_json, json_object
 from .tensors import File, Tensor
 
@@ -86,7 +86,8 @@ def open(path: str | Path) -> Checkpoint:
             )
         if (beside := main.parent / "config.json").is_file():
             metadata["config"] = json_object(beside)
-        return Checkpoint(path, tuple(files), metadata, tuple(tensors.values()), opened.pop_all().close)
+        weights = layouts.logical(tensors.values(), layouts.read(main.parent, metadata))
+        return Checkpoint(path, tuple(files), metadata, tuple(weights), opened.pop_all().close)
 
 
 @refusals()

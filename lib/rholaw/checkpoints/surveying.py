@@ -248,10 +248,10 @@ def _moments(measurement: Measurement) -> dict:
 def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement) -> dict:
     """The columns of one format, for a tensor of finite numbers."""
     error, rotated = measurement.errors.get(name, (np.nan, np.nan))
-    bits, notes = format.bits, []
+    bits, notes = format.bits, [tensor.note] * bool(tensor.note)
     if name not in measurement.errors:
         bits, shape = DENSE_BITS, f"rows of {tensor.matrix[1]} weights are no multiple of {format.multiple}"
-        notes = [f"{shape if len(tensor.shape) > 1 else 'no matrix'}: kept in {DENSE_BITS} bits"]
+        notes += [f"{shape if len(tensor.shape) > 1 else 'no matrix'}: kept in {DENSE_BITS} bits"]
     if measurement.plain.largest == 0:
         notes.append("all zeros, which every format holds exactly")
     if tensor.quantised:

@@ -38,7 +38,8 @@ class Tensor:
 
     dtype: as safetensors ("BF16", "I32", …) or GGUF ("Q4_1", …) calls it.  bits: that it takes in the file, per value.
     quantised: its values were rounded to at most 8 bits before.  load: (start, stop) → so many of its values in their
-    order.  tied: whose values it shares, a name, or "".  Raises ValueError for a shape that torch cannot count.
+    order.  tied: whose values it shares, a name, or "".  note: what to know of its values, or "".  Raises ValueError
+    for a shape that torch cannot count.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Tensor:
     quantised: bool
     load: Callable[[int, int], torch.Tensor] = field(repr=False, compare=False)
     tied: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         if math.prod(max(size, 1) for size in self.shape) >= 2**63:

@@ -1,0 +1,60 @@
+"""Codes and scales are one matrix: what the libraries that quantise write → Tensors of the weights that it stands for.
+
+tensors = layouts.logical(tensors, layouts.read(folder, metadata))
+
+A layout is a function of a Group and the Settings.  It returns the matrix, None where the group is none of its kind,
+and raises ValueError with the reason where it is of its kind and cannot be read.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from ...checked import listed, shown
+from ..tensors import Tensor
+from .floats import int8, mxfp4, nvfp4, scaled
+from .grouping import Group, Latest, grouped
+from .integers import affine, awq, dense, floats, gptq
+from .nibbles import bitsandbytes
+from .settings import Settings, read
+
+__all__ = ["Settings", "logical", "read"]
+
+LAYOUTS: tuple[Callable[[Group, Settings], Tensor | None], ...] = (
+    *(bitsandbytes, int8, gptq, awq, dense, affine, floats, mxfp4, nvfp4, scaled),
+)
+
+
+def logical(tensors: Iterable[Tensor], settings: Settings) -> list[Tensor]:
+    """The weights that the tensors of files stand for: codes with their companions are one Tensor, all others stay.
+
+    Codes of an unknown layout, and those whose companions do not fit, are one Tensor that cannot be read and says why.
+    Raises ValueError where two are called the same.
+    """
+    result = {}
+    for item in grouped(tensors, Latest()):
+        tensor = _matrix(item, settings) if isinstance(item, Group) else item
+        if tensor.name in result:
+            raise ValueError(f"{shown(tensor.name)} is there twice, as weights and as codes")
+        result[tensor.name] = tensor
+    return list(result.values())
+
+
+def _matrix(group: Group, settings: Settings) -> Tensor:
+    """The one matrix that a group stands for."""
+    try:
+        if group.coded and len(group.codes.shape) < 2:
+            raise ValueError("they are no matrix")
+        for layout in LAYOUTS:
+            if (tensor := layout(group, settings)) is not None:
+                return tensor
+    except ValueError as error:
+        return group.unread(str(error))
+    if not (group.coded or group.codes.quantised):
+        return replace(group.codes, note=f"beside it lies {listed(group.parts)}, which is not applied")
+    if group.parts:
+        return group.unread(f"no layout with {listed(group.parts)} is known")
+    if group.certain:
+        return group.unread("no companion lies beside them")
+    if group.codes.dtype.startswith("F8") and settings.method:
+        return group.unread(f"the model is quantised ({settings.method:.30}), and no scale lies beside them")
+    return group.codes

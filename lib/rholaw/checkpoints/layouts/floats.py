@@ -1,0 +1,109 @@
+"""Layouts whose codes are values of their own: bytes times a scale, and floats of 4 bits with scales for blocks.
+
+scaled   F8 or I8 × scale          compressed-tensors, DeepSeek, ModelOpt, ComfyUI, CTranslate2
+int8     I8 × SCB / 127            bitsandbytes, LLM.int8()
+nvfp4    E2M1 × E4M3 × scale       ModelOpt; compressed-tensors divides by its global scale
+mxfp4    E2M1 × 2^(scale − 127)    gpt-oss, and whatever stores OCP's MXFP4
+"""
+
+import torch
+
+from ..tensors import BITS, PLAIN, Tensor
+from .grouping import Group
+from .settings import Settings
+from .unpacking import E2M1, Rows, code_rows, expect, scale, unpacked
+
+INT8 = 127  # the code of the largest weight of a row
+
+
+def scaled(group: Group, settings: Settings) -> Tensor | None:
+    """Bytes times the scale of their block, row or matrix, less a zero point where there is one."""
+    codes = group.codes
+    is_float = codes.quantised and (codes.dtype in PLAIN or codes.dtype not in BITS)  # the latter are GGUF's
+    if "scale" not in group.parts or not (is_float or codes.dtype in ("I8", "I16")):
+        return None
+    group.only("scale", maybe=("zero_point", "comfy_quant"))
+    if not is_float and group.parts["scale"].dtype not in ("F32", "F16", "BF16"):
+        return None  # as bytes that hold two codes of 4 bits
+    factors, name = scale(group.parts["scale"], codes.shape, settings.block)
+    zeros = _zeros(group, settings)
+
+    def rows(first: int, last: int) -> torch.Tensor:
+        values = code_rows(codes, first, last).float() - zeros(first, last)
+        return values / factors(first, last) if settings.divides else values * factors(first, last)
+
+    return group.tensor(codes.shape, f"{codes.dtype}/{name}", rows)
+
+
+def int8(group: Group, settings: Settings) -> Tensor | None:
+    """LLM.int8(): the largest magnitude of each row has the code 127."""
+    if "SCB" not in group.parts:
+        return None
+    group.only("SCB", maybe=("format",))
+    codes, largest = group.codes, group.parts["SCB"]
+    if codes.dtype != "I8" or len(codes.shape) != 2:
+        raise ValueError(f"they are {codes.dtype}, where bitsandbytes has a matrix of I8")
+    expect(largest, codes.shape[:1], "SCB")
+
+    def rows(first: int, last: int) -> torch.Tensor:
+        if "format" in group.parts and group.parts["format"].read().count_nonzero():
+            raise ValueError("codes, not measured: their weight_format is not 0, rows one after another")
+        return code_rows(codes, first, last).float() * (largest.load(first, last).float() / INT8)[:, None]
+
+    return group.tensor(codes.shape, "bnb int8/row", rows)
+
+
+def nvfp4(group: Group, settings: Settings) -> Tensor | None:
+    """NVIDIA's FP4: E2M1 in blocks of 16, whose E4M3 scales have a scale for the matrix."""
+    block, codes = group.parts.get("scale"), group.codes
+    if codes.dtype != "U8" or block is None or block.dtype != "F8_E4M3":
+        return None
+    divides = "global_scale" in group.parts  # compressed-tensors keeps its reciprocal
+    second = "global_scale" if divides else "scale_2"
+    group.only("scale", second)
+    shape = (*codes.shape[:-1], 2 * codes.shape[-1])
+    expect(block, (*shape[:-1], -(-shape[-1] // 16)), "scale")
+    factors, _ = scale(block, shape, (1, 16))
+    whole, _ = scale(group.parts[second], shape)
+
+    def rows(first: int, last: int) -> torch.Tensor:
+        values = fours(codes, first, last) * factors(first, last)
+        return values / whole(first, last) if divides else values * whole(first, last)
+
+    return group.tensor(shape, "NVFP4", rows)
+
+
+def mxfp4(group: Group, settings: Settings) -> Tensor | None:
+    """OCP's MXFP4: E2M1 in blocks of 32, whose scales are powers of two; gpt-oss keeps each block apart."""
+    blocks = "scales" in group.parts and group.codes.name.endswith("blocks")
+    key, codes = "scales" if blocks else "scale", group.codes
+    if codes.dtype != "U8" or key not in group.parts or group.parts[key].dtype not in ("U8", "F8_E8M0"):
+        return None
+    group.only(key)
+    if blocks and (len(codes.shape) < 3 or codes.shape[-1] != 16):
+        raise ValueError("their blocks are not of 16 bytes each")
+    shape = (*codes.shape[:-2], codes.shape[-2] * 32) if blocks else (*codes.shape[:-1], codes.shape[-1] * 2)
+    expect(group.parts[key], (*shape[:-1], -(-shape[-1] // 32)), "scale")
+    factors, _ = scale(group.parts[key], shape, (1, 32))
+
+    def rows(first: int, last: int) -> torch.Tensor:
+        return fours(codes, first, last, shape[-1] // 2) * factors(first, last)
+
+    return group.tensor(shape, "MXFP4", rows)
+
+
+def fours(codes: Tensor, first: int, last: int, width: int | None = None) -> torch.Tensor:
+    """Rows of E2M1, two in a byte, the lower one first; ``width``: the bytes of a row."""
+    width = codes.shape[-1] if width is None else width
+    stored = codes.load(first * width, last * width).view(last - first, width)
+    return E2M1[unpacked(stored, 4).long()]
+
+
+def _zeros(group: Group, settings: Settings) -> Rows:
+    """What is subtracted from codes before they are scaled."""
+    if "zero_point" not in group.parts:
+        return lambda first, last: torch.zeros(())
+    zeros = group.parts["zero_point"]
+    if zeros.dtype == "U8":
+        raise ValueError("their zero_point is U8, of which scales would be made")
+    return scale(zeros, group.codes.shape, settings.block)[0]

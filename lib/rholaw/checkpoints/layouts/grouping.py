@@ -1,0 +1,167 @@
+"""Tensors of a file that are one matrix: codes, and the companions that say what the codes mean.
+
+up_proj.qweight, up_proj.scales, up_proj.qzeros, up_proj.g_idx   → a Group of the stem "up_proj"
+
+Names decide, and only names: what lies in the module of codes belongs to them, but for its bias.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from threading import Lock
+
+import torch
+
+from ...checked import shown
+from ..tensors import PLAIN, Tensor, unreadable
+
+STEM = re.compile(
+    r"(.+?)([./]weight|[._]blocks|\.(qweight|q_weight|W_q|Qidxs|codes|trellis)|[._]weight[._](packed|_data))"
+)
+"""A name that ends as weights do: (stem, ending); all endings but "weight" are those of codes."""
+COMPANION = re.compile(
+    r"(.+?)[./_](weights?[._])?(_?scales?(_inv|_2)?|scale_weight|scaling_factor(_2)?|global_scale|q?zeros|zero_point|"
+    r"shape|g_idx|SCB|format|(nested_)?(absmax|quant_map)|quant_state\..+|(input|output)(_global)?_(scale|zero_point))"
+)
+"""A name that ends as those of companions do: (stem, …)."""
+ACTIVATIONS = re.compile(
+    r"(input|output|activation)(_\w+)?_(scale|zero_point|factor)|scale_input|pre_?quant_scal\w*|[kv]_scale|"
+    r"(input|output)_quantizer\..+"
+)
+"""Companions that say how inputs are rounded: no weight depends on them."""
+SAME = {"scale_inv": "scale", "scale_weight": "scale", "scaling_factor": "scale", "scaling_factor_2": "scale_2"}
+CUTS = 8  # points and dashes in the name of a companion, at most
+INTEGERS = {name for name, dtype in PLAIN.items() if not (dtype.is_floating_point or dtype.is_complex)} - {"BOOL"}
+
+
+class Latest:
+    """What one matrix needs as a whole, such as codes that lie by columns: kept until another one asks."""
+
+    def __init__(self) -> None:
+        self._lock, self._owner, self._value = Lock(), None, None
+
+    def of(self, owner: object, make: Callable[[], tuple]) -> tuple:
+        """``make()``, or what it gave when the same ``owner`` asked before; from any thread."""
+        with self._lock:
+            if self._owner is not owner:
+                self._owner = self._value = None  # before the next takes its place
+                self._value = make()
+                self._owner = owner
+            return self._value
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The ``codes`` of a matrix and their companions: ``parts``, {what the name says, as "scale": Tensor}.
+
+    stem: the module or parameter; name: of the matrix.  latest: that of the checkpoint.
+    """
+
+    stem: str
+    name: str
+    codes: Tensor
+    parts: dict[str, Tensor]
+    latest: Latest = field(repr=False)
+
+    @property
+    def certain(self) -> bool:
+        """Whether only codes are called as they are."""
+        return _stem(self.codes.name)[1]
+
+    @property
+    def coded(self) -> bool:
+        """Whether they may be codes: they are called so, or are a matrix of integers or of floats of at most 8 bits."""
+        kind = self.codes.dtype
+        return self.certain or (len(self.codes.shape) > 1 and (kind in INTEGERS or kind[:2] in ("F4", "F6", "F8")))
+
+    def tensor(self, shape: tuple[int, ...], dtype: str, rows: Callable[[int, int], torch.Tensor]) -> Tensor:
+        """The matrix, with all the bits that it takes in the file; ``rows``: (first, last) → these rows, float32."""
+        width = max(shape[-1], 1)
+
+        def load(start: int, stop: int) -> torch.Tensor:
+            if start == stop:
+                return torch.empty(0)
+            first = start // width
+            return rows(first, -(-stop // width)).reshape(-1)[start - first * width : stop - first * width]
+
+        return self.flat(shape, dtype, load)
+
+    def flat(self, shape: tuple[int, ...], dtype: str, load: Callable[[int, int], torch.Tensor]) -> Tensor:
+        """The matrix with a ``load`` of its own."""
+        stored = sum(tensor.count * tensor.bits for tensor in (self.codes, *self.parts.values()))
+        count = math.prod(shape)
+        return Tensor(self.name, shape, dtype, stored / count if count else 0.0, True, load, self.codes.tied)
+
+    def unread(self, reason: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        """The matrix where its values cannot be had; its ``shape``, where that is known, else that of the codes."""
+        reason = f"codes, not measured: {reason}"
+        return self.flat(self.codes.shape if shape is None else shape, self.codes.dtype, unreadable(reason))
+
+    def only(self, *names: str, maybe: Iterable[str] = ()) -> None:
+        """ValueError for a companion besides ``names`` and ``maybe``, and for one of the former that is not there."""
+        for part in self.parts.keys() - {*names, *maybe}:
+            if not ACTIVATIONS.fullmatch(part):
+                raise ValueError(f"the companion {shown(part)} beside them is unknown")
+        if absent := [name for name in names if name not in self.parts]:
+            raise ValueError(f"no {absent[0]} lies beside them")
+
+
+def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
+    """The tensors in their order, those that are one matrix as one Group in the place of its codes."""
+    tensors = list(tensors)
+    companions = {tensor.name: match for tensor in tensors if (match := COMPANION.fullmatch(tensor.name))}
+    plainly = {match[1] for match in companions.values() if not _vague(match)}
+    scaled = {match[1] for match in companions.values()}
+    groups, hosts = {}, {}  # by stem, and by the name of the codes
+    for tensor in tensors:
+        stem, certain = _stem(tensor.name)
+        group = Group(stem, _name(stem, tensor.name), tensor, {}, latest)
+        has_scale = stem in plainly or (tensor.quantised and stem in scaled)
+        if tensor.name not in companions and (group.coded or has_scale) and (certain or stem not in groups):
+            groups[stem] = group
+    hosts = {group.codes.name: group for group in groups.values()}
+    rest = []
+    for tensor in tensors:
+        owner = None if tensor.name in hosts else _owner(tensor.name, companions.get(tensor.name), groups)
+        if owner is None:
+            rest.append(hosts.get(tensor.name, tensor))
+        else:
+            said = tensor.name[len(owner.stem) + 1 :]
+            part = re.sub(r"^weights?[._]", "", said)
+            part = SAME.get(part, part)
+            owner.parts[said if part in owner.parts else part] = tensor
+    return rest
+
+
+def _stem(name: str) -> tuple[str, bool]:
+    """(the module or parameter that it is the weight of, whether only codes are called so)."""
+    match = STEM.fullmatch(name)
+    return (match[1], match[2][1:] != "weight") if match else (name, False)
+
+
+def _name(stem: str, codes: str) -> str:
+    """What the matrix would be called without codes."""
+    ending = codes[len(stem) :]
+    return stem if not ending or ending[0] == "_" or ending == ".blocks" else f"{stem}{ending[0]}weight"
+
+
+def _vague(companion: re.Match) -> bool:
+    """Whether a tensor may be called so that is no companion, in a module without codes."""
+    return companion[2] is None and companion[3] in ("scale", "scales", "shape", "format", "zeros")
+
+
+def _owner(name: str, companion: re.Match | None, groups: dict[str, Group]) -> Group | None:
+    """The Group of the codes that a tensor stands beside."""
+    group = companion and groups.get(companion[1])
+    if group and (group.coded or group.codes.quantised or not _vague(companion)):
+        return group
+    end = len(name)
+    for _ in range(0 if name.endswith("bias") else CUTS):
+        end = max(name.rfind(mark, 0, end) for mark in "._/")
+        group, rest = groups.get(name[: max(end, 0)]), name[end + 1 :]
+        if group and group.coded:
+            is_module = group.codes.name.startswith((f"{group.stem}.", f"{group.stem}/"))
+            inside = "." not in rest or re.match(r"(weight|\w*quantizer)\.", rest)
+            return group if inside and (name[end] != "_" or not is_module) else None
+    return None
