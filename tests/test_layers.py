@@ -58,7 +58,17 @@ MODULES = {
     "checkpoints": [
         *("tensors", "pickles", "views", "containers", "gguf_keys", "config", "layouts", "opening", "packaged"),
         *("resumable", "streaming", "parts", "families", "counting"),
-        *("surveying", "tokenizing", "llama", "layered", "evaluating", "noise", "recorded"),
+        *(
+            "surveying",
+            "tokenizing",
+            "llama_keys",
+            "llama_tensors",
+            "llama",
+            "layered",
+            "evaluating",
+            "noise",
+            "recorded",
+        ),
     ],
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],
     "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles"],

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from rholaw.checkpoints import llama as language
+from rholaw.checkpoints import llama_tensors
 from rholaw.texts import tokens as corpus
 from rholaw.train.config import Config, llama
 from rholaw.train.model import Decoder
@@ -28,7 +28,7 @@ def trained():
     generator = torch.Generator().manual_seed(0)
     found = {(-1, "embedding"): model.embedding, (-1, "norm"): model.norm, (-1, "head"): model.head}
     for layer, block in enumerate(model.blocks):
-        found |= {(layer, part): getattr(block, part).weight for part in language.LINEAR}
+        found |= {(layer, part): getattr(block, part).weight for part in llama_tensors.LINEAR}
         found |= {(layer, "attention norm"): block.attention_norm, (layer, "mlp norm"): block.mlp_norm}
     for place, weight in found.items():
         if "norm" in place[1]:
@@ -39,7 +39,7 @@ def trained():
 def hub(folder, weights, config=CONFIG, tokenizer=TOKENIZER, **more):
     """A folder as the Hugging Face hub lays it out."""
     folder.mkdir(exist_ok=True)
-    names = language._names(2, 1, "model.layers")
+    names = llama_tensors.all_names(2, 1, "model.layers")
     save_file({names[place]: weight for place, weight in weights.items()} | more, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
     if tokenizer:
@@ -52,22 +52,25 @@ def neighbours(weight):
     return weight.view(SHAPE["heads"], 2, -1, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
 
 
-def gguf_file(path, weights, architecture="llama", pre="gpt-2", **changes):
-    """The same as a GGUF file."""
+def gguf_file(path, weights, architecture="llama", pre="gpt-2", more=None, types=None, **changes):
+    """The same as a GGUF file, with ``more`` tensors by name, other types of tokens, other keys."""
     writer = gguf.GGUFWriter(path, architecture)
     for key, value in (METADATA | changes).items():
-        (writer.add_uint32 if isinstance(value, int) else writer.add_float32)(f"llama.{key}", value)
+        add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}[type(value)]
+        add(f"llama.{key}", value)
     described = json.loads(TOKENIZER.to_str())["model"]
     tokens = sorted(described["vocab"], key=described["vocab"].get)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
-    writer.add_token_types([3] + [1] * (len(tokens) - 1))
+    writer.add_token_types([(types or {0: 3}).get(token, 1) for token in range(len(tokens))])
     writer.add_token_merges([" ".join(merge) for merge in described["merges"]])
-    for place, name in language._names(2, 0, "blk").items():
+    for place, name in llama_tensors.all_names(2, 0, "blk").items():
         if place in weights:
             turned = neighbours(weights[place]) if place[1] in ("query", "key") else weights[place]
             writer.add_tensor(name, turned.numpy().astype(np.float32))
+    for name, tensor in (more or {}).items():
+        writer.add_tensor(name, tensor.numpy().astype(np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -79,7 +79,7 @@ def test_what_cannot_be_evaluated_is_refused_before_any_work(given, tmp_path, mo
 def test_weights_that_are_not_finite_are_named(given, tmp_path):
     weights = trained()[1]
     weights[1, "up"][3, 4] = torch.nan
-    with pytest.raises(ValueError, match=r"model\.layers\.1\.mlp\.up_proj\.weight has values that are not finite"):
+    with pytest.raises(ValueError, match=r"model\.layers\.1\.mlp\.up_proj\.weight has 1 NaN and .* first at \[3, 4\]"):
         evaluate((hub(tmp_path / "broken", weights), given[1]))
 
 

@@ -145,9 +145,7 @@ def _reader(format: Format | None, device: torch.device) -> Read:
     """What reads a tensor of a layer as ``format`` stores it, or as it is."""
 
     def read(tensor: Tensor) -> torch.Tensor:
-        weight = tensor.read().to(device).float()
-        if not weight.isfinite().all():
-            raise ValueError(f"{tensor.name} has values that are not finite")
+        weight = llama.values(tensor).to(device)
         return format.quantize(weight) if format and _rounds(format, tensor) else weight
 
     return read

@@ -86,8 +86,8 @@ class Llama:
 
     def head(self, start: int, stop: int) -> Step:
         """As in ``Layered``."""
-        norm = self._with("norm", self._once("norm").read().float())
-        rows = self._once("head").rows(start, stop).float().to(self.device)
+        norm = self._with("norm", llama.values(self._once("norm")))
+        rows = llama.finite(self._once("head").rows(start, stop), self._once("head")).to(self.device)
         return norm.with_weights({self.model.names[-1, "head"]: rows}).logits
 
     def matrices(self, index: int) -> list[Tensor]:
@@ -104,4 +104,4 @@ class Llama:
 def used_rows(embedding: Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(the rows of an embedding that ``ids`` use, in float32, and where in them each id has its own)."""
     used, places = ids.unique(return_inverse=True)
-    return torch.cat([embedding.rows(i, i + 1) for i in used.tolist()]).float(), places
+    return llama.finite(torch.cat([embedding.rows(i, i + 1) for i in used.tolist()]), embedding), places

@@ -16,43 +16,36 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ..checked import shown
 from ..formats.format import Format
 from ..texts import corpora
 from ..texts.tokens import held_out_blocks
 from ..untrusted import refusals
-from . import opening, tokenizing
-from .config import Config
+from . import llama_keys, llama_tensors, opening, streaming, tokenizing
+from .llama_tensors import LINEAR, Place
 from .opening import Checkpoint
+from .tensors import Tensor
 
 ROWS = 2048  # tokens that pass through the layers together
 
-# What a Llama consists of, as this module calls it, as GGUF does, and as the Hugging Face hub does.
-LINEAR = {
-    **{"query": ("attn_q", "self_attn.q_proj"), "key": ("attn_k", "self_attn.k_proj")},
-    **{"value": ("attn_v", "self_attn.v_proj"), "out": ("attn_output", "self_attn.o_proj")},
-    **{"gate": ("ffn_gate", "mlp.gate_proj"), "up": ("ffn_up", "mlp.up_proj"), "down": ("ffn_down", "mlp.down_proj")},
-}
-NORMS = {"attention norm": ("attn_norm", "input_layernorm"), "mlp norm": ("ffn_norm", "post_attention_layernorm")}
-ONCE = {"embedding": ("token_embd", "model.embed_tokens"), "norm": ("output_norm", "model.norm")}
-ONCE |= {"head": ("output", "lm_head")}
-
-
-Place = tuple[int, str]  # (layer, part); layer −1 for what is there once
+FACTORS = "rope_freqs.weight"  # of GGUF: what divides the frequencies of the rotary positions
+BUFFERS = (".inv_freq", ".cos_cached", ".sin_cached")  # what older files keep, and every reader computes anew
 Observer = Callable[[str, torch.Tensor], None] | None
 
 
 @dataclass(frozen=True, eq=False)
 class Decoder:
-    """A Llama: RMSNorm, rotary positions, grouped-query attention, SwiGLU, no biases.
+    """A Llama: RMSNorm, rotary positions, grouped-query attention, a gated MLP.
 
-    weights: {name in the file: float32 tensor}.  names: {(layer, part): name in the file}, layer −1 for what is there
-    once.  interleaved: whether neighbouring channels turn together, as in GGUF, or channels half a head apart.
+    frequencies: of the rotary positions (half a head,), radians from token to token.  activation: of the gate, a name
+    in ``llama_keys.ACTIVATIONS``.  interleaved: whether neighbouring channels turn together, as in GGUF, or channels
+    half a head apart.  names: {(layer, part): name in the file}, layer −1 for what is there once; "query bias" is the
+    part of a bias, where there is one.  weights: {name in the file: float32 tensor}.
     """
 
     layers: int
     heads: int
-    base: float
+    frequencies: torch.Tensor
+    activation: str
     eps: float
     interleaved: bool
     names: dict[Place, str] = field(repr=False)
@@ -116,12 +109,13 @@ class Decoder:
     def after(self, x: torch.Tensor, layer: int, observe: Observer = None) -> torch.Tensor:
         """What a layer makes of ``x`` (B, T, width); of the weights it needs its own alone."""
         rows, length = x.shape[:2]
-        turn = self._turns(length, layer).to(x.device)
+        angle, activated = torch.arange(length)[:, None] * self.frequencies, llama_keys.ACTIVATIONS[self.activation]
+        turn = torch.stack([angle.cos(), angle.sin()]).to(x.device)  # (2, length, half a head): Su et al. 2021
 
         def linear(y: torch.Tensor, part: str) -> torch.Tensor:
             if observe:
                 observe(self.names[layer, part], y.reshape(-1, y.shape[-1]))
-            return F.linear(y, self._weight(part, layer))
+            return F.linear(y, self._weight(part, layer), self.weights.get(self.names.get((layer, f"{part} bias"))))
 
         def heads(y: torch.Tensor) -> torch.Tensor:
             return y.view(rows, length, -1, turn.shape[-1] * 2).transpose(1, 2)
@@ -132,7 +126,7 @@ class Decoder:
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
         x = x + linear(mixed.transpose(1, 2).reshape(rows, length, -1), "out")
         y = self._norm(x, "mlp norm", layer)
-        return x + linear(F.silu(linear(y, "gate")) * linear(y, "up"), "down")
+        return x + linear(activated(linear(y, "gate")) * linear(y, "up"), "down")
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """What the head says of ``x`` (…, width), which the last layer made: (…, rows of the head)."""
@@ -140,12 +134,6 @@ class Decoder:
 
     def _norm(self, x: torch.Tensor, part: str, layer: int = -1) -> torch.Tensor:
         return F.rms_norm(x, x.shape[-1:], self._weight(part, layer), self.eps)
-
-    def _turns(self, length: int, layer: int) -> torch.Tensor:
-        """cos and sin (2, length, half a head) of the rotary positions (Su et al. 2021)."""
-        size = self._weight("query", layer).shape[0] // self.heads
-        angle = torch.arange(length)[:, None] * self.base ** (-torch.arange(0, size, 2) / size)
-        return torch.stack([angle.cos(), angle.sin()])
 
     def _turned(self, x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         cos, sin = turn
@@ -157,31 +145,40 @@ class Decoder:
 def load(path: str | Path) -> Decoder:
     """The Decoder in a checkpoint: a GGUF file, or a folder with config.json and tokenizer.json beside the weights.
 
-    Raises ValueError for what ``opening.open`` and ``described`` refuse.
+    Raises ValueError for what ``opening.open`` and ``described`` refuse, and for a weight that is no finite number.
     """
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be run as a Llama"):
         model = described(checkpoint)
-        return model.with_weights({tensor.name: tensor.read().float() for tensor in checkpoint.tensors})
+        tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
+        return model.with_weights({name: values(tensors[name]) for name in dict.fromkeys(model.names.values())})
 
 
 def described(checkpoint: Checkpoint) -> Decoder:
     """The Decoder in an open checkpoint, without its weights.
 
-    Raises ValueError for another architecture than Llama's, a tensor too many, too few or of another shape, and for a
-    tokenizer that cannot be built.
+    Raises ValueError for another architecture than Llama's and for a key that is not known to be computed
+    (``llama_keys``), for a tensor too many, too few or of another shape, and for a tokenizer that cannot be built or
+    has a token without a row in the embedding.
     """
-    is_gguf = "general.architecture" in checkpoint.metadata
-    config, shapes = _llama(checkpoint), {tensor.name: tensor.shape for tensor in checkpoint.tensors}
-    if config.layers > len(shapes):
-        raise ValueError(f"it says that it has {config.layers} layers, and has {len(shapes)} tensors")
-    names = _names(config.layers, 0, "blk") if is_gguf else _names(config.layers, 1, "model.layers")
-    if names[-1, "head"] not in shapes:
-        names[-1, "head"] = names[-1, "embedding"]
-    if odd := sorted(shapes.keys() ^ set(names.values())):
-        raise ValueError(f"it {'has' if odd[0] in shapes else 'lacks'} {shown(odd[0])}")
-    _check_shapes(config, names, shapes)
-    base = config.rotary_base or 10_000.0
-    return Decoder(config.layers, config.heads, base, config.eps, is_gguf, names, {}, tokenizing.built(checkpoint))
+    config, is_gguf = checkpoint.config, "general.architecture" in checkpoint.metadata
+    config.require("family")
+    if config.family != "llama":
+        raise ValueError(f"its {config.keys['family']} is {config.family!r}")
+    config.require("layers", "heads", "eps")
+    said = None if is_gguf else checkpoint.metadata["config"]
+    function = llama_keys.of_gguf(checkpoint.metadata, config.source) if is_gguf else llama_keys.of_json(said)
+    tensors = {tensor.name: tensor for tensor in checkpoint.tensors if not tensor.name.endswith(BUFFERS)}
+    factors = values(tensors.pop(FACTORS)) if is_gguf and FACTORS in tensors else None
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    names = llama_tensors.names(shapes, config.layers, said)
+    frequencies = function.frequencies(llama_tensors.head_size(config, names, shapes), factors)
+    head, embedding = (tensors[names[-1, part]] for part in ("head", "embedding"))
+    doubtful = said and said.get("tie_word_embeddings") and head is not embedding
+    if doubtful and not torch.equal(values(head), values(embedding)):
+        raise ValueError(f"config.json: tie_word_embeddings is true, and {head.name} is not the embedding")
+    tokenizer = tokenizing.built(checkpoint, embedding.shape[0])
+    layers, heads, activation = config.layers, config.heads, function.activation
+    return Decoder(layers, heads, frequencies, activation, config.eps, is_gguf, names, {}, tokenizer)
 
 
 def text(name: str, held_out: bool = True) -> str:
@@ -225,37 +222,15 @@ def bits_per_byte(model: Decoder, losses: torch.Tensor, blocks: torch.Tensor) ->
     return float(losses.sum(dtype=torch.float64)) / math.log(2) / size
 
 
-def _names(layers: int, scheme: int, block: str) -> dict[Place, str]:
-    """{(layer, part): name in the file}."""
-    names = {(-1, part): f"{schemes[scheme]}.weight" for part, schemes in ONCE.items()}
-    for layer in range(layers):
-        names |= {(layer, part): f"{block}.{layer}.{s[scheme]}.weight" for part, s in (LINEAR | NORMS).items()}
-    return names
+def values(tensor: Tensor) -> torch.Tensor:
+    """All of a Tensor in float32. Raises ValueError as ``finite``."""
+    return finite(tensor.read(), tensor)
 
 
-def _llama(checkpoint: Checkpoint) -> Config:
-    """Its Config. Raises ValueError where that lacks something, or is of another architecture than Llama's."""
-    config = checkpoint.config
-    config.require("family")
-    if config.family != "llama" or config.rotary_scaling != "default":
-        family, scaling = config.family, config.rotary_scaling
-        raise ValueError(f"its {config.keys['family']} is {family!r}, its rotary positions {scaling!r}")
-    config.require("layers", "heads", "eps")
-    return config
-
-
-def _check_shapes(config: Config, names: dict[Place, str], shapes: dict[str, tuple[int, ...]]) -> None:
-    """ValueError unless every tensor has the shape that the Config and the embedding ask for."""
-    embedding, gate = shapes[names[-1, "embedding"]], shapes[names[0, "gate"]]
-    if len(embedding) != 2 or len(gate) != 2:
-        raise ValueError("its embedding, or a matrix of its first layer, is no matrix")
-    width, wide, size = embedding[1], gate[0], config.head_dim or embedding[1] // config.heads
-    all_heads, kv_heads = config.heads * size, config.kv_heads or config.heads
-    if config.heads % kv_heads or size % 2:
-        raise ValueError(f"{config.heads} heads of {size} channels share {kv_heads} keys, which cannot be")
-    into = {"query": all_heads, "key": kv_heads * size, "value": kv_heads * size, "gate": wide, "up": wide}
-    right = {part: (rows, width) for part, rows in into.items()} | {"out": (width, all_heads), "down": (width, wide)}
-    right |= dict.fromkeys([*NORMS, "norm"], (width,)) | dict.fromkeys(["embedding", "head"], embedding)
-    for (_, part), name in names.items():
-        if shapes[name] != right[part]:
-            raise ValueError(f"{name} is {shown(shapes[name])}, where its heads and width ask for {right[part]}")
+def finite(values: torch.Tensor, tensor: Tensor) -> torch.Tensor:
+    """Some values of a Tensor in float32; ValueError, with its name and the place, where one is no finite number."""
+    if not values.is_floating_point():
+        raise ValueError(f"{tensor.name} holds {tensor.dtype}, which are no weights")
+    if not (values := values.float()).isfinite().all():
+        raise ValueError(f"{tensor.name} has {streaming.non_finite(tensor)}")
+    return values

@@ -114,7 +114,7 @@ class Rows:
         sums = np.array(threads.over(lambda chunk: _sums(self.part(rotation, *chunk)), self.chunks))
         low, high = float(sums[:, 0].min()), float(sums[:, 1].max())  # nan where one is
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(_non_finite(self.tensor, self.chunks))
+            raise ValueError(non_finite(self.tensor))
         if (largest := max(high, -low)) and not LEAST < largest < LARGEST:
             raise ValueError(f"the largest magnitude is {largest:.3g}, whose fourth power is beyond float64")
         mean, square, cube, fourth, within = (sums[:, 2:].sum(axis=0) / self.tensor.count).tolist()
@@ -171,9 +171,10 @@ def _sums(x: torch.Tensor) -> tuple[float, ...]:
     return low, high, *map(float, sums)
 
 
-def _non_finite(tensor: Tensor, chunks: list[tuple[int, int]]) -> str:
+def non_finite(tensor: Tensor) -> str:
+    """How many of its values are NaN and infinite, and where the first one is."""
     nan, infinite, first = 0, 0, None
-    for start, stop in chunks:
+    for start, stop in Rows(tensor, torch.device("cpu")).chunks:
         x = tensor.rows(start, stop).float()
         nan += int(x.isnan().sum())
         infinite += int(x.isinf().sum())

@@ -8,22 +8,39 @@ from .opening import Checkpoint
 
 # GGUF's names of ways to split words, all as GPT-2 does but for digits → what comes before.
 DIGITS = {"gpt-2": [], "smollm": [pre_tokenizers.Digits(individual_digits=True)]}
-CONTROL = 3  # the type that GGUF gives tokens which no text contains
+CONTROL, USER_DEFINED = 3, 4  # types that GGUF gives to tokens: no text contains the one, the other is never split
 
 
-def built(checkpoint: Checkpoint) -> tokenizers.Tokenizer:
-    """Its tokenizer. ValueError where it has none, or one of another kind, or damaged."""
+def built(checkpoint: Checkpoint, rows: int) -> tokenizers.Tokenizer:
+    """Its tokenizer, of which any text has all its tokens, the same ones every time.
+
+    ValueError where it has none, or one of another kind, or damaged, or with a token beyond the ``rows`` of the
+    embedding.
+    """
     about, file = checkpoint.metadata, checkpoint.files[0].parent / "tokenizer.json"
     try:
         if "general.architecture" in about:
-            return _of_gguf(about)
-        if not file.is_file():
+            tokenizer = _of_gguf(about)
+        elif file.is_file():
+            tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        else:
             raise ValueError("there is no tokenizer.json beside it")
-        return tokenizers.Tokenizer.from_file(str(file))
+        tokenizer.no_truncation()  # what was good for training would leave out the rest of a text,
+        tokenizer.no_padding()  # or add to it,
+        if getattr(tokenizer.model, "dropout", None):
+            tokenizer.model.dropout = None  # or split words at random
+        around = tokenizer.encode("").ids
     except ValueError:
         raise
     except Exception as error:  # the package raises no kind of its own
         raise ValueError(f"its tokenizer cannot be built: {error}") from None
+    known = {place: token for token, place in tokenizer.get_vocab().items()}
+    if beyond := sorted(place for place in {*known, *around} if place >= rows):
+        raise ValueError(
+            f"its tokenizer gives {shown(known.get(beyond[0], 'a special token'))} the number {beyond[0]}, and the "
+            f"embedding has {rows} rows; take that token away, or give the model that has it"
+        )
+    return tokenizer
 
 
 def _of_gguf(about: dict) -> tokenizers.Tokenizer:
@@ -41,8 +58,9 @@ def _of_gguf(about: dict) -> tokenizers.Tokenizer:
     if len(places) < len(tokens):
         raise ValueError("two of its tokens are the same text")
     tokenizer = tokenizers.Tokenizer(models.BPE(places, [tuple(merge.split(" ")) for merge in merges]))
-    kinds = zip(tokens, about["tokenizer.ggml.token_type"], strict=True)
+    kinds = list(zip(tokens, about["tokenizer.ggml.token_type"], strict=True))
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token, kind in kinds if kind == CONTROL])
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token, kind in kinds if kind == USER_DEFINED])
     words = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*DIGITS[split], words])
     tokenizer.decoder = decoders.ByteLevel()
