@@ -68,7 +68,7 @@ def test_what_is_no_plain_llama_is_refused(tmp_path):
         "config.json lacks model_type": hub(tmp_path / "none", weights, {}),
         "its model_type is 'qwen2'": hub(tmp_path / "other", weights, CONFIG | {"model_type": "qwen2"}),
         "no tokenizer.json": hub(tmp_path / "mute", weights, tokenizer=None),
-        "config.json: num_hidden_layers is null": hub(tmp_path / "null", weights, CONFIG | {"num_hidden_layers": None}),
+        "config.json lacks num_hidden_layers": hub(tmp_path / "null", weights, CONFIG | {"num_hidden_layers": None}),
         "its general.architecture is 'gemma'": gguf_file(tmp_path / "gemma.gguf", weights, "gemma"),
         "words split as 'deepseek'": gguf_file(tmp_path / "split.gguf", weights, pre="deepseek"),
         "says that it has 9223372036854775807 layers": hub(
