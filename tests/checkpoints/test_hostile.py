@@ -258,7 +258,7 @@ def test_an_index_of_many_files_or_of_long_names(tmp_path):
     refused(tmp_path, "5 of 5 shards are missing: 0000.*; download them")
     save_file({"a": torch.ones(1)}, tmp_path / "s")
     index.write_text(json.dumps({"weight_map": {"a": "s", "b" * 10**6: "s"}}))
-    refused(tmp_path, "names 1 tensors that no shard holds, the first 'bbb")
+    refused(tmp_path, "names 1 tensors that are not in their shards, the first 'bbb")
 
 
 @pytest.mark.parametrize("numbers", ["00000-of-00000", "00000-of-00002", "00003-of-00002", "00001-of-99999"])

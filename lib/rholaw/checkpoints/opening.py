@@ -5,8 +5,7 @@ with checkpoints.open("path/to/model") as checkpoint:
         tensor.name, tensor.shape, tensor.dtype, tensor.read()
 """
 
-import os
-import re
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,16 +13,10 @@ from pathlib import Path
 
 from ..checked import listed, shown
 from ..untrusted import refusals
-from . import containers, layouts
+from . import containers, layouts, strays
 from .config import Config, from_gguf, from_json, json_object
+from .places import holds, located, place
 from .tensors import File, Tensor
-
-# What a folder is searched for, the first that it has: shards with an index before single files.  The endings that
-# containers claim for themselves come last.
-PREFERENCE = ("*.safetensors.index.json", "model.safetensors", "*.safetensors", "*.bin.index.json")
-PREFERENCE += ("pytorch_model.bin", "*.gguf", "model.bin", "*.bin", "*.pt", "*.pth")
-SHARD = r"(.*-)([0-9]{5})-of-([0-9]{5})(\..+)"
-SHARDS = 10_000  # of one checkpoint, at most
 
 
 @dataclass(frozen=True)
@@ -31,6 +24,7 @@ class Checkpoint:
     """Open ``files`` with their ``tensors``, in the order of the files, and ``metadata``.  ``with`` closes them.
 
     metadata: what the files say of themselves, such as GGUF's keys, and "config", a dict, where a config.json is there.
+    remarks: what lies in the files, or beside them, and is not among the tensors, or is there twice; a line each.
     """
 
     path: Path
@@ -38,6 +32,7 @@ class Checkpoint:
     metadata: dict
     tensors: tuple[Tensor, ...]
     close: Callable = field(repr=False)
+    remarks: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Tensor:
         """The Tensor of that name, or KeyError."""
@@ -65,29 +60,42 @@ class Checkpoint:
 def open(path: str | Path) -> Checkpoint:
     """The Checkpoint at ``path``: a file, one of a set of shards or their index, or a folder that holds such.
 
-    Reads headers only.  Raises ValueError for a path that is a URL, is not there, or leaves open which file is meant,
-    for a shard or tensor that an index names and that is not there, and for a file that is damaged or no checkpoint.
+    Reads headers only.  Where there is an index, a tensor is taken from the file that it names, and no other.  Raises
+    ValueError for a path that is a URL, is not there, or leaves open which file is meant, for a shard or tensor that an
+    index names and that is not there, for adapters and other files without a model, and for damage.
     """
-    path = _located(path)
-    main = _main_file(path)
-    index = _index(main) if main.name.endswith(".index.json") else {}
-    files = [main.with_name(name) for name in sorted(set(index.values()))] or _shards(main)
-    metadata, tensors = {}, {}
+    path = located(path)
+    where = place(path)
+    metadata, tensors, remarks, left = {}, {}, [], []
     with ExitStack() as opened:
-        for file in files:
+        for file in where.files:
             said, inside = containers.contents(opened.enter_context(File(file)))
+            remarks += said.pop("remarks", ()) if isinstance(said.get("remarks"), tuple) else ()
             metadata |= said
             for tensor in inside:
-                if tensors.setdefault(tensor.name, tensor) is not tensor:
+                if where.index and where.index.get(tensor.name) != file:
+                    left.append(tensor.name)
+                elif tensors.setdefault(tensor.name, tensor) is not tensor:
                     raise ValueError(f"{path}: the tensor {shown(tensor.name)} is in more than one shard")
-        if absent := sorted(index.keys() - tensors.keys()):
+        if absent := sorted(where.index.keys() - tensors.keys()):
             raise ValueError(
-                f"{main.name} names {len(absent)} tensors that no shard holds, the first {shown(absent[0])}"
+                f"{where.named} names {len(absent)} tensors that are not in their shards, the first {shown(absent[0])}"
             )
-        if (beside := main.parent / "config.json").is_file():
+        if left:
+            remarks.append(f"left out: {len(left)} that {where.named} does not name in their file, as {shown(left[0])}")
+        if where.beside:
+            remarks.append(f"not read: {listed(where.beside)}, which lie beside {where.named}")
+        if type(parts := metadata.get("split.count")) is int and parts > len(where.files):
+            raise ValueError(
+                f"{where.named} is one of {parts} files: give them the names that llama-gguf-split gives, as "
+                f"model-00001-of-{parts:05}.gguf, or join them by llama-gguf-split --merge"
+            )
+        kept, more = strays.kept(list(tensors.values()), metadata, where.named)
+        folder = path if path.is_dir() else path.parent
+        if (beside := folder / "config.json").is_file():
             metadata["config"] = json_object(beside)
-        weights = layouts.logical(tensors.values(), layouts.read(main.parent, metadata))
-        return Checkpoint(path, tuple(files), metadata, tuple(weights), opened.pop_all().close)
+        weights = layouts.logical(kept, layouts.read(folder, metadata))
+        return Checkpoint(path, where.files, metadata, tuple(weights), opened.pop_all().close, (*remarks, *more))
 
 
 @refusals()
@@ -97,91 +105,26 @@ def described(path: str | Path) -> Config:
     A config.json speaks for the files beside it, but for GGUF files that are named themselves. Raises ValueError as
     ``open``, and where nothing is said of a decoder, or what cannot be.
     """
-    place = _located(path)
-    beside = (place if place.is_dir() else place.parent) / "config.json"
-    if beside.is_file() and place.suffix != ".gguf":
+    where = located(path)
+    beside = (where if where.is_dir() else where.parent) / "config.json"
+    if beside.is_file() and where.suffix != ".gguf":
         return from_json(json_object(beside))
-    with open(place) as checkpoint:
+    with open(where) as checkpoint:
         return checkpoint.config
 
 
 def has_weights(path: str | Path) -> bool:
     """Whether ``path`` is a checkpoint or a folder that holds one, and not a folder with a config.json alone."""
-    place = _located(path)
-    return not place.is_dir() or any(any(place.glob(pattern)) for pattern in _patterns())
+    where = located(path)
+    return not where.is_dir() or holds(where)
 
 
 def size(path: str | Path) -> int:
-    """The bytes that the files of the checkpoint at ``path`` take. Raises ValueError as ``open``."""
+    """The bytes that the tensors of the checkpoint at ``path`` take, as they are stored.
+
+    Raises ValueError as ``open``, and where it holds no values.
+    """
     with open(path) as checkpoint:
-        return sum(file.stat().st_size for file in checkpoint.files)
-
-
-def _located(path: str | Path) -> Path:
-    """The file or folder that is meant, of the hub's cache the folder of the revision in use."""
-    if "://" in str(path):
-        raise ValueError(f"{path} is a URL: download it first, for instance by hf download, and give the folder")
-    path = Path(os.path.expanduser(path))  # Path's own raises RuntimeError where there is no such home
-    if not path.exists():
-        raise ValueError(f"there is no file or folder {path}")
-    if not (path / "snapshots").is_dir():
-        return path
-    revisions, head = {place.name: place for place in (path / "snapshots").iterdir()}, path / "refs" / "main"
-    used = list(revisions)  # they are kept side by side
-    if head.is_file():
-        with head.open("rb") as file:
-            used = [file.read(200).decode().strip()]
-    if len(used) != 1 or used[0] not in revisions or not revisions[used[0]].is_dir():
-        raise ValueError(f"{path} holds the revisions {listed(sorted(revisions)) or 'none'}: name one")
-    return revisions[used[0]]
-
-
-def _main_file(path: Path) -> Path:
-    """The one file that ``path`` means: an index, a checkpoint, or the first of its shards."""
-    if not path.is_dir():
-        return path
-    for pattern in _patterns():
-        files = sorted(file for file in path.glob(pattern) if file.is_file())
-        sets = {re.sub(SHARD, r"\1\3\4", file.name) for file in files}
-        if len(sets) > 1:
-            raise ValueError(f"{path} holds several checkpoints, name one: {listed(file.name for file in files)}")
-        if files:
-            return files[0]
-    raise ValueError(f"{path} holds no checkpoint: no file like {', '.join(_patterns())}")
-
-
-def _patterns() -> list[str]:
-    """What files of checkpoints are called, the likeliest first."""
-    return [*dict.fromkeys((*PREFERENCE, *(f"*{ending}" for ending in containers.endings())))]
-
-
-def _shards(file: Path) -> list[Path]:
-    """The whole set where ``file`` is one of it, else the file alone."""
-    match = re.fullmatch(SHARD, file.name)
-    if not match:
-        return [file]
-    number, count = int(match[2]), int(match[3])
-    if not 1 <= number <= count <= SHARDS:
-        raise ValueError(f"{file.name} says shard {number} of {count}: they count from 1, to {SHARDS:,} at most")
-    return _present([file.with_name(f"{match[1]}{i:05}-of-{count:05}{match[4]}") for i in range(1, count + 1)])
-
-
-def _index(file: Path) -> dict[str, str]:
-    """{tensor: file name} of an index of shards."""
-    places = json_object(file).get("weight_map")
-    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
-        raise ValueError(f"{file.name} is no index: it needs a weight_map from tensors to file names")
-    shards = sorted(set(places.values()))
-    if outside := [name for name in shards if Path(name).name != name or name in ("", "..")]:
-        raise ValueError(f"{file.name} points to {shown(outside[0])}, outside its own folder")
-    if len(shards) > SHARDS:
-        raise ValueError(f"{file.name} names {len(shards):,} shards, at most {SHARDS:,} may be")
-    _present([file.with_name(name) for name in shards])
-    return places
-
-
-def _present(shards: list[Path]) -> list[Path]:
-    """These, or ValueError where some are not there."""
-    if missing := [shard.name for shard in shards if not shard.is_file()]:
-        raise ValueError(f"{len(missing)} of {len(shards)} shards are missing: {listed(missing[:5])}; download them")
-    return shards
+        if stored := sum(tensor.count * tensor.bits / 8 for tensor in checkpoint.tensors if not tensor.tied):
+            return math.ceil(stored)
+        raise ValueError(f"{path} holds no values: nothing can be measured")

@@ -1,6 +1,7 @@
 """What formats do to a checkpoint's own weights: ``survey``, a row per tensor and format, and its ``totals``."""
 
 import re
+import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import cache
@@ -85,13 +86,18 @@ def survey(
     of a tensor (sS, +outR) or share more within it than a largest magnitude or a root mean square (nf4_dq, bitnet_b158,
     tiles) hold several copies of it in float32.  Each tensor is read twice, the second time out of the system's cache.
     Raises ValueError before any work for a wrong path, format, device or ``out`` and for a damaged file; a tensor that
-    cannot be measured is a row with a note.
+    cannot be measured is a row with a note.  What is left out of the files, and what lies beside them, is a UserWarning
+    and in the table's attrs, a list "remarks".
     """
     named = named_formats(formats)
     device, out = usable_device(device), resumable.destination(out)
     if rotation and (rotation < 2 or rotation & (rotation - 1)):
         raise ValueError(f"rotation is {rotation}, it must be a power of two from 2, as 128, or 0 for none")
     with opening.open(path) as checkpoint:
+        if not checkpoint.tensors:
+            raise ValueError(f"{path} holds no tensors: there is nothing to survey")
+        if checkpoint.remarks:
+            warnings.warn(f"{path}: {'; '.join(checkpoint.remarks)}", stacklevel=2)
         gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
         fit = fit or _default_fit()
         finished = resumable.Finished(out, _key(checkpoint, named, rotation, device))
@@ -107,7 +113,7 @@ def survey(
     table["gmse"] = table.format.map(gaussian)
     table["ratio"] = table.error / table.gmse.where(table.gmse > 0)
     table = _with_capacity(table, named, fit)
-    table.attrs |= {"checkpoint": str(path)}
+    table.attrs |= {"checkpoint": str(path), "remarks": list(checkpoint.remarks)}
     if out:
         resumable.write(table, out)
         finished.remove()

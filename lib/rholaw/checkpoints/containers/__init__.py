@@ -18,6 +18,7 @@ from types import ModuleType
 
 from ...checked import shown
 from ...untrusted import refusals
+from .. import foreign
 from ..tensors import LENGTH, File, Tensor
 
 KINDS: list[ModuleType] = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
@@ -34,6 +35,8 @@ def contents(file: File) -> tuple[dict, list[Tensor]]:
     if re.match(POINTER, file.head):
         raise ValueError(f"{file.path.name}: a pointer of Git LFS in place of the file: fetch it by git lfs pull")
     kinds = [kind for kind in KINDS if re.match(kind.BEGINS, file.head, re.DOTALL)]
+    if not kinds and (sentence := foreign.told(file.path.name, file.head)):
+        raise ValueError(f"{file.path.name} is {sentence}")
     kinds += [kind for kind in KINDS if file.path.suffix == getattr(kind, "ENDING", None)]
     if not kinds:
         raise ValueError(

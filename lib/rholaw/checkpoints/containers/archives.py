@@ -8,60 +8,38 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import torch
 
 from ...checked import shown
-from .. import pickles
-from ..tensors import LENGTH, NAMES, TENSORS, File, Tensor, apart, plain, unreadable
+from .. import foreign, pickles, states
+from ..tensors import NAMES, File, Tensor, apart, plain, unreadable
 from ..views import KNOWN, View, reach, storage
 
 NAME = "PyTorch"
 BEGINS = rb"PK\x03\x04(?!.\0\0\0\{)|\x80[\x02-\x05](?!.{3}\0\0\0\{)"  # no safetensors header of that length
-STATE_KEYS = ("state_dict", "model_state_dict", "model", "module")  # where trainers keep the weights, beside the rest
 PICKLE, DIRECTORY = 2**25, 2**23  # bytes at most; of 30,000 tensors the one takes 3 MB, the directory of a zip 2 MB
-DEPTH = 64  # dictionaries within one another
+ZIPPED = {".npy": foreign.NUMPY, ".h5": foreign.KERAS, ".safetensors": foreign.PACKED, "config.json": foreign.PACKED}
 BEGIN = [0x1950A86A20F9469CFC6C, 1001]  # the first two pickles of the older files
 
 
 def read(file: File) -> tuple[dict, list[Tensor]]:
-    """({}, the tensors by their keys, joined by dots).
+    """({"remarks": on what is left out}, the weights by their keys, joined by dots).
 
     Raises ValueError for whatever ``torch.load`` with weights_only refuses, for compressed members and for damage, and
-    where no tensor has a name, or two have the same.
+    where no tensor is a weight with a name, or two have the same.
     """
     loaded, places = (_archive if file.head.startswith(b"PK") else _legacy)(file)
-    states = [loaded[key] for key in STATE_KEYS if isinstance(loaded, dict) and isinstance(loaded.get(key), dict)]
-    named, owners, tensors = {}, {}, []
-    for entries, (name, value) in enumerate(_entries(states[0] if states else loaded)):
-        if entries >= TENSORS:
-            raise ValueError(f"it holds more than {TENSORS:,} dictionaries and tensors")
-        if isinstance(value, View):
-            if name in named:
-                raise ValueError(f"two tensors in it are called {shown(name)}")
-            named[name] = value
-    if not named:
-        raise ValueError("it holds no tensors by name")
-    for name, view in named.items():
+    weights, remarks = states.named(loaded)
+    owners, tensors = {}, []
+    for name, view in weights.items():
         tensor = _tensor(file, name, view, places)
         tied = owners.setdefault(view if view.storage and tensor.count else name, name)
         tensors.append(replace(tensor, tied=tied) if tied != name else tensor)
-    return {}, tensors
-
-
-def _entries(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
-    """(name, it) for each tensor and dictionary in nested dictionaries, in order."""
-    if not isinstance(value, (View, dict)):
-        return
-    if len(name) > LENGTH or depth > DEPTH:
-        raise ValueError(f"{shown(name)} has over {LENGTH} characters, or lies over {DEPTH} dictionaries deep")
-    name.encode()  # refuses halves of characters, which no output could hold
-    yield name, value
-    for key, inner in value.items() if isinstance(value, dict) else ():
-        yield from _entries(inner, f"{name}.{key}" if name else key, depth + 1)
+    return {"remarks": tuple(remarks)} if remarks else {}, tensors
 
 
 # --- files: (what the pickle describes, {key of a storage: the byte where it begins}) --------------------------------
@@ -71,6 +49,8 @@ def _archive(file: File) -> tuple[object, dict[str, int]]:
     """Of a zip archive: a pickle, the storages, and a few words about both."""
     members, storages, places, extents = _members(file), {}, {}, []
     pickled = [name for name in members if name.endswith("/data.pkl")]
+    if kind := next((kind for ending, kind in ZIPPED.items() if any(name.endswith(ending) for name in members)), ""):
+        raise ValueError(f"it is a zip archive: {kind}")
     if len(pickled) != 1:
         raise ValueError(f"it is a zip archive with {len(pickled)} members data.pkl; torch.save writes one")
     folder = pickled[0].removesuffix("data.pkl")

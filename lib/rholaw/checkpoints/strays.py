@@ -1,0 +1,91 @@
+"""Tensors that are no weights of a model, by their names: adapters, moments of an optimizer, averages of the weights.
+
+The names have to be whole words, as their writers have them: a module called "optimizer_head" or "w_lora" is a weight.
+"""
+
+import re
+from collections.abc import Iterable
+
+from ..checked import shown
+from .tensors import Tensor
+
+LORA = re.compile(
+    r"(^|[._])(lora(_linear_layer)?[._](a|b|up|down|mid|embedding_a|embedding_b|magnitude_vector)|hada_w[12]_[ab]|"
+    r"lokr_w[12](_[ab])?|ia3_l|vera_lambda_[bd]|oft_[rs])([._]|$)",
+    re.IGNORECASE,
+)
+BESIDE_LORA = r".*\.(alpha|dora_scale|scale|rank|diff(_b)?)"
+ADAPTER = r"(adapter_model|pytorch_adapter|pytorch_lora_weights)\..*"  # files of PEFT, adapters, diffusers
+INVERSION = r"string_to_(param|token)\..*|emb_params|clip_[lg]|<.*>"  # vectors for words of a prompt
+MOMENT = re.compile(r"(^|[./])((max_)?exp_avg(_sq)?(_row|_col)?|exp_inf|momentum_buffer)([./]|$)")
+AVERAGE = re.compile(r"(.+_)?ema(_.+)?|swa_model")
+FLAT = re.compile(r"(^|\.)_?flat_param(_\d+)?$")
+GGUF = {"adapter": "a LoRA adapter", "imatrix": "an importance matrix", "controlvector": "a control vector"}
+
+
+def kept(tensors: list[Tensor], metadata: dict, file: str) -> tuple[list[Tensor], list[str]]:
+    """(the weights of a model among the tensors, remarks on what is left out).
+
+    metadata, file: of the checkpoint, and its name.  ValueError where it holds no model but an adapter, the state of an
+    optimizer, the vectors of a textual inversion, or another thing that says that it is none.
+    """
+    says = {str(metadata.get(key)) for key in ("general.type", "general.architecture")}
+    if kind := next((GGUF[word] for word in GGUF if word in says), ""):
+        raise ValueError(f"{file} is {kind}, not a model: give the model it was made for")
+    names = [tensor.name for tensor in tensors]
+    if names and all(re.fullmatch(INVERSION, name) for name in names):
+        raise ValueError(f"{file} is a textual inversion, vectors for words of a prompt, not a model")
+    if flat := next(filter(FLAT.search, names), None):
+        raise ValueError(
+            f"{file} holds FSDP's flat parameters, as {shown(flat)}: save the model with StateDictType.FULL_STATE_DICT"
+        )
+    remarks = []
+    lora = [name for name in names if LORA.search(name)]
+    if re.fullmatch(ADAPTER, file) or (lora and not _targets(lora, names)):
+        raise ValueError(
+            f"{file} is a LoRA adapter, not a model: merge it first, as by PEFT's merge_and_unload, and save the result"
+            if lora
+            else f"{file} is an adapter, not a model: give the model that it was trained for"
+        )
+    moments = {name for name in names if MOMENT.search(name)}
+    parents = {_parent(name) for name in moments}
+    moments |= {name for name in names if _parent(name) in parents and name.endswith("step")}
+    if names and moments.issuperset(names):
+        raise ValueError(f"{file} holds the state of an optimizer, not a model")
+    averages = _averages(tensors)
+    for left, what in ((lora, "LoRA adapters"), (moments, "an optimizer"), (averages, "a running average")):
+        if left:
+            remarks.append(f"left out: {len(left)} tensors of {what}, as {shown(min(left))}")
+    outside = {*lora, *moments, *averages}
+    return [tensor for tensor in tensors if tensor.name not in outside], remarks
+
+
+def _parent(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _targets(lora: list[str], names: list[str]) -> bool:
+    """Whether a weight is there that one of the adapters adapts: then they were not split off the model."""
+    adapted = {name[: LORA.search(name).start()].rstrip("._") for name in lora}
+    others = [name for name in names if not LORA.search(name) and not re.fullmatch(BESIDE_LORA, name)]
+    return any({name, _parent(name), _parent(_parent(name))} & adapted for name in others)
+
+
+def _averages(tensors: Iterable[Tensor]) -> set[str]:
+    """The names of tensors that say they are an average, where there is another of the same name and shape otherwise.
+
+    Some writers leave the dots out of the names of the averages.
+    """
+    averages, others = {}, set()
+    for tensor in tensors:
+        words = tensor.name.split(".")
+        if place := next((i + 1 for i, word in enumerate(words[:2]) if AVERAGE.fullmatch(word)), 0):
+            place += words[place : place + 1] in (["module"], ["model"])
+            averages[tensor.name] = _plain(words[place:]), tensor.shape
+        else:
+            others |= {(_plain(words[i:]), tensor.shape) for i in range(min(len(words), 3))}
+    return {name for name, about in averages.items() if about in others}
+
+
+def _plain(words: list[str]) -> str:
+    return "".join(words).replace("_", "")

@@ -1,0 +1,262 @@
+"""What lies in checkpoints and is no weight: optimizers, averages, adapters; and what only looks like it."""
+
+import json
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import rholaw as rl
+from rholaw import checkpoints
+
+X = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
+MODEL = torch.nn.Linear(128, 64)
+
+
+def optimizer(kind=torch.optim.AdamW):
+    """The state of an optimizer after a step, as torch gives it."""
+    made = kind(MODEL.parameters(), lr=1e-3)
+    MODEL(torch.randn(3, 128)).sum().backward()
+    made.step()
+    return made.state_dict()
+
+
+def names(path):
+    """(the names of the tensors, the remarks)."""
+    with checkpoints.open(path) as checkpoint:
+        return [tensor.name for tensor in checkpoint.tensors], " ".join(checkpoint.remarks)
+
+
+def refused(path, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        checkpoints.open(path)
+    assert len(str(caught.value)) <= 500
+
+
+# --- what training keeps ----------------------------------------------------------------------------------------------
+
+NET, MOMENTS = ["weight", "bias"], optimizer()
+LOOSE = {"exp_avg": {"w": X}, "exp_avg_sq": {"w": X}}  # an optimizer in a form of its own
+TRAINERS = {
+    "ignite": ({"net": MODEL.state_dict(), "optimizer": MOMENTS, "epoch": 3}, "net.", "'optimizer', the state of an"),
+    "imagen": ({"model": MODEL.state_dict(), "optim0": MOMENTS, "steps": 1}, "", "'optim0', the state of an"),
+    "a loose optimizer": (
+        {"net": MODEL.state_dict(), "optimizer": LOOSE},
+        "net.",
+        "'optimizer', the state of training",
+    ),
+    "any name": ({"weights": MODEL.state_dict(), "adam": MOMENTS}, "weights.", "'adam', the state of an optimizer"),
+    "two optimizers": ({"g": MODEL.state_dict(), "g_optim": LOOSE, "d_optim": LOOSE}, "g.", "'g_optim', .*'d_optim'"),
+    "Lightning": (
+        {
+            "state_dict": MODEL.state_dict(),
+            "optimizer_states": [MOMENTS],
+            "lr_schedulers": [{"last_epoch": 1}],
+            "callbacks": {"EarlyStopping": {"best_score": torch.tensor(1.0)}},
+            "loops": {"fit_loop": {"state_dict": {}}},
+            "pytorch-lightning_version": "2.5.0",
+        },
+        "",
+        "'callbacks', the state of training",
+    ),
+    "Composer": (
+        {"state": {"model": MODEL.state_dict(), "optimizers": {"AdamW": MOMENTS}}, "rng": [1]},
+        "",
+        "'optimizers'",
+    ),
+    "within the model": ({"model": {**MODEL.state_dict(), "inner": MOMENTS}}, "", "'inner', the state of an optimizer"),
+    "DeepSpeed": ({"module": MODEL.state_dict(), "optimizer": None, "param_shapes": [{"w": X.shape}]}, "", ""),
+    "Megatron": (
+        {"model": MODEL.state_dict(), "rng_state": [{"cuda": X}], "iteration": 3, "opt": MOMENTS},
+        "",
+        "'opt'",
+    ),
+    "SGD": (
+        {"net": MODEL.state_dict(), "sgd": optimizer(torch.optim.Adagrad)},
+        "net.",
+        "'sgd', the state of an optimizer",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_the_state_of_training_is_left_out_with_a_word(tmp_path, name):
+    saved, prefix, message = TRAINERS[name]
+    torch.save(saved, tmp_path / "ckpt.pt")  # ignite#1954, imagen-pytorch#166
+    inside, remarks = names(tmp_path)
+    assert inside == [prefix + key for key in NET]
+    for part in message.split(".*"):
+        assert part in remarks
+    assert checkpoints.size(tmp_path) == 4 * (64 * 128 + 64)  # the share of bytes that a format takes is of the model
+
+
+def test_only_the_model_is_surveyed(tmp_path):
+    torch.save(TRAINERS["ignite"][0], tmp_path / "ckpt.pt")
+    with pytest.warns(UserWarning, match="left out: 'optimizer', the state of an optimizer"):
+        table = rl.survey(tmp_path, "int4", progress=False)
+    assert rl.totals(table)[["parameters", "worst"]].iloc[0].tolist() == [8256, "net.weight"]
+    assert table.attrs["remarks"] == ["left out: 'optimizer', the state of an optimizer"]
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [MOMENTS, {"optimizer": MOMENTS}, {"optimizer": LOOSE}, {"state": {"w": LOOSE}, "param_groups": []}, [MOMENTS]],
+)
+def test_an_optimizer_alone_is_refused(tmp_path, saved):
+    torch.save(saved, tmp_path / "optimizer.pt")
+    refused(tmp_path / "optimizer.pt", "holds no model; left out: .*the state of|holds no tensors by name")
+    refused(tmp_path, "holds no model, only what training keeps beside it: optimizer.pt")
+
+
+def test_an_optimizer_by_the_names_of_its_tensors(tmp_path):
+    save_file({"exp_avg.w": X, "exp_avg_sq.w": X.clone(), "state.0.step": torch.ones(1)}, tmp_path / "a.safetensors")
+    assert names(tmp_path)[0] == ["state.0.step"]
+    state = {"optimizer.0.exp_avg": X, "optimizer.0.exp_avg_sq": X.clone(), "optimizer.0.step": torch.ones(1)}
+    save_file(state, tmp_path / "a.safetensors")
+    refused(tmp_path, "a.safetensors holds the state of an optimizer, not a model")
+    save_file(state | {"w": X.clone()}, tmp_path / "a.safetensors")
+    inside, remarks = names(tmp_path)
+    assert inside == ["w"] and remarks == "left out: 3 tensors of an optimizer, as 'optimizer.0.exp_avg'"
+
+
+REAL = {
+    "a head": {"optimizer_head.weight": X, "optimizer.weight": X + 1, "scheduler.proj.weight": X + 2},
+    "a nested head": {"optimizer_head": {"weight": X}, "model_optimizer_head": {"weight": X[:5]}},
+    "in the model": {"model": {"optimizer": {"weight": X}, "callbacks": {"weight": X + 1}}},
+    "a state": {"state": {"weight": X}, "other": {"weight": X[:2]}},
+    "two towers": {"query": {"w": X[:3]}, "passage": {"w": X[:4]}},
+    "an average of another shape": {"net": {"w": X}, "net_ema": {"w": X[:5]}},
+    "an average alone": {"ema": {"w": X}},
+    "loras that are weights": {"l.w_lora.lora.0.weight": X, "l.w_lora.lora.2.weight": X, "l.lora_norm.weight": X[:2]},
+    "sliding windows": {"swa.q.weight": X, "full.q.weight": X + 1},
+    "words": {"schema.q.weight": X, "full.q.weight": X, "lemma.q.weight": X, "gemma.q.weight": X},
+    "a momentum encoder": {"encoder_q.w": X, "encoder_k.w": X + 1},
+    "exp": {"exp_average.w": X, "avg.w": X + 1},
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_weights_with_such_names_stay(tmp_path, name):
+    def count(value):
+        return value.numel() if torch.is_tensor(value) else sum(map(count, value.values()))
+
+    torch.save(REAL[name], tmp_path / "a.pt")
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert sum(tensor.count for tensor in checkpoint.tensors) == count(REAL[name])
+        assert checkpoint.remarks == ()
+
+
+# --- two copies of the weights ----------------------------------------------------------------------------------------
+
+AVERAGES = {
+    "timm": {"state_dict": {"w": X}, "state_dict_ema": {"w": X + 1}},
+    "Real-ESRGAN": {"params": {"w": X}, "params_ema": {"w": X + 1}},
+    "StyleGAN": {"g": {"w": X}, "g_ema": {"w": X + 1}},
+    "YOLO": {"model": {"w": X}, "ema": {"w": X + 1}, "updates": 3},
+    "a decay beside": {"net": {"w": X}, "model_ema": {"w": X + 1}, "decay": torch.tensor(0.9)},
+    "Stable Diffusion": {"model.diffusion_model.in.0.w": X, "model_ema.diffusion_modelin0w": X + 1},
+    "flat": {"model.w": X, "ema.w": X + 1},
+    "denoising": {"online_model.net.w": X, "ema_model.net.w": X + 1},
+    "Lightning": {"state_dict": {"net.w": X, "net_ema.module.w": X + 1}},
+}
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_an_average_of_the_weights_is_not_counted_twice(tmp_path, name):
+    torch.save(AVERAGES[name], tmp_path / "a.ckpt")
+    with checkpoints.open(tmp_path) as checkpoint:
+        (tensor,) = (tensor for tensor in checkpoint.tensors if tensor.count > 1)
+        assert torch.equal(tensor.read(), X) and "a running average" in "".join(checkpoint.remarks)
+
+
+def test_two_parts_that_may_be_models_are_counted_or_left_out_with_a_word(tmp_path):
+    torch.save({"student": {"w": X}, "teacher": {"w": X + 1}}, tmp_path / "a.pt")
+    inside, remarks = names(tmp_path)
+    assert inside == ["student.w", "teacher.w"] and "same shapes: both are counted" in remarks
+    torch.save({"model": {"w": X}, "discriminator": {"w": X + 1, "v": X}}, tmp_path / "a.pt")
+    inside, remarks = names(tmp_path)
+    assert inside == ["w"] and "left out: 'discriminator', which may be a model too" in remarks
+
+
+# --- adapters ---------------------------------------------------------------------------------------------------------
+
+LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
+ADAPTERS = {
+    "PEFT": {f"{LAYER}.lora_A.weight": X, f"{LAYER}.lora_B.weight": X},
+    "PEFT with names": {f"{LAYER}.lora_A.default.weight": X, f"{LAYER}.lora_magnitude_vector": X[0]},
+    "PEFT with a head": {f"{LAYER}.lora_A.weight": X, "base_model.model.lm_head.weight": X},
+    "of an embedding": {"base_model.model.model.embed_tokens.lora_embedding_A": X},
+    "kohya": {"lora_unet_down_blocks_0_proj_in.lora_down.weight": X, "lora_unet_down_blocks_0_proj_in.alpha": X[0, 0]},
+    "text encoder": {"lora_te1_text_model_fc1.lora_up.weight": X, "lora_te1_text_model_fc1.dora_scale": X[0]},
+    "diffusers": {"transformer.blocks.0.attn.to_q.lora_A.weight": X},
+    "old diffusers": {"unet.down_blocks.0.attn1.processor.to_q_lora.down.weight": X},
+    "LyCORIS": {"lora_unet_mid_block.hada_w1_a": X, "lora_unet_mid_block.hada_w2_b": X},
+    "LoKr": {"lycoris_mid_block.lokr_w1": X, "lycoris_mid_block.lokr_w2_a": X},
+    "IA3": {"base_model.model.h.0.mlp.ia3_l": X},
+    "llama.cpp": {"blk.0.attn_q.weight.lora_a": X, "blk.0.attn_q.weight.lora_b": X},
+}
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "my.safetensors", "adapter_model.bin", "my.pt"])
+def test_an_adapter_is_no_model(tmp_path, name, file):
+    state = {key: value.clone().contiguous() for key, value in ADAPTERS[name].items()}
+    (save_file if file.endswith("safetensors") else torch.save)(state, tmp_path / file)
+    (tmp_path / "adapter_config.json").write_text('{"r": 16}')  # llama.cpp#4896
+    for path in (tmp_path, tmp_path / file):
+        refused(path, f"{file} is a LoRA adapter, not a model: merge it first")
+
+
+def test_other_adapters_and_what_is_trained_beside_a_model(tmp_path):
+    save_file({"prompt_embeddings": X}, tmp_path / "adapter_model.safetensors")
+    refused(tmp_path, "is an adapter, not a model")
+    for state in ({"emb_params": X}, {"clip_l": X, "clip_g": X.clone()}):
+        save_file(state, tmp_path / "mine.safetensors")
+        refused(tmp_path / "mine.safetensors", "a textual inversion")
+    for state in ({"<cat-toy>": X[0]}, {"string_to_token": {"*": torch.tensor(265)}, "string_to_param": {"*": X}}):
+        torch.save(state, tmp_path / "mine.pt")
+        refused(tmp_path / "mine.pt", "a textual inversion")
+    torch.save({"module._flat_param": X.view(-1)}, tmp_path / "mine.pt")
+    refused(tmp_path / "mine.pt", "FSDP's flat parameters, .*FULL_STATE_DICT")
+    for key, value in (
+        ("general.type", "adapter"),
+        ("general.type", "imatrix"),
+        ("general.architecture", "controlvector"),
+    ):
+        writer = gguf.GGUFWriter(tmp_path / "a.gguf", value if key.endswith("architecture") else "llama")
+        if key == "general.type":
+            writer.add_type(value)
+        writer.add_tensor("direction.1", np.ones((4, 32), np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        refused(tmp_path / "a.gguf", "not a model: give the model")
+
+
+def test_adapters_that_lie_in_the_model_are_left_out(tmp_path):
+    state = {"layers.0.qkv.base_layer.weight": X, "layers.0.qkv.lora_A.speech.weight": X[:8], "norm.weight": X[0]}
+    save_file({key: value.clone() for key, value in state.items()}, tmp_path / "model.safetensors")
+    inside, remarks = names(tmp_path)
+    assert sorted(inside) == ["layers.0.qkv.base_layer.weight", "norm.weight"]
+    assert remarks == "left out: 1 tensors of LoRA adapters, as 'layers.0.qkv.lora_A.speech.weight'"
+
+
+def test_a_part_of_a_split_gguf_under_another_name(tmp_path):
+    for count, file in ((3, "part.gguf"), (1, "whole.gguf")):
+        writer = gguf.GGUFWriter(tmp_path / file, "llama")
+        writer.add_uint16("split.count", count)
+        writer.add_tensor("a", X.numpy())
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    refused(tmp_path / "part.gguf", r"part\.gguf is one of 3 files: .*model-00001-of-00003\.gguf, or .*--merge")
+    assert names(tmp_path / "whole.gguf") == (["a"], "")
+
+
+def test_remarks_come_from_this_reader_and_not_from_the_file(tmp_path):
+    save_file({"a": X}, tmp_path / "a.safetensors", metadata={"remarks": json.dumps(["all is well"])})
+    assert names(tmp_path) == (["a"], "")
