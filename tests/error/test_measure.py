@@ -3,7 +3,6 @@
 import csv
 import itertools
 import re
-import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from scipy import integrate
 
 import rholaw as rl
 from rholaw import distributions as sources
-from rholaw.error import measure
 from rholaw.formats import grids
-from rholaw.formats.optimal import best_scale, gaussian_scale, squared_error
+from rholaw.formats.optimal import best_scale, squared_error
 
 with open(Path(__file__).parents[1] / "reference" / "gmse.csv") as file:
     REFERENCE = {row["format"]: float(row["gmse"]) for row in csv.DictReader(file)}
@@ -184,11 +182,9 @@ def test_bad_sources_are_refused(source, message):
         rl.gmse("int4", source)
 
 
-def test_whole_catalogue_is_quick():
-    """Two seconds are promised; the bound is loose enough for a busy machine and fails only on a change of method."""
-    measure._exact.cache_clear()
-    gaussian_scale.cache_clear()
-    started = time.process_time()
-    for name in UNBLOCKED:
-        rl.gmse(name)
-    assert time.process_time() - started < 5
+def test_whole_catalogue_has_exact_values():
+    """Which is why it is there at once: nothing is sampled."""
+    measured = {name: rl.gmse(name) for name in UNBLOCKED}
+    assert {name: (one.method, one.stderr, one.n) for name, one in measured.items()} == dict.fromkeys(
+        UNBLOCKED, ("exact", 0.0, None)
+    )
