@@ -142,3 +142,12 @@ def test_a_document_names_files_that_are_there(document):
     tops = "|".join(["chapters", "lib", "data", "tests", "bench", "sweeps", "assets"])
     paths = [*re.findall(rf"`((?:{tops})/[\w/.-]*)`", text), *re.findall(r"\]\(([\w/.]+)\)", text)]
     assert paths and [path for path in paths if not (ROOT / path).exists() and "NN_name" not in path] == []
+
+
+def test_no_test_imports_another():
+    wrong = [
+        path.name
+        for path in (ROOT / "tests").rglob("*.py")
+        if re.search(r"(?m)^\s*(from|import) test_", path.read_text(encoding="utf-8"))
+    ]
+    assert wrong == []
