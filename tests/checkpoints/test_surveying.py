@@ -23,7 +23,7 @@ from scipy import stats
 
 import rholaw as rl
 from rholaw import checkpoints, threads
-from rholaw.checkpoints import opening, resumable, streaming
+from rholaw.checkpoints import opening, resumable, roles, streaming
 from rholaw.checkpoints import surveying as weights
 from rholaw.checkpoints.tensors import Tensor
 from rholaw.formats.vectors import hadamard
@@ -144,39 +144,6 @@ def test_a_survey_does_not_depend_on_threads(model):
 # --- a checkpoint -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("model.layers.3.self_attn.q_proj.weight", "attention"),
-        ("model.layers.3.mlp.down_proj.weight", "mlp"),
-        ("model.layers.3.input_layernorm.weight", "norm"),
-        ("model.embed_tokens.weight", "embedding"),
-        ("lm_head.weight", "head"),
-        ("blk.0.attn_output.weight", "attention"),
-        ("blk.0.attn_norm.weight", "norm"),
-        ("blk.0.ffn_gate.weight", "mlp"),
-        ("token_embd.weight", "embedding"),
-        ("output.weight", "head"),
-        ("output_norm.weight", "norm"),
-        ("encoder.layer.0.attention.output.dense.weight", "attention"),
-        ("encoder.layer.0.output.dense.weight", "mlp"),
-        ("encoder.layer.0.intermediate.dense.bias", "mlp"),
-        ("embeddings.LayerNorm.weight", "norm"),
-        ("transformer.h.0.ln_1.weight", "norm"),
-        ("transformer.h.0.attn.c_attn.weight", "attention"),
-        ("transformer.wte.weight", "embedding"),
-        ("decoder/layer_0/ffn/linear_0/weight", "mlp"),
-        ("decoder/layer_0/self_attention/layer_norm/gamma", "norm"),
-        ("decoder/projection/weight", "head"),
-        ("encoder/conv1/weight", "other"),
-        ("pooler.dense.weight", "other"),
-        ("model.layers.0.block_sparse_moe.experts.3.w1.weight", "mlp"),
-    ],
-)
-def test_roles_by_name(name, expected):
-    assert weights.role(name) == expected
-
-
 @pytest.fixture
 def model(tmp_path):
     """A folder with one of everything."""
@@ -275,7 +242,7 @@ def test_totals_weight_by_parameters_and_keep_some_roles_in_16_bits(model):
     assert everything.compressed == total.compressed + 16 * 64
     assert everything.bytes == total.bytes - 16 * 64 * (16 - 4.5) / 8
     assert math.isnan(rl.totals(table).loc["2:4"].rho)
-    nothing = rl.totals(table, keep=weights.ROLES.keys() | {"other"}).loc["2:4"]
+    nothing = rl.totals(table, keep=roles.ROLES.keys() | {"other"}).loc["2:4"]
     assert (nothing.compressed, nothing.worst) == (0, "") and math.isnan(nothing.error)
 
 

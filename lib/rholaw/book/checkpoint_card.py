@@ -11,7 +11,8 @@ from matplotlib.ticker import LogLocator
 
 from .. import files
 from ..checked import limited
-from ..checkpoints.surveying import KEPT, totals
+from ..checkpoints.roles import KEPT
+from ..checkpoints.surveying import totals
 from ..fidelity.population import LIMITS, prior_sensitivity
 from ..fidelity.predicted import UNSAFE
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity

@@ -16,7 +16,8 @@ from ..untrusted import refusals
 from . import layered, llama, opening, resumable
 from .layered import Layered, Read
 from .opening import Checkpoint
-from .surveying import KEPT, named_formats, role, usable_device
+from .roles import KEPT, is_matrix, role
+from .surveying import named_formats, usable_device
 from .tensors import Tensor
 
 DENSE = ""  # the name of the model's own activations, beside those of formats
@@ -153,7 +154,8 @@ def _reader(format: Format | None, device: torch.device) -> Read:
 
 def _rounds(format: Format, tensor: Tensor) -> bool:
     """Whether a format rounds this tensor of a layer."""
-    return len(tensor.shape) > 1 and role(tensor.name) not in KEPT and tensor.matrix[1] % format.multiple == 0
+    kept = role(tensor.name) in KEPT or not is_matrix(tensor.name, tensor.shape)
+    return not kept and tensor.matrix[1] % format.multiple == 0
 
 
 def _matrices(model: Layered) -> list[Tensor]:

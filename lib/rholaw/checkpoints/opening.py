@@ -15,6 +15,7 @@ from ..checked import listed, shown
 from ..untrusted import refusals
 from . import containers, layouts, strays
 from .config import Config, from_gguf, from_json, json_object
+from .orientation import oriented
 from .places import holds, located, place
 from .tensors import File, Tensor
 
@@ -95,6 +96,8 @@ def open(path: str | Path) -> Checkpoint:
         if (beside := folder / "config.json").is_file():
             metadata["config"] = json_object(beside)
         weights = layouts.logical(kept, layouts.read(folder, metadata))
+        config = metadata.get("config")
+        weights = oriented(weights, config if isinstance(config, dict) else {})
         return Checkpoint(path, where.files, metadata, tuple(weights), opened.pop_all().close, (*remarks, *more))
 
 

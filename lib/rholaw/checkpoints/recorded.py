@@ -10,7 +10,7 @@ from .. import tables
 from ..error.measure import gmse
 from . import opening
 from .packaged import installed
-from .surveying import KEPT
+from .roles import KEPT
 
 MODEL = "SmolLM2-135M-Instruct"
 """The one whose loss was measured; its weights are stored in STORED, an error on whose grid says nothing."""

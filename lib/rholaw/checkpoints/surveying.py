@@ -1,6 +1,5 @@
 """What formats do to a checkpoint's own weights: ``survey``, a row per tensor and format, and its ``totals``."""
 
-import re
 import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -16,30 +15,13 @@ from .. import runs, threads
 from ..error.measure import gmse
 from ..formats.format import DENSE_BITS, Format
 from ..formats.grammar import parse
-from ..formats.sparsity import CHUNK
 from ..laws.fitted import Fit
 from ..laws.fitting import fit as fit_law
-from . import opening, resumable
+from . import opening, resumable, ties
 from .opening import Checkpoint
+from .roles import KEPT, is_matrix, role
 from .streaming import Measurement, measured
 from .tensors import Tensor
-
-KEPT = ("embedding", "head", "norm")
-"""The roles that ``totals`` leaves in 16 bits."""
-
-ROLES = {
-    "norm": r"norm|(^|[._/])ln_?(\d|f|\w*[._/])",
-    "head": r"lm_head|embed_out|^output\.weight|(^|/)projection/|predictions\.decoder|classifier|score\.",
-    "embedding": r"emb|wte|wpe|position|token_type",
-    "attention": r"att|[qkvo]_proj|qkv|query|[._]key|[._]value",
-    "mlp": r"mlp|ffn|feed_forward|intermediate|output\.dense|fc_?\d|(gate|up|down)_proj|expert|\.w[io]|h_to_4h",
-}
-"""Role → what the name of a tensor contains in the usual schemes; the first that matches counts, else "other"."""
-
-
-def role(name: str) -> str:
-    """What a tensor does, by its name: "attention", "mlp", "embedding", "head", "norm" or "other"."""
-    return next((role for role, pattern in ROLES.items() if re.search(pattern, name.lower())), "other")
 
 
 def survey(
@@ -61,10 +43,10 @@ def survey(
     where it was interrupted.  fit: a Fit of the unified law with a bootstrap (default: to QuEST's runs).
 
     ==================  ===============================================================================================
-    name, shape, dtype  of the tensor, as the file has them; the shape as text, "384x1536"
+    name, shape, dtype  of the tensor; the shape as text, "384x1536", outputs first whatever the order in the file
     quantised           its values were rounded to 8 bits or fewer before: errors on that grid are misleadingly small
-    role                attention, mlp, embedding, head, norm or other, by the name
-    parameters          how many values; 0 where the tensor is tied to another, which counts them
+    role                by the name: attention, mlp, embedding, head, norm, router, state, buffer or other
+    parameters          how many values; 0 for a buffer, and where the tensor is tied to another, which counts them
     excess_kurtosis     E[(w − mean)⁴] / σ⁴ − 3; 0 for a Gaussian
     row_kurtosis        the same of rows that are scaled to one RMS: what is left when rows may have scales of their own
     peak                largest |w − mean| / σ; about 5 among a million Gaussian weights
@@ -101,12 +83,14 @@ def survey(
         gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
         fit = fit or _default_fit()
         finished = resumable.Finished(out, _key(checkpoint, named, rotation, device))
+        names, tied = {tensor.name for tensor in checkpoint.tensors}, ties.among(checkpoint.tensors)
         rows, total = [], sum(tensor.count for tensor in checkpoint.tensors)
         bar = tqdm(total=total, desc="survey", unit="w", unit_scale=True, disable=not progress)
         with bar, threads.alone() if device.type == "cpu" else nullcontext():
             for tensor in checkpoint.tensors:
                 if tensor.name not in finished.rows:
-                    finished.add(tensor.name, _rows(tensor, checkpoint, named, rotation, device))
+                    does, same = role(tensor.name, names), tied.get(tensor.name, "")
+                    finished.add(tensor.name, _rows(tensor, does, same, named, rotation, device))
                 rows += finished.rows[tensor.name]
                 bar.update(tensor.count)
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -204,30 +188,20 @@ def _with_capacity(table: pd.DataFrame, named: dict[str, Format], fit: Fit) -> p
     return table
 
 
-def _tied(tensor: Tensor, checkpoint: Checkpoint) -> str:
-    """The name of the tensor that this one repeats, or "": a head may be stored beside the embedding that it is."""
-    if tensor.tied or role(tensor.name) != "head":
-        return tensor.tied
-    parts = [(start, min(start + CHUNK, tensor.count)) for start in range(0, tensor.count, CHUNK)]
-    for other in checkpoint.tensors:
-        alike = role(other.name) == "embedding" and (other.shape, other.dtype) == (tensor.shape, tensor.dtype)
-        if alike and parts and all(torch.equal(tensor.load(*part), other.load(*part)) for part in parts):
-            return other.name
-    return ""
-
-
 def _rows(
-    tensor: Tensor, checkpoint: Checkpoint, named: dict[str, Format], rotation: int, device: torch.device
+    tensor: Tensor, does: str, tied: str, named: dict[str, Format], rotation: int, device: torch.device
 ) -> list[dict]:
-    """The rows of one tensor, as dictionaries: all that no fit is needed for."""
+    """The rows of one tensor with the role ``does``, as dictionaries: all that no fit is needed for."""
     facts = {"name": tensor.name, "shape": "x".join(map(str, tensor.shape)) or "scalar", "dtype": tensor.dtype}
-    facts |= {"quantised": tensor.quantised, "role": role(tensor.name), "parameters": tensor.count, "rotation": 0}
-    is_matrix, row = len(tensor.shape) > 1, tensor.matrix[1]
-    fitting = {name: format for name, format in named.items() if is_matrix and row % format.multiple == 0}
+    facts |= {"quantised": tensor.quantised, "role": does, "parameters": tensor.count, "rotation": 0}
+    rounds, row = is_matrix(tensor.name, tensor.shape), tensor.matrix[1]
+    fitting = {name: format for name, format in named.items() if rounds and row % format.multiple == 0}
     bits, note = tensor.bits, "empty"
     try:
-        if tied := _tied(tensor, checkpoint):
+        if tied:
             facts["parameters"], bits, note = 0, 0, f"tied to {tied}, which counts it"
+        elif does == "buffer":
+            facts["parameters"], note = 0, "a buffer, no weight: kept as it is"
         elif tensor.count and not tensor.rows(0, 1).is_floating_point():
             note = "codes, indices or flags: no floating-point numbers, kept as they are"
         elif tensor.count:
@@ -257,7 +231,7 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
     bits, notes = format.bits, [tensor.note] * bool(tensor.note)
     if name not in measurement.errors:
         bits, shape = DENSE_BITS, f"rows of {tensor.matrix[1]} weights are no multiple of {format.multiple}"
-        notes += [f"{shape if len(tensor.shape) > 1 else 'no matrix'}: kept in {DENSE_BITS} bits"]
+        notes += [f"{shape if is_matrix(tensor.name, tensor.shape) else 'no matrix'}: kept in {DENSE_BITS} bits"]
     if measurement.plain.largest == 0:
         notes.append("all zeros, which every format holds exactly")
     if tensor.quantised:

@@ -38,8 +38,8 @@ class Tensor:
 
     dtype: as safetensors ("BF16", "I32", …) or GGUF ("Q4_1", …) calls it.  bits: that it takes in the file, per value.
     quantised: its values were rounded to at most 8 bits before.  load: (start, stop) → so many of its values in their
-    order.  tied: whose values it shares, a name, or "".  note: what to know of its values, or "".  Raises ValueError
-    for a shape that torch cannot count.
+    order.  tied: whose values it shares, a name, or "".  note: what to know of its values, or "".  spans: how many of
+    its last dimensions make a row of ``matrix``.  Raises ValueError for a shape that torch cannot count.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Tensor:
     load: Callable[[int, int], torch.Tensor] = field(repr=False, compare=False)
     tied: str = ""
     note: str = ""
+    spans: int = 1
 
     def __post_init__(self) -> None:
         if math.prod(max(size, 1) for size in self.shape) >= 2**63:
@@ -62,8 +63,9 @@ class Tensor:
 
     @property
     def matrix(self) -> tuple[int, int]:
-        """(rows, row): all but the last dimension taken together; what has fewer than two is a column."""
-        return (self.count, 1) if len(self.shape) < 2 else (math.prod(self.shape[:-1]), self.shape[-1])
+        """(rows, row): the last ``spans`` dimensions make a row, the others count them; a vector is a column."""
+        row = math.prod(self.shape[-self.spans :]) if len(self.shape) > 1 else 1
+        return (math.prod(self.shape[: -self.spans]) if len(self.shape) > 1 else self.count, row)
 
     def read(self) -> torch.Tensor:
         """All values, a tensor of ``shape``: floats as the file stores them, float32 where they were quantised.

@@ -1,0 +1,84 @@
+"""What a tensor of a checkpoint is, by its name: a matrix that formats round, or what engines keep as it is."""
+
+import re
+from collections.abc import Container
+from functools import lru_cache
+
+KEPT = ("embedding", "head", "norm", "router", "state")
+"""The roles that ``totals`` leaves in 16 bits, as engines do; a "buffer" stays as it is in the file."""
+
+# A gate beside the experts chooses among them; a GLU's are called gate_proj or ffn_gate, or lie in an expert.
+GATE = r"((mlp|ffn?|feed_?forward|mixer|moe\w{0,30})[./])gate[./](weight|bias|kernel)(_\d)?$"
+ROLES = {
+    "buffer": (
+        r"(^|\.)(attn|attention)\.bias$|masked_bias|(^|[._/])(\w{1,30}_)?mask$|(^|[._/])(tril|pe|_float_tensor)$|"
+        r"inv_(freq|timescale)|rotary_emb|rope_f|freqs(_cos|_sin|_cis)?$|(cos|sin)_cached|(position|token_type)_ids$|"
+        r"relative_(position_index|coords)|e_score_correction|(^|[._/])expert_bias$|exp_probs_b|final_logits_bias|"
+        r"running_(mean|var)|num_batches_tracked|alibi|slope_rate|(query|key|diagonal)_decay$|layer_scalar$|"
+        r"mel_(filters|basis)|_window$|cluster_(size|usage)|embed_avg|inited$"
+    ),
+    "router": rf"router|gate_inp|expert_gate|gate[._/]wg|gates[._]\d+[._]wg|{GATE}",
+    "norm": (
+        r"norm\w{0,30}([._/]\d+)?([._/](weight|bias|gamma|beta|scale|g|b))?$|(^|[._/])ln_?(\d|f|\w{0,30}[._/])|"
+        r"weight_g$|parametrizations\.weight\.original0$"
+    ),
+    "state": (
+        r"conv_?1d\.|shortconv\.conv|layers\.\d+\.conv\.conv\.|a_log|ssm_[ad]$|(^|[._])d$|dt_bias|ssm_dt\.bias|rg_lru|"
+        r"time_(decay|first|faaaa|maa)|time_mix_(first|decay|lerp|[wvag]\d)|[if]gate"
+    ),
+    "head": (
+        r"lm_head|unembed|embed_out|(shared|codec|codebooks?|value|score)_heads?\.|(^|[._])heads?\.(weight|bias)$|"
+        r"^((\w{0,30}model|transformer|llm)\.){0,4}output(_layer)?\.(weight|bias)$|(^|decoder\.)output_projection|"
+        r"transformer\.ff_out|^(proj_out|fc)\.|(^|/)projection/|predictions\.decoder|classifier|score\.|qa_outputs|"
+        r"to_logits"
+    ),
+    "embedding": (
+        r"emb(?!_proj)|wte|wpe|position|token_type|(^|model\.)shared\.weight|relative_attention_bias|attn_rel_b|"
+        r"rel_pos|attention_biases|(cls|class|dist|mask|query|register)_tokens?$"
+    ),
+    "attention": r"att|[qkvo]_proj|qkv|query|[._]key|[._]value",
+    "mlp": (
+        r"mlp|ffn|feed_forward|intermediate|output\.dense|fc_?\d|(gate|up|down)_proj|expert|moe|\.w[io]|h_to_4h|"
+        r"(^|[._])ff(_\w{1,30})?[._]"
+    ),
+}
+"""Role → what the name of a tensor contains in the usual schemes; the first that matches counts, else "other".
+
+buffer: what no training changes: masks, rotary frequencies, indices, running statistics, a balance of experts.
+router: chooses among experts.  state: what carries a recurrence along: decays, step sizes, convolutions of some steps.
+"""
+
+
+def role(name: str, names: Container[str] = ()) -> str:
+    """What a tensor does, by its name: one of ROLES, or "other".
+
+    names: of all tensors beside it, which tell the gate of a GLU ("mlp.gate" beside "mlp.up") from a router.
+    """
+    usual = _role(re.sub(r"(?<=[._/])\d+(?=[._/])", "0", name.lower()))  # of all layers and experts alike
+    gate = re.search(GATE, name.lower()) if usual == "router" else None
+    if gate and any(f"{name[: gate.end(1)]}{other}.weight" in names for other in ("up", "down")):
+        return "mlp"
+    return usual
+
+
+@lru_cache(2**14)
+def _role(name: str) -> str:
+    if "expert" in name and re.search(GATE, name):
+        return "mlp"
+    return next((role for role, pattern in ROLES.items() if re.search(pattern, name)), "other")
+
+
+def is_bias(name: str) -> bool:
+    """Whether it is added, whatever its shape: experts keep theirs as one tensor, [experts, outputs]."""
+    return re.search(r"(^|[._/])bias(_[uv])?$|_bias$", name.lower()) is not None
+
+
+def is_matrix(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether formats can round it: neither a bias nor a vector, which may have dimensions of one about it."""
+    sizes = [size for size in shape if size != 1]
+    return len(shape) > 1 and not is_bias(name) and (len(shape) == 2 or len(sizes) > 1)
+
+
+def is_vocabulary(name: str) -> bool:
+    """Whether it has a row for each token: what an embedding looks up, or a head gives, which may be one matrix."""
+    return role(name) in ("embedding", "head") and re.search("pos|wpe|type", name.lower()) is None
