@@ -1,6 +1,7 @@
 """What compressing its weights costs a language model: ``evaluate``, layer by layer, all formats in one pass."""
 
 import hashlib
+import importlib.util
 import json
 import math
 from collections.abc import Iterable
@@ -55,15 +56,16 @@ def evaluate(
     coverage            the share of their weights that are rounded
     ==================  ===============================================================================================
 
-    ``rl.fit_sensitivity`` takes this table as it is.  Memory: a layer in float32, a slice of the head, and for each
-    format and the model itself what a layer makes of the text (count · length · width float32).  The model is a Llama
-    (``llama.described``).  Raises ValueError before any work for a wrong path, format, device, text or ``out``, for a
-    model that cannot be run, and for a format that rounds less than 95 % of the weights; during it for weights that are
-    not finite.
+    ``rl.fit_sensitivity`` takes this table as it is.  The model is a plain Llama, in a folder or a GGUF file;
+    with ``rholaw[transformers]`` any causal language model in a folder that transformers runs, if its layers follow one
+    another, which is checked first.  Memory: a layer in float32, a slice of the head, and for each format and the model
+    itself what a layer makes of the text (count · length · width float32).  Raises ValueError before any work for a
+    wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds less than
+    95 % of the weights; during it for weights that are not finite.
     """
     named, place, out = named_formats(formats), usable_device(device), resumable.destination(out)
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
-        model = layered.described(checkpoint, place)
+        model = described(checkpoint, place)
         blocks = llama.token_blocks(model.tokenizer, model.vocabulary, llama.text(text), count, length)
         shares = {name: _share(format, model) for name, format in named.items()}
         _refuse_partial(shares, named, model)
@@ -85,8 +87,26 @@ def coverage(path: str | Path, formats: str | Iterable[str | Format]) -> dict[st
     Reads headers only. Raises ValueError for what ``evaluate`` refuses of paths, formats and models.
     """
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
-        model = layered.described(checkpoint, torch.device("cpu"))
+        model = described(checkpoint, torch.device("cpu"))
         return {name: _share(format, model) for name, format in named_formats(formats).items()}
+
+
+def described(checkpoint: Checkpoint, device: torch.device) -> Layered:
+    """The decoder in an open checkpoint: a plain Llama, else whatever transformers runs, where it is installed.
+
+    Raises ValueError where neither can run it.
+    """
+    try:
+        return layered.Llama(checkpoint, llama.described(checkpoint), device)
+    except ValueError as error:
+        if "general.architecture" in checkpoint.metadata:
+            raise ValueError(f"{error}; of GGUF files only plain Llamas can be run") from None
+        if importlib.util.find_spec("transformers") is None:
+            others = "for others than plain Llamas pip install 'rholaw[transformers]'"
+            raise ValueError(f"{error}; {others}") from None
+    from .transformed import Transformed  # which takes seconds to import
+
+    return Transformed(checkpoint, device)
 
 
 @torch.no_grad()
@@ -99,9 +119,10 @@ def _through(
     bar: tqdm,
 ) -> dict[str, torch.Tensor]:
     """{name: what the last layer makes of ids (B, T), rounded so}, each (B, T, width)."""
-    states = {name: state.to(device) for name, state in stage.state.items()}
+    begun, states = model.embedded(ids), {name: state.to(device) for name, state in stage.state.items()}
     if not states:
-        states = dict.fromkeys(formats, model.embedded(ids))
+        model.check(ids)
+        states = dict.fromkeys(formats, begun)
     bar.update(stage.done * len(formats))
     rows = max(1, TOKENS // ids.shape[1])
     for index in range(stage.done, model.layers):
@@ -147,19 +168,21 @@ def _reader(format: Format | None, device: torch.device) -> Read:
 
     def read(tensor: Tensor) -> torch.Tensor:
         weight = llama.values(tensor).to(device)
-        return format.quantize(weight) if format and _rounds(format, tensor) else weight
+        if format and is_matrix(tensor.name, tensor.shape) and _rounds(format, tensor):
+            return format.quantize(weight.view(tensor.matrix)).view(weight.shape)
+        return weight
 
     return read
 
 
 def _rounds(format: Format, tensor: Tensor) -> bool:
-    """Whether a format rounds this tensor of a layer."""
-    kept = role(tensor.name) in KEPT or not is_matrix(tensor.name, tensor.shape)
-    return not kept and tensor.matrix[1] % format.multiple == 0
+    """Whether a format rounds this matrix of a layer."""
+    return role(tensor.name) not in KEPT and tensor.matrix[1] % format.multiple == 0
 
 
 def _matrices(model: Layered) -> list[Tensor]:
-    return [tensor for index in range(model.layers) for tensor in model.matrices(index)]
+    own = [tensor for index in range(model.layers) for tensor in model.matrices(index)]
+    return [tensor for tensor in own if is_matrix(tensor.name, tensor.shape)]
 
 
 def _share(format: Format, model: Layered) -> float:

@@ -1,6 +1,6 @@
 """A decoder that runs layer by layer: its weights stay in the file until a layer needs them.
 
-model = layered.described(checkpoint, torch.device("cpu"))
+model = layered.Llama(checkpoint, llama.described(checkpoint), torch.device("cpu"))
 x = model.embedded(ids)
 for index in range(model.layers): x = model.layer(index, read)(x)
 model.head(0, model.vocabulary)(x)
@@ -38,16 +38,14 @@ class Layered(Protocol):
     def layer(self, index: int, read: Read) -> Step:
         """What a layer makes of that, (B, T, width) again, its weights as ``read`` gives them."""
 
+    def check(self, ids: torch.Tensor) -> None:
+        """ValueError where this, on some tokens ids (B, T), is not what the model computes as a whole."""
+
     def head(self, start: int, stop: int) -> Step:
         """What the last layer made → logits (…, stop − start) of these tokens of the vocabulary."""
 
     def matrices(self, index: int) -> list[Tensor]:
         """The tensors of a layer that have rows."""
-
-
-def described(checkpoint: Checkpoint, device: torch.device) -> Layered:
-    """The decoder in an open checkpoint; ValueError where none here can run it."""
-    return Llama(checkpoint, llama.described(checkpoint), device)
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,9 @@ class Llama:
         own = {name: self.checkpoint[name] for (layer, _), name in self.model.names.items() if layer == index}
         model = self.model.with_weights({name: read(tensor) for name, tensor in own.items()})
         return lambda x: model.after(x, index)
+
+    def check(self, ids: torch.Tensor) -> None:
+        """Nothing: it computes as a whole what it does layer by layer."""
 
     def head(self, start: int, stop: int) -> Step:
         """As in ``Layered``."""

@@ -126,6 +126,20 @@ def _by_bias(tensor: Tensor, beside: Beside, strips: Strips) -> Tensor:
     return replace(tensor, spans=len(shape) - 1) if convolves else tensor
 
 
+def turned_back(values: torch.Tensor, tensor: Tensor, config: dict) -> torch.Tensor:
+    """The ``values`` of a tensor as code that runs the family takes them: as the file has them where it is no codes.
+
+    config: as for ``oriented``.
+    """
+    if tensor.turned:
+        inputs, outputs, rest = tensor.turned
+        blocks, shape = values.reshape(-1, outputs, inputs, rest).transpose(1, 2), values.shape
+        apart = shape[:2] != (outputs, inputs)  # experts
+        return blocks.reshape((*shape[:-2], inputs, outputs) if apart else (inputs, outputs, *shape[2:]))
+    codes = tensor.dtype not in PLAIN and _is(EXPERTS, tensor.name, tensor.shape)
+    return values.mT if codes and EXPERTS.families & set(_families(config)) else values
+
+
 def _families(config: dict) -> Iterator[str]:
     """The model_type of a config and of its parts, such as text_config."""
     parts = [config]
@@ -171,7 +185,7 @@ def _turned(tensor: Tensor, sizes: tuple[int, int, int], shape: tuple[int, ...],
             start += len(parts[-1])
         return torch.cat(parts)
 
-    return replace(tensor, shape=shape, load=load)
+    return replace(tensor, shape=shape, load=load, turned=sizes)
 
 
 def _columns(sizes: tuple[int, int, int]) -> int:

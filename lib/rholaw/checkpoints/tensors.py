@@ -39,7 +39,8 @@ class Tensor:
     dtype: as safetensors ("BF16", "I32", …) or GGUF ("Q4_1", …) calls it.  bits: that it takes in the file, per value.
     quantised: its values were rounded to at most 8 bits before.  load: (start, stop) → so many of its values in their
     order.  tied: whose values it shares, a name, or "".  note: what to know of its values, or "".  spans: how many of
-    its last dimensions make a row of ``matrix``.  Raises ValueError for a shape that torch cannot count.
+    its last dimensions make a row of ``matrix``.  turned: (in, out, rest) where the file has blocks of these, which
+    ``load`` gives as (out, in, rest).  Raises ValueError for a shape that torch cannot count.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Tensor:
     tied: str = ""
     note: str = ""
     spans: int = 1
+    turned: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if math.prod(max(size, 1) for size in self.shape) >= 2**63:

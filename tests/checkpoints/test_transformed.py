@@ -1,0 +1,190 @@
+"""Any family of transformers, layer by layer, against the whole model, and the plain Llama against both."""
+
+import json
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_llama import CONFIG, TEXT, TOKENIZER, hub, trained
+
+transformers = pytest.importorskip("transformers", "5")
+
+import rholaw as rl  # noqa: E402
+from rholaw.checkpoints import evaluating, llama, opening, transformed  # noqa: E402
+from rholaw.checkpoints.roles import KEPT, is_matrix, role  # noqa: E402
+
+SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4, "head_dim": 8}
+SIZES |= {"num_key_value_heads": 2, "vocab_size": 280, "max_position_embeddings": 64}
+SIZES |= dict.fromkeys(["pad_token_id", "bos_token_id", "eos_token_id"], 0)
+EXPERTS = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+LATENT = {"n_routed_experts": 4, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4}
+LATENT |= {"v_head_dim": 8, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "head_dim": 4}
+NEXT = {"shared_expert_intermediate_size": 24, "linear_num_key_heads": 2, "linear_num_value_heads": 4}
+NEXT |= {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "num_hidden_layers": 4}
+FAMILIES = {
+    "llama": {"rope_parameters": {"rope_type": "llama3", "factor": 2.0, "rope_theta": 1e4} | {"low_freq_factor": 1.0,
+              "high_freq_factor": 4.0, "original_max_position_embeddings": 8}},
+    "mistral": {"sliding_window": 8},
+    "qwen2": {},
+    "qwen3": {},
+    "gemma2": {"sliding_window": 8, "query_pre_attn_scalar": 8, "final_logit_softcapping": 0.5},
+    "gemma3_text": {"sliding_window": 8, "query_pre_attn_scalar": 8},
+    "phi": {},
+    "phi3": {},
+    "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64},
+    "gpt_neox": {},
+    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
+    "bloom": {"n_layer": 3, "n_head": 4},
+    "granite": {"logits_scaling": 2.0, "embedding_multiplier": 3.0, "residual_multiplier": 0.5},
+    "olmo2": {},
+    "mixtral": EXPERTS,
+    "qwen3_moe": EXPERTS,
+    "olmoe": EXPERTS,
+    "gpt_oss": EXPERTS | {"sliding_window": 8},
+    "deepseek_v3": EXPERTS | LATENT,
+    "qwen3_next": EXPERTS | NEXT,
+    "gemma4_text": {"vocab_size_per_layer_input": 280, "hidden_size_per_layer_input": 8},
+    "mamba2": {"head_dim": 8, "num_heads": 8, "n_groups": 1, "state_size": 8},
+}  # fmt: skip
+
+
+def written(folder, family, **more):
+    """(a folder with a tiny model of a family, the model)."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(family, **(SIZES | FAMILIES.get(family, {}) | more))
+    model = transformers.AutoModelForCausalLM.from_config(config, experts_implementation="eager").eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    TOKENIZER.save(str(folder / "tokenizer.json"))
+    return folder, model
+
+
+def blocks():
+    return llama.token_blocks(TOKENIZER, 280, TEXT, 3, 16)
+
+
+@torch.no_grad()
+def measured(model, rounded):
+    """(mean KL, mean rise), nats per token, by two whole models."""
+    before, after = (one(blocks()[:, :-1]).logits.double().log_softmax(-1) for one in (model, rounded))
+    targets = blocks()[:, 1:, None]
+    rise = (before - after).gather(-1, targets).mean()
+    return float((before.exp() * (before - after)).sum(-1).mean()), float(rise)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"gemma4_text"}))
+def test_layer_by_layer_it_is_the_whole_model(tmp_path, family):
+    folder, model = written(tmp_path / family, family)
+    ids = blocks()[:, :-1]
+    with opening.open(folder) as checkpoint, torch.no_grad():
+        layers = transformed.Transformed(checkpoint, torch.device("cpu"))
+        x = layers.embedded(ids)
+        layers.check(ids)
+        for index in range(layers.layers):
+            x = layers.layer(index, lambda tensor: tensor.read().float())(x)
+        logits = torch.stack([torch.cat([layers.head(0, 100)(row), layers.head(100, 280)(row)], -1) for row in x])
+        matrices = sum(tensor.count for index in range(layers.layers) for tensor in layers.matrices(index))
+        torch.testing.assert_close(logits, model(ids).logits, atol=2e-6, rtol=0)
+    own = {name: weight for name, weight in model.named_parameters() if ".layers." in name or ".h." in name}
+    assert matrices == sum(weight.numel() for weight in own.values() if weight.dim() > 1)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gpt2", "mixtral", "qwen3_moe", "gpt_oss"])
+def test_formats_round_what_the_file_has(tmp_path, family):
+    folder, model = written(tmp_path / family, family)
+    (tmp_path / "text").write_text(TEXT)
+    table = rl.evaluate(folder, ["int4/g8", "nvfp4"], str(tmp_path / "text"), count=3, length=16, progress=False)
+    weights = load_file(folder / "model.safetensors")
+    for row in table.itertuples():
+        format = rl.parse(row.format)
+        turn = re.compile(r"\.c_\w+\.weight|experts\.\w+_proj$" if family.startswith("gpt") else "no")  # in × out
+        rounded = {
+            name: format.quantize(weight.mT).mT.contiguous() if turn.search(name) else format.quantize(weight)
+            for name, weight in weights.items()
+            if is_matrix(name, weight.shape) and role(name) not in KEPT
+        }
+        other = tmp_path / f"{family}-{row.Index}"
+        model.save_pretrained(other)
+        save_file(weights | rounded, other / "model.safetensors", {"format": "pt"})
+        after = transformers.AutoModelForCausalLM.from_pretrained(other, experts_implementation="eager")
+        assert (row.kl, row.rise) == pytest.approx(measured(model, after), rel=1e-3, abs=1e-6)
+
+
+def test_a_plain_llama_is_the_same_by_either(tmp_path, monkeypatch):
+    folder = hub(tmp_path / "plain", trained()[1], CONFIG | {"hidden_size": 32, "intermediate_size": 88}
+                 | {"vocab_size": 280, "num_key_value_heads": 4})  # fmt: skip
+    (tmp_path / "text").write_text(TEXT)
+    asked = (folder, ["int4/g8", "int2/g8"], str(tmp_path / "text"))
+    first = rl.evaluate(*asked, count=4, length=16, progress=False)
+    monkeypatch.setattr(llama, "described", lambda _: (_ for _ in ()).throw(ValueError("no")))
+    second = rl.evaluate(*asked, count=4, length=16, progress=False, out=tmp_path / "out.csv")
+    for column in ("kl", "rise", "loss"):
+        assert second[column].to_numpy() == pytest.approx(first[column].to_numpy(), abs=1e-5)
+
+
+def test_interrupted_it_goes_on_without_a_second_check(tmp_path, monkeypatch):
+    folder, _ = written(tmp_path / "qwen3", "qwen3")
+    (tmp_path / "text").write_text(TEXT)
+    plain, done = transformed.Transformed.layer, []
+
+    def step(self, index, read):
+        done.append(index)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        return plain(self, index, read)
+
+    asked = {"count": 3, "length": 16, "progress": False, "out": tmp_path / "out.csv"}
+    whole = rl.evaluate(folder, "int4", str(tmp_path / "text"), **asked | {"out": None})
+    monkeypatch.setattr(transformed.Transformed, "layer", step)
+    with pytest.raises(KeyboardInterrupt):
+        rl.evaluate(folder, "int4", str(tmp_path / "text"), **asked)
+    monkeypatch.setattr(transformed.Transformed, "check", None)
+    assert rl.evaluate(folder, "int4", str(tmp_path / "text"), **asked).equals(whole)
+    assert done == [0, 0, 1, 1, 1, 1, 2, 2]
+
+
+def changed(folder, family, change, **more):
+    """The folder with other tensors and config: ``change(tensors, config)``."""
+    written(folder, family, **more)
+    tensors, config = load_file(folder / "model.safetensors"), json.loads((folder / "config.json").read_text())
+    change(tensors, config)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_what_cannot_be_run_is_refused(tmp_path):
+    query = "model.layers.1.self_attn.q_proj"
+    cases = {
+        "it lacks model.layers.1.self_attn.q_proj.weight": ("qwen3", lambda t, c: t.pop(f"{query}.weight")),
+        f"it has '{query}.bias', for which": ("qwen3", lambda t, c: t.update({f"{query}.bias": torch.zeros(32)})),
+        "where its config asks for (32, 32)": ("qwen3", lambda t, c: t.update({f"{query}.weight": torch.ones(8, 32)})),
+        "says that it has 1000000 layers": ("phi", lambda t, c: c.update(num_hidden_layers=10**6)),
+        "its model_type is 'unheard-of', which transformers": ("qwen3", lambda t, c: c.update(model_type="unheard-of")),
+        "and lm_head.weight is another matrix": (
+            "qwen3",
+            lambda t, c: (c.update(tie_word_embeddings=True), t.update({"lm_head.weight": torch.ones(280, 32)})),
+        ),
+        "which depends on the tokens or is shared": ("gemma4_text", lambda t, c: None),
+        "says that it has 0 layers": ("phi", lambda t, c: c.update(num_hidden_layers=0)),
+    }
+    (tmp_path / "text").write_text(TEXT)
+    for number, (message, (family, change)) in enumerate(cases.items()):
+        folder = changed(tmp_path / str(number), family, change)
+        with pytest.raises(ValueError) as error:
+            rl.evaluate(folder, "int4", str(tmp_path / "text"), count=3, length=16, progress=False)
+        assert message in str(error.value) and len(str(error.value)) <= 500
+
+
+def test_a_model_that_is_not_what_its_layers_are_is_refused(tmp_path, monkeypatch):
+    folder, _ = written(tmp_path / "qwen3", "qwen3")
+    with opening.open(folder) as checkpoint, torch.no_grad():
+        layers = evaluating.described(checkpoint, torch.device("cpu"))
+        layers.embedded(blocks()[:, :-1])
+        ahead = layers.head
+        monkeypatch.setattr(layers, "head", lambda start, stop: lambda x: 1.01 * ahead(start, stop)(x))
+        with pytest.raises(ValueError, match="layer by layer its logits are not those"):
+            layers.check(blocks()[:, :-1])
