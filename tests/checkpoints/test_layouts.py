@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from quantised_files import LAYOUTS
+from quantised_files import LAYOUTS, STEM
 from safetensors.torch import save_file
 
+import rholaw as rl
 from rholaw import checkpoints
+from rholaw.book import checkpoint_card
 
 
 def written(folder, tensors, files=()):
@@ -33,3 +35,233 @@ def test_a_layout_is_one_tensor_of_the_weights_it_stands_for(tmp_path, name):
             assert torch.equal(tensor.rows(start, stop), values.view(tensor.matrix)[start:stop])
         for start, stop in ((3, 3), (5, 1000), (tensor.count - 131, tensor.count)):
             assert torch.equal(tensor.load(start, stop), values.view(-1)[start:stop])
+
+
+def whole(*shape, dtype=torch.int32):
+    return torch.ones(shape, dtype=dtype)
+
+
+def real(*shape):
+    return torch.full(shape, 0.5)
+
+
+UNKNOWN = {
+    "EXL2": ({"q_weight": whole(8, 64), "q_scale": whole(4, 8), "q_scale_max": real(4), "q_invperm": whole(64)}, ""),
+    "EXL3": ({"trellis": whole(4, 4, 48, dtype=torch.int16), "suh": real(64), "svh": real(64)}, "suh"),
+    "HQQ": ({"W_q": whole(64, 32, dtype=torch.uint8), "scale": real(1, 64), "zero": real(1, 64)}, "scale, zero"),
+    "AQLM": ({"codes": whole(64, 8, 1, dtype=torch.int8), "codebooks": real(1, 256, 1, 8), "scales": real(64, 1)}, ""),
+    "VPTQ": ({"indices": whole(1, 8, 64), "centroids.weight": real(1, 512), "weight_scale": real(64)}, "centroids"),
+    "QuIP#": ({"Qidxs": whole(64, 8, dtype=torch.int64), "SU": real(64), "SV": real(64)}, "SU, SV"),
+    "Marlin": ({"B": whole(4, 128), "s": real(1, 64), "workspace": whole(16)}, "s, workspace"),
+    "FLUTE": ({"weight": whole(16, 64, dtype=torch.int16), "scales": real(64, 1), "tables": real(16)}, "tables"),
+    "EETQ": ({"weight": whole(64, 64, dtype=torch.int8), "weight_scales": real(64)}, "scales"),
+    "BitNet": ({"weight": whole(16, 64, dtype=torch.uint8), "weight_scale": real(1)}, "scale"),
+    "quanto": ({"weight._data": whole(64, 64, dtype=torch.int8), "weight._scale": real(64, 1)}, "_scale"),
+    "torchao": ({"_weight_qdata": whole(64, 64, dtype=torch.int8), "_weight_scale": real(64, 1)}, "_weight_scale"),
+    "2:4 in a bitmask": ({"compressed": real(64, 32), "bitmask": whole(64, 8, dtype=torch.uint8)}, "bitmask"),
+    "the AWQ of its authors": ({"qweight": whole(16, 64, dtype=torch.int16), "scales": real(8, 64)}, "scales"),
+    "GPTQ without zeros": ({"qweight": whole(8, 64), "scales": real(1, 64)}, "no qzeros"),
+    "fours in int8": ({"weight": whole(64, 32, dtype=torch.int8), "scale": whole(64, 2).to(torch.float8_e8m0fnu)}, ""),
+    "codes alone": ({"weight_packed": whole(64, 8)}, "no companion"),
+    "E4M3, its scale by another name": (
+        {"weight": real(64, 64).to(torch.float8_e4m3fn), "descale": real(1)},
+        "descale",
+    ),
+    "one scale for inputs": ({"weight": whole(64, 32, dtype=torch.int8), "weight_scale": real(1, 32)}, "each column"),
+    "NVFP4 without a global scale": (
+        {"weight": whole(64, 32, dtype=torch.uint8), "weight_scale": real(64, 4).to(torch.float8_e4m3fn)},
+        "no scale_2",
+    ),
+    "ComfyUI's NVFP4": (
+        {"weight": whole(64, 32, dtype=torch.uint8), "weight_scale": real(64, 4).to(torch.float8_e4m3fn)}
+        | {"weight_scale_2": real(), "comfy_quant": whole(9, dtype=torch.uint8)},
+        "comfy_quant",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_codes_of_another_layout_are_one_tensor_that_is_not_measured(tmp_path, name):
+    parts, reason = UNKNOWN[name]
+    tensors = {f"{STEM}.{part}": value for part, value in parts.items()}
+    with checkpoints.open(written(tmp_path, tensors)) as checkpoint:
+        (tensor,) = checkpoint.tensors
+        assert tensor.name == f"{STEM}.weight" and tensor.quantised
+        assert tensor.bits * tensor.count == 8 * sum(value.numel() * value.element_size() for value in tensors.values())
+        with pytest.raises(ValueError, match=f"^codes, not measured: .*{reason}"):
+            tensor.read()
+
+
+def test_what_is_no_code_stays_as_it_is(tmp_path):
+    """Indices, masks, unscaled bytes, and the words of companions in modules that have none."""
+    tensors = {
+        "embeddings.position_ids": whole(1, 512, dtype=torch.int64),
+        "h.0.attn.bias": whole(1, 1, 8, 8, dtype=torch.uint8),
+        "h.0.attn.c_attn.weight": real(24, 8),
+        "norm.scale": real(8),
+        "block.shape": whole(2, dtype=torch.int64),
+        "cast.weight": real(8, 8).to(torch.float8_e4m3fn),
+        "layer.weight": real(8, 8),
+        "layer.scale": real(8, 8),
+        "layer.weight_bias": real(8),
+    }
+    with checkpoints.open(written(tmp_path, tensors)) as checkpoint:
+        assert sorted(tensor.name for tensor in checkpoint.tensors) == sorted(tensors)
+        for tensor in checkpoint.tensors:
+            assert torch.equal(tensor.read().float(), tensors[tensor.name].float()) and not tensor.note
+
+
+def test_companions_of_16_bit_weights_are_no_weights(tmp_path):
+    tensors = {"up.weight": real(8, 8).bfloat16(), "up.weight_scale": real(8, 1), "up.weight_zero_point": whole(8, 1)}
+    with checkpoints.open(written(tmp_path, tensors)) as checkpoint:
+        (tensor,) = checkpoint.tensors
+        assert tensor.note == "beside it lies scale, zero_point, which is not applied"
+        assert torch.equal(tensor.read(), tensors["up.weight"])
+
+
+def test_a_quantised_model_whose_scale_is_missing_is_not_read_as_plain_bytes(tmp_path):
+    tensors = {"up.weight": real(8, 8).to(torch.float8_e4m3fn)}
+    for config, error in (({}, None), ({"quantization_config": {"quant_method": "fp8"}}, "no scale lies beside them")):
+        with checkpoints.open(written(tmp_path, tensors, {"config.json": config})) as checkpoint:
+            if error is None:
+                assert checkpoint["up.weight"].read().dtype == torch.float8_e4m3fn
+                continue
+            with pytest.raises(ValueError, match=error):
+                checkpoint["up.weight"].read()
+
+
+def test_the_same_weights_as_codes_and_as_floats_are_refused(tmp_path):
+    tensors, _, _ = LAYOUTS["MXFP4 of gpt-oss"](np.random.default_rng(0))
+    path = written(tmp_path, tensors | {"model.layers.0.mlp.experts.gate_up_proj": real(2, 4)})
+    with pytest.raises(ValueError, match="gate_up_proj' is there twice, as weights and as codes"):
+        checkpoints.open(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"quantization_config": {"weight_block_size": 128}}, "weight_block_size is 128, not two numbers"),
+        ({"quantization_config": {"weight_block_size": [0, 128]}}, "weight_block_size .* is 0, not a whole number"),
+        ({"quantization_config": {"quant_method": 7}}, "quant_method of its quantisation is 7, not a text"),
+        ({"quantization_config": {"checkpoint_format": []}}, "checkpoint_format of its quantisation is "),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path, config, message):
+    with pytest.raises(ValueError, match=message):
+        checkpoints.open(written(tmp_path, {"a.weight": real(2, 2)}, {"config.json": config}))
+
+
+SIZES = [(), (0,), (1,), (7,), (3, 5), (0, 4), (1, 1), (32, 0), (1, 1, 1, 1), (2, 32, 3), (10_000,), (96, 32)]
+TYPES = [torch.float32, torch.int32, torch.uint8, torch.int64, torch.bool, torch.float8_e4m3fn, torch.complex64]
+
+
+HOSTILE = ["GPTQ", "AWQ", "pack-quantized with both", "MLX in 3 bits", "FP8 in blocks", "int8 with zeros"]
+HOSTILE += ["NVFP4 of ModelOpt", "MXFP4 of gpt-oss", "nf4, scales in codes", "LLM.int8()"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_companions_of_any_shape_and_type_harm_no_other_tensor(tmp_path, name):
+    tensors, files, _ = LAYOUTS[name](np.random.default_rng(0))
+    for odd in tensors:
+        sizes = [*SIZES, *[tensors[odd].shape] * len(TYPES)]
+        for number, size in enumerate(sizes):
+            value = whole(*size, dtype=TYPES[number % len(TYPES)])
+            with checkpoints.open(written(tmp_path, tensors | {odd: value, "sound": real(3)}, files)) as checkpoint:
+                assert torch.equal(checkpoint["sound"].read(), real(3))
+                for tensor in checkpoint.tensors:
+                    try:
+                        assert tensor.read().shape == tensor.shape
+                    except ValueError as error:
+                        assert len(str(error)) <= 500
+
+
+# --- what a survey, its totals and the page make of them -----------------------------------------------------------
+
+
+def page(path, formats, fit=None, **tensors):
+    """(survey, totals, choices, page) of a file of such tensors in one module."""
+    save_file({f"{STEM}.{name}": value for name, value in tensors.items()}, path / "model.safetensors")
+    survey, stored = rl.survey(path, formats, progress=False), checkpoints.size(path)
+    fit = checkpoint_card.sensitivity(survey)
+    choices = checkpoint_card.choices(survey, stored, 0.5, fit)
+    return survey, rl.totals(survey), choices, checkpoint_card.card("mine", survey, choices, stored, 0.5, fit)
+
+
+def test_the_error_of_a_gptq_matrix_is_that_of_its_weights_not_of_its_scales(tmp_path):
+    """huggingface.js#1770, llmfit#1045: 18,000 weights were counted, with the error of the scales."""
+    tensors, _, weights = LAYOUTS["GPTQ"](np.random.default_rng(0))
+    survey, total, _, written = page(
+        tmp_path, "int4, fp8_row", **{k.removeprefix(f"{STEM}."): v for k, v in tensors.items()}
+    )
+    x = torch.from_numpy(weights).float()
+    for name in ("int4", "fp8_row"):
+        error = float((rl.parse(name).quantize(x) - x).square().sum() / x.square().sum())
+        assert total.error[name] == pytest.approx(error, rel=1e-4)
+    assert set(total.parameters) == set(total.compressed) == {weights.size} and total.quantised.all()
+    stored = 8 * sum(value.numel() * value.element_size() for value in tensors.values()) / weights.size
+    assert survey.stored.tolist() == pytest.approx([stored] * 2) and (total.measured == 1).all()
+    assert "**Already quantised.** 1 of 1 matrices (1 GPTQ int4/g32)" in written
+    assert survey.note.str.contains("already GPTQ int4/g32: errors on its own grid are misleadingly small").all()
+
+
+@pytest.mark.parametrize(
+    ("public", "name", "count", "bits"),
+    [
+        ("huggingface.js#2003, ome#638", "pack-quantized", 3072, 4.54),
+        ("colibri#83", "NVFP4 of ModelOpt", 3072, 4.52),
+        ("huggingface.js#2323", "MXFP4 of gpt-oss", 6144, 4.25),
+        ("hub-docs#2704, omlx#2634", "MLX in groups of 64", 6144, 4.5),
+        ("vllm#16745", "int8 by rows", 3072, 8.17),
+        ("abliterix#93", "FP8 in blocks", 60000, 8.0),
+    ],
+)
+def test_totals_count_weights_not_bytes(tmp_path, public, name, count, bits):
+    tensors, files, _ = LAYOUTS[name](np.random.default_rng(0))
+    table = rl.survey(written(tmp_path, tensors, files), "fp8_row", progress=False)
+    assert rl.totals(table).compressed.tolist() == [count] and table.stored[0] == pytest.approx(bits, abs=0.02)
+
+
+def test_codes_that_cannot_be_read_leave_no_recommendation_and_a_page_all_the_same(tmp_path):
+    """bitsandbytes#1946: the chapter died in its picture."""
+    codes = torch.ones(4096, 1, dtype=torch.uint8)
+    state = {"weight.quant_state.bitsandbytes__nf4": torch.ones(81, dtype=torch.uint8)}
+    parts = {"weight.absmax": torch.rand(128), "weight.quant_map": torch.rand(16)} | state
+    survey, total, choices, written = page(tmp_path, "nvfp4", weight=codes, **parts)
+    assert total.parameters.tolist() == [8192] and total.bits.iloc[0] == pytest.approx(8 * (4096 + 512 + 64 + 81) / 8192)
+    assert total.measured.tolist() == [0] and total.compressed.tolist() == [0] and total.quantised.all()
+    assert "**No recommendation.** Only 0% of the bytes" in written and not choices.acceptable.any()
+    figure = checkpoint_card.draw(survey)
+    figure.savefig(tmp_path / "figure.svg")
+    checkpoint_card.plt.close(figure)
+    assert checkpoint_card.told(survey, choices) and not len(checkpoint_card.resisting(survey))
+
+
+def test_what_no_format_divides_has_a_picture_too(tmp_path):
+    survey, _, choices, written = page(tmp_path, "nvfp4, int4/g128", weight=torch.randn(64, 10))
+    checkpoint_card.plt.close(checkpoint_card.draw(survey))
+    assert set(choices.reason) == {"divides none of the matrices"} and "Do not compress" in written
+
+
+def test_where_most_bytes_are_codes_by_unknown_names_nothing_is_recommended(tmp_path):
+    parts = {"q": torch.ones(64, 64, dtype=torch.int32), "d": torch.randn(64, 8)}
+    _, total, choices, written = page(tmp_path, "fp8_row", **parts)
+    assert total.measured.iloc[0] == pytest.approx(1 / 9) and not choices.acceptable.any()
+    assert "**No recommendation.** Only 11% of the bytes of its matrices could be measured" in written
+    _, total, choices, written = page(tmp_path, "fp8_row", q=parts["q"][:1], d=parts["d"])
+    assert total.measured.iloc[0] > 0.5 and "No recommendation" not in written and (choices.doubt == "").all()
+
+
+@pytest.mark.parametrize("name", ["descale", "of_its_own"])
+def test_bytes_whose_scale_is_unknown_leave_no_recommendation(tmp_path, name):
+    """By a name beside them, or by nothing but their range."""
+    codes, scale = (torch.randn(64, 64) * 100).clamp(-448, 448), {name: torch.rand(64, 1)} if name == "descale" else {}
+    codes[0, 0] = 448
+    tensors = {"weight": codes.to(torch.float8_e4m3fn)} | scale
+    tensors |= {f"{part}": torch.randn(256, 256) for part in ("sound",)}
+    save_file(
+        {f"{'other' if part == 'sound' else STEM}.{part}": value for part, value in tensors.items()}, tmp_path / "a"
+    )
+    table = rl.survey(tmp_path / "a", "int4/g64", progress=False)
+    assert rl.totals(table).measured[0] > 0.9
+    assert checkpoint_card.doubt(table).startswith("Floats of 8 bits have a scale that is unknown: codes, not measured")
+    assert table.set_index("name").bits[f"{STEM}.weight"] == pytest.approx(8, rel=0.1)

@@ -12,13 +12,14 @@ from matplotlib.ticker import LogLocator
 from .. import files
 from ..checked import limited
 from ..checkpoints.roles import KEPT
-from ..checkpoints.surveying import totals
+from ..checkpoints.surveying import totals, unmeasured
 from ..fidelity.population import LIMITS, prior_sensitivity
 from ..fidelity.predicted import UNSAFE
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
 from .escaped import code, text
 from .figures import COLOURS, GREY, plain_log, plt
 
+LEAST = 0.5  # of the bytes of the matrices, below which what was measured says nothing of the model
 DISTURBED = 1.2  # the ratio of real to Gaussian error from which on a matrix resists a format
 MOST = 5.0  # nats per token that anybody may want to lose
 
@@ -79,7 +80,7 @@ def choices(
     stored: bytes of the checkpoint as it is.  rises: as `sensitivity` takes them; here the columns rise and stderr.
     Columns predicted, low and high: what ``fit`` says of its error in these weights, with 80 %.  acceptable: smaller
     than ``stored``, and loses ``tolerance`` at most: by two standard errors where it was measured, else by the upper
-    end of the prediction; reason says why not.
+    end of the prediction; reason says why not, and doubt why nothing can be recommended.
     """
     formats, rises = totals(survey), rises or {}
     known = formats[formats.error.notna()].index
@@ -87,8 +88,19 @@ def choices(
     costs = pd.DataFrame({"predicted": fit.rise(formats.error[known]), "low": low, "high": high}, known)
     table = formats.join(costs)
     table["rise"], table["stderr"] = ([rises.get(name, (math.nan,) * 2)[i] for name in table.index] for i in (0, 1))
-    table["reason"] = [_refusal(row, stored, tolerance) for row in table.itertuples()]
+    table["doubt"] = doubt(survey)
+    reasons = [_refusal(row, stored, tolerance) for row in table.itertuples()]
+    table["reason"] = "too little is known" if table.doubt.any() else reasons
     return table.assign(acceptable=table.reason == "")
+
+
+def doubt(survey: pd.DataFrame) -> str:
+    """Why nothing can be recommended by a ``survey``, or "": too little was measured, or codes without their scale."""
+    inside = survey[unmeasured(survey) & ~survey.role.isin(KEPT)]
+    share, codes = totals(survey).measured.min(), inside[inside.dtype.str.startswith("F8")]
+    if share < LEAST:
+        return f"Only {share:.0%} of the bytes of its matrices could be measured: {inside.note.mode()[0]}"
+    return f"Floats of 8 bits have a scale that is unknown: {codes.note.iloc[0]}" if len(codes) else ""
 
 
 def _refusal(row, stored, tolerance):
@@ -123,7 +135,9 @@ def recommendation(choices: pd.DataFrame, stored: int, tolerance: float, fit: Se
         )
     elif fit.status != "converged":
         said.append(f"The law does not describe this model well: {fit.status}.")
-    if len(accepted):
+    if choices.doubt.any():
+        said = [f"**No recommendation.** {text(choices.doubt.iloc[0])}."]
+    elif len(accepted):
         best = accepted.loc[accepted.bytes.idxmin()]
         said.insert(0, f"**`{best.name}`**, with {best.bytes / stored:.0%} of the bytes and a rise of {_cost(best)}.")
     elif choices.reason.str.endswith("measure it").any():
@@ -131,7 +145,7 @@ def recommendation(choices: pd.DataFrame, stored: int, tolerance: float, fit: Se
         said.insert(0, f"**Measure `{unsure.bytes.idxmin()}` first.**")
     else:
         said.insert(0, "**Do not compress it in any of these without training.**")
-    said += [f"Refused: {refused}."] if refused else []
+    said += [f"Refused: {refused}."] if refused and not choices.doubt.any() else []
     trained = choices[choices.rho.notna()]
     if len(trained):
         best = trained.loc[trained.bytes.idxmin()]
@@ -173,6 +187,7 @@ def card(
         f"{inside / max(parameters, 1):.0%} of the parameters are compressed below, the rest is in 16 bits.",
         f"**Choice.** {recommendation(choices, stored, tolerance, fit)}",
     ]
+    lines += [f"**Already quantised.** {_rounded_before(survey)}"] if choices.quantised.any() else []
     lines += [f"**How Gaussian.** {_kurtosis(survey)}"] if matrices else []
     lines.append("\n".join(_table(choices)))
     if len(worst := resisting(survey, 3)):
@@ -184,6 +199,14 @@ def card(
         lines.append(f"**What resists.** Error over that of Gaussian weights: {'; '.join(said)}.")
     lines += [f"![Kurtosis and errors of the matrices]({quote(figure)})"] if figure else []
     return "\n\n".join([*lines, ABOUT])
+
+
+def _rounded_before(survey):
+    """A sentence on the matrices that were quantised before."""
+    matrices = survey[survey["shape"].str.contains("x") & ~survey.role.isin(KEPT)].drop_duplicates("name")
+    counts = matrices[matrices.quantised].dtype.value_counts()
+    said = ", ".join(f"{count} {text(dtype)}" for dtype, count in counts.items())
+    return f"{counts.sum()} of {len(matrices)} matrices ({said}): their errors are of rounding what was rounded."
 
 
 ABOUT = """*Error*: Σ (ŵ − w)² / Σ w²; *rotated*: after a Hadamard rotation along the rows; *ratio*: to the error of
@@ -252,7 +275,7 @@ def draw(survey: pd.DataFrame) -> Figure:
         looks.items(), ("excess_kurtosis", "rotated_kurtosis"), ("ratio", "rotated_ratio"), (-0.15, 0.15), strict=True
     ):
         upper.plot(np.sort(matrices[kurtosis].dropna()), linestyle="none", markersize=4, label=label, **look)
-        places = inside.format.map(formats.index) + shift
+        places = np.array([formats.index(name) for name in inside.format]) + shift
         lower.plot(inside[ratio], places, linestyle="none", markersize=4, **look)
     upper.set(yscale="symlog", xlabel="matrices, in order", ylabel="excess kurtosis")
     upper.legend()

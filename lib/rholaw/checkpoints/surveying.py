@@ -21,7 +21,7 @@ from . import opening, resumable, ties
 from .opening import Checkpoint
 from .roles import KEPT, is_matrix, role
 from .streaming import Measurement, measured
-from .tensors import Tensor
+from .tensors import PLAIN, Tensor
 
 
 def survey(
@@ -45,6 +45,7 @@ def survey(
     ==================  ===============================================================================================
     name, shape, dtype  of the tensor; the shape as text, "384x1536", outputs first whatever the order in the file
     quantised           its values were rounded to 8 bits or fewer before: errors on that grid are misleadingly small
+    stored              bits per value in the file, with all scales and other companions
     role                by the name: attention, mlp, embedding, head, norm, router, state, buffer or other
     parameters          how many values; 0 for a buffer, and where the tensor is tied to another, which counts them
     excess_kurtosis     E[(w − mean)⁴] / σ⁴ − 3; 0 for a Gaussian
@@ -105,8 +106,18 @@ def survey(
 
 
 COLUMNS = [
-    *("name", "shape", "dtype", "quantised", "role", "parameters", "excess_kurtosis", "row_kurtosis", "peak"),
-    *("rotation", "rotated_kurtosis", "rotated_row_kurtosis", "format", "error", "rotated_error", "gmse", "ratio"),
+    *("name", "shape", "dtype", "quantised", "stored", "role", "parameters", "excess_kurtosis", "row_kurtosis"),
+    *(
+        "peak",
+        "rotation",
+        "rotated_kurtosis",
+        "rotated_row_kurtosis",
+        "format",
+        "error",
+        "rotated_error",
+        "gmse",
+        "ratio",
+    ),
     *("rho", "rho_low", "rho_high", "bits", "bytes", "note"),
 ]
 
@@ -117,7 +128,8 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
     parameters and compressed count weights; error, rotated_error, gmse, ratio and the rho are means over the
     compressed weights (ratio that of the means), missing where the survey lacks one, but for rotated_error, where the
     plain error stands in for tensors and formats that were not rotated; bits per value and bytes are of the whole
-    checkpoint; worst is the compressed tensor of largest error; quantised says that some were so before.
+    checkpoint; worst is the compressed tensor of largest error; quantised says that some matrices were so before;
+    measured is the share of all bytes of matrices, but for those in ``keep``, that could be measured.
     """
     rows = {}
     for name, part in table.groupby("format", sort=False):
@@ -135,9 +147,22 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
             "bits": 8 * stored / max(part.parameters.sum(), 1),
             "bytes": stored,
             "worst": inside.loc[inside.error.idxmax(), "name"] if len(inside) else "",
-            "quantised": bool(inside.quantised.any()),
+            "quantised": bool(part[~kept].quantised.any()),
+            "measured": _measured_share(part[~kept]),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("format")
+
+
+def unmeasured(table: pd.DataFrame) -> pd.Series:
+    """Which rows of a ``survey`` are of matrices whose values could not be read, or are no numbers to measure."""
+    is_matrix = table["shape"].str.contains("x") & table.parameters.gt(0)
+    return is_matrix & table.error.isna() & table.peak.isna()
+
+
+def _measured_share(rows: pd.DataFrame) -> float:
+    """Of the bytes in the file of all matrices among ``rows`` of one format; 1 where there are none."""
+    stored = (rows.parameters * rows.stored)[rows["shape"].str.contains("x")]
+    return float(1 - stored[unmeasured(rows)].sum() / stored.sum()) if stored.sum() else 1.0
 
 
 def named_formats(formats: str | Iterable[str | Format]) -> dict[str, Format]:
@@ -194,6 +219,7 @@ def _rows(
     """The rows of one tensor with the role ``does``, as dictionaries: all that no fit is needed for."""
     facts = {"name": tensor.name, "shape": "x".join(map(str, tensor.shape)) or "scalar", "dtype": tensor.dtype}
     facts |= {"quantised": tensor.quantised, "role": does, "parameters": tensor.count, "rotation": 0}
+    facts["stored"] = float(tensor.bits)
     rounds, row = is_matrix(tensor.name, tensor.shape), tensor.matrix[1]
     fitting = {name: format for name, format in named.items() if rounds and row % format.multiple == 0}
     bits, note = tensor.bits, "empty"
@@ -207,12 +233,20 @@ def _rows(
         elif tensor.count:
             bits = DENSE_BITS
             measurement = measured(tensor, fitting, rotation, device)
-            facts |= _moments(measurement)
-            return [facts | _outcome(tensor, format, name, measurement) for name, format in named.items()]
+            if not _are_codes(tensor, measurement):
+                facts |= _moments(measurement)
+                return [facts | _outcome(tensor, format, name, measurement) for name, format in named.items()]
+            bits, note = tensor.bits, f"codes, not measured: they fill the range of {tensor.dtype}, and have no scale"
     except ValueError as error:
         note = f"{error}; kept in {bits:g} bits"
     stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": note}
     return [facts | stored | {"format": name} for name in named]
+
+
+def _are_codes(tensor: Tensor, measurement: Measurement) -> bool:
+    """Whether floats of 8 bits reach the largest there is, as weights never do but what is scaled to fit."""
+    plain = PLAIN.get(tensor.dtype)
+    return tensor.dtype.startswith("F8") and plain is not None and measurement.plain.largest == torch.finfo(plain).max
 
 
 def _moments(measurement: Measurement) -> dict:

@@ -9,7 +9,7 @@ mxfp4    E2M1 × 2^(scale − 127)    gpt-oss, and whatever stores OCP's MXFP4
 import torch
 
 from ..tensors import BITS, PLAIN, Tensor
-from .grouping import Group
+from .grouping import REAL, Group
 from .settings import Settings
 from .unpacking import E2M1, Rows, code_rows, expect, scale, unpacked
 
@@ -23,8 +23,8 @@ def scaled(group: Group, settings: Settings) -> Tensor | None:
     if "scale" not in group.parts or not (is_float or codes.dtype in ("I8", "I16")):
         return None
     group.only("scale", maybe=("zero_point", "comfy_quant"))
-    if not is_float and group.parts["scale"].dtype not in ("F32", "F16", "BF16"):
-        return None  # as bytes that hold two codes of 4 bits
+    if not is_float and group.parts["scale"].dtype not in REAL:
+        raise ValueError("bytes with such scales may hold two codes each")
     factors, name = scale(group.parts["scale"], codes.shape, settings.block)
     zeros = _zeros(group, settings)
 
@@ -46,8 +46,8 @@ def int8(group: Group, settings: Settings) -> Tensor | None:
     expect(largest, codes.shape[:1], "SCB")
 
     def rows(first: int, last: int) -> torch.Tensor:
-        if "format" in group.parts and group.parts["format"].read().count_nonzero():
-            raise ValueError("codes, not measured: their weight_format is not 0, rows one after another")
+        if "format" in group.parts and group.parts["format"].read().float().any():
+            raise ValueError("codes, not measured: their weight_format is not 0, which is rows one after another")
         return code_rows(codes, first, last).float() * (largest.load(first, last).float() / INT8)[:, None]
 
     return group.tensor(codes.shape, "bnb int8/row", rows)

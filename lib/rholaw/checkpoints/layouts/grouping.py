@@ -17,12 +17,13 @@ from ...checked import shown
 from ..tensors import PLAIN, Tensor, unreadable
 
 STEM = re.compile(
-    r"(.+?)([./]weight|[._]blocks|\.(qweight|q_weight|W_q|Qidxs|codes|trellis)|[._]weight[._](packed|_data))"
+    r"(.+?)([./]weight|[._]blocks|[._]_?weight[._](packed|qdata|_data)|"
+    r"\.(qweight|q_weight|W_q|B|Qidxs|codes|indices|trellis|compressed))"
 )
-"""A name that ends as weights do: (stem, ending); all endings but "weight" are those of codes."""
+"""A name that ends as weights do: (stem, ending); all endings but "weight" are those of codes, in whatever layout."""
 COMPANION = re.compile(
     r"(.+?)[./_](weights?[._])?(_?scales?(_inv|_2)?|scale_weight|scaling_factor(_2)?|global_scale|q?zeros|zero_point|"
-    r"shape|g_idx|SCB|format|(nested_)?(absmax|quant_map)|quant_state\..+|(input|output)(_global)?_(scale|zero_point))"
+    r"shape|g_idx|bitmask|SCB|format|(nested_)?(absmax|quant_map)|quant_state\..+|(input|output)(_global)?_(scale|zero_point))"
 )
 """A name that ends as those of companions do: (stem, …)."""
 ACTIVATIONS = re.compile(
@@ -32,6 +33,7 @@ ACTIVATIONS = re.compile(
 """Companions that say how inputs are rounded: no weight depends on them."""
 SAME = {"scale_inv": "scale", "scale_weight": "scale", "scaling_factor": "scale", "scaling_factor_2": "scale_2"}
 CUTS = 8  # points and dashes in the name of a companion, at most
+REAL = ("F64", "F32", "F16", "BF16")
 INTEGERS = {name for name, dtype in PLAIN.items() if not (dtype.is_floating_point or dtype.is_complex)} - {"BOOL"}
 
 
@@ -67,13 +69,14 @@ class Group:
     @property
     def certain(self) -> bool:
         """Whether only codes are called as they are."""
-        return _stem(self.codes.name)[1]
+        ending = self.codes.name[len(self.stem) :]
+        return ending[1:] not in ("", "weight") and (self.codes.dtype not in REAL or ending == ".compressed")
 
     @property
     def coded(self) -> bool:
         """Whether they may be codes: they are called so, or are a matrix of integers or of floats of at most 8 bits."""
-        kind = self.codes.dtype
-        return self.certain or (len(self.codes.shape) > 1 and (kind in INTEGERS or kind[:2] in ("F4", "F6", "F8")))
+        is_matrix, kind = len(self.codes.shape) > 1, self.codes.dtype
+        return self.certain or (is_matrix and (kind in INTEGERS or kind[:2] in ("F4", "F6", "F8")))
 
     def tensor(self, shape: tuple[int, ...], dtype: str, rows: Callable[[int, int], torch.Tensor]) -> Tensor:
         """The matrix, with all the bits that it takes in the file; ``rows``: (first, last) → these rows, float32."""
@@ -100,9 +103,11 @@ class Group:
 
     def only(self, *names: str, maybe: Iterable[str] = ()) -> None:
         """ValueError for a companion besides ``names`` and ``maybe``, and for one of the former that is not there."""
-        for part in self.parts.keys() - {*names, *maybe}:
-            if not ACTIVATIONS.fullmatch(part):
+        for part, tensor in self.parts.items():
+            if part not in (*names, *maybe) and not ACTIVATIONS.fullmatch(part):
                 raise ValueError(f"the companion {shown(part)} beside them is unknown")
+            if tensor.dtype in ("C64", "BOOL"):
+                raise ValueError(f"the companion {shown(part)} beside them is of {tensor.dtype}")
         if absent := [name for name in names if name not in self.parts]:
             raise ValueError(f"no {absent[0]} lies beside them")
 
@@ -115,10 +120,10 @@ def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
     scaled = {match[1] for match in companions.values()}
     groups, hosts = {}, {}  # by stem, and by the name of the codes
     for tensor in tensors:
-        stem, certain = _stem(tensor.name)
+        stem = match[1] if (match := STEM.fullmatch(tensor.name)) else tensor.name
         group = Group(stem, _name(stem, tensor.name), tensor, {}, latest)
         has_scale = stem in plainly or (tensor.quantised and stem in scaled)
-        if tensor.name not in companions and (group.coded or has_scale) and (certain or stem not in groups):
+        if tensor.name not in companions and (group.coded or has_scale) and (group.certain or stem not in groups):
             groups[stem] = group
     hosts = {group.codes.name: group for group in groups.values()}
     rest = []
@@ -132,12 +137,6 @@ def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
             part = SAME.get(part, part)
             owner.parts[said if part in owner.parts else part] = tensor
     return rest
-
-
-def _stem(name: str) -> tuple[str, bool]:
-    """(the module or parameter that it is the weight of, whether only codes are called so)."""
-    match = STEM.fullmatch(name)
-    return (match[1], match[2][1:] != "weight") if match else (name, False)
 
 
 def _name(stem: str, codes: str) -> str:
@@ -162,6 +161,6 @@ def _owner(name: str, companion: re.Match | None, groups: dict[str, Group]) -> G
         group, rest = groups.get(name[: max(end, 0)]), name[end + 1 :]
         if group and group.coded:
             is_module = group.codes.name.startswith((f"{group.stem}.", f"{group.stem}/"))
-            inside = "." not in rest or re.match(r"(weight|\w*quantizer)\.", rest)
+            inside = "." not in rest or re.match(r"(weight|\w*quantizer|\w*centroids)\.", rest)
             return group if inside and (name[end] != "_" or not is_module) else None
     return None

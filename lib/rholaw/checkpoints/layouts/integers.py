@@ -34,9 +34,10 @@ def gptq(group: Group, settings: Settings) -> Tensor | None:
     bits = next((bits for bits in (2, 3, 4, 8) if zeros.shape == (groups, height * bits / WORD)), 0)
     if not (bits and groups) or words * WORD % bits:
         raise ValueError(f"their qzeros have the shape {shown(zeros.shape)}, which fits none of 2, 3, 4 and 8 bits")
+    expect(zeros, zeros.shape, "qzeros", "I32")
     width = words * WORD // bits
     if order is not None:
-        expect(order, (width,), "g_idx")
+        expect(order, (width,), "g_idx", "I32", "I64")
     size = -(-width // groups)
 
     def prepared() -> tuple[torch.Tensor, ...]:
@@ -64,7 +65,7 @@ def awq(group: Group, settings: Settings) -> Tensor | None:
         return None
     group.only("scales", "qzeros")
     (width, words), groups = codes.shape, scales.shape[0]
-    expect(zeros, (groups, words), "qzeros")
+    expect(zeros, (groups, words), "qzeros", "I32")
     size = -(-width // groups)
 
     def prepared() -> tuple[torch.Tensor, ...]:
@@ -99,13 +100,13 @@ def dense(group: Group, settings: Settings) -> Tensor | None:
     bits, offset = fits[0], 2 ** (fits[0] - 1)
     factors, name = scale(group.parts["scale"], shape, settings.block)
     zero, order = group.parts.get("zero_point"), group.parts.get("g_idx")
-    groups = group.parts["scale"].shape[-1] if zero or order else 1
+    groups = (group.parts["scale"].shape or (1,))[-1]
     if zero is not None and zero.dtype == "I32":
         expect(zero, (-(-height * bits // WORD), groups), "zero_point")
     elif zero is not None:
-        expect(zero, (height, groups), "zero_point")
+        expect(zero, (height, groups), "zero_point", "I8")
     if order is not None:
-        expect(order, (width,), "g_idx")
+        expect(order, (width,), "g_idx", "I32", "I64")
         expect(group.parts["scale"], (height, groups), "scale")
 
     def prepared() -> tuple[torch.Tensor, ...]:

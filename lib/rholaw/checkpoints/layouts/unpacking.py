@@ -33,8 +33,10 @@ def code_rows(codes: Tensor, first: int, last: int) -> torch.Tensor:
     return codes.load(first * width, last * width).view(last - first, width)
 
 
-def expect(tensor: Tensor, shape: tuple[int, ...], what: str) -> None:
-    """ValueError unless the tensor has this shape."""
+def expect(tensor: Tensor, shape: tuple[int, ...], what: str, *dtypes: str) -> None:
+    """ValueError unless the tensor has this shape, and one of these types where there are any."""
+    if dtypes and tensor.dtype not in dtypes:
+        raise ValueError(f"their {what} is of {tensor.dtype}, not of {' or '.join(dtypes)}")
     if tensor.shape != shape:
         raise ValueError(f"their {what} has the shape {shown(tensor.shape)}, not {shown(shape)}")
 
@@ -63,6 +65,8 @@ def scale(tensor: Tensor, shape: tuple[int, ...], said: tuple[int, ...] = ()) ->
 
     if across == 1:
         return rows, "row" if down == height else "tensor" if down == 1 else f"{tall} rows"
+    if down == 1 and wide == 1 and width > 1:
+        raise ValueError("they have a scale for each column, as matrices of inputs × outputs")
     return rows, f"g{wide}" if tall == 1 else f"{tall}x{wide}"
 
 
