@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 import rholaw as rl
 from rholaw import checkpoints
 from rholaw.book import checkpoint_card
+from rholaw.checkpoints import surveying
 
 
 def written(folder, tensors, files=()):
@@ -97,7 +98,7 @@ def test_what_is_no_code_stays_as_it_is(tmp_path):
     tensors = {
         "embeddings.position_ids": whole(1, 512, dtype=torch.int64),
         "h.0.attn.bias": whole(1, 1, 8, 8, dtype=torch.uint8),
-        "h.0.attn.c_attn.weight": real(24, 8),
+        "h.0.attn.query.weight": real(24, 8),
         "norm.scale": real(8),
         "block.shape": whole(2, dtype=torch.int64),
         "cast.weight": real(8, 8).to(torch.float8_e4m3fn),
@@ -200,7 +201,7 @@ def test_the_error_of_a_gptq_matrix_is_that_of_its_weights_not_of_its_scales(tmp
     assert set(total.parameters) == set(total.compressed) == {weights.size} and total.quantised.all()
     stored = 8 * sum(value.numel() * value.element_size() for value in tensors.values()) / weights.size
     assert survey.stored.tolist() == pytest.approx([stored] * 2) and (total.measured == 1).all()
-    assert "**Already quantised.** 1 of 1 matrices (1 GPTQ int4/g32)" in written
+    assert "**Already quantised:** 1 GPTQ int4/g32. Their errors" in written
     assert survey.note.str.contains("already GPTQ int4/g32: errors on its own grid are misleadingly small").all()
 
 
@@ -227,7 +228,9 @@ def test_codes_that_cannot_be_read_leave_no_recommendation_and_a_page_all_the_sa
     state = {"weight.quant_state.bitsandbytes__nf4": torch.ones(81, dtype=torch.uint8)}
     parts = {"weight.absmax": torch.rand(128), "weight.quant_map": torch.rand(16)} | state
     survey, total, choices, written = page(tmp_path, "nvfp4", weight=codes, **parts)
-    assert total.parameters.tolist() == [8192] and total.bits.iloc[0] == pytest.approx(8 * (4096 + 512 + 64 + 81) / 8192)
+    assert total.parameters.tolist() == [8192] and total.bits.iloc[0] == pytest.approx(
+        8 * (4096 + 512 + 64 + 81) / 8192
+    )
     assert total.measured.tolist() == [0] and total.compressed.tolist() == [0] and total.quantised.all()
     assert "**No recommendation.** Only 0% of the bytes" in written and not choices.acceptable.any()
     figure = checkpoint_card.draw(survey)
@@ -243,11 +246,11 @@ def test_what_no_format_divides_has_a_picture_too(tmp_path):
 
 
 def test_where_most_bytes_are_codes_by_unknown_names_nothing_is_recommended(tmp_path):
-    parts = {"q": torch.ones(64, 64, dtype=torch.int32), "d": torch.randn(64, 8)}
+    parts = {"first": torch.ones(64, 64, dtype=torch.int32), "second": torch.randn(64, 8)}
     _, total, choices, written = page(tmp_path, "fp8_row", **parts)
     assert total.measured.iloc[0] == pytest.approx(1 / 9) and not choices.acceptable.any()
     assert "**No recommendation.** Only 11% of the bytes of its matrices could be measured" in written
-    _, total, choices, written = page(tmp_path, "fp8_row", q=parts["q"][:1], d=parts["d"])
+    _, total, choices, written = page(tmp_path, "fp8_row", first=parts["first"][:1], second=parts["second"])
     assert total.measured.iloc[0] > 0.5 and "No recommendation" not in written and (choices.doubt == "").all()
 
 
@@ -262,6 +265,6 @@ def test_bytes_whose_scale_is_unknown_leave_no_recommendation(tmp_path, name):
         {f"{'other' if part == 'sound' else STEM}.{part}": value for part, value in tensors.items()}, tmp_path / "a"
     )
     table = rl.survey(tmp_path / "a", "int4/g64", progress=False)
-    assert rl.totals(table).measured[0] > 0.9
-    assert checkpoint_card.doubt(table).startswith("Floats of 8 bits have a scale that is unknown: codes, not measured")
+    assert rl.totals(table).measured.iloc[0] > 0.9
+    assert surveying.doubt(table).startswith("Floats of 8 bits have a scale that is unknown: codes, not measured")
     assert table.set_index("name").bits[f"{STEM}.weight"] == pytest.approx(8, rel=0.1)

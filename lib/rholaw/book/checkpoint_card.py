@@ -12,14 +12,13 @@ from matplotlib.ticker import LogLocator
 from .. import files
 from ..checked import limited
 from ..checkpoints.roles import KEPT
-from ..checkpoints.surveying import totals, unmeasured
+from ..checkpoints.surveying import doubt, totals
 from ..fidelity.population import LIMITS, prior_sensitivity
 from ..fidelity.predicted import UNSAFE
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
 from .escaped import code, text
 from .figures import COLOURS, GREY, plain_log, plt
 
-LEAST = 0.5  # of the bytes of the matrices, below which what was measured says nothing of the model
 DISTURBED = 1.2  # the ratio of real to Gaussian error from which on a matrix resists a format
 MOST = 5.0  # nats per token that anybody may want to lose
 
@@ -92,15 +91,6 @@ def choices(
     reasons = [_refusal(row, stored, tolerance) for row in table.itertuples()]
     table["reason"] = "too little is known" if table.doubt.any() else reasons
     return table.assign(acceptable=table.reason == "")
-
-
-def doubt(survey: pd.DataFrame) -> str:
-    """Why nothing can be recommended by a ``survey``, or "": too little was measured, or codes without their scale."""
-    inside = survey[unmeasured(survey) & ~survey.role.isin(KEPT)]
-    share, codes = totals(survey).measured.min(), inside[inside.dtype.str.startswith("F8")]
-    if share < LEAST:
-        return f"Only {share:.0%} of the bytes of its matrices could be measured: {inside.note.mode()[0]}"
-    return f"Floats of 8 bits have a scale that is unknown: {codes.note.iloc[0]}" if len(codes) else ""
 
 
 def _refusal(row, stored, tolerance):
@@ -187,7 +177,9 @@ def card(
         f"{inside / max(parameters, 1):.0%} of the parameters are compressed below, the rest is in 16 bits.",
         f"**Choice.** {recommendation(choices, stored, tolerance, fit)}",
     ]
-    lines += [f"**Already quantised.** {_rounded_before(survey)}"] if choices.quantised.any() else []
+    before = compressed(survey[survey.quantised]).drop_duplicates("name").dtype.value_counts()
+    said = ", ".join(f"{count} {text(dtype)}" for dtype, count in before.items())
+    lines += [f"**Already quantised:** {said}. Their errors are of rounding what was rounded."] if said else []
     lines += [f"**How Gaussian.** {_kurtosis(survey)}"] if matrices else []
     lines.append("\n".join(_table(choices)))
     if len(worst := resisting(survey, 3)):
@@ -199,14 +191,6 @@ def card(
         lines.append(f"**What resists.** Error over that of Gaussian weights: {'; '.join(said)}.")
     lines += [f"![Kurtosis and errors of the matrices]({quote(figure)})"] if figure else []
     return "\n\n".join([*lines, ABOUT])
-
-
-def _rounded_before(survey):
-    """A sentence on the matrices that were quantised before."""
-    matrices = survey[survey["shape"].str.contains("x") & ~survey.role.isin(KEPT)].drop_duplicates("name")
-    counts = matrices[matrices.quantised].dtype.value_counts()
-    said = ", ".join(f"{count} {text(dtype)}" for dtype, count in counts.items())
-    return f"{counts.sum()} of {len(matrices)} matrices ({said}): their errors are of rounding what was rounded."
 
 
 ABOUT = """*Error*: Σ (ŵ − w)² / Σ w²; *rotated*: after a Hadamard rotation along the rows; *ratio*: to the error of

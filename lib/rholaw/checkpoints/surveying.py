@@ -23,6 +23,9 @@ from .roles import KEPT, is_matrix, role
 from .streaming import Measurement, measured
 from .tensors import PLAIN, Tensor
 
+LEAST = 0.5
+"""Of the bytes of the matrices, what has to be measured before it says anything of the model."""
+
 
 def survey(
     path: str | Path,
@@ -153,8 +156,17 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("format")
 
 
-def unmeasured(table: pd.DataFrame) -> pd.Series:
-    """Which rows of a ``survey`` are of matrices whose values could not be read, or are no numbers to measure."""
+def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
+    """Why a ``survey`` says nothing of the model, or "": most matrices, or scaled bytes, could not be measured."""
+    inside = table[_unmeasured(table) & ~table.role.isin(keep)]
+    share, bytes_ = totals(table, keep).measured.min(), inside[inside.dtype.str.startswith("F8")]
+    if share < LEAST:
+        return f"Only {share:.0%} of the bytes of its matrices could be measured: {inside.note.mode()[0]}"
+    return f"Floats of 8 bits have a scale that is unknown: {bytes_.note.iloc[0]}" if len(bytes_) else ""
+
+
+def _unmeasured(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of matrices whose values could not be read, or are no numbers to measure."""
     is_matrix = table["shape"].str.contains("x") & table.parameters.gt(0)
     return is_matrix & table.error.isna() & table.peak.isna()
 
@@ -162,7 +174,7 @@ def unmeasured(table: pd.DataFrame) -> pd.Series:
 def _measured_share(rows: pd.DataFrame) -> float:
     """Of the bytes in the file of all matrices among ``rows`` of one format; 1 where there are none."""
     stored = (rows.parameters * rows.stored)[rows["shape"].str.contains("x")]
-    return float(1 - stored[unmeasured(rows)].sum() / stored.sum()) if stored.sum() else 1.0
+    return float(1 - stored[_unmeasured(rows)].sum() / stored.sum()) if stored.sum() else 1.0
 
 
 def named_formats(formats: str | Iterable[str | Format]) -> dict[str, Format]:
