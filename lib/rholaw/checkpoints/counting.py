@@ -12,6 +12,7 @@ from ..untrusted import refusals
 from . import families, opening
 from .config import Config
 from .parts import Geometry
+from .roles import role
 
 TOLERANCE = 0.02
 """Of the parameters: poolers, extra heads and classifiers make up less, a wrong formula more."""
@@ -21,9 +22,6 @@ ELSEWHERE = re.compile(
 )
 """Names of what is no part of the decoder: other modalities, layers for speculation (MTP), heads of other tasks."""
 HEAD = re.compile(r"(^|\.)(lm_head|embed_out|predictions\.decoder)\.weight$|^output\.weight$")
-BUFFER = re.compile(
-    r"inv_freq|rope_freqs|masked_bias|position_ids|correction_bias|exp_probs_b|(^|\.)(attn|attention)\.bias$"
-)
 
 
 @refusals()
@@ -63,4 +61,4 @@ def _belongs(name: str, config: Config) -> bool:
     """Whether a tensor is one of the decoder's parameters."""
     layer = re.search(r"(^|\.)(layers|blk|h)\.(\d+)\.", name)
     speculates = layer is not None and config.said.get("num_hidden_layers", math.inf) <= int(layer[3])
-    return not speculates and not ELSEWHERE.search(name) and not BUFFER.search(name)
+    return not speculates and not ELSEWHERE.search(name) and role(name) != "buffer"

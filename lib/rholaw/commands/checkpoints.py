@@ -16,7 +16,7 @@ def survey(arguments: list[str], prog: str) -> None:
     parser = Parser(prog, description, examples)
     parser.add_argument("path", help="a file or folder of safetensors, GGUF or PyTorch, or a model in the hub's cache")
     parser.add_argument("--formats", default="int4, sint4/g128, mxfp4, nvfp4", help="(default: %(default)s)")
-    parser.add_argument("--totals", action="store_true", help="a row a format, as if embeddings, heads and routers stayed dense")
+    parser.add_argument("--totals", action="store_true", help="a row a format; what engines keep stays dense")
     parser.add_argument("--rotation", type=int, default=128, help="size of the rotation that is tried; 0 for none")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--out", type=Path, help="a .csv or .parquet for the survey; an interrupted one goes on there")
