@@ -126,12 +126,17 @@ def _numbers(values: dict, keys: dict[str, str], source: str) -> dict[str, float
     for name in KEYS:
         if values.get(keys[name]) is None:
             continue
-        value, kinds = values[keys[name]], (int, float) if name in REAL else (int,)
+        value, kinds = alike(values[keys[name]]), (int, float) if name in REAL else (int,)
         if type(value) not in kinds or not 0 < value < 2**63:
             whole = "" if name in REAL else "whole "
             raise ValueError(f"{source}: {keys[name]} is {_shown(value)}, not a positive {whole}number")
         numbers[name] = value
     return numbers
+
+
+def alike(value: object) -> object:
+    """What all items of a list are, as where one number is said of each layer; anything else as it is."""
+    return value[0] if isinstance(value, list) and value and value.count(value[0]) == len(value) else value
 
 
 def _text(values: dict, key: str, source: str) -> str | None:

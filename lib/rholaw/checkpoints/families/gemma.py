@@ -2,6 +2,7 @@
 
 import math
 
+from ..config import alike
 from ..parts import Cache, Geometry, Part
 from .keys import Keys
 from .llamas import sliding
@@ -29,7 +30,9 @@ def gemma4(keys: Keys) -> Geometry:
     head, kv_heads = keys.size("head_dim"), keys.size("num_key_value_heads")
     wide, same = keys.maybe("global_head_dim") or head, keys.flag("attention_k_eq_v")
     few = keys.maybe("num_global_key_value_heads") if same else 0
-    keys.read.add("num_global_key_value_heads")
+    keys.read.update(("num_global_key_value_heads", "per_layer_config"))
+    if overrides := keys.values.get("per_layer_config"):  # newer files say the same so
+        wide, few = _overridden(keys, overrides)
     keys.same("attention_bias", False)
     windows, reused, double = sliding(keys, 6), keys.maybe("num_kv_shared_layers"), keys.flag("use_double_wide_mlp")
     windows[-1] = math.inf
@@ -53,6 +56,15 @@ def gemma4(keys: Keys) -> Geometry:
     return Geometry(keys.family, body, d, keys.size("vocab_size"), keys.flag("tie_word_embeddings"))
 
 
+def _overridden(keys: Keys, overrides: object) -> tuple[int, int]:
+    """(width of a head, key and value heads or 0) that layers with a config of their own have, all the same."""
+    one = alike(list(overrides.values())) if isinstance(overrides, dict) else None
+    if not isinstance(one, dict) or not one.keys() <= {"head_dim", "num_key_value_heads"}:
+        raise keys.refusal("per_layer_config", "is not modelled but for one width and number of heads")
+    own = Keys({**keys.values, "num_key_value_heads": None, **one}, {}, keys.source, {})
+    return own.size("head_dim"), own.maybe("num_key_value_heads")
+
+
 def _gemma_experts(keys: Keys, d: int) -> Part:
     experts, used = chosen(keys, "num_experts")
     part = mixture(d, keys.size("moe_intermediate_size"), experts, used)
@@ -63,9 +75,6 @@ def gemma3n(keys: Keys) -> Geometry:
     """Gemma 3n: AltUp and LAuReL beside a table of embeddings for every layer."""
     d, heads, head = keys.size("hidden_size"), keys.size("num_attention_heads"), keys.size("head_dim")
     kv_heads, streams = keys.size("num_key_value_heads"), keys.size("altup_num_inputs")
-    widths = keys.values.get("intermediate_size", keys.defaults["intermediate_size"])
-    width = widths[0] if isinstance(widths, list) and widths and len(set(map(str, widths))) == 1 else widths
-    keys.values = {**keys.values, "intermediate_size": width}
     keys.same("attention_bias", False)
     rank, windows, reused = keys.size("laurel_rank"), sliding(keys, 5), keys.maybe("num_kv_shared_layers")
     own_table, once = _tables(keys, d, keys.size("hidden_size_per_layer_input"))

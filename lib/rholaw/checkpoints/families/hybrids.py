@@ -1,7 +1,7 @@
 """Families whose layers are not all attention: DeltaNet and Mamba keep a state that does not grow."""
 
 from ..parts import Geometry, Part
-from .keys import Keys
+from .keys import LAYERS, Keys
 from .mixtures import chosen, granite, qwen
 from .pieces import attention, delta, feed_forward, layers, mamba1, mamba2, mixture, norm, product
 
@@ -36,7 +36,7 @@ def nemotron_h(keys: Keys) -> Geometry:
     )
     bias, mlp_bias = keys.flag("attention_bias"), keys.flag("mlp_bias")
     listed, pattern = keys.several("layers_block_type"), keys.text("hybrid_override_pattern")
-    if not listed and (not pattern or set(pattern) - set(NEMOTRON)):
+    if not listed and (not pattern or len(pattern) > LAYERS or set(pattern) - set(NEMOTRON)):
         raise keys.refusal("hybrid_override_pattern", f"must say by {' '.join(NEMOTRON)} what each layer is")
     kinds = listed or [NEMOTRON[letter] for letter in pattern]
     usual = {"linear_attention": "mamba", "full_attention": "attention"}
@@ -46,6 +46,8 @@ def nemotron_h(keys: Keys) -> Geometry:
     keys.same("num_hidden_layers", len(kinds))
     mixers = {kind: _nemotron(keys, kind, d, heads, head, bias, mlp_bias) for kind in set(kinds)}
     body = layers(kinds, lambda kind: mixers[kind] + norm(d)) + norm(d)
+    keys.read.update(("n_routed_experts", "num_experts_per_tok", "moe_intermediate_size", "moe_latent_size"))
+    keys.read.update(("moe_shared_expert_intermediate_size", "mlp_bias", "n_groups", "mamba_head_dim", "conv_kernel"))
     keys.read.update(("intermediate_size", "n_shared_experts", "expand", "mamba_num_heads", "ssm_state_size"))
     return Geometry(keys.family, body, d, keys.size("vocab_size"), keys.flag("tie_word_embeddings"))
 
@@ -105,8 +107,7 @@ def _mamba_of(keys: Keys, d: int, norms: bool) -> Part:
 
 def falcon_h1(keys: Keys) -> Geometry:
     """Falcon-H1: attention and Mamba 2 side by side in every layer."""
-    d, heads = keys.size("hidden_size"), keys.size("num_attention_heads")
-    kv_heads, head = keys.maybe("num_key_value_heads") or heads, keys.maybe("head_dim") or d // heads
+    d, (heads, kv_heads, head) = keys.size("hidden_size"), keys.heads()
     bias, mlp_bias = keys.flag("attention_bias"), keys.flag("mlp_bias")
     keys.same("projectors_bias", False)
     one = attention(d, heads, kv_heads, head, bias=bias, out_bias=bias) + _mamba_of(

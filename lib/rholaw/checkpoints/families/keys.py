@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ...checked import listed, shortened, shown
+from ..config import alike
 
 LAYERS = 1000  # of a model, at most
 LARGEST = 2**40  # of any size that a key gives
@@ -23,7 +24,7 @@ HARMLESS = re.compile(
     r"|num_logits|num_labels|diversity|max_(length|seq|window)|min_length|seq_len|sampl|top_|bad_words|cross|tp_degree"
     r"|num_nextn|mtp|vocab_size_multiple|eager|floor_|layernorm_before|query_pre_attn|classifier|attn_scale|type_vocab"
     r"|multi_query_group|apply_|^auto|^torch|vision|image|audio|video|chunk|qkv_packed|task|head_pooled|rescale|reorder"
-    r"|index_topk|attention_multiplier|nope|mscale|interleave$|kernel_options|pad_|text_config|sub_configs|^_|float"
+    r"|index_topk|attention_multiplier|nope|mscale|activation|sliding_window_size|pooler|n_ctx|no_defaults|is_composition|_chunk|interleave$|kernel_options|pad_|text_config|sub_configs|^_|float"
 )
 
 
@@ -46,6 +47,7 @@ class Keys:
         """A positive whole number, or 0 where ``zero``, of the first of these spellings that is there."""
         if (value := self._first(keys)) is None:
             raise self.refusal(keys[0], f"is not there, and {self.family} has no default for it")
+        value = alike(value)
         if type(value) is not int or not (0 if zero else 1) <= value <= LARGEST:
             raise self.refusal(keys[0], f"is {shown(value)}, not a positive whole number up to 2^40")
         return value
@@ -74,8 +76,12 @@ class Keys:
     def several(self, key: str, kind: type = str) -> list | None:
         """A list of texts, or of whole numbers, or None where there is none."""
         value = self._first([key])
-        if value is not None and not (isinstance(value, list) and all(type(item) is kind for item in value)):
+        if value is not None and not (
+            isinstance(value, list) and all(type(item) is kind for item in value[: LAYERS + 1])
+        ):
             raise self.refusal(key, f"is {shown(value)}, not a list of {'texts' if kind is str else 'whole numbers'}")
+        if value is not None and len(value) > LAYERS:
+            raise self.refusal(key, f"has {len(value):,} items: no model has more than {LAYERS:,} layers")
         return value
 
     def text(self, key: str) -> str | None:
@@ -84,6 +90,14 @@ class Keys:
         if value is not None and not isinstance(value, str):
             raise self.refusal(key, f"is {shown(value)}, not a text")
         return value
+
+    def heads(self) -> tuple[int, int, int]:
+        """(query heads, key and value heads, width of a head)."""
+        heads = self.size("num_attention_heads")
+        head = self.maybe("head_dim") or self.size("hidden_size") // heads
+        if not head:
+            raise self.refusal("num_attention_heads", f"is {heads:,}, more than hidden_size")
+        return heads, self.maybe("num_key_value_heads") or heads, head
 
     @property
     def family(self) -> str:

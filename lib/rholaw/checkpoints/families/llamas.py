@@ -24,10 +24,10 @@ class Family:
 
     defaults: of keys; qkv_bias, out_bias, mlp_bias, head_bias: which products have biases; norms: of the width, a
     layer; norm_bias: whether they shift; end: whether a norm ends the layers; qk_norm: "head" for one gain a channel of
-    a head, "whole" for one a channel of all heads, "each" for one a channel and query or key head; gated: of the
-    feed-forward; slides: every how many layers one sees all tokens, 0 for none where there is a window, -1 where
-    ``use_sliding_window`` and ``max_window_layers`` say; feed: the feed-forward of layer i, where it is a mixture;
-    beside: parameters kept beside a layer.
+    a head, "whole" for one a channel of all heads; gated: of the feed-forward; fixed: keys that change the count, at
+    the value that is modelled; slides: every how many layers one sees all tokens, 0 for none where there is a window,
+    -1 where ``use_sliding_window`` and ``max_window_layers`` say; feed: the feed-forward of layer i, where it is a
+    mixture; beside: what is kept beside a layer.
     """
 
     defaults: Mapping[str, Any]
@@ -40,6 +40,7 @@ class Family:
     end: bool = True
     qk_norm: str = ""
     gated: bool = True
+    fixed: Mapping[str, bool] = field(default_factory=dict)
     slides: int = 0
     feed: Callable[[Keys, int], Part] | None = None
     beside: Callable[[Keys], Part] = field(default=lambda keys: Part())
@@ -47,14 +48,13 @@ class Family:
 
 def decoder(keys: Keys, family: Family) -> Geometry:
     """The Geometry of a decoder of this family."""
-    keys.same("qk_layernorm", False)
-    keys.same("use_parallel_residual", False)
+    for key, value in {"qk_layernorm": False, "use_parallel_residual": False, **family.fixed}.items():
+        keys.same(key, value)
     d, says = keys.size("hidden_size"), (lambda says: keys.flag(says) if isinstance(says, str) else says)
-    heads = keys.size("num_attention_heads")
-    kv_heads, head = keys.maybe("num_key_value_heads") or heads, keys.maybe("head_dim") or d // heads
+    heads, kv_heads, head = keys.heads()
     windows = sliding(keys, family.slides)
     keys.same("mlp_bias", False) if family.mlp_bias != "mlp_bias" else None
-    qk = {"": 0, "head": 2 * head, "whole": (heads + kv_heads) * head, "each": (heads + kv_heads) * head}
+    qk = {"": 0, "head": 2 * head, "whole": (heads + kv_heads) * head}
     feed = family.feed or usual(family, says)
 
     def layer(kind: tuple[float, Part]) -> Part:

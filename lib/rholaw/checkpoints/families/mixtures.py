@@ -85,8 +85,8 @@ def latent(keys: Keys) -> Geometry:
 
 def llama4(keys: Keys) -> Geometry:
     """Llama 4: three of four layers see chunks of tokens only; some or all layers have experts, and one is shared."""
-    d, heads, width = keys.size("hidden_size"), keys.size("num_attention_heads"), keys.size("intermediate_size")
-    kv_heads, head = keys.maybe("num_key_value_heads") or heads, keys.maybe("head_dim") or d // heads
+    (heads, kv_heads, head), d, width = keys.heads(), keys.size("hidden_size"), keys.size("intermediate_size")
+    keys.flag("use_qk_norm")  # which has no weights
     bias, step, chunk = (
         keys.flag("attention_bias"),
         keys.size("interleave_moe_layer_step"),
@@ -168,7 +168,7 @@ MIXTURES = {
         {"vocab_size": 200064, "hidden_size": 3072, "intermediate_size": 1536, "num_hidden_layers": 62}
         | {"num_attention_heads": 48, "num_key_value_heads": 8, "head_dim": 128}
         | {"num_local_experts": 256, "num_experts_per_tok": 8},
-        **PLAIN, qk_norm="whole", feed=every_layer,
+        **PLAIN, qk_norm="whole", fixed={"use_qk_norm": True}, feed=every_layer,
     ),
 }  # fmt: skip
 

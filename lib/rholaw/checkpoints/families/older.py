@@ -9,6 +9,7 @@ def gpt2(keys: Keys) -> Geometry:
     """GPT-2 and GPT-BigCode: learned positions, LayerNorm, biases everywhere, no gate."""
     d, heads = keys.size("n_embd", "hidden_size"), keys.size("n_head", "num_attention_heads")
     kv_heads = 1 if keys.flag("multi_query") else heads
+    keys.same("num_key_value_heads", kv_heads)
     keys.same("add_cross_attention", False)
     own = attention(d, heads, kv_heads, d // heads, bias=True, out_bias=True)
     one = own + feed_forward(d, keys.maybe("n_inner") or 4 * d, gated=False, bias=True) + 2 * norm(d, True)
