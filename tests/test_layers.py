@@ -58,7 +58,7 @@ MODULES = {
     "checkpoints": [
         *("tensors", "pickles", "views", "states", "foreign", "containers", "gguf_keys", "config", "layouts", "places"),
         *("strays", "roles", "orientation", "opening", "packaged", "resumable", "streaming", "parts", "families"),
-        *("counting", "ties", "surveying", "tokenizing", "llama_keys", "llama_tensors", "llama", "layered"),
+        *("ties", "counting", "surveying", "tokenizing", "llama_keys", "llama_tensors", "llama", "layered"),
         *("parameters", "transformed", "evaluating", "noise", "recorded"),
     ],
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],

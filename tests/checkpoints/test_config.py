@@ -57,7 +57,7 @@ def test_stretched_positions_by_their_three_spellings():
         ("num_attention_heads", 0, "is 0, not a positive whole number"),
         ("num_key_value_heads", -2, "is -2, not a positive whole number"),
         ("vocab_size", True, "is true, not a positive whole number"),
-        ("intermediate_size", [88, 88], r"is \[88, 88\], not a positive whole number"),
+        ("intermediate_size", [88, 96], r"is \[88, 96\], not a positive whole number"),
         ("vocab_size", 10**30, "is 10+, not a positive whole number"),
         ("rms_norm_eps", "tiny", 'is "tiny", not a positive number'),
         ("rms_norm_eps", float("nan"), "is NaN, not a positive number"),

@@ -1,5 +1,6 @@
 """How long steps take: against hand counts and published critical batches."""
 
+import json
 import math
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 import rholaw as rl
 from rholaw import tables
+from rholaw.checkpoints import families
+from rholaw.checkpoints.config import from_json
 from rholaw.hardware import geometry, kernels, speed
 from rholaw.hardware.devices import devices
 
@@ -99,3 +102,54 @@ def test_the_fitted_rung_where_only_a_fit_is_known(monkeypatch):
 def test_a_drawn_speed_up_has_its_ends_as_quantiles():
     own = speed.Speedup(np.array([2.0]), np.array([1.0]), np.array([3.0]), "measured")
     assert own.draw(0.0) == 2 and own.draw(1.2816) == pytest.approx(3) and own.draw(-1.2816) == pytest.approx(1)
+
+
+# --- models that are no plain Llama -----------------------------------------------------------------------------------
+
+PUBLIC = {row.model: json.loads(row.config) for row in tables.read("hardware/configs").itertuples()}
+MIXTRAL = families.geometry(from_json(PUBLIC["mistralai/Mixtral-8x7B-v0.1"]))
+NEXT = families.geometry(from_json(PUBLIC["Qwen/Qwen3-Next-80B-A3B-Instruct"]))
+GEMMA = families.geometry(from_json(PUBLIC["google/gemma-3-27b-it"]))
+
+
+def test_a_mixture_computes_with_few_experts_and_reads_those_that_are_hit():
+    device, fit = DEVICES["H100 80GB SXM"], speed.Efficiency()
+    for tokens, hit in ((1, 2), (2, 8 * (1 - 0.75**2)), (1000, 8)):
+        compute, bandwidth, _ = speed.products(MIXTRAL, device, tokens, fit=fit)
+        attention, expert = 32 * (4096 * 6144 + 4096**2), 32 * 3 * 4096 * 14336
+        assert compute == pytest.approx(2 * tokens * (attention + 2 * expert) / device.bf16)
+        moved = 32 * 2 * (4096 + 6144 + 2 * 4096) + 32 * 2 * 2 * (4096 + 2 * 14336 + 14336 + 4096)
+        assert bandwidth == pytest.approx((2 * (attention + hit * expert) + tokens * moved) / device.bandwidth)
+
+
+def test_no_kernel_was_timed_on_experts():
+    own = kernels.kernel(rl.parse("fp8_row"), rl.parse("fp8_row"), DEVICES["H100 80GB SXM"], "vLLM", "auto")
+    args = (DEVICES["H100 80GB SXM"], "vLLM", own, (8, 8), np.array([1.0, 256.0]))
+    assert speed.speedup(LLAMA, *args).rung == "measured"
+    assert speed.speedup(MIXTRAL, *args).rung == "nominal (upper bound)"
+    assert speed.speedup(NEXT, *args).rung == "nominal (upper bound)"
+    assert speed.speedup(GEMMA, *args).rung == "measured"
+
+
+def test_decoding_reads_windows_and_states_and_no_more():
+    device, fit = DEVICES["H100 80GB SXM"], speed.Efficiency()
+
+    def cache(shape, context):
+        return float(speed.decode(shape, device, fit, 3, context).limits["key-value cache"]) * device.bandwidth
+
+    assert cache(GEMMA, 50_000) == pytest.approx(3 * 2 * 2 * 16 * 128 * (10 * 50_000 + 52 * 1024))
+    assert cache(NEXT, 0) == pytest.approx(3 * 2 * 4 * NEXT.body.state)  # read and written, in float32
+    assert cache(NEXT, 1000) - cache(NEXT, 0) == pytest.approx(3 * 1000 * 24576)
+
+
+def test_prefill_attends_within_windows():
+    device, fit = DEVICES["H100 80GB SXM"], speed.Efficiency()
+
+    def attention(shape, prompt):
+        return float(speed.prefill(shape, device, fit, 1, prompt).rest) * device.bf16
+
+    assert attention(LLAMA, 1000) == pytest.approx(4 * 32 * 4096 * 500)
+    assert attention(GEMMA, 1000) == pytest.approx(4 * 62 * 4096 * 500)
+    seen = 10 * 25_000 + 52 * (1024 - 1024**2 / 100_000)
+    assert attention(GEMMA, 50_000) == pytest.approx(4 * 4096 * seen)
+    assert attention(NEXT, 1000) == pytest.approx(4 * 12 * 16 * 256 * 500 + 4 * NEXT.body.state)

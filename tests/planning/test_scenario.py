@@ -340,6 +340,21 @@ def test_overrides_lie_beside_the_scenario(tmp_path):
     assert rl.Scenario.read(tmp_path / "mine.toml").hardware.devices == ("Mine",)
 
 
+def test_a_checkpoint_lies_beside_the_scenario(tmp_path):
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    (tmp_path / "models" / "mine" / "config.json").write_text('{"model_type": "llama", "num_hidden_layers": 3}')
+    lines = '[model]\ncheckpoint = "{}"\n[[formats]]\nweights = "int4"'
+    (tmp_path / "mine.toml").write_text(lines.format("models/mine"))
+    shape = rl.Scenario.read(tmp_path / "mine.toml").model.shape
+    assert shape == shapes.of_checkpoint(tmp_path / "models" / "mine")
+    (tmp_path / "mine.toml").write_text(lines.format(tmp_path / "models" / "mine"))
+    assert rl.Scenario.read(tmp_path / "mine.toml").model.shape == shape
+    for odd, message in (("https://example.org/a", "is a URL"), ("~/no/such", "there is no file or folder /")):
+        (tmp_path / "mine.toml").write_text(lines.format(odd))
+        with pytest.raises(ScenarioError, match=message):
+            rl.Scenario.read(tmp_path / "mine.toml")
+
+
 def test_scenarios_are_values():
     assert Scenario.of(SMALL) == Scenario.of(SMALL) and hash(Scenario.of(SMALL)) == hash(Scenario.of(SMALL))
     assert Scenario.of(SMALL).traffic.latency_ms == math.inf

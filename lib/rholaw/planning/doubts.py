@@ -108,7 +108,7 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
     windows = [cache for cache in shape.body.caches if cache.window < scenario.traffic.window]
     if windows:
         layers = sum(cache.layers for cache in windows)
-        yield Doubt("windows", {"layers": layers, "tokens": max(cache.window for cache in windows)})
+        yield Doubt("windows", {"layers": layers, "window": max(cache.window for cache in windows)})
     if shape.body.state:
         yield Doubt("state", {"megabytes": shape.body.state * STATE_BYTES / 1e6})
 

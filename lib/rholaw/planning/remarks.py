@@ -111,7 +111,7 @@ class Doubt(Remark):
     section: ClassVar = "doubts"
     codes: ClassVar = {
         "experts": ("total", "active", "few", "read_few", "many", "read_many"),
-        "windows": ("layers", "tokens"),
+        "windows": ("layers", "window"),
         "state": ("megabytes",),
         "price_stale": ("device", "days", "limit"),
         "price_unknown": ("device",),

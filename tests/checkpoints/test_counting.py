@@ -1,0 +1,160 @@
+"""The geometry of what lies on disk: in any layout, tied as its tensors are, and refused where they are others."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny_llama import gguf_file, trained
+
+from rholaw import checkpoints
+from rholaw.checkpoints import counting
+from rholaw.hardware import geometry as shapes
+
+SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+SIZES |= {"num_key_value_heads": 2, "vocab_size": 200}
+MIXTRAL = {"model_type": "mixtral", **SIZES, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
+
+
+def tensors(layers=2, experts=0, head=True):
+    """{name: tensor} of a small decoder as the hub names them."""
+    made = {"model.embed_tokens.weight": torch.randn(200, 64), "model.norm.weight": torch.ones(64)}
+    made |= {"lm_head.weight": torch.randn(200, 64)} if head else {}
+    for i in range(layers):
+        name = f"model.layers.{i}"
+        for part, rows, columns in (("q", 64, 64), ("k", 32, 64), ("v", 32, 64), ("o", 64, 64)):
+            made[f"{name}.self_attn.{part}_proj.weight"] = torch.zeros(rows, columns)
+        for part in ("input_layernorm", "post_attention_layernorm"):
+            made[f"{name}.{part}.weight"] = torch.ones(64)
+        moe, w = f"{name}.block_sparse_moe", ("w1", "w3", "w2") if experts else ("gate_proj", "up_proj", "down_proj")
+        for place in [f"{moe}.experts.{j}" for j in range(experts)] or [f"{name}.mlp"]:
+            made |= {f"{place}.{part}.weight": torch.zeros(96, 64) for part in w[:2]}
+            made[f"{place}.{w[2]}.weight"] = torch.zeros(64, 96)
+        made |= {f"{moe}.gate.weight": torch.zeros(experts, 64)} if experts else {}
+    return made
+
+
+def written(folder, config, weights):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def llama(tmp_path):
+    """(config, changes, weights) → the Geometry of such a folder."""
+
+    def made(weights, **changes):
+        return counting.geometry(written(tmp_path / "model", {"model_type": "llama", **SIZES} | changes, weights))
+
+    return made
+
+
+def test_the_head_is_a_matrix_of_its_own_where_the_tensors_say_so(llama):
+    count = sum(tensor.numel() for tensor in tensors().values())
+    assert llama(tensors()).total == llama(tensors(), tie_word_embeddings=False).total == count
+    without = count - 200 * 64
+    assert llama(tensors(head=False)).total == llama(tensors(head=False), tie_word_embeddings=False).total == without
+    assert llama(tensors(), tie_word_embeddings=True).total == without  # as engines load it
+    same = tensors()
+    same["lm_head.weight"] = same["model.embed_tokens.weight"].clone()
+    assert llama(same).tied
+    assert not llama(tensors() | {"lm_head.weight": torch.randn(224, 64)}, vocab_size=199).tied  # some rows more
+
+
+def test_a_family_that_ties_unless_it_says_so(tmp_path):
+    config = {"model_type": "cohere", **SIZES}
+    left = {name: weight for name, weight in tensors().items() if "post_attention" not in name}
+    assert not counting.geometry(written(tmp_path, config, left)).tied
+    assert counting.geometry(written(tmp_path, config, {k: v for k, v in left.items() if "lm_head" not in k})).tied
+
+
+def test_what_is_no_part_of_the_decoder_is_not_counted(llama):
+    more = {f"model.layers.2.{name.split('.', 3)[3]}": t for name, t in tensors().items() if ".layers.0." in name}
+    more |= {"model.layers.2.eh_proj.weight": torch.zeros(64, 128), "mtp.fc.weight": torch.zeros(64, 128)}
+    more |= {"vision_tower.encoder.layers.0.mlp.fc1.weight": torch.zeros(500, 500)}
+    more |= {"multi_modal_projector.linear_1.weight": torch.zeros(500, 500)}
+    more |= {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": torch.zeros(5000) for i in range(2)}
+    assert llama(tensors() | more) == llama(tensors())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"intermediate_size": 112}, {"num_hidden_layers": 3}, {"num_key_value_heads": 4}, {"model_type": "nemotron"}],
+)
+def test_other_tensors_than_the_config_says_are_refused(llama, change):
+    with pytest.raises(
+        ValueError, match=r"config\.json describes \S+ parameters \(\w+\), and the tensors beside it are"
+    ):
+        llama(tensors(), **change)
+
+
+def test_experts_are_counted_and_a_dense_formula_is_refused(tmp_path):
+    folder = written(tmp_path, MIXTRAL, tensors(experts=4))
+    assert counting.geometry(folder).total == sum(tensor.numel() for tensor in tensors(experts=4).values())
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", **SIZES}))
+    with pytest.raises(ValueError, match="a key that changes the count is not modelled"):
+        counting.geometry(folder)
+
+
+def test_codes_count_as_the_weights_that_they_stand_for(llama):
+    """GPTQ's int4: eight weights in each number of qweight, with scales and zeros beside them."""
+    coded = {}
+    for name, weight in tensors().items():
+        stem, (rows, columns) = name.removesuffix(".weight"), weight.shape if weight.dim() == 2 else (0, 0)
+        if "proj" not in name:
+            coded[name] = weight
+            continue
+        coded[f"{stem}.qweight"] = torch.zeros(columns // 8, rows, dtype=torch.int32)
+        coded[f"{stem}.scales"] = torch.ones(columns // 32, rows, dtype=torch.float16)
+        coded[f"{stem}.qzeros"] = torch.zeros(columns // 32, rows // 8, dtype=torch.int32)
+        coded[f"{stem}.g_idx"] = (torch.arange(columns) // 32).int()
+    quantised = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": False, "sym": True}
+    assert llama(coded, quantization_config=quantised) == llama(tensors())
+    with pytest.raises(ValueError, match="and the tensors beside it are"):
+        llama(coded, quantization_config=quantised, num_hidden_layers=3)
+    unknown = {name.replace("qweight", "codes"): tensor for name, tensor in coded.items() if "qzeros" not in name}
+    assert llama(unknown) == llama(tensors())  # nothing to be held against
+
+
+def test_what_survey_opens_has_a_geometry(tmp_path):
+    """A folder of the hub's cache, one with an index of shards, one of its files, and one without weights."""
+    config = {"model_type": "llama", **SIZES}
+    cache = tmp_path / "models--a--b"
+    place = written(cache / "snapshots" / "abc", config, tensors())
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("abc")
+    sharded = tmp_path / "sharded"
+    sharded.mkdir()
+    (sharded / "config.json").write_text(json.dumps(config))
+    names, index = sorted(tensors()), {}
+    for i, part in enumerate((names[:9], names[9:]), 1):
+        index |= dict.fromkeys(part, file := f"model-{i:05}-of-00002.safetensors")
+        save_file({name: tensors()[name] for name in part}, sharded / file)
+    (sharded / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "config.json").write_text(json.dumps(config))
+    paths = [place, cache, place / "model.safetensors", sharded, sharded / "model.safetensors.index.json", bare]
+    assert {str(shapes.of_checkpoint(path)) for path in paths} == {str(shapes.of_checkpoint(place))}
+
+
+def test_a_gguf_file_says_as_much_as_a_config(tmp_path):
+    weights = trained()[1]
+    more = {"embedding_length": 32, "feed_forward_length": 88, "attention.head_count_kv": 4, "attention.key_length": 8}
+    path = gguf_file(tmp_path / "tiny.gguf", weights, **more)
+    assert shapes.of_checkpoint(path).total == sum(weight.numel() for weight in weights.values())
+    for key in ("expert_count", "attention.kv_lora_rank", "ssm.inner_size", "attention.indexer.head_count"):
+        odd = gguf_file(tmp_path / "odd.gguf", weights, **more, **{key: 8})
+        with pytest.raises(ValueError, match=r"odd\.gguf: "):
+            shapes.of_checkpoint(odd)
+
+
+def test_a_folder_that_says_nothing_is_refused_by_what_it_lacks(tmp_path):
+    """A config.json without model_type, in a hub cache: the path is no hindrance, the family is."""
+    written(tmp_path / "snapshots" / "abc", SIZES, tensors())
+    with pytest.raises(ValueError, match=r"config\.json lacks model_type: give the geometry by hand"):
+        shapes.of_checkpoint(tmp_path)
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert len(checkpoint.tensors) == len(tensors())

@@ -1,0 +1,93 @@
+"""Plans for models that are no dense Llama: their memory, what speed was assumed, and where the law ends."""
+
+import json
+
+import pytest
+
+import rholaw as rl
+from rholaw import tables
+from rholaw.hardware import geometry as shapes
+from rholaw.planning.scenario import ScenarioError
+
+RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
+FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=20)
+PUBLIC = {row.model: row.config for row in tables.read("hardware/configs").itertuples()}
+FP8 = {"weights": "fp8_row", "activations": "fp8_row"}
+
+
+@pytest.fixture
+def planned(tmp_path):
+    """(model, its parts) → the plan for a folder with its config.json."""
+
+    def plan(model, kind="post-training", gpus=(1, 2), batches=(1, 64), **traffic):
+        (tmp_path / "config.json").write_text(PUBLIC[model])
+        scenario = {"model": {"checkpoint": str(tmp_path), "tokens": 1e13}, "formats": [FP8], "traffic": traffic}
+        scenario |= {"hardware": {"gpus": list(gpus), "batches": list(batches)}, "project": {"kind": kind}}
+        return rl.plan(rl.Scenario.of(scenario | {"run": {"samples": 200, "today": "2026-06-01"}}), law=FIT)
+
+    return plan
+
+
+def row(plan, option="dense", gpus=1, batch=1):
+    table = plan.table
+    return table[(table.option == option) & (table.gpus == gpus) & (table.batch == batch)].iloc[0]
+
+
+def test_a_mixture_is_held_whole_and_computed_in_part(planned):
+    """vllm-fit#27: 93 GB in 16 bits, which one H100 does not hold."""
+    plan = planned("mistralai/Mixtral-8x7B-v0.1")
+    dense = row(plan)
+    assert dense.memory_weights_gb + dense.memory_embeddings_gb == pytest.approx(2 * 46.702792704, rel=1e-6)
+    assert not dense.fits and row(plan, gpus=2).fits and row(plan, "fp8_row x fp8_row").fits
+    assert row(plan, batch=64, gpus=2).decode_tokens_s < 64 * row(plan, gpus=2).decode_tokens_s / 2  # more experts hit
+    (told,) = (text for text in plan.warnings if text.startswith("A mixture of experts"))
+    assert "4.67e+10" in told and "1.27e+10" in told and "a step of 1 sequences reads 27%" in told
+    assert dense.decode_tokens_s > 0 and row(plan, "fp8_row x fp8_row").speed_source_decode.startswith("nominal")
+
+
+def test_the_law_of_training_is_not_used_for_mixtures(planned):
+    for kind in ("train", "qat"):
+        with pytest.raises(ScenarioError, match=r"stands on dense models, and gpt_oss has experts.*post-training"):
+            planned("openai/gpt-oss-20b", kind)
+    assert planned("google/gemma-3-1b-it", "train").table.loss.notna().all()
+
+
+def test_an_encoder_writes_no_tokens(planned):
+    with pytest.raises(ScenarioError, match="bert writes no tokens"):
+        planned("google-bert/bert-base-uncased")
+
+
+def test_caches_of_the_kinds_that_there_are(planned):
+    def gigabytes(model, tokens):
+        return row(planned(model, batches=[10], context=tokens, gpus=[8]), gpus=8, batch=10).memory_kv_gb
+
+    assert gigabytes("deepseek-ai/DeepSeek-V3", 1000) == pytest.approx(10 * 1000 * 70272 / 1e9)
+    window = 10 * 2 * 2 * 16 * 128 * (10 * 100_000 + 52 * 1024) / 1e9
+    assert gigabytes("google/gemma-3-27b-it", 100_000) == pytest.approx(window)
+    assert gigabytes("mistralai/Mamba-Codestral-7B-v0.1", 10) == gigabytes("mistralai/Mamba-Codestral-7B-v0.1", 1e6)
+
+
+def test_windows_and_states_are_told(planned):
+    words = planned("google/gemma-3-27b-it", context=50_000).warnings
+    assert any("52 layers look back 1024 tokens at most" in text for text in words)
+    assert not any("look back" in text for text in planned("google/gemma-3-27b-it", context=1000).warnings)
+    assert any("80.2 MB a sequence in float32" in text for text in planned("Qwen/Qwen3-Next-80B-A3B-Instruct").warnings)
+    assert not any("sequence in float32" in text for text in planned("Qwen/Qwen3-0.6B").warnings)
+
+
+def test_what_rounding_costs_follows_the_active_parameters_of_a_mixture(tmp_path):
+    (tmp_path / "config.json").write_text(PUBLIC["Qwen/Qwen3-30B-A3B"])
+    scenario = {"model": {"checkpoint": str(tmp_path)}, "formats": [FP8], "project": {"kind": "post-training"}}
+    model = rl.Scenario.of(scenario).model
+    assert model.n_active == model.shape.active == pytest.approx(3.3e9, rel=0.1)
+    given = scenario | {"model": {"checkpoint": str(tmp_path), "active": 2e9}}
+    assert rl.Scenario.of(given).model.n_active == 2e9
+    (tmp_path / "config.json").write_text(PUBLIC["Qwen/Qwen3-8B"])
+    assert rl.Scenario.of(scenario).model.n_active is None
+
+
+def test_a_null_is_no_type_error(tmp_path):
+    """llm-d-benchmark#426, modular#6665."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "num_key_value_heads": None}))
+    scenario = rl.Scenario.of({"model": {"checkpoint": str(tmp_path)}, "formats": [FP8]})
+    assert scenario.model.shape == shapes.llama(32, 4096, 32, 32, 128, 11008, 32000)
