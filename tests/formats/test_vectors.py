@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -32,7 +33,8 @@ def normal(*shape, seed=0, dtype=torch.float32):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-def gmse(element, count=2**17, seed=1):
+@lru_cache
+def gmse(element, count=2**16, seed=1):
     """On ``count`` values, with its standard error; relative to their own mean square, which takes out most noise."""
     x = normal(count // element.dim, element.dim, seed=seed)
     error, power = (element.round(x) - x).square().mean(1).double(), x.square().mean(1).double()
@@ -137,7 +139,7 @@ def test_the_recorded_error_is_measured_again(dim, count):
 @pytest.mark.parametrize(("dim", "count"), some([(dim, count) for dim, count in STORED if count <= 512], 3))
 def test_points_are_the_centroids_of_their_cells(dim, count):
     points = torch.as_tensor(vectors.vector_codebook(dim, count).points)
-    x = normal(2**18, dim, dtype=torch.float64)
+    x = normal(2**17, dim, dtype=torch.float64)
     cell = vectors.nearest(x, points)
     offset, number = x - points[cell], torch.bincount(cell, minlength=count)[:, None]
     mean = torch.zeros_like(points).index_add_(0, cell, offset) / number
@@ -177,7 +179,7 @@ def test_e8p_is_65536_points_of_the_shifted_lattice():
 
 
 def test_e8p_uses_an_optimal_step(monkeypatch):
-    x = normal(2**13, 8)
+    x = normal(2**12, 8)
     errors = []
     for step in (0.94, vectors.E8P_STEP, 0.99):
         monkeypatch.setattr(vectors, "E8P_STEP", step)
@@ -235,7 +237,7 @@ def test_a_longer_window_is_better_and_beats_scalars_and_the_lattice():
 
 
 def test_the_default_trellis_is_near_the_bound():
-    value, stderr = gmse(vectors.Trellis(2), 2**13)
+    value, stderr = gmse(vectors.Trellis(2), 2**12)
     assert abs(value - 0.0705) < 4 * stderr + 0.0003
 
 
