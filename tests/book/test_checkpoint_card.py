@@ -1,6 +1,7 @@
 """A page on a checkpoint: what it recommends follows from its numbers, and it refuses with reasons."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import rholaw as rl
+from rholaw import checkpoints
 from rholaw.book import checkpoint_card as model_cards
 from rholaw.fidelity.population import prior_sensitivity
 from rholaw.fidelity.sensitivity import fit_sensitivity
@@ -142,9 +144,52 @@ def test_a_checkpoint_without_matrices_has_a_page_too(tmp_path, fit):
     save_file({"bias": torch.ones(4), "layer.weight": torch.randn(6, 5)}, tmp_path / "model.safetensors")
     survey = rl.survey(tmp_path, "int4/g32", fit=fit, progress=False)
     table = model_cards.choices(survey, 136, 0.6, FIT)
-    assert table.reason.tolist() == ["divides none of the matrices"]
+    assert table.reason.tolist() == ["was measured on none of the matrices"]
     page = model_cards.card("small", survey, table, 136, 0.6, FIT)
-    assert "0 matrices" in page and "Do not compress" in page and "nan" not in page and "Gaussian.**" not in page
+    assert "0 matrices" in page and "**No recommendation**" in page and "nan" not in page and "Gaussian.**" not in page
+
+
+NOTHING = {
+    "a vector": {"a.weight": torch.ones(50)},
+    "codes": {"a.weight": torch.ones(8, 8, dtype=torch.int32)},  # bitsandbytes#1946, in its kind
+    "no number": {"a.weight": torch.full((4, 32), torch.nan)},
+    "an embedding": {"embedding.weight": torch.ones(4, 32)},
+    "complex numbers": {"a.weight": torch.ones(4, 32, dtype=torch.complex64)},
+    "too large": {"a.weight": torch.full((4, 32), 1e200, dtype=torch.float64)},
+    "nothing beside": {"a.weight": torch.empty(0, 32), "b.scale": torch.tensor(1.0)},
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_checkpoint_of_which_nothing_is_measured_has_a_page_without_advice(tmp_path, fit, name):
+    save_file(NOTHING[name], tmp_path / "model.safetensors")
+    survey = rl.survey(tmp_path, "nvfp4, 2:4+int4", fit=fit, progress=False)
+    assert model_cards.draw(survey).axes[0].texts[0].get_text() == "no matrix of it was measured"
+    for part in (survey, survey[:0]):
+        guess = model_cards.sensitivity(part)
+        table = model_cards.choices(part, 1000, 0.1, guess)
+        assert len(rl.totals(part)) == len(table) and not table.acceptable.any()
+        model_cards.save(tmp_path / "a.md", "a", part, table, 1000, 0.1, guess)
+        page = (tmp_path / "a.md").read_text()
+        assert "**No recommendation**: none of its matrices was measured" in page and "nan" not in page
+        assert len(model_cards.resisting(part)) == 0 and "0 of 0 matrices" in model_cards.told(part, table)
+
+
+def test_a_checkpoint_without_values_is_refused_before_any_work(tmp_path):
+    for state in ({}, {"a.weight": torch.empty(0, 32)}):
+        save_file(state, tmp_path / "model.safetensors")
+        with pytest.raises(ValueError, match="holds no values: nothing can be measured"):
+            checkpoints.size(tmp_path)
+    save_file({}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="holds no tensors: there is nothing to survey"):
+        rl.survey(tmp_path, "nvfp4", progress=False)
+
+
+def test_what_was_left_out_of_a_checkpoint_is_on_its_page(survey):
+    survey = survey.copy()
+    survey.attrs["remarks"] = ["left out: 'optimizer', the state of an optimizer"]
+    page = model_cards.card("a", survey, model_cards.choices(survey, 10**6, 0.1, FIT), 10**6, 0.1, FIT)
+    assert re.search(r"\*\*What else was there\.\*\* left out: .*optimizer.*, the state of an optimizer\.", page)
 
 
 def test_numbers_are_short():

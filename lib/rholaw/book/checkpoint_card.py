@@ -45,7 +45,7 @@ def sensitivity(
         return fit_sensitivity(rows[rows.gmse.notna() & (rows.rise.gt(0) | rows.stderr.gt(0))])
     if measured is not None:
         return fit_sensitivity(measured)
-    return prior_sensitivity(max(float(formats.parameters.max()), LIMITS[0]))
+    return prior_sensitivity(max(LIMITS[0], float(formats.parameters.max())))  # nan where nothing was surveyed
 
 
 def compressed(survey: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +88,8 @@ def choices(
     table = formats.join(costs)
     table["rise"], table["stderr"] = ([rises.get(name, (math.nan,) * 2)[i] for name in table.index] for i in (0, 1))
     table["doubt"] = doubt(survey)
-    reasons = [_refusal(row, stored, tolerance) for row in table.itertuples()]
+    reasons = (_refusal(row, stored, tolerance) for row in table.itertuples())
+    reasons = pd.Series(reasons, table.index, dtype=str)
     table["reason"] = "too little is known" if table.doubt.any() else reasons
     return table.assign(acceptable=table.reason == "")
 
@@ -96,7 +97,7 @@ def choices(
 def _refusal(row, stored, tolerance):
     """Why a format is not to be had, or ""."""
     if not row.compressed:
-        return "divides none of the matrices"
+        return "was measured on none of the matrices"
     if row.bytes >= stored:
         return f"takes {_few(row.bytes / 1e6)} MB, no less than the {_few(stored / 1e6)} MB as stored"
     if row.rise + 2 * row.stderr > tolerance:
@@ -133,6 +134,8 @@ def recommendation(choices: pd.DataFrame, stored: int, tolerance: float, fit: Se
     elif choices.reason.str.endswith("measure it").any():
         unsure = choices[choices.reason.str.endswith("measure it")]
         said.insert(0, f"**Measure `{unsure.bytes.idxmin()}` first.**")
+    elif not choices.compressed.any():
+        said.insert(0, "**No recommendation**: none of its matrices was measured in any of these.")
     else:
         said.insert(0, "**Do not compress it in any of these without training.**")
     said += [f"Refused: {refused}."] if refused and not choices.doubt.any() else []
@@ -169,7 +172,7 @@ def card(
     choices, fit: as `recommendation` takes them; stored: bytes; tolerance: nats per token.
     figure: where the picture of ``draw`` lies, or "" for none.
     """
-    parameters, inside = choices.parameters.max(), choices.compressed.max()
+    parameters, inside = choices[["parameters", "compressed"]].max().fillna(0)
     matrices = compressed(survey).name.nunique()
     lines = [
         f"## {text(name)}",
@@ -180,6 +183,8 @@ def card(
     before = compressed(survey[survey.quantised]).drop_duplicates("name").dtype.value_counts()
     said = ", ".join(f"{count} {text(dtype)}" for dtype, count in before.items())
     lines += [f"**Already quantised:** {said}. Their errors are of rounding what was rounded."] if said else []
+    if remarks := survey.attrs.get("remarks"):
+        lines.append(f"**What else was there.** {text('; '.join(remarks))}.")
     lines += [f"**How Gaussian.** {_kurtosis(survey)}"] if matrices else []
     lines.append("\n".join(_table(choices)))
     if len(worst := resisting(survey, 3)):
@@ -251,6 +256,11 @@ def told(survey: pd.DataFrame, choices: pd.DataFrame) -> str:
 def draw(survey: pd.DataFrame) -> Figure:
     """A Figure: the kurtosis of each matrix and, by format, its error over the Gaussian one; plain and rotated."""
     inside = compressed(survey)
+    if inside.empty:
+        figure, axes = plt.subplots(figsize=(5.6, 1))
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no matrix of it was measured", ha="center", va="center", color=GREY)
+        return figure
     matrices, formats = inside.drop_duplicates("name"), list(dict.fromkeys(inside.format))
     height = 1.2 + 0.35 * len(formats)
     figure, (upper, lower) = plt.subplots(2, figsize=(5.6, 3 + height), height_ratios=(3, height))

@@ -125,6 +125,12 @@ COLUMNS = [
 ]
 
 
+TOTALS = [
+    *("parameters", "compressed", "error", "rotated_error", "gmse", "rho", "rho_low", "rho_high", "ratio", "bits"),
+    *("bytes", "worst", "quantised"),
+]
+
+
 def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
     """A row per format of a ``survey``, as if the tensors with a role in ``keep`` stayed in 16 bits.
 
@@ -153,7 +159,7 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
             "quantised": bool(part[~kept].quantised.any()),
             "measured": _measured_share(part[~kept]),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("format")
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=TOTALS).rename_axis("format")
 
 
 def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
