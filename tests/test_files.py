@@ -136,7 +136,14 @@ def test_where_there_are_no_locks_files_are_written_and_the_library_computes(tmp
 import sys
 sys.modules["fcntl"] = None  # as on Windows
 import rholaw as rl
+import rholaw.book.workplace, rholaw.train.sweeps.store
 from rholaw import files, tables
+try:
+    with files.locked({str(tmp_path)!r}): pass
+except OSError as error:
+    assert error.strerror.startswith("this system cannot lock files"), error
+else:
+    raise AssertionError("locked")
 files.write({str(tmp_path / "a")!r}, str(rl.gmse("vq2_16").value > 0))
 files.write({str(tmp_path / "a")!r}, str(len(tables.read("measured/gmse")) > 0))
 """

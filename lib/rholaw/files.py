@@ -5,6 +5,7 @@ write(path, "text")
 with locked(path) as file: …       one process at a time, also where one is killed
 """
 
+import errno
 import glob
 import os
 import secrets
@@ -15,7 +16,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: drafts of killed writers stay there, and nothing can be `locked`
+except ImportError:  # Windows has no such locks: drafts of killed writers stay there, and to lock is an OSError
     fcntl = None
 
 
@@ -72,14 +73,17 @@ def settle(path: str | Path) -> None:
 
 
 @contextmanager
-def locked(path: str | Path, flags: int = 0) -> Iterator[int]:
-    """The file, open for appending, or the folder, this process's alone; BlockingIOError if ``flags`` say not to wait.
+def locked(path: str | Path, wait: bool = True) -> Iterator[int]:
+    """The file, open for appending, or the folder, this process's alone; BlockingIOError if it may not ``wait``.
 
-    The lock is flock's: the kernel drops it with the process that holds it, however it dies.
+    The lock is flock's: the kernel drops it with the process that holds it, however it dies. OSError on a system that
+    has none.
     """
+    if fcntl is None:
+        raise OSError(errno.ENOLCK, "this system cannot lock files: use Linux, macOS or WSL", str(path))
     file = os.open(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | flags)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield file
     finally:
         os.close(file)  # which also unlocks it

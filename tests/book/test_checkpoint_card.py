@@ -1,7 +1,6 @@
 """A page on a checkpoint: what it recommends follows from its numbers, and it refuses with reasons."""
 
 import math
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -189,7 +188,7 @@ def test_what_was_left_out_of_a_checkpoint_is_on_its_page(survey):
     survey = survey.copy()
     survey.attrs["remarks"] = ["left out: 'optimizer', the state of an optimizer"]
     page = model_cards.card("a", survey, model_cards.choices(survey, 10**6, 0.1, FIT), 10**6, 0.1, FIT)
-    assert re.search(r"\*\*What else was there\.\*\* left out: .*optimizer.*, the state of an optimizer\.", page)
+    assert "**What else was there.** left out" in page and "the state of an optimizer" in page
 
 
 def test_numbers_are_short():

@@ -1,6 +1,5 @@
 """Where a book is built: one build at a time, in a folder of its own, by programs that end when the build ends."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -61,7 +60,7 @@ def workplace(root: Path) -> Iterator[Workplace]:
     with ExitStack() as held:
         try:
             output.mkdir(exist_ok=True)
-            held.enter_context(files.locked(output / "lock", fcntl.LOCK_NB))
+            held.enter_context(files.locked(output / "lock", wait=False))
         except BlockingIOError:
             raise BuildError(f"another build of the book in {root} is running; wait until it is done") from None
         except OSError as error:

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import errno
-import fcntl
 import hashlib
 import io
 import json
@@ -89,7 +88,7 @@ class Store:
         with contextlib.ExitStack() as held:
             try:
                 for name in sorted(ids):  # the files stay: to remove one would let two processes lock two of a name
-                    held.enter_context(files.locked(folder / name, fcntl.LOCK_NB))
+                    held.enter_context(files.locked(folder / name, wait=False))
             except BlockingIOError:
                 held.close()
                 yield False
