@@ -113,6 +113,7 @@ MODULES = {
             "figures",
             "webtable",
             "format_card",
+            "checkpoint_matrices",
             "checkpoint_card",
         ),
         *(

@@ -4,22 +4,19 @@ import math
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from .. import files
 from ..checked import limited
-from ..checkpoints.roles import KEPT
 from ..checkpoints.surveying import doubt, totals
 from ..fidelity.population import LIMITS, prior_sensitivity
 from ..fidelity.predicted import UNSAFE
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
+from .checkpoint_matrices import DISTURBED, compressed, draw, kurtoses, resisting
 from .escaped import code, text
-from .figures import COLOURS, GREY, plain_log, plt
+from .figures import plt
 
-DISTURBED = 1.2  # the ratio of real to Gaussian error from which on a matrix resists a format
 MOST = 5.0  # nats per token that anybody may want to lose
 
 
@@ -46,25 +43,6 @@ def sensitivity(
     if measured is not None:
         return fit_sensitivity(measured)
     return prior_sensitivity(max(LIMITS[0], float(formats.parameters.max())))  # nan where nothing was surveyed
-
-
-def compressed(survey: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a ``survey`` that ``totals`` counts as compressed, with rotated_ratio."""
-    inside = survey[survey.error.notna() & ~survey.role.isin(KEPT)]
-    return inside.assign(rotated_ratio=inside.rotated_error / inside.gmse)
-
-
-def kurtoses(survey: pd.DataFrame) -> pd.DataFrame:
-    """Least, median and largest excess kurtosis of the compressed matrices, plain and rotated: a DataFrame."""
-    columns = ["excess_kurtosis", "row_kurtosis", "rotated_kurtosis", "rotated_row_kurtosis"]
-    return compressed(survey).drop_duplicates("name")[columns].agg(["min", "median", "max"])
-
-
-def resisting(survey: pd.DataFrame, count: int = 5) -> pd.DataFrame:
-    """The matrices whose error is the most times that of Gaussian weights, DISTURBED at least; a DataFrame."""
-    inside = compressed(survey).sort_values("ratio", ascending=False)
-    columns = ["name", "format", "excess_kurtosis", "peak", "ratio", "rotated_ratio"]
-    return inside[inside.ratio >= DISTURBED].head(count)[columns]
 
 
 def choices(
@@ -251,33 +229,6 @@ def told(survey: pd.DataFrame, choices: pd.DataFrame) -> str:
         f"Disturbed by a ratio of {DISTURBED:g} or more: {disturbed} of {inside.name.nunique()} matrices. "
         f"A rotation lowers the error of {', '.join(turned) or 'none: no rotation fits'}.\n\n"
     ) + "\n".join(lines)
-
-
-def draw(survey: pd.DataFrame) -> Figure:
-    """A Figure: the kurtosis of each matrix and, by format, its error over the Gaussian one; plain and rotated."""
-    inside = compressed(survey)
-    if inside.empty:
-        figure, axes = plt.subplots(figsize=(5.6, 1))
-        axes.set_axis_off()
-        axes.text(0.5, 0.5, "no matrix of it was measured", ha="center", va="center", color=GREY)
-        return figure
-    matrices, formats = inside.drop_duplicates("name"), list(dict.fromkeys(inside.format))
-    height = 1.2 + 0.35 * len(formats)
-    figure, (upper, lower) = plt.subplots(2, figsize=(5.6, 3 + height), height_ratios=(3, height))
-    looks = {"plain": {"marker": "o", "color": COLOURS[0]}, "rotated": {"marker": "x", "color": COLOURS[1]}}
-    for (label, look), kurtosis, ratio, shift in zip(
-        looks.items(), ("excess_kurtosis", "rotated_kurtosis"), ("ratio", "rotated_ratio"), (-0.15, 0.15), strict=True
-    ):
-        upper.plot(np.sort(matrices[kurtosis].dropna()), linestyle="none", markersize=4, label=label, **look)
-        places = np.array([formats.index(name) for name in inside.format]) + shift
-        lower.plot(inside[ratio], places, linestyle="none", markersize=4, **look)
-    upper.set(yscale="symlog", xlabel="matrices, in order", ylabel="excess kurtosis")
-    upper.legend()
-    lower.axvline(1, color=GREY, linewidth=1)
-    lower.set(xscale="log", xlabel="error / Gaussian error", yticks=range(len(formats)), yticklabels=formats)
-    lower.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    plain_log(lower.xaxis)
-    return figure
 
 
 def destination(path: str | Path) -> Path:
