@@ -113,7 +113,7 @@ def recommendation(choices: pd.DataFrame, stored: int, tolerance: float, fit: Se
         unsure = choices[choices.reason.str.endswith("measure it")]
         said.insert(0, f"**Measure `{unsure.bytes.idxmin()}` first.**")
     elif not choices.compressed.any():
-        said.insert(0, "**No recommendation**: none of its matrices was measured in any of these.")
+        said.insert(0, "**No recommendation.** None of its matrices was measured in any of these.")
     else:
         said.insert(0, "**Do not compress it in any of these without training.**")
     said += [f"Refused: {refused}."] if refused and not choices.doubt.any() else []

@@ -127,7 +127,7 @@ COLUMNS = [
 
 TOTALS = [
     *("parameters", "compressed", "error", "rotated_error", "gmse", "rho", "rho_low", "rho_high", "ratio", "bits"),
-    *("bytes", "worst", "quantised"),
+    *("bytes", "worst", "quantised", "measured"),
 ]
 
 
