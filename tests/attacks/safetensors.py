@@ -1,16 +1,20 @@
-"""Files of the safetensors package, whole, with other bytes, and with any part of the header other."""
+"""Files of the safetensors package, whole, with other bytes, or another header; codes with odd companions."""
 
 import json
 import struct
 
+import numpy as np
 import torch
 from mutations import as_json, bytes_changed, part_changed, refusal
+from quantised_files import LAYOUTS
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from rholaw import checkpoints
 
-PROMISE = "what the safetensors package reads, to the byte, or a refusal in a short sentence"
+PROMISE = (
+    "what the safetensors package reads, to the byte, codes as what they stand for, or a refusal in a short sentence"
+)
 SECONDS = 5
 MEGABYTES = 500
 SLICE = 30
@@ -20,6 +24,8 @@ DTYPES += [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch
 
 def attempt(rng, folder):
     """What the package reads must be read, but where a part of the header is other; what it refuses is refused."""
+    if rng.random() < 0.25:
+        return _codes(rng, folder)
     content, path = _saved(rng), folder / "a.safetensors"
     ways = [_as_it_is, _written_anew, *[_bytes] * 4, *[_header] * 5, _bomb, _type]
     way, saved = ways[rng.integers(len(ways))], content
@@ -44,6 +50,48 @@ def attempt(rng, folder):
         assert shape == tuple(theirs[name].shape)
         assert values is None or name in later or torch.equal(values, _raw(theirs[name])), name
     return "agrees"
+
+
+def _codes(rng, folder):
+    """A matrix in codes, of whose companions and settings some are other: its weights, or a reason."""
+    tensors, files, weights = LAYOUTS[list(LAYOUTS)[rng.integers(len(LAYOUTS))]](rng)
+    changes = int(rng.integers(4))
+    for _ in range(changes):
+        way, name = rng.integers(6), list(tensors)[rng.integers(len(tensors))]
+        if way == 0 and len(tensors) > 1:
+            del tensors[name]
+        elif way == 1:
+            tensors[name + ("2", "_scale", ".scale", ".absmax", "s")[rng.integers(5)]] = tensors[name].clone()
+        elif way == 2:
+            tensors[name] = _like(rng, tensors[name].shape)
+        elif way == 3:
+            tensors[name] = _like(rng, [int(n) for n in rng.integers(0, 40, rng.integers(0, 4))])
+        elif way == 4:
+            tensors[name] = tensors[name].reshape(-1) if rng.random() < 0.5 else tensors[name][None]
+        else:
+            files = part_changed(rng, files)
+    (folder / "model.safetensors").write_bytes(save(tensors))
+    for name, content in files.items() if isinstance(files, dict) else ():
+        if name.endswith("config.json"):
+            (folder / "config.json").write_bytes(as_json(rng, content) if changes else json.dumps(content).encode())
+    try:
+        with checkpoints.open(folder) as checkpoint:
+            read = [(tensor.shape, tensor.read()) for tensor in checkpoint.tensors if np.isfinite(tensor.bits)]
+    except ValueError as error:
+        assert changes, error
+        return refusal(error)
+    assert all(values.shape == shape for shape, values in read)
+    assert changes or (len(read) == 1 and np.allclose(read[0][1].double(), weights, rtol=1e-5, atol=1e-8))
+    return "codes"
+
+
+def _like(rng, shape):
+    """Values of any type, in memory as they come."""
+    dtype = DTYPES[rng.integers(len(DTYPES))]
+    if not (count := int(np.prod(shape))):
+        return torch.empty(shape, dtype=dtype)
+    values = torch.from_numpy(rng.integers(256, size=count * dtype.itemsize).astype(np.uint8))
+    return (values & 1).bool().reshape(shape) if dtype == torch.bool else values.view(dtype).reshape(shape)
 
 
 def _values(tensor):
