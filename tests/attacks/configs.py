@@ -1,4 +1,7 @@
-"""Folders as the hub lays them out: any part of config.json, of the index and of the cache other, and odd files."""
+"""Folders as the hub lays them out: any part of config.json, of the index and of the cache other, and odd files.
+
+Configs of public models as well, of every family: what they come to, whatever key is other or of another family.
+"""
 
 import json
 import os
@@ -8,8 +11,9 @@ import torch
 from mutations import ODD, as_json, bytes_changed, part_changed, refusal
 from safetensors.torch import save_file
 
-from rholaw import checkpoints
-from rholaw.checkpoints.config import KEYS
+from rholaw import checkpoints, tables
+from rholaw.checkpoints import counting
+from rholaw.checkpoints.config import KEYS, alike
 
 PROMISE = "what the files say, of this folder alone, or a refusal in a short sentence"
 SECONDS = 5
@@ -19,10 +23,13 @@ CONFIG = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 32, "num
 CONFIG |= {"num_key_value_heads": None, "intermediate_size": 88, "vocab_size": 280, "rms_norm_eps": 1e-6}
 CONFIG |= {"rope_theta": 1e4, "rope_scaling": {"rope_type": "llama3", "factor": 8.0}, "tie_word_embeddings": True}
 CONFIG |= {"torch_dtype": "bfloat16", "quantization_config": {"bits": 4, "modules": ["q", "k"]}, "limit": [0.0, 1e300]}
+PUBLIC = [(json.loads(row.config), row.params) for row in tables.read("hardware/configs").itertuples()]
 
 
 def attempt(rng, folder):
     """A folder is written, and one thing in it changed; what opens has the tensors of its own shards."""
+    if rng.random() < 0.4:
+        return _counted(rng, folder)
     place, names = _written(rng, folder)
     way = [_nothing, *[_config] * 3, *[_index] * 3, _files, _cache][rng.integers(9)]
     path = way(rng, place) or place
@@ -33,6 +40,29 @@ def attempt(rng, folder):
         _compare(config, place / "config.json")
     assert opened != "read" or way is _files or sorted(tensors) == names
     return f"{described}, {opened}"
+
+
+def _counted(rng, folder):
+    """A public config without weights, of which some keys are other: a number of parameters, or a refusal."""
+    config, params = PUBLIC[rng.integers(len(PUBLIC))]
+    values, changes = config, int(rng.integers(3))
+    for _ in range(changes):
+        other = PUBLIC[rng.integers(len(PUBLIC))][0]
+        key = list(other)[rng.integers(len(other))]
+        values = part_changed(rng, values) if rng.random() < 0.7 else values | {key: other[key]}
+        if not isinstance(values, dict):
+            break
+    values = {"model_type": "llava", "text_config": values} if rng.random() < 0.3 else values
+    (folder / "config.json").write_bytes(as_json(rng, values) if changes else json.dumps(values).encode())
+    said, model = _tried(lambda: counting.geometry(folder))
+    assert changes or model.total == params
+    if model:
+        assert 0 < model.active <= model.total < 2**200 and model.linear > 0
+        sizes = [model.sequence_bytes(tokens) for tokens in (0, 1, 10, 10**6)]
+        assert model.kv_bytes() >= 0 and sizes == sorted(sizes) and isfinite(sizes[-1])
+        sizes = [sum(matrix.read(tokens) for matrix in model.body.matrices) for tokens in (1, 2, 10**6)]
+        assert 0 < sizes[0] * (1 - 1e-9) <= sizes[1] <= model.linear * (1 + 1e-9) >= sizes[2]
+    return f"counted: {said}"
 
 
 def _tried(read):
@@ -53,7 +83,7 @@ def _compare(config, file):
     rotary = values.get("rope_parameters") or values
     for name, (key, _) in KEYS.items():
         value = getattr(config, name)
-        assert value == (rotary if name == "rotary_base" else values).get(key), key
+        assert value == alike((rotary if name == "rotary_base" else values).get(key)), key
         assert value is None or (type(value) in (int, float) and isfinite(value) and value > 0), key
     assert config.tied == bool(values.get("tie_word_embeddings")) and config.family == values.get("model_type")
 

@@ -7,6 +7,7 @@ import numpy as np
 from mutations import EDGES, bytes_changed, refusal
 
 from rholaw import checkpoints
+from rholaw.checkpoints import families
 
 PROMISE = "the keys and values that the gguf package wrote, or a refusal in a short sentence"
 SECONDS = 5
@@ -66,7 +67,7 @@ def _read(tensor):
 
 def _described(checkpoint):
     try:
-        checkpoint.config  # noqa: B018 (it is read)
+        families.geometry(checkpoint.config)
     except ValueError as error:
         refusal(error)
 

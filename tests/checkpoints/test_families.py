@@ -214,6 +214,8 @@ def test_layers_without_experts():
         (LLAMA, {"model_type": "lama"}, "model_type: lama: there is no such family; did you mean llama?"),
         (LLAMA, {"model_type": "nemotron-nas"}, "there is no such family"),
         (LLAMA, {"num_local_experts": 8}, "num_local_experts is not modelled for llama, and may change"),
+        (LLAMA, {"multi_query": True}, "multi_query is not modelled for llama"),
+        (LLAMA, {"expand": 2}, "expand is not modelled for llama"),
         (LLAMA, {"q_lora_rank": 1536}, "q_lora_rank is not modelled for llama"),
         (LLAMA, {"block_configs": [{"attention": None}]}, "block_configs is not modelled for llama"),
         (LLAMA, {"hidden_size": 4096.0}, "hidden_size is 4096.0, not a positive whole number"),

@@ -21,6 +21,10 @@ ALIASES |= {"kimi_k25": "kimi_k2"}
 
 FAMILIES = llamas.FAMILIES | mixtures.FAMILIES | hybrids.FAMILIES | gemma.FAMILIES | older.FAMILIES
 
+SIZES = {key for _, defaults in FAMILIES.values() for key in defaults}
+SIZES -= {"max_position_embeddings", "n_positions", "no_rope_layer_interval"}
+"""Keys that say how large a model of one family or another is."""
+
 
 def known() -> list[str]:
     """The model_types whose decoder is modelled, in alphabetical order."""
@@ -40,5 +44,5 @@ def geometry(config: Config) -> Geometry:
     keys = Keys(config.said, defaults, config.source, config.spelled)
     keys.read.update(("model_type", "vocab_size", "tie_word_embeddings"))
     geometry = build(keys)
-    keys.rest()
+    keys.rest(SIZES)
     return geometry

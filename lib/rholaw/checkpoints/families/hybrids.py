@@ -87,6 +87,7 @@ def mamba_1(keys: Keys) -> Geometry:
     """Mamba and Falcon-Mamba."""
     d, inner = keys.size("hidden_size", "d_model"), keys.maybe("intermediate_size", "d_inner")
     inner, rank = inner or keys.size("expand") * d, keys.values.get("time_step_rank")
+    keys.read.add("expand")
     keys.read.add("time_step_rank")
     rank = -(-d // 16) if rank in (None, "auto") else keys.size("time_step_rank")
     conv, plain = keys.flag("use_conv_bias"), keys.flag("use_bias")

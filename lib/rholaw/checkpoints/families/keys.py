@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from ...checked import listed, shortened, shown
 from ..config import alike
@@ -127,16 +127,17 @@ class Keys:
         if (value := self._first([key])) is not None and value not in values:
             raise self.refusal(key, f"is {shown(value)}, which is not modelled: {listed(map(str, values))} is")
 
-    def rest(self) -> None:
+    def rest(self, known: Container[str]) -> None:
         """Refuse a key that nobody has read and that looks as if it changed how many parameters there are.
 
-        Of a GGUF file, flags come from its tensors, and one key may have several spellings here.
+        So do those of other families, ``known``.  Of a GGUF file, flags come from its tensors, and one key may have
+        several spellings here.
         """
         read = {self.names.get(key, key) for key in self.read}
         for key, value in self.values.items():
             says = isinstance(value, int | list | dict | str) and bool(value) and not (self.names and value is True)
             name = self.names.get(key, key)
-            if says and name not in read and SIZES.search(key) and not HARMLESS.search(key):
+            if says and name not in read and (key in known or (SIZES.search(key) and not HARMLESS.search(key))):
                 raise self.refusal(key, f"is not modelled for {self.family}, and may change how many parameters it has")
 
     def _first(self, keys: Iterable[str]) -> object:
