@@ -38,8 +38,13 @@ KEYS = {  # behind the name of the architecture → the keys of config.json that
 }
 BIASES = {"attention_bias": ("attn_q", "attn_qkv"), "mlp_bias": ("ffn_up",), "use_bias": ("ffn_up",)}
 """Keys of config.json that GGUF says by tensors of the first layer that are there."""
-FREE = ("vocab_size", "attention.value_length", "rope.dimension_count", "ssm.time_step_rank")
-"""Keys that are read in another way than by KEYS."""
+FREE = ("vocab_size", "attention.value_length", "attention.value_length_mla", "attention.key_length_mla")
+FREE += ("rope.dimension_count", "ssm.time_step_rank")
+FREE += ("expert_gating_func", "expert_weights_scale", "expert_weights_norm", "expert_group_count")
+FREE += ("expert_group_used_count", "use_parallel_residual")
+"""Keys that are read in another way than by KEYS, or change no count."""
+ALL_EXPERTS = ("gpt_oss", "mixtral", "olmoe", "phimoe", "granitemoe", "granitemoehybrid", "minimax_m2", "llama4_text")
+"""Families whose config.json calls the width of an expert ``intermediate_size``."""
 
 
 def as_json(values: dict, shapes: dict[str, tuple[int, ...]], family: str) -> tuple[dict, dict[str, str]]:
@@ -78,6 +83,11 @@ def _derived(own: dict, said: dict) -> dict:
         more["num_key_value_heads"] = said.get("num_key_value_heads") or said["num_attention_heads"]
     if whole("block_count", "nextn_predict_layers"):  # which are among the blocks
         more["num_hidden_layers"] = own["block_count"] - own["nextn_predict_layers"]
+    if whole("expert_feed_forward_length") and said["model_type"] in ALL_EXPERTS:
+        more["intermediate_size"] = own["expert_feed_forward_length"]
+        more["moe_intermediate_size"] = None
+    if said["model_type"] == "llama4_text":
+        more["intermediate_size_mlp"] = own.get("feed_forward_length")
     if whole("attention.kv_lora_rank", "rope.dimension_count"):
         key = own.get("attention.key_length_mla", own.get("attention.key_length"))
         more["qk_rope_head_dim"] = own["rope.dimension_count"]

@@ -25,6 +25,9 @@ SIZES = {key for _, defaults in FAMILIES.values() for key in defaults}
 SIZES -= {"max_position_embeddings", "n_positions", "no_rope_layer_interval"}
 """Keys that say how large a model of one family or another is."""
 
+PERIODS = ("full_attention_interval", "interleave_moe_layer_step")
+"""Which GGUF files of a family leave out where they are as usual."""
+
 
 def known() -> list[str]:
     """The model_types whose decoder is modelled, in alphabetical order."""
@@ -34,13 +37,14 @@ def known() -> list[str]:
 def geometry(config: Config) -> Geometry:
     """The Geometry of a model by its Config. Raises ValueError that names what is unknown, absent, or cannot be."""
     config.require("family")
-    if config.spelled:  # GGUF leaves nothing to defaults
-        config.require("layers", "width", "heads", "vocabulary")
     family = ALIASES.get(config.said["model_type"], config.said["model_type"])
     if family not in FAMILIES:
         hint = unknown(config.family, known(), "family")
         raise ValueError(f"{config.source}: {config.keys['family']}: {hint}, of those whose parameters are counted")
     build, defaults = FAMILIES[family]
+    if config.spelled:  # GGUF says by every key that is there, and by those that are not
+        config.require("layers", "width", "heads", "vocabulary")
+        defaults = {key: defaults[key] for key in defaults if key not in config.spelled or key in PERIODS}
     keys = Keys(config.said, defaults, config.source, config.spelled)
     keys.read.update(("model_type", "vocab_size", "tie_word_embeddings"))
     geometry = build(keys)

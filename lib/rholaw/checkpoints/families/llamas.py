@@ -53,7 +53,8 @@ def decoder(keys: Keys, family: Family) -> Geometry:
     d, says = keys.size("hidden_size"), (lambda says: keys.flag(says) if isinstance(says, str) else says)
     heads, kv_heads, head = keys.heads()
     windows = sliding(keys, family.slides)
-    keys.same("mlp_bias", False) if family.mlp_bias != "mlp_bias" else None
+    if not family.mlp_bias:
+        keys.same("mlp_bias", False)
     qk = {"": 0, "head": 2 * head, "whole": (heads + kv_heads) * head}
     feed = family.feed or usual(family, says)
 

@@ -20,6 +20,7 @@ def gpt2(keys: Keys) -> Geometry:
 def gpt_neox(keys: Keys) -> Geometry:
     """GPT-NeoX and Pythia: LayerNorm, biases, no gate."""
     d, heads, bias = keys.size("hidden_size"), keys.size("num_attention_heads"), keys.flag("attention_bias")
+    keys.same("num_key_value_heads", heads)
     own = attention(d, heads, heads, d // heads, bias=bias, out_bias=bias)
     one = own + feed_forward(d, keys.size("intermediate_size"), gated=False, bias=True) + 2 * norm(d, True)
     body = keys.layers * one + norm(d, True)
@@ -30,6 +31,7 @@ def bert(keys: Keys) -> Geometry:
     """BERT and RoBERTa with the head for masked words: an encoder, which keeps no cache."""
     d, heads, words = keys.size("hidden_size"), keys.size("num_attention_heads"), keys.size("vocab_size")
     keys.same("add_cross_attention", False)
+    keys.same("num_key_value_heads", heads)
     own = attention(d, heads, heads, d // heads, bias=True, out_bias=True)
     own = Part(own.matrices, own.kept, caches=(Cache(0, own.caches[0].work),))
     one = own + feed_forward(d, keys.size("intermediate_size"), gated=False, bias=True) + 2 * norm(d, True)
@@ -44,6 +46,7 @@ def opt(keys: Keys) -> Geometry:
     d, heads, bias = keys.size("hidden_size"), keys.size("num_attention_heads"), keys.flag("enable_bias")
     keys.same("word_embed_proj_dim", d)
     keys.same("layer_norm_elementwise_affine", True)
+    keys.same("num_key_value_heads", heads)
     own = attention(d, heads, heads, d // heads, bias=bias, out_bias=bias)
     one = own + feed_forward(d, keys.size("ffn_dim"), gated=False, bias=bias) + 2 * norm(d, True)
     ends = keys.flag("do_layer_norm_before") and not keys.flag("_remove_final_layer_norm")
