@@ -105,8 +105,9 @@ def _oriented(tensor: Tensor, beside: Beside, said: dict[Kind, set[bool]], strip
     told = _told(name, kind, beside)
     if told is None and len(said[kind]) == 1:
         told = next(iter(said[kind]))
-    if told is None and (beside.families or tensor.dtype not in PLAIN):  # whoever reads codes knows how they lie
-        told = tensor.dtype in PLAIN and bool(beside.families & kind.families)
+    values = tensor.dtype.split("/")[0] in PLAIN  # and not codes, of which whoever reads them knows how they lie
+    if told is None and (beside.families or not values):
+        told = values and bool(beside.families & kind.families)
     if told is None and kind is EXPERTS:
         return replace(tensor, load=unreadable(UNKNOWN))
     if told is None and re.search(GPT2, name):
