@@ -148,12 +148,13 @@ def _compared(
         stop = min(start + SLICE, model.vocabulary)
         head, inside = model.head(start, stop), (targets >= start) & (targets < stop)
         for block, place in enumerate(torch.where(inside, targets - start, 0)):
-            own = head(states[DENSE][block]).double()
+            own = head(states[DENSE][block])
             chances = own.softmax(-1)
             for name, state in states.items():
-                logits = own if name == DENSE else head(state[block]).double()
+                logits = own if name == DENSE else head(state[block])
                 hit = logits.gather(-1, place[:, None])[:, 0].where(inside[block], 0.0)
-                seen[name].append(torch.stack([logits.logsumexp(-1), (chances * (own - logits)).sum(-1), hit]))
+                gap = torch.linalg.vecdot(chances, own - logits)
+                seen[name].append(torch.stack([_log_sum(logits), gap.double(), hit.double()]))
     parts = {name: torch.stack(rows).unflatten(0, (-1, len(targets))).unbind(2) for name, rows in seen.items()}
     own, outcome = parts[DENSE][0], {}
     for name, (sums, gaps, hits) in parts.items():
@@ -161,6 +162,12 @@ def _compared(
         divergence = (own.softmax(0) * gaps).sum(0) + total - own.logsumexp(0)
         outcome[name] = divergence.cpu(), (total - hits.sum(0)).cpu()
     return outcome
+
+
+def _log_sum(logits: torch.Tensor) -> torch.Tensor:
+    """log Σ exp of each row, in float64: the sum is of float32, and its logarithm keeps those digits."""
+    top = logits.amax(-1, keepdim=True)
+    return top[:, 0].double() + (logits - top).exp_().sum(-1).double().log()
 
 
 def _reader(format: Format | None, device: torch.device) -> Read:
