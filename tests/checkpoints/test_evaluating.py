@@ -53,6 +53,20 @@ def test_a_gguf_file_and_batches_of_any_size_say_the_same(given, tmp_path, monke
     assert other.kl.to_numpy() == pytest.approx(evaluate(given).kl.to_numpy(), rel=1e-3)
 
 
+@pytest.mark.parametrize("inner", ["sint8/row", "sint3/row", "e2m1/g8:e4m3"])
+def test_inputs_are_rounded_as_well_a_token_or_a_block_at_a_time(given, model, blocks, inner, monkeypatch):
+    row = evaluate(given, ["int4/g8"], activations=inner).iloc[0]
+    before, linear, store = model.losses(blocks), llama.F.linear, rl.parse(inner).quantize
+
+    def rounded(x, weight, bias=None):
+        return linear(torch.stack([store(part) for part in x]), weight, bias)
+
+    monkeypatch.setattr(llama.F, "linear", rounded)
+    after = model.compressed(rl.parse("int4/g8")).losses(blocks)
+    assert (row.rise, row.stderr) == pytest.approx(llama.increase(before, after), abs=1e-5)
+    assert row.activations == str(rl.parse(inner)) and row.loss == pytest.approx(float(before.mean()))
+
+
 def test_a_law_is_fitted_to_it(given):
     assert rl.fit_sensitivity(evaluate(given, ["int2/g8", "int3/g8"])).kappa > 0
 
@@ -67,6 +81,8 @@ def test_what_cannot_be_evaluated_is_refused_before_any_work(given, tmp_path, mo
         "'unheard-of'": ((other, given[1]), FORMATS, {}),
         "there is no file nowhere.txt": ((given[0], "nowhere.txt"), FORMATS, {}),
         "device 'abacus' cannot be used": (given, FORMATS, {"device": "abacus"}),
+        "right would be a scale for each token, as in sint8/row": (given, ["int4"], {"activations": "int8"}),
+        "rows of 88, a multiple of 16 is needed": (given, ["int4/g8"], {"activations": "nvfp4"}),
         "must end in .parquet or .csv": (given, FORMATS, {"out": tmp_path / "out.xls"}),
     }
     for message, (where, formats, more) in cases.items():
@@ -87,11 +103,11 @@ def test_interrupted_it_goes_on_behind_the_last_layer_and_another_begins_anew(gi
     out, layers, plain = tmp_path / "table.csv", [], layered.Llama.layer
 
     def until(layer):
-        def step(self, index, read):
+        def step(self, index, read, inputs):
             layers.append(index)
             if index == layer:
                 raise KeyboardInterrupt
-            return plain(self, index, read)
+            return plain(self, index, read, inputs)
 
         layers.clear()
         monkeypatch.setattr(layered.Llama, "layer", step)

@@ -84,7 +84,7 @@ def test_layer_by_layer_it_is_the_whole_model(tmp_path, family):
         x = layers.embedded(ids)
         layers.check(ids)
         for index in range(layers.layers):
-            x = layers.layer(index, lambda tensor: tensor.read().float())(x)
+            x = layers.layer(index, lambda tensor: tensor.read().float(), lambda _: None)(x)
         logits = torch.stack([torch.cat([layers.head(0, 100)(row), layers.head(100, 280)(row)], -1) for row in x])
         matrices = sum(tensor.count for index in range(layers.layers) for tensor in layers.matrices(index))
         torch.testing.assert_close(logits, model(ids).logits, atol=2e-6, rtol=0)
@@ -113,16 +113,26 @@ def test_formats_round_what_the_file_has(tmp_path, family):
         assert (row.kl, row.rise) == pytest.approx(measured(model, after), rel=1e-3, abs=1e-6)
 
 
-def test_a_plain_llama_is_the_same_by_either(tmp_path, monkeypatch):
+@pytest.mark.parametrize("inner", [None, "sint8/row"])
+def test_a_plain_llama_is_the_same_by_either(tmp_path, monkeypatch, inner):
     folder = hub(tmp_path / "plain", trained()[1], CONFIG | {"hidden_size": 32, "intermediate_size": 88}
                  | {"vocab_size": 280, "num_key_value_heads": 4})  # fmt: skip
     (tmp_path / "text").write_text(TEXT)
     asked = (folder, ["int4/g8", "int2/g8"], str(tmp_path / "text"))
-    first = rl.evaluate(*asked, count=4, length=16, progress=False)
+    more = {"count": 4, "length": 16, "progress": False, "activations": inner}
+    first = rl.evaluate(*asked, **more)
     monkeypatch.setattr(llama, "described", lambda _: (_ for _ in ()).throw(ValueError("no")))
-    second = rl.evaluate(*asked, count=4, length=16, progress=False, out=tmp_path / "out.csv")
+    second = rl.evaluate(*asked, **more, out=tmp_path / "out.csv")
     for column in ("kl", "rise", "loss"):
         assert second[column].to_numpy() == pytest.approx(first[column].to_numpy(), abs=1e-5)
+
+
+def test_inputs_of_fused_experts_are_refused(tmp_path):
+    folder, _ = written(tmp_path / "mixtral", "mixtral")
+    (tmp_path / "text").write_text(TEXT)
+    asked = {"count": 3, "length": 16, "progress": False, "activations": "fp8_row"}
+    with pytest.raises(ValueError, match=r"the inputs of .*experts.* cannot be rounded"):
+        rl.evaluate(folder, "int4", str(tmp_path / "text"), **asked)
 
 
 def test_interrupted_it_goes_on_without_a_second_check(tmp_path, monkeypatch):
@@ -130,11 +140,11 @@ def test_interrupted_it_goes_on_without_a_second_check(tmp_path, monkeypatch):
     (tmp_path / "text").write_text(TEXT)
     plain, done = transformed.Transformed.layer, []
 
-    def step(self, index, read):
+    def step(self, index, read, inputs):
         done.append(index)
         if len(done) == 4:
             raise KeyboardInterrupt
-        return plain(self, index, read)
+        return plain(self, index, read, inputs)
 
     asked = {"count": 3, "length": 16, "progress": False, "out": tmp_path / "out.csv"}
     whole = rl.evaluate(folder, "int4", str(tmp_path / "text"), **asked | {"out": None})

@@ -5,6 +5,8 @@ import importlib.util
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +15,10 @@ from tqdm import tqdm
 
 from ..error.measure import gmse
 from ..formats.format import DENSE_BITS, Format
+from ..formats.grammar import parse
 from ..untrusted import refusals
 from . import layered, llama, opening, resumable
-from .layered import Layered, Read
+from .layered import Layered, Step
 from .opening import Checkpoint
 from .roles import KEPT, is_matrix, role
 from .surveying import named_formats, usable_device
@@ -27,6 +30,36 @@ SLICE = 8192  # rows of the head that are used at once
 TOKENS = 2048  # that pass through a layer together
 
 
+@dataclass(frozen=True)
+class Rounding:
+    """What happens to the matrices of a layer: ``format`` or None, and to their inputs: ``activations`` or None."""
+
+    format: Format | None
+    activations: Format | None = None
+
+    @property
+    def multiple(self) -> int:
+        """Rows must have a multiple of so many weights."""
+        return math.lcm(self.format.multiple, self.activations.multiple if self.activations else 1)
+
+    def rounds(self, tensor: Tensor) -> bool:
+        """Whether it rounds this tensor of a layer."""
+        kept = self.format is None or role(tensor.name) in KEPT or not is_matrix(tensor.name, tensor.shape)
+        return not kept and tensor.matrix[1] % self.multiple == 0
+
+    def read(self, device: torch.device, tensor: Tensor) -> torch.Tensor:
+        """The values of a tensor, in its shape, as they are or rounded."""
+        weight = llama.values(tensor).to(device)
+        return self.format.quantize(weight.view(tensor.matrix)).view(weight.shape) if self.rounds(tensor) else weight
+
+    def inputs(self, tensor: Tensor) -> Step | None:
+        """What rounds the inputs of a matrix, a block of the text at a time; None where they stay."""
+        if not (self.activations and self.rounds(tensor)):
+            return None
+        store = self.activations.quantize
+        return lambda x: torch.stack([store(part) for part in x]) if x.ndim > 2 else store(x)
+
+
 def evaluate(
     path: str | Path,
     formats: str | Iterable[str | Format],
@@ -34,6 +67,7 @@ def evaluate(
     *,
     count: int = 16,
     length: int = 256,
+    activations: str | Format | None = None,
     device: str = "cpu",
     out: str | Path | None = None,
     progress: bool = True,
@@ -43,11 +77,15 @@ def evaluate(
     The matrices of its layers are rounded as a format stores them; embedding, head, norms, routers and biases stay as
     they are.  formats: text such as "nvfp4, int4/g32", or a list of texts and Formats.  text: a corpus of
     ``texts.corpora`` (its held-out part) or a file, of which ``count`` blocks of ``length`` tokens are taken.
-    device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside it OUT.partial keeps what the layers made, so
-    that an interrupted evaluation of the same files, formats and text goes on behind its last layer.
+    activations: a Format in which the inputs of all rounded matrices are stored too, as engines do while they run:
+    "sint8/row" and "fp8_row" scale each token, "nvfp4" and "mxfp4" blocks of its channels; a factor for a whole tensor
+    is one for a block of the text.  device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside it OUT.partial
+    keeps what the layers made, so that an interrupted evaluation of the same files, formats and text goes on behind its
+    last layer.
 
     ==================  ===============================================================================================
     format              as it was asked for
+    activations         the format of the inputs, or ""
     kl, kl_stderr       KL(model ‖ rounded model), nats per token, and its standard error over blocks
     rise, stderr        by how much the loss on the text rose, nats per token, and its standard error over blocks
     loss                of the model itself, nats per token
@@ -63,18 +101,19 @@ def evaluate(
     wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds less than
     95 % of the weights; during it for weights that are not finite.
     """
-    named, place, out = named_formats(formats), usable_device(device), resumable.destination(out)
+    place, out, inner = usable_device(device), resumable.destination(out), _of_inputs(activations)
+    named = {name: Rounding(format, inner) for name, format in named_formats(formats).items()}
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
         model = described(checkpoint, place)
         blocks = llama.token_blocks(model.tokenizer, model.vocabulary, llama.text(text), count, length)
-        shares = {name: _share(format, model) for name, format in named.items()}
+        shares = {name: _share(rounding, model) for name, rounding in named.items()}
         _refuse_partial(shares, named, model)
         stage = resumable.Stage(out, _key(checkpoint, named, blocks, place))
         work = model.layers * (1 + len(named))
         with tqdm(total=work, desc="evaluate", unit="layer", disable=not progress, smoothing=0) as bar:
-            states = _through(model, {DENSE: None} | named, blocks[:, :-1], stage, place, bar)
+            states = _through(model, {DENSE: Rounding(None)} | named, blocks[:, :-1], stage, place, bar)
         measured = _compared(model, states, blocks[:, 1:].to(place))
-    table = pd.DataFrame([_row(name, format, shares[name], measured) for name, format in named.items()])
+    table = pd.DataFrame([_row(name, rounding, shares[name], measured) for name, rounding in named.items()])
     if out:
         resumable.write(table, out)
         stage.remove()
@@ -88,7 +127,8 @@ def coverage(path: str | Path, formats: str | Iterable[str | Format]) -> dict[st
     """
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
         model = described(checkpoint, torch.device("cpu"))
-        return {name: _share(format, model) for name, format in named_formats(formats).items()}
+        named = named_formats(formats)
+        return {name: _share(Rounding(format), model) for name, format in named.items()}
 
 
 def described(checkpoint: Checkpoint, device: torch.device) -> Layered:
@@ -112,7 +152,7 @@ def described(checkpoint: Checkpoint, device: torch.device) -> Layered:
 @torch.no_grad()
 def _through(
     model: Layered,
-    formats: dict[str, Format | None],
+    roundings: dict[str, "Rounding"],
     ids: torch.Tensor,
     stage: resumable.Stage,
     device: torch.device,
@@ -122,12 +162,12 @@ def _through(
     begun, states = model.embedded(ids), {name: state.to(device) for name, state in stage.state.items()}
     if not states:
         model.check(ids)
-        states = dict.fromkeys(formats, begun)
-    bar.update(stage.done * len(formats))
+        states = dict.fromkeys(roundings, begun)
+    bar.update(stage.done * len(roundings))
     rows = max(1, TOKENS // ids.shape[1])
     for index in range(stage.done, model.layers):
-        for name, format in formats.items():
-            step = model.layer(index, _reader(format, device))
+        for name, rounding in roundings.items():
+            step = model.layer(index, partial(rounding.read, device), rounding.inputs)
             states[name] = torch.cat([step(part) for part in states[name].split(rows)])
             bar.update()
         stage.keep(index + 1, states)
@@ -170,21 +210,17 @@ def _log_sum(logits: torch.Tensor) -> torch.Tensor:
     return top[:, 0].double() + (logits - top).exp_().sum(-1).double().log()
 
 
-def _reader(format: Format | None, device: torch.device) -> Read:
-    """What reads a tensor of a layer as ``format`` stores it, or as it is."""
-
-    def read(tensor: Tensor) -> torch.Tensor:
-        weight = llama.values(tensor).to(device)
-        if format and is_matrix(tensor.name, tensor.shape) and _rounds(format, tensor):
-            return format.quantize(weight.view(tensor.matrix)).view(weight.shape)
-        return weight
-
-    return read
-
-
-def _rounds(format: Format, tensor: Tensor) -> bool:
-    """Whether a format rounds this matrix of a layer."""
-    return role(tensor.name) not in KEPT and tensor.matrix[1] % format.multiple == 0
+def _of_inputs(activations: str | Format | None) -> Format | None:
+    """The Format of inputs; ValueError for one that scales a whole tensor alone, as no engine does while it runs."""
+    if activations is None:
+        return None
+    format = parse(activations) if isinstance(activations, str) else activations
+    if format.element is None or not (format.block or format.element.own_scales):
+        raise ValueError(
+            f"activations in {activations} have one scale for all tokens, which is not known while an engine runs; "
+            "right would be a scale for each token, as in sint8/row or fp8_row, or for blocks, as in nvfp4"
+        )
+    return format
 
 
 def _matrices(model: Layered) -> list[Tensor]:
@@ -192,16 +228,16 @@ def _matrices(model: Layered) -> list[Tensor]:
     return [tensor for tensor in own if is_matrix(tensor.name, tensor.shape)]
 
 
-def _share(format: Format, model: Layered) -> float:
+def _share(rounding: Rounding, model: Layered) -> float:
     """The share of the weights in the matrices of all layers that a format rounds."""
-    rounded = sum(tensor.count for tensor in _matrices(model) if _rounds(format, tensor))
+    rounded = sum(tensor.count for tensor in _matrices(model) if rounding.rounds(tensor))
     return rounded / sum(tensor.count for tensor in _matrices(model))
 
 
-def _refuse_partial(shares: dict[str, float], named: dict[str, Format], model: Layered) -> None:
+def _refuse_partial(shares: dict[str, float], named: dict[str, Rounding], model: Layered) -> None:
     """ValueError where a format rounds too little to speak of the model."""
     if partial := [name for name, share in shares.items() if share < LEAST]:
-        left = [tensor for tensor in _matrices(model) if not _rounds(named[partial[0]], tensor)]
+        left = [tensor for tensor in _matrices(model) if not named[partial[0]].rounds(tensor)]
         first, name = max(left, key=lambda tensor: tensor.count), partial[0]
         raise ValueError(
             f"{name} would round {shares[name]:.0%} of the weights in its layers, at least {LEAST:.0%} are needed: "
@@ -209,11 +245,19 @@ def _refuse_partial(shares: dict[str, float], named: dict[str, Format], model: L
         )
 
 
-def _row(name: str, format: Format, share: float, measured: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict:
+def _row(name: str, rounding: Rounding, share: float, measured: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict:
     (divergence, loss), (_, before) = measured[name], measured[DENSE]
     kl, kl_stderr = _mean(divergence)
     rise, stderr = _mean(loss - before)
-    row = {"format": name, "kl": kl, "kl_stderr": kl_stderr, "rise": rise, "stderr": stderr}
+    format, inner = rounding.format, rounding.activations
+    row = {
+        "format": name,
+        "activations": str(inner) if inner else "",
+        "kl": kl,
+        "kl_stderr": kl_stderr,
+        "rise": rise,
+        "stderr": stderr,
+    }
     row |= {"loss": float(before.mean()), "gmse": gmse(format).value}
     return row | {"bits": share * format.bits + (1 - share) * DENSE_BITS, "coverage": share}
 
@@ -224,9 +268,9 @@ def _mean(values: torch.Tensor) -> tuple[float, float]:
     return float(rows.mean()), float(rows.std() / math.sqrt(len(rows))) if len(rows) > 1 else math.nan
 
 
-def _key(checkpoint: Checkpoint, named: dict[str, Format], blocks: torch.Tensor, device: torch.device) -> dict:
+def _key(checkpoint: Checkpoint, named: dict[str, Rounding], blocks: torch.Tensor, device: torch.device) -> dict:
     """What must be the same for the layers of an interrupted evaluation to be of use."""
-    texts = {name: str(format) for name, format in named.items()}
+    texts = {name: [str(rounding.format), str(rounding.activations)] for name, rounding in named.items()}
     tokens = hashlib.sha256(blocks.numpy()).hexdigest()
     config = json.dumps(checkpoint.metadata.get("config"), sort_keys=True, default=str)
     return {

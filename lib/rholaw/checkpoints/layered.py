@@ -2,7 +2,7 @@
 
 model = layered.Llama(checkpoint, llama.described(checkpoint), torch.device("cpu"))
 x = model.embedded(ids)
-for index in range(model.layers): x = model.layer(index, read)(x)
+for index in range(model.layers): x = model.layer(index, read, inputs)(x)
 model.head(0, model.vocabulary)(x)
 """
 
@@ -20,6 +20,8 @@ from .tensors import Tensor
 Read = Callable[[Tensor], torch.Tensor]
 """The values of a tensor of the file, in its shape: float32, as they are or rounded."""
 Step = Callable[[torch.Tensor], torch.Tensor]
+Inputs = Callable[[Tensor], Step | None]
+"""What rounds the inputs of a matrix, (…, columns), or None where they stay."""
 
 
 class Layered(Protocol):
@@ -35,8 +37,8 @@ class Layered(Protocol):
     def embedded(self, ids: torch.Tensor) -> torch.Tensor:
         """What the first layer sees: ids (B, T) → (B, T, width)."""
 
-    def layer(self, index: int, read: Read) -> Step:
-        """What a layer makes of that, (B, T, width) again, its weights as ``read`` gives them."""
+    def layer(self, index: int, read: Read, inputs: Inputs) -> Step:
+        """What a layer makes of that, (B, T, width) again, with weights and inputs of matrices as these give them."""
 
     def check(self, ids: torch.Tensor) -> None:
         """ValueError where this, on some tokens ids (B, T), is not what the model computes as a whole."""
@@ -76,11 +78,12 @@ class Llama:
         rows, places = used_rows(self._once("embedding"), ids)
         return self._with("embedding", rows).embedded(places.to(self.device))
 
-    def layer(self, index: int, read: Read) -> Step:
+    def layer(self, index: int, read: Read, inputs: Inputs) -> Step:
         """As in ``Layered``."""
         own = {name: self.checkpoint[name] for (layer, _), name in self.model.names.items() if layer == index}
         model = self.model.with_weights({name: read(tensor) for name, tensor in own.items()})
-        return lambda x: model.after(x, index)
+        steps = {name: step for name, tensor in own.items() if (step := inputs(tensor))}
+        return lambda x: model.after(x, index, given=lambda name, y: steps[name](y) if name in steps else y)
 
     def check(self, ids: torch.Tensor) -> None:
         """Nothing: it computes as a whole what it does layer by layer."""

@@ -30,6 +30,7 @@ ROWS = 2048  # tokens that pass through the layers together
 FACTORS = "rope_freqs.weight"  # of GGUF: what divides the frequencies of the rotary positions
 BUFFERS = (".inv_freq", ".cos_cached", ".sin_cached")  # what older files keep, and every reader computes anew
 Observer = Callable[[str, torch.Tensor], None] | None
+Given = Callable[[str, torch.Tensor], torch.Tensor] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +107,11 @@ class Decoder:
         return F.embedding(ids, self._weight("embedding"))
 
     @torch.no_grad()
-    def after(self, x: torch.Tensor, layer: int, observe: Observer = None) -> torch.Tensor:
-        """What a layer makes of ``x`` (B, T, width); of the weights it needs its own alone."""
+    def after(self, x: torch.Tensor, layer: int, observe: Observer = None, given: Given = None) -> torch.Tensor:
+        """What a layer makes of ``x`` (B, T, width); of the weights it needs its own alone.
+
+        given: called with the name of each matrix and its inputs (B, T, columns), for what it is given instead.
+        """
         rows, length = x.shape[:2]
         angle, activated = torch.arange(length)[:, None] * self.frequencies, llama_keys.ACTIVATIONS[self.activation]
         turn = torch.stack([angle.cos(), angle.sin()]).to(x.device)  # (2, length, half a head): Su et al. 2021
@@ -115,6 +119,7 @@ class Decoder:
         def linear(y: torch.Tensor, part: str) -> torch.Tensor:
             if observe:
                 observe(self.names[layer, part], y.reshape(-1, y.shape[-1]))
+            y = given(self.names[layer, part], y) if given else y
             return F.linear(y, self._weight(part, layer), self.weights.get(self.names.get((layer, f"{part} bias"))))
 
         def heads(y: torch.Tensor) -> torch.Tensor:

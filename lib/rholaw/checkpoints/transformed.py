@@ -17,15 +17,15 @@ from torch.func import functional_call
 
 from ..checked import listed
 from . import llama, parameters, tokenizing
-from .layered import Read, Step
+from .layered import Inputs, Read, Step
 from .opening import Checkpoint
 from .orientation import turned_back
 from .tensors import Tensor
 
 CHECKED = 32  # tokens, and rows of the head, whose logits are compared with those of the model's own forward
 CLOSE = 1e-4  # of their standard deviation
-Inputs = tuple[tuple, dict]  # what a layer is given beside the hidden states
-Visit = Callable[[int, torch.Tensor, Inputs], object]
+Beside = tuple[tuple, dict]  # what a layer is given beside the hidden states
+Visit = Callable[[int, torch.Tensor, Beside], object]
 
 
 class Transformed:
@@ -53,7 +53,7 @@ class Transformed:
         self.alone = [copy.copy(layer) for layer in stack]  # the layers as they are, beside their stand-ins
         for index, layer in enumerate(stack):
             layer.forward = partial(self._stand_in, index)
-        self.inputs: list[Inputs] = []
+        self.beside: list[Beside] = []
         self.sample: object = None  # what a layer gives: hidden states, or a tuple that begins with them
         self._visit: Visit | None = None
 
@@ -68,9 +68,9 @@ class Transformed:
         for token in ids.unique().tolist():
             self.table[token] = rows.rows(token, token + 1)[0].float().to(self.device)
         hidden, noted = zip(*map(self._noted, ids.split(1)), strict=True)
-        self.inputs = noted[0]
+        self.beside = noted[0]
         for other in noted[1:]:
-            _refuse_other(self.inputs, other, "the tokens")
+            _refuse_other(self.beside, other, "the tokens")
         return torch.cat(hidden)
 
     def check(self, ids: torch.Tensor) -> None:
@@ -78,7 +78,7 @@ class Transformed:
         ids, size, last = ids[:1, :CHECKED], min(CHECKED, self.vocabulary), []
         _, noted = self._noted(ids)
 
-        def own(index: int, hidden: torch.Tensor, given: Inputs) -> object:
+        def own(index: int, hidden: torch.Tensor, given: Beside) -> object:
             _refuse_other([noted[index]], [given], "the layers before")
             made = self._run(index, self._weights(index, self._plain), hidden, given)
             if isinstance(made, tuple) != isinstance(self.sample, tuple):
@@ -91,14 +91,31 @@ class Transformed:
         if not torch.allclose(torch.cat(parts, -1), whole, atol=CLOSE * float(whole.std()), rtol=0):
             raise ValueError("layer by layer its logits are not those of its own forward")
 
-    def layer(self, index: int, read: Read) -> Step:
-        """As in ``Layered``."""
-        weights = self._weights(index, read)
+    def layer(self, index: int, read: Read, inputs: Inputs) -> Step:
+        """As in ``Layered``. ValueError where inputs are to be rounded that no module takes by itself: experts'."""
+        weights, steps = self._weights(index, read), self._input_steps(index, inputs)
 
         def step(x: torch.Tensor) -> torch.Tensor:
-            return torch.cat([_hidden(self._run(index, weights, row, self.inputs[index])) for row in x.split(1)])
+            hooks = [part.register_forward_pre_hook(partial(_round_input, rounds)) for part, rounds in steps]
+            try:
+                return torch.cat([_hidden(self._run(index, weights, row, self.beside[index])) for row in x.split(1)])
+            finally:
+                for hook in hooks:
+                    hook.remove()
 
         return step
+
+    def _input_steps(self, index: int, inputs: Inputs) -> list[tuple[nn.Module, Step]]:
+        """[(module, what rounds its input)] of a layer."""
+        steps = []
+        for name in self._names(index):
+            source = self.sources[name]
+            if step := inputs(source.tensors[0]):
+                part = self.model.get_submodule(name.rpartition(".")[0])
+                if source.converter or not (isinstance(part, nn.Linear) or type(part).__name__ == "Conv1D"):
+                    raise ValueError(f"the inputs of {name} cannot be rounded: it is no matrix by itself")
+                steps.append((part, step))
+        return steps
 
     def head(self, start: int, stop: int) -> Step:
         """As in ``Layered``: whatever the model does behind its last layer."""
@@ -112,11 +129,11 @@ class Transformed:
 
     # --- the model's own forward, and one layer of it ----------------------------------------------------------------
 
-    def _noted(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Inputs]]:
+    def _noted(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Beside]]:
         """(what the first layer sees of ids (1, T), what each layer is given beside)."""
         first, inputs = [], []
 
-        def note(index: int, hidden: torch.Tensor, given: Inputs) -> object:
+        def note(index: int, hidden: torch.Tensor, given: Beside) -> object:
             if self.sample is None:
                 self.sample = self._run(0, self._weights(0, self._plain), hidden, given)
             first.append(hidden)
@@ -137,7 +154,7 @@ class Transformed:
         with _of_transformers():
             return functional_call(self.model, weights, (ids.to(self.device),), options, tie_weights=False).logits
 
-    def _run(self, index: int, weights: dict[str, torch.Tensor], hidden: torch.Tensor, given: Inputs) -> object:
+    def _run(self, index: int, weights: dict[str, torch.Tensor], hidden: torch.Tensor, given: Beside) -> object:
         return functional_call(self.alone[index], weights, (hidden, *given[0]), given[1], tie_weights=False)
 
     def _as_given(self, hidden: torch.Tensor) -> object:
@@ -234,11 +251,16 @@ def _vocabulary(model: nn.Module, sources: dict[str, parameters.Source]) -> tupl
     return first, last
 
 
+def _round_input(step: Step, _: nn.Module, args: tuple) -> tuple:
+    """Before a module runs: its first argument, rounded."""
+    return (step(args[0]), *args[1:])
+
+
 def _hidden(made: object) -> torch.Tensor:
     return made[0] if isinstance(made, tuple) else made
 
 
-def _refuse_other(first: list[Inputs], second: list[Inputs], cause: str) -> None:
+def _refuse_other(first: list[Beside], second: list[Beside], cause: str) -> None:
     """ValueError where layers are given something that is not the same for both, or that they could change."""
     for (args, more), (other_args, others) in zip(first, second, strict=True):
         pairs = [*zip((f"argument {place}" for place in range(1, len(args) + 1)), args, other_args, strict=True)]
