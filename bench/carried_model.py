@@ -41,8 +41,8 @@ measure on: no format has touched its weights. It knows Shakespeare's plays and 
 
 - Made by `python bench/carried_model.py`, seed {seed}, on {device}; {date}, revision {revision}.
 - Text: {source}; clean text sha256 {sha256}.
-- Trained on {n_tokens:,} tokens, {epochs:.1f} passes over the text: the schedule of {schedule:,} tokens with a peak rate of
-  {lr:g}, left at step {left} for that of {n_tokens:,}, steps of {batch_tokens:,} tokens in contexts of {context}.
+- Trained on {n_tokens:,} tokens, {epochs:.1f} passes over the text, in steps of {batch_tokens:,} and contexts of
+  {context}: the schedule of {schedule:,} tokens with a peak rate of {lr:g}, left at step {left} for this one.
 - Held out: {loss:.4f} ± {stderr:.4f} nats per token, {bits:.3f} bits per byte, on {held_out:,} tokens of other plays.
 - Unknown: how it does on any other text, and beyond {context} tokens.
 """
