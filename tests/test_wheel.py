@@ -16,8 +16,9 @@ SCENARIO = '{"formats": [{"weights": "fp8_row"}], "model": {"params": 1e9}, "run
 PROGRAM = f"""
 from pathlib import Path
 import rholaw as rl
-from rholaw import tables
+from rholaw import checkpoints, tables
 from rholaw.book import explorer
+from rholaw.checkpoints import llama
 
 here = Path("PLACE")
 assert here in Path(rl.__file__).parents and here in tables.DATA.parents
@@ -25,6 +26,7 @@ assert all(len(tables.read(name)) for name in tables.names())
 assert len(rl.runs.load("quest2025")) == 104
 assert len(rl.fidelity.load()) > 2000 and len(rl.fidelity.sources()) > 10
 assert abs(rl.gmse("nvfp4").value - 0.00904803) < 1e-8
+assert llama.load(checkpoints.carried()["shakespeare-1m"]).layers == 4
 plan = rl.plan({SCENARIO})
 assert plan.summary_en and plan.summary_ja
 assert "<script" in explorer.explore(plan.scenario, [1e9], [2e10])._repr_html_()

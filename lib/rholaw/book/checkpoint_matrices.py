@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from ..checkpoints.roles import KEPT
-from .figures import COLOURS, GREY, plain_log, plt
+from .figures import COLOURS, GREY, log_where_wide, plt
 
 DISTURBED = 1.2  # the ratio of real to Gaussian error from which on a matrix resists a format
 
@@ -46,10 +45,10 @@ def draw(survey: pd.DataFrame) -> Figure:
         upper.plot(np.sort(matrices[kurtosis].dropna()), linestyle="none", markersize=4, label=label, **look)
         places = np.array([formats.index(name) for name in inside.format]) + shift
         lower.plot(inside[ratio], places, linestyle="none", markersize=4, **look)
-    upper.set(yscale="symlog", xlabel="matrices, in order", ylabel="excess kurtosis")
+    heavy = matrices[["excess_kurtosis", "rotated_kurtosis"]].abs().max(axis=None) > 10
+    upper.set(yscale="symlog" if heavy else "linear", xlabel="matrices, in order", ylabel="excess kurtosis")
     upper.legend()
     lower.axvline(1, color=GREY, linewidth=1)
-    lower.set(xscale="log", xlabel="error / Gaussian error", yticks=range(len(formats)), yticklabels=formats)
-    lower.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    plain_log(lower.xaxis)
+    lower.set(xlabel="error / Gaussian error", yticks=range(len(formats)), yticklabels=formats)
+    log_where_wide(lower, inside[["ratio", "rotated_ratio"]])
     return figure

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from ..formats.grammar import Format
@@ -108,6 +109,14 @@ def plain_log(axis: Axis) -> None:
     """Ticks of a logarithmic axis as plain numbers."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def log_where_wide(axes: Axes, values: pd.DataFrame) -> None:
+    """A logarithmic x axis with ticks at 1, 2 and 5, unless all values lie within a factor of two: few ticks would."""
+    if values.max(axis=None) > 2 * values.min(axis=None):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        plain_log(axes.xaxis)
 
 
 def interval(axes: Axes, x: float, value: float, low: float, high: float, **keywords: object) -> None:

@@ -58,6 +58,18 @@ def table(
     return rows.sort_values(["rise", "format"], ignore_index=True)
 
 
+def held_out(fit: SensitivityFit, others: pd.DataFrame) -> pd.DataFrame:
+    """``others`` (format, gmse, rise), which the fit did not see: with predicted, low and high (80 %), and inside."""
+    low, high = fit.predict_interval(others.gmse.to_numpy(), LEVEL) if len(others) else ([], [])
+    rows = others.assign(predicted=fit.predict(others.gmse.to_numpy()) if len(others) else [], low=low, high=high)
+    return rows.assign(inside=rows.rise.between(rows.low, rows.high))
+
+
+def typical_factor(rows: pd.DataFrame) -> float:
+    """By which factor the predictions of ``held_out`` are off in the median, either way; nan without rows."""
+    return float(np.exp(np.log(rows.rise / rows.predicted).abs().median()))
+
+
 def _bits(name: str, format: Format | None) -> float:
     if format is not None:
         return format.bits
