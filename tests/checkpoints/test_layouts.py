@@ -120,6 +120,13 @@ def test_companions_of_16_bit_weights_are_no_weights(tmp_path):
         assert torch.equal(tensor.read(), tensors["up.weight"])
 
 
+def test_a_companion_without_codes_is_no_weight_either(tmp_path):
+    with checkpoints.open(written(tmp_path, {"up.weight_scale": real(8, 4), "k_scale": real(1)})) as checkpoint:
+        assert torch.equal(checkpoint["k_scale"].read(), real(1))
+        with pytest.raises(ValueError, match="a companion of codes that are not there"):
+            checkpoint["up.weight_scale"].read()
+
+
 def test_a_quantised_model_whose_scale_is_missing_is_not_read_as_plain_bytes(tmp_path):
     tensors = {"up.weight": real(8, 8).to(torch.float8_e4m3fn)}
     for config, error in (({}, None), ({"quantization_config": {"quant_method": "fp8"}}, "no scale lies beside them")):

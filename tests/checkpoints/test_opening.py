@@ -227,6 +227,30 @@ def test_ctranslate2_with_an_alias(tmp_path):
         assert checkpoint.metadata == {"binary_version": 6, "spec": "WhisperSpec", "revision": 3}
 
 
+def test_ctranslate2_in_8_bits(tmp_path):
+    """Its scales divide (model_spec.py: "value *= scale"); an alias has the scale of what it repeats."""
+    codes, scale = torch.arange(-6, 6, dtype=torch.int8).view(3, 4), torch.tensor([2.0, 4.0, 5.0])
+    state = {"a/weight": codes, "a/weight_scale": scale, "b/weight": codes.short(), "b/weight_scale": torch.tensor(3.0)}
+    state |= {"conv/weight": codes.view(3, 2, 2), "conv/weight_scale": scale}
+    aliases = [("c/weight", "a/weight"), ("c/weight_scale", "a/weight_scale")]
+    (tmp_path / "model.bin").write_bytes(ctranslate2(state, aliases))
+    weights = codes.float() / scale[:, None]
+    expected = {"a/weight": weights, "b/weight": codes.float() / 3, "conv/weight": weights.view(3, 2, 2)}
+    same(values(tmp_path), expected | {"c/weight": weights})
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert checkpoint["c/weight"].tied == "a/weight" and checkpoint["a/weight"].quantised
+
+
+def test_gguf_with_a_scale_for_a_matrix(tmp_path):
+    """llama.cpp keeps such for BitNet and NVFP4."""
+    weight = np.random.default_rng(0).standard_normal((4, 64), dtype=np.float32)
+    tensors = [("blk.0.attn_q.weight", weight, gguf.GGMLQuantizationType.Q8_0)]
+    write_gguf(tmp_path / "a.gguf", [*tensors, ("blk.0.attn_q.scale", np.array([0.25], np.float32), None)])
+    write_gguf(tmp_path / "b.gguf", tensors)
+    scaled, plain = (values(tmp_path / name) for name in ("a.gguf", "b.gguf"))
+    same(scaled, {name: value * 0.25 for name, value in plain.items()})
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 def test_pytorch_archives_old_and_new(tmp_path, legacy):
     path = tmp_path / "pytorch_model.bin"

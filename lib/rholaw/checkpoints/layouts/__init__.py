@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ...checked import listed, shown
-from ..tensors import Tensor
+from ..tensors import Tensor, unreadable
 from .floats import int8, mxfp4, nvfp4, scaled
-from .grouping import Group, Latest, grouped
+from .grouping import Group, Latest, grouped, orphan
 from .integers import affine, awq, dense, floats, gptq
 from .nibbles import bitsandbytes
 from .settings import Settings, read
@@ -33,6 +33,8 @@ def logical(tensors: Iterable[Tensor], settings: Settings) -> list[Tensor]:
     result = {}
     for item in grouped(tensors, Latest()):
         tensor = _matrix(item, settings) if isinstance(item, Group) else item
+        if orphan(tensor):
+            tensor = replace(tensor, load=unreadable("a companion of codes that are not there"))
         if tensor.name in result:
             raise ValueError(f"{shown(tensor.name)} is there twice, as weights and as codes")
         result[tensor.name] = tensor

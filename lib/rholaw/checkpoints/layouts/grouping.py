@@ -139,6 +139,12 @@ def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
     return rest
 
 
+def orphan(tensor: Tensor) -> bool:
+    """Whether a tensor that belongs to no codes is called as only companions are, and might pass for a matrix."""
+    match = COMPANION.fullmatch(tensor.name) if len(tensor.shape) > 1 else None
+    return match is not None and not _vague(match)
+
+
 def _name(stem: str, codes: str) -> str:
     """What the matrix would be called without codes."""
     ending = codes[len(stem) :]
