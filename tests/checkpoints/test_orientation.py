@@ -92,6 +92,23 @@ def test_a_copy_of_gpt2_without_a_config_is_known_by_what_lies_beside(tmp_path, 
     assert turned(tmp_path, layers | evidence) == set(layers)
 
 
+def test_what_code_multiplies_by_from_the_right_is_turned_in_all_families(tmp_path):
+    three = FUSED.permute(2, 0, 1)  # 32 inputs, 3 heads of 64
+    tensors = {"transformer.layer.0.rel_attn.q": three, "transformer.layer.0.rel_attn.o": three}
+    tensors |= {"transformer.blocks.0.ffn.experts.mlp.w2": W, "visual.proj": W, "text_projection": W}
+    tensors |= {"bert/encoder/layer_._0/intermediate/dense/kernel:0": W, "conv/kernel": FUSED}
+    rows = {name: x.reshape(matrix) for name, (x, matrix) in read(tmp_path, tensors, {"model_type": "any"}).items()}
+    assert torch.equal(rows.pop("transformer.layer.0.rel_attn.q"), three.reshape(32, 192).T)
+    assert torch.equal(rows.pop("transformer.layer.0.rel_attn.o"), three.reshape(32, 192))
+    assert torch.equal(rows.pop("conv/kernel"), FUSED.reshape(192, 32).T)
+    assert len(rows) == 4 and all(torch.equal(x, W.T) for x in rows.values())
+
+
+def test_a_bias_tells_of_any_matrix(tmp_path):
+    layers = {"block.mixer.weight": W.T, "block.mixer.bias": torch.zeros(64), "block.out.weight": W.T}
+    assert turned(tmp_path, layers, {"model_type": "of one's own"}) == {"block.mixer.weight"}
+
+
 def survey(folder, tensors, formats="int4/g32, 2:4, fp8_row", config=None):
     settings = {"rotation": 0, "progress": False, "fit": SimpleNamespace(families=())}
     return rl.survey(saved(folder, tensors, config), formats, **settings)

@@ -55,11 +55,12 @@ EXPERTS = Kind(
 )
 # What code always multiplies by from the right: XLNet's ("ibh,hnd->ibnd"), DBRX's w2 of all experts, OpenAI's CLIP.
 IN_BY_OUT = r"rel_attn\.[qkvr]$|experts\.mlp\.w2$|(^|\.)visual\.proj$|^text_projection$"
+KERNEL = r"[./]kernel(:0)?$"  # of Keras and Flax: places × in × out
 Strips = Callable[[Tensor, tuple[int, int, int], int], torch.Tensor]
 
 GPT2 = r"(^|\.)h\.\d+\.\w+\.c_\w+\.weight$"  # the names of its layers
 WIDTH = r"(^|[._])(embed_tokens|wte|tok_embeddings|word_embeddings|embed_in)(\.weight)?$"
-CONVOLUTION = r"conv|downsample|upsample|kernel|rel_attn\.o$"  # and XLNet's "ibnd,hnd->ibh"
+CONVOLUTION = r"conv|downsample|upsample|rel_attn\.o$"  # and XLNet's "ibnd,hnd->ibh"
 
 ASSUMED = "taken as in × out, as GPT-2's layers of this name: there is no config.json that says it"
 UNKNOWN = (
@@ -96,9 +97,11 @@ def _oriented(tensor: Tensor, beside: Beside, said: dict[Kind, set[bool]], strip
     name, shape = tensor.name, tensor.shape
     if not tensor.count or not is_matrix(name, shape) or role(name) == "buffer":
         return tensor
-    if re.search(IN_BY_OUT, name):
-        outputs = math.prod(shape[1:])
-        return _turned(tensor, (shape[0], outputs, 1), (outputs, shape[0]), strips)
+    always = re.search(IN_BY_OUT, name), re.search(KERNEL, name)
+    if any(always):
+        inputs = shape[0] if always[0] else math.prod(shape[:-1])
+        outputs = tensor.count // inputs
+        return _turned(tensor, (inputs, outputs, 1), (outputs, inputs), strips)
     kind = next((kind for kind in said if _is(kind, name, shape)), None)
     if kind is None:
         return _by_bias(tensor, beside, strips)

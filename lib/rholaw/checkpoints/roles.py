@@ -15,7 +15,7 @@ ROLES = {
         r"inv_(freq|timescale)|rotary_emb|rope_f|freqs(_cos|_sin|_cis)?$|(cos|sin)_cached|(position|token_type)_ids$|"
         r"relative_(position_index|coords)|e_score_correction|(^|[._/])expert_bias$|exp_probs_b|final_logits_bias|"
         r"running_(mean|var)|num_batches_tracked|alibi|slope_rate|(query|key|diagonal)_decay$|layer_scalar$|"
-        r"mel_(filters|basis)|_window$|cluster_(size|usage)|embed_avg|inited$"
+        r"mel_(filters|basis)|_window$|cluster_(size|usage)|embed_avg|inited$|alphas_cumprod|(^|\.)betas$"
     ),
     "router": rf"router|gate_inp|expert_gate|gate[._/]wg|gates[._]\d+[._]wg|{GATE}",
     "norm": (
@@ -23,8 +23,8 @@ ROLES = {
         r"weight_g$|parametrizations\.weight\.original0$"
     ),
     "state": (
-        r"conv_?1d\.|shortconv\.conv|layers\.\d+\.conv\.conv\.|a_log|ssm_[ad]$|(^|[._])d$|dt_bias|ssm_dt\.bias|rg_lru|"
-        r"time_(decay|first|faaaa|maa)|time_mix_(first|decay|lerp|[wvag]\d)|[if]gate"
+        r"conv_?1d\.|shortconv\.conv|layers\.\d+\.conv\.conv\.|a_log|ssm_[ad]$|\.d$|dt_bias|ssm_dt\.bias|rg_lru|"
+        r"time_(decay|first|faaaa|maa)|time_mix_(first|decay|lerp|[wvag]\d)|(^|[._])[if]gate"
     ),
     "head": (
         r"lm_head|unembed|embed_out|(shared|codec|codebooks?|value|score)_heads?\.|(^|[._])heads?\.(weight|bias)$|"
