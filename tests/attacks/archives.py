@@ -88,8 +88,11 @@ def _nested(rng, state):
     for name, value in state.items():
         group, _, key = name.partition(".")
         inner.setdefault(group, {})[key] = value
-    forms = [state, {"state_dict": state, "step": 3, "rest": [1.5, None, {"lr": (1, 2)}]}, inner]
-    return forms[0 if [*state] != [f"{g}.{k}" for g, part in inner.items() for k in part] else rng.integers(3)]
+    moments = {i: {"step": torch.ones(1), "exp_avg": value} for i, value in enumerate(state.values())}
+    optimizer = {"state": moments, "param_groups": [{"lr": 0.1, "params": [*moments]}]}
+    trained = {"model": state, "adam": optimizer, "model_ema": dict(state), "epoch": 3}
+    forms = [state, {"state_dict": state, "step": 3, "rest": [1.5, None, {"lr": (1, 2)}]}, trained, inner]
+    return forms[rng.integers(4 if [*state] == [f"{g}.{k}" for g, part in inner.items() for k in part] else 3)]
 
 
 # --- ways: (rng, content, canary) → (content, what must come of it) ----------------------------------------------

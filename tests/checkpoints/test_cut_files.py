@@ -46,6 +46,14 @@ def test_a_file_that_is_cut_between_two_numbers(tmp_path):
             cursor.take(WINDOW)
 
 
+def test_a_system_that_reads_from_no_place_is_asked_for_one_after_another(tmp_path, monkeypatch):
+    path = truncation._safetensors(STATE, tmp_path)
+    monkeypatch.delattr(os, "preadv")  # as on Windows
+    with checkpoints.open(path) as checkpoint:
+        assert all(torch.equal(checkpoint[name].read(), value) for name, value in STATE.items())
+        assert torch.equal(checkpoint["w"].rows(3, 5), STATE["w"][3:5])
+
+
 def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.pt")  # to open it for reading would wait for who writes
     for path in (tmp_path / "pipe.pt", "/dev/zero", "/dev/null"):

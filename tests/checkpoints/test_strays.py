@@ -194,6 +194,8 @@ ADAPTERS = {
     "old diffusers": {"unet.down_blocks.0.attn1.processor.to_q_lora.down.weight": X},
     "LyCORIS": {"lora_unet_mid_block.hada_w1_a": X, "lora_unet_mid_block.hada_w2_b": X},
     "LoKr": {"lycoris_mid_block.lokr_w1": X, "lycoris_mid_block.lokr_w2_a": X},
+    "full differences": {"lora_unet_mid_block.diff": X, "lora_te_fc1.diff_b": X[0]},
+    "VeRA": {"base_model.vera_A.default": X, "base_model.model.q.vera_lambda_b.default": X[0]},
     "IA3": {"base_model.model.h.0.mlp.ia3_l": X},
     "llama.cpp": {"blk.0.attn_q.weight.lora_a": X, "blk.0.attn_q.weight.lora_b": X},
 }

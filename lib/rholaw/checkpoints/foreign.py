@@ -26,6 +26,7 @@ NAMES = {
     r".*\.(zip|tar|tgz|gz|bz2|xz|zst|7z|rar|llamafile)": PACKED,
     r".*\.(distcp|metadata)|\.metadata": DCP,
     r"(bf16_|fp16_)?zero_pp_rank_.*|.*_optim_states\.pt": DEEPSPEED,
+    r"manifest\.ocdbt|_checkpoint_metadata": "a checkpoint of Orbax: restore it in JAX, save it by safetensors.flax",
     r".*\.pd(params|opt)": "weights of PaddlePaddle: paddle.load, then safetensors.paddle.save_file",
     r".*\.gguf[.-]?(part|split).+": "a part of a cut GGUF file: cat PARTS > model.gguf joins them",
     r".*\.(incomplete|part|crdownload|download|aria2|tmp)": "a download that has not ended: complete it",
@@ -35,7 +36,9 @@ HEADS = {
     rb"\x93NUMPY": NUMPY,
     rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!": PACKED,
     rb"(lmgg|fmgg|tjgg|algg)": OLD,  # ggml, ggmf, ggjt, ggla
-    rb"\s*<[!?\w]": "a page of the web or XML: what was asked for was not what came; log in, and download it again",
+    rb"\s*(<[!?\w]|\{\"error|Entry not|Repository not|Invalid |Access to|Unauthori)": (
+        "a page or a refusal of the web: log in where it has to be, and download the file again"
+    ),
     rb".{4}TFL3": "a model compiled for one engine: give the checkpoint that it was made from",
 }
 """What such files are and what to do, by their names and by their first bytes."""

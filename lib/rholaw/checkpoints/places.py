@@ -175,7 +175,9 @@ def _nothing(folder: Path, there: list[Path]) -> str:
     sharded = [inner.name for inner in folders if inner.name.startswith("global_step")]
     if sharded or any(file.name == "zero_to_fp32.py" for file in there):
         return f"{folder} holds {foreign.DEEPSPEED}"
-    holding = [inner.name for inner in folders if any(map(_holds_weights, inner.iterdir()))]
+    inside = {inner.name: list(inner.iterdir()) for inner in folders}
+    holding = [name for name, files in inside.items() if any(map(_holds_weights, files))]
+    there = there + [file for files in inside.values() for file in files if foreign.told(file.name) == foreign.DCP]
     if any(file.name == "model_index.json" for file in there):
         return f"{folder} is a pipeline of diffusers: name the folder of one of its models: {listed(holding) or 'none'}"
     if told := next(((file.name, text) for file in there if (text := foreign.told(file.name))), None):

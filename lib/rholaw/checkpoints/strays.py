@@ -4,14 +4,14 @@ The names have to be whole words, as their writers have them: a module called "o
 """
 
 import re
-from collections.abc import Iterable
 
 from ..checked import shown
 from .tensors import Tensor
 
 LORA = re.compile(
     r"(^|[._])(lora(_linear_layer)?[._](a|b|up|down|mid|embedding_a|embedding_b|magnitude_vector)|hada_w[12]_[ab]|"
-    r"lokr_w[12](_[ab])?|ia3_l|vera_lambda_[bd]|oft_[rs])([._]|$)",
+    r"lokr_w[12](_[ab])?|ia3_l|vera_(a|b|lambda_[bd])|oft_(r|s|blocks|diag))([._]|$)|"
+    r"^lora_(unet|te\d?|transformer|prior)_",
     re.IGNORECASE,
 )
 BESIDE_LORA = r".*\.(alpha|dora_scale|scale|rank|diff(_b)?)"
@@ -66,17 +66,19 @@ def _parent(name: str) -> str:
 
 def _targets(lora: list[str], names: list[str]) -> bool:
     """Whether a weight is there that one of the adapters adapts: then they were not split off the model."""
-    adapted = {name[: LORA.search(name).start()].rstrip("._") for name in lora}
+    adapted = {name[: LORA.search(name).start()].rstrip("._") for name in lora} - {""}
     others = [name for name in names if not LORA.search(name) and not re.fullmatch(BESIDE_LORA, name)]
     return any({name, _parent(name), _parent(_parent(name))} & adapted for name in others)
 
 
-def _averages(tensors: Iterable[Tensor]) -> set[str]:
+def _averages(tensors: list[Tensor]) -> set[str]:
     """The names of tensors that say they are an average, where there is another of the same name and shape otherwise.
 
     Some writers leave the dots out of the names of the averages.
     """
     averages, others = {}, set()
+    if not any("ema" in tensor.name or "swa" in tensor.name for tensor in tensors):  # most have none
+        return set()
     for tensor in tensors:
         words = tensor.name.split(".")
         if place := next((i + 1 for i, word in enumerate(words[:2]) if AVERAGE.fullmatch(word)), 0):

@@ -8,6 +8,7 @@ import math
 import os
 import stat
 import struct
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ TENSORS, DIMENSIONS = 2**17, 64  # the most of a file, and of a tensor; numpy ha
 LENGTH = 1000  # characters of a tensor's name, at most
 TEXTS = 2**25  # bytes of names and other texts in a file, at most; 256,000 tokens and 512,000 merges take 1.8e7
 WINDOW = 2**16  # bytes that are read ahead
+NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # pipes may wait; Windows has text
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,9 @@ class File(io.FileIO):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path, self.lock = Path(path), threading.Lock()
         try:
-            super().__init__(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # pipes may wait
+            super().__init__(path, opener=lambda name, flags: os.open(name, flags | NO_WAIT))
             status = os.fstat(self.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(0, "it is no ordinary file but a pipe or a device")
@@ -106,10 +108,18 @@ class File(io.FileIO):
         buffer = torch.empty(count, dtype=torch.uint8)
         view, done = memoryview(buffer.numpy()), 0
         while done < count:
-            if not (step := os.preadv(self.fileno(), [view[done : done + 2**30]], offset + done)):
+            if not (step := self._into(view[done : done + 2**30], offset + done)):
                 raise ValueError(f"{self.path.name} ends at byte {offset + done}: it became shorter while it was read")
             done += step
         return buffer
+
+    def _into(self, view: memoryview, offset: int) -> int:
+        """How many bytes from ``offset`` on were read into a view."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self.fileno(), [view], offset)
+        with self.lock:  # Windows
+            self.seek(offset)
+            return self.readinto(view)
 
 
 class Cursor:
