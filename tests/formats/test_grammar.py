@@ -145,7 +145,7 @@ def mutated(draw):
     return text
 
 
-@settings(max_examples=2000 if FULL else 200)
+@settings(max_examples=2000 if FULL else 100)
 @given(st.text(max_size=12) | mutated())
 def test_any_text_is_a_format_or_says_which_part_is_wrong(text):
     try:
