@@ -4,6 +4,7 @@ Exit codes: 0 all is well, 1 something that was asked about is not, 2 the reques
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -35,7 +36,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def guarded(run: Callable[[], int | None]) -> int:
-    """The exit code of ``run``; an error becomes a line on stderr, a closed pipe and Ctrl-C become nothing more."""
+    """The exit code of ``run``; an error becomes a line on stderr, a closed pipe and Ctrl-C become nothing more.
+
+    Letters that the terminal's encoding lacks are escaped, as Python does on stderr.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = run() or 0
         sys.stdout.flush()

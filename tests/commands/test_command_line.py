@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -197,6 +198,14 @@ def test_a_closed_pipe_ends_quietly():
     piped = f"{sys.executable} -m rholaw formats | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("ascii", rb"\u03ba = \u7d50"), ("cp932", "κ = 結".encode("cp932"))])
+def test_a_terminal_without_the_letters_shows_their_codes(encoding, said):
+    program = "from rholaw.command_line import guarded; guarded(lambda: print('κ = 結'))"
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    assert (done.returncode, done.stdout.rstrip(), done.stderr) == (0, said, b"")
 
 
 def test_an_interruption_is_130(ask, monkeypatch):
