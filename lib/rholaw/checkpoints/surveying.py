@@ -68,7 +68,8 @@ def survey(
     note                why a number is missing, or is not to be trusted; "" where all is well
     ==================  ===============================================================================================
 
-    Memory: some chunks of 2^17 weights a thread, or of one row where that is longer; but formats that rank all weights
+    Memory: some chunks of 2^17 weights a thread, or of one row where that is longer, and a few of 2^24 where a file
+    has a matrix as in × out; but formats that rank all weights
     of a tensor (sS, +outR) or share more within it than a largest magnitude or a root mean square (nf4_dq, bitnet_b158,
     tiles) hold several copies of it in float32.  Each tensor is read twice, the second time out of the system's cache.
     Raises ValueError before any work for a wrong path, format, device or ``out`` and for a damaged file; a tensor that
