@@ -49,7 +49,11 @@ def test_the_law_of_training_is_not_used_for_mixtures(planned):
     for kind in ("train", "qat"):
         with pytest.raises(ScenarioError, match=r"stands on dense models, and gpt_oss has experts.*post-training"):
             planned("openai/gpt-oss-20b", kind)
-    assert planned("google/gemma-3-1b-it", "train").table.loss.notna().all()
+    own, dense = planned("openai/gpt-oss-20b"), planned("google/gemma-3-1b-it")
+    assert own.table.loss.isna().all() and own.table.dloss.notna().all() and not own.alternatives
+    assert dense.table.loss.notna().all() and dense.alternatives
+    assert not any("law of training" in text for text in own.warnings)
+    assert "parameters active for a token" in set(own.assumptions.item) - set(dense.assumptions.item)
 
 
 def test_an_encoder_writes_no_tokens(planned):

@@ -24,11 +24,12 @@ def formats_on(
     """
     named = [(option.weights, option.activations) for option in scenario.formats]
     named += [tuple((pair if " x " in pair else f"{pair} x dense").split(" x ")) for pair in pairs]
+    kind = "post-training" if scenario.model.shape.sparse else "qat"  # which the law says nothing of for mixtures
     table = plan(
         scenario.replace(
             formats=[{"weights": weights, "activations": activations} for weights, activations in dict.fromkeys(named)],
             hardware={"devices": list(devices), "gpus": [gpus], "batches": list(batches)},
-            project={"kind": "qat", "compare": "equal-n"},
+            project={"kind": kind, "compare": "equal-n"},
             run={"samples": 400},
         )
     ).table

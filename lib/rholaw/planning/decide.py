@@ -121,8 +121,8 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     table["pareto"] = rows.pareto(table)
     reasons = pd.Series(reasons, table.index)
     best = advice.choose(table)
-    finished = scenario.project.kind == "post-training"
-    if finished:
+    trainable = scenario.project.kind == "post-training" and not scenario.model.shape.sparse  # else no law says how
+    if trainable:
         rival = None if best is None or not table.pays[best] >= advice.PILOT else places[best]
         tokens = alternatives.tokens(results, places, rival)
         table[list(COLUMNS["qat_tokens"].parts)] = np.where(
@@ -142,7 +142,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         tornado=tornado,
         assumptions=doubts.assumptions(scenario, all_cases, draws),
         doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins)),
-        compared=tuple(alternatives.alternatives(scenario, table, reasons)) if finished else (),
+        compared=tuple(alternatives.alternatives(scenario, table, reasons)) if trainable else (),
         npv=_npv(scenario, results, None if best is None else places[best]),
     )
 

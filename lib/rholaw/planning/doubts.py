@@ -47,6 +47,8 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
 
     model, hardware = scenario.model, scenario.hardware
     add("N, non-embedding parameters", model.shape.non_embedding, "parameters", "scenario")
+    if model.n_active:
+        add("parameters active for a token", model.n_active, "parameters", "scenario" if model.active else "its shape")
     add("D, training tokens", model.n_tokens, "tokens", "scenario" if model.tokens else "20 a parameter")
     own = facts(hardware.overrides or None)
     for row in own[own.device.isin(hardware.devices) & own.property.isin(FACTS)].itertuples():
@@ -196,6 +198,10 @@ def _needless(scenario: Scenario) -> Iterator[Doubt]:
 
 
 def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origin]) -> Iterator[Doubt]:
+    if any(option.kv != "dense" for option in origins):
+        yield Doubt("cache_not_counted")
+    if scenario.model.shape.sparse:  # to which the law is not applied
+        return
     project, N = scenario.project, scenario.model.shape.non_embedding
     times = N / largest_run()
     if times > 1.05:
@@ -206,8 +212,6 @@ def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origi
         yield Doubt("cheapest_extrapolated")
     else:
         yield Doubt("finished_model")
-    if any(option.kv != "dense" for option in origins):
-        yield Doubt("cache_not_counted")
     if project.target_loss:
         lost = float(np.mean(np.asarray(project.target_loss) <= draws.E))
         if lost > 0:

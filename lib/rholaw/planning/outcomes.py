@@ -107,13 +107,18 @@ def affordable(outcome: Outcome, rival: Numbers) -> Numbers:
 
 
 def _quality(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> dict[str, Numbers]:
-    """Capacity, losses, and how large the model is. No law covers what a compressed key-value cache costs."""
+    """Capacity, losses, and how large the model is. No law covers what a compressed key-value cache costs.
+
+    The law of training says nothing of mixtures of experts: what follows from it is nan for them.
+    """
     scenario, option = case.scenario, case.option
     N, D = case.shape.non_embedding, scenario.model.n_tokens
     loss, rho, dloss, trained, size = law.loss(N, D), 1.0, 0.0, 0.0, 1.0
+    loss = np.nan * loss if case.shape.sparse else loss
     if not option.dense:
         rho = costs.triangular(option.rho, drawn.rank) if option.rho else _capacity(option, drawn, draws)
         trained, finished = rise_in_training(law, N, rho), scenario.project.kind == "post-training"
+        trained = np.nan * trained if case.shape.sparse else trained
         if scenario.project.comparison == "equal-loss":
             size = np.divide(1.0, rho)
         else:
