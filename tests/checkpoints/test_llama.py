@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 from tiny_llama import CONFIG, TEXT, gguf_file, hub, trained
 
@@ -91,6 +92,15 @@ def test_what_is_no_plain_llama_is_refused(tmp_path):
         with pytest.raises(ValueError, match="cannot be run as a Llama") as error:
             language.load(path)
         assert message in str(error.value)
+
+
+def test_a_block_begins_as_the_tokenizer_begins_a_text(model):
+    special, plain = tokenizers.Tokenizer.from_str(model.tokenizer.to_str()), language.blocks(model, TEXT, 3, 16)
+    for template, first in (("<s> $A", [0, 0, 0]), ("$A <s>", plain[:, 0].tolist())):
+        tokens = [("<s>", 0)]
+        special.post_processor = tokenizers.processors.TemplateProcessing(single=template, special_tokens=tokens)
+        blocks = language.token_blocks(special, 280, TEXT, 3, 16)
+        assert blocks[:, 0].tolist() == first and torch.equal(blocks[:, 1:], plain[:, 1:])
 
 
 def test_bits_per_byte_and_increase_by_hand(model, blocks):

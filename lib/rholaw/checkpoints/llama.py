@@ -207,12 +207,16 @@ def blocks(model: Decoder, text: str, count: int, length: int = 256) -> torch.Te
 def token_blocks(tokenizer: tokenizers.Tokenizer, rows: int, text: str, count: int, length: int = 256) -> torch.Tensor:
     """The same of a tokenizer for a model whose embedding has so many ``rows``.
 
+    Where the tokenizer puts a token before every text, each block begins with that: some models need it.
     ValueError where the text is too short, or its tokens are none of the model's.
     """
     ids = np.array(tokenizer.encode(text, add_special_tokens=False).ids)
     if len(ids) and ids.max() >= rows:
         raise ValueError(f"its tokenizer gives token {ids.max()}, and the embedding has {rows} rows")
-    return held_out_blocks(ids, length, count)
+    chosen, first = held_out_blocks(ids, length, count), tokenizer.encode("a").ids
+    if first and first[1:] == tokenizer.encode("a", add_special_tokens=False).ids:
+        chosen[:, 0] = first[0]
+    return chosen
 
 
 def increase(before: torch.Tensor, after: torch.Tensor) -> tuple[float, float]:
