@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from quantised_files import packed
 from tiny_llama import CONFIG, TEXT, TOKENIZER, gguf_file, hub, trained
 
 from rholaw.checkpoints import llama
@@ -267,3 +268,20 @@ def test_tokens_that_users_defined_are_never_split_in_a_gguf_file(tmp_path, weig
     word = max(token, key=len)
     model = llama.load(gguf_file(tmp_path / "a.gguf", weights, types={token[word]: 4}))
     assert model.tokenizer.encode(f"z{word}z").ids[1] == token[word]
+
+
+def test_weights_in_the_codes_of_gptq_are_those_that_they_stand_for(tmp_path, weights):
+    """Rounded weights leave activations as they are: the decoder computes what GPTQ's own kernels do, in float32."""
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(0, 16, (32, 32), generator=generator)
+    scales = torch.rand(1, 32, generator=generator).half() / 50
+    stem, about = "model.layers.0.self_attn.q_proj", {"quant_method": "gptq", "bits": 4, "checkpoint_format": "gptq_v2"}
+    coded = {"qweight": packed(codes.numpy(), 4).T.contiguous(), "scales": scales, "g_idx": torch.zeros(32).int()}
+    coded["qzeros"] = packed([[8] * 32], 4)
+    plain = weights | {(0, "query"): (codes - 8).float() * scales.float().T}
+    same = llama.load(hub(tmp_path / "plain", plain))
+    others = {place: weight for place, weight in weights.items() if place != (0, "query")}
+    config = CONFIG | {"quantization_config": about}
+    model = llama.load(hub(tmp_path / "coded", others, config, **{f"{stem}.{n}": one for n, one in coded.items()}))
+    blocks = llama.blocks(same, TEXT, 4, 64)
+    torch.testing.assert_close(model.losses(blocks), same.losses(blocks), atol=1e-5, rtol=0)
