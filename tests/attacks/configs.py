@@ -80,10 +80,9 @@ def _opened(path):
 def _compare(config, file):
     """All numbers are those that Python's own reader of JSON finds in the file, and numbers to calculate with."""
     values = json.loads(file.read_text(encoding="utf-8"))
-    rotary = values.get("rope_parameters") or values
     for name, (key, _) in KEYS.items():
         value = getattr(config, name)
-        assert value == alike((rotary if name == "rotary_base" else values).get(key)), key
+        assert value == alike(values.get(key)), key
         assert value is None or (type(value) in (int, float) and isfinite(value) and value > 0), key
     assert config.tied == bool(values.get("tie_word_embeddings")) and config.family == values.get("model_type")
 

@@ -22,9 +22,8 @@ def said(config: Config) -> dict:
 def test_every_key_of_a_config_json_is_read():
     config = from_json(PLAIN | {"rope_theta": 5e5, "tie_word_embeddings": True, "attention_bias": True})
     expected = {"layers": 2, "width": 32, "heads": 4, "kv_heads": 2, "head_dim": 16, "feed_forward": 88}
-    expected |= {"vocabulary": 280, "eps": 1e-6, "rotary_base": 5e5, "rotary_scaling": "default", "family": "llama"}
-    assert said(config) == expected | {"tied": True, "qkv_bias": True, "qk_norm": False}
-    assert from_json(PLAIN | {"model_type": "qwen2"}).qkv_bias and from_json(PLAIN | {"model_type": "qwen3"}).qk_norm
+    expected |= {"vocabulary": 280, "eps": 1e-6, "family": "llama"}
+    assert said(config) == expected | {"tied": True}
 
 
 def test_what_is_not_said_is_none_and_may_be_required():
@@ -33,20 +32,6 @@ def test_what_is_not_said_is_none_and_may_be_required():
     config.require("family")
     with pytest.raises(ValueError, match=r"^config\.json lacks num_hidden_layers, rms_norm_eps$"):
         config.require("layers", "eps")
-
-
-def test_stretched_positions_by_their_three_spellings():
-    for more, scaling, base in [
-        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}, "rope_theta": 5e5}, "llama3", 5e5),
-        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "linear", None),
-        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6}}, "yarn", 1e6),
-        ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}, "default", 1e6),
-        ({"rope_scaling": None, "rope_theta": 1e4}, "default", 1e4),
-    ]:
-        config = from_json(PLAIN | more)
-        assert (config.rotary_scaling, config.rotary_base) == (scaling, base)
-    keys = {"general.architecture": "llama", "llama.rope.scaling.type": "linear"}
-    assert from_gguf(keys, {}, "a.gguf").rotary_scaling == "linear"
 
 
 @pytest.mark.parametrize(
@@ -61,9 +46,6 @@ def test_stretched_positions_by_their_three_spellings():
         ("vocab_size", 10**30, "is 10+, not a positive whole number"),
         ("rms_norm_eps", "tiny", 'is "tiny", not a positive number'),
         ("rms_norm_eps", float("nan"), "is NaN, not a positive number"),
-        ("rope_theta", "1e4", 'is "1e4", not a positive number'),
-        ("rope_scaling", "llama3", 'is "llama3", not an object'),
-        ("rope_parameters", [], r"is \[\], not an object"),
         ("model_type", 3, "is 3, not a text"),
         ("tie_word_embeddings", "no", 'is "no", neither true nor false'),
     ],
@@ -122,17 +104,15 @@ LAYOUTS += ["GGUF", "folder of a GGUF"]
 def test_one_decoder_is_described_alike_wherever_it_lies(places, layout):
     assert places.keys() == set(LAYOUTS)
     expected = {"family": "llama", "layers": 2, "width": 32, "heads": 4, "kv_heads": 4, "head_dim": 8}
-    expected |= {"feed_forward": 88, "vocabulary": TOKENIZER.get_vocab_size(), "rotary_base": None}
-    expected |= {"rotary_scaling": "default", "tied": False, "qkv_bias": False, "qk_norm": False}
+    expected |= {"feed_forward": 88, "vocabulary": TOKENIZER.get_vocab_size(), "tied": False}
     described = said(checkpoints.described(places[layout]))
     assert described.pop("eps") == pytest.approx(1e-6)  # GGUF holds it in single precision
     assert described == expected
 
 
-def test_gguf_tells_by_its_tensors_what_is_tied_or_has_biases():
-    shapes = {"token_embd.weight": (100, 8), "blk.0.attn_q.bias": (8,), "blk.0.attn_q_norm.weight": (4,)}
-    config = from_gguf({"general.architecture": "qwen3"}, shapes, "a.gguf")
-    assert (config.tied, config.qkv_bias, config.qk_norm, config.vocabulary) == (True, True, True, 100)
+def test_gguf_tells_by_its_tensors_what_is_tied():
+    config = from_gguf({"general.architecture": "qwen3"}, {"token_embd.weight": (100, 8)}, "a.gguf")
+    assert (config.tied, config.vocabulary) == (True, 100)
     assert not from_gguf({"general.architecture": "llama"}, {"output.weight": (100, 8)}, "a.gguf").tied
 
 

@@ -135,7 +135,7 @@ def test_biases_of_a_gguf_file_count(tmp_path, weights):
         ({"rope_scaling": {"type": "linear", "factor": -1}}, "rope_scaling.factor -1 must be above 0"),
         ({"rope_scaling": {"type": "linear", "factor": 1e-44}}, "no finite numbers"),
         ({"rope_scaling": {"type": "linear", "rope_type": "default", "factor": 4}}, "rope_type and type disagree"),
-        ({"rope_scaling": {"type": ["linear"], "factor": 4}}, "type is ['linear']"),
+        ({"rope_scaling": {"type": ["linear"], "factor": 4}}, "its rotary positions are ['linear']"),
         ({"rope_scaling": "linear"}, "rope_scaling is"),
         ({"rope_scaling": LLAMA3 | {"low_freq_factor": 4.0}}, "low_freq_factor must be below high_freq_factor"),
         ({"rope_scaling": LLAMA3, "rope_parameters": LLAMA3 | {"factor": 2.0}}, "and rope_parameters disagree"),

@@ -18,10 +18,9 @@ KEYS = {  # field of Config → its key in config.json, and in GGUF behind the n
     "feed_forward": ("intermediate_size", "feed_forward_length"),
     "vocabulary": ("vocab_size", "vocab_size"),
     "eps": ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
-    "rotary_base": ("rope_theta", "rope.freq_base"),
 }
-REAL = {"eps", "rotary_base"}  # all others are whole numbers
-WORD = 100  # characters of a name of a family, or of what stretches positions
+REAL = {"eps"}  # all others are whole numbers
+WORD = 100  # characters of a name of a family
 NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 """Where the decoder stands in the config of a model of several modalities."""
 
@@ -31,9 +30,8 @@ class Config:
     """A decoder as its checkpoint describes it; None where nothing is said.
 
     source: the file that says it; keys: {field: key there}.  family: "llama", "qwen2", …  width: of the residual
-    stream; eps: of its norms.  rotary_scaling: how positions are stretched, "default" for not at all.  tied: the head
-    shares the embedding's matrix.  said: all that is said of the decoder, by the keys of config.json; spelled: {such a
-    key: the key in the source}, where it is another.
+    stream; eps: of its norms.  tied: the head shares the embedding's matrix.  said: all that is said of the decoder, by
+    the keys of config.json; spelled: {such a key: the key in the source}, where it is another.
     """
 
     source: str
@@ -47,11 +45,7 @@ class Config:
     feed_forward: int | None
     vocabulary: int | None
     eps: float | None
-    rotary_base: float | None
-    rotary_scaling: str
     tied: bool
-    qkv_bias: bool
-    qk_norm: bool
     said: dict = field(default_factory=dict, repr=False)
     spelled: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -73,18 +67,13 @@ def from_json(values: dict) -> Config:
     """The Config in the object of a config.json. Raises ValueError that names a key whose value cannot be."""
     source, keys = "config.json", {name: key for name, (key, _) in KEYS.items()} | {"family": "model_type"}
     values = _decoder(values)
-    rotary = _part(values, "rope_parameters") or values  # newer files keep all that rotates there
-    scaling = _part(values, "rope_scaling") or (rotary if rotary is not values else {})
     family = _text(values, "model_type", source)
     return Config(
         source,
         keys,
         family,
-        **_numbers(values | {"rope_theta": rotary.get("rope_theta")}, keys, source),
-        rotary_scaling=_text(scaling, "rope_type", source) or _text(scaling, "type", source) or "default",
+        **_numbers(values, keys, source),
         tied=_flag(values, "tie_word_embeddings", source),
-        qkv_bias=_flag(values, "attention_bias", source) or family == "qwen2",
-        qk_norm=family == "qwen3",
         said=values,
     )
 
@@ -104,17 +93,13 @@ def from_gguf(values: dict, shapes: dict[str, tuple[int, ...]], source: str) -> 
     family = _text(values, "general.architecture", source)
     keys = {name: f"{family}.{key}" for name, (_, key) in KEYS.items()} | {"family": "general.architecture"}
     embedding = shapes.get("token_embd.weight", ())[:1]
-    scaling = _text(values, f"{family}.rope.scaling.type", source) or "none"
     said, spelled = as_json(values, shapes, family or "")
     return Config(
         source,
         keys,
         family,
         **_numbers(dict(zip([keys["vocabulary"]], embedding, strict=False)) | values, keys, source),
-        rotary_scaling="default" if scaling == "none" else scaling,
         tied="output.weight" not in shapes,
-        qkv_bias="blk.0.attn_q.bias" in shapes,
-        qk_norm="blk.0.attn_q_norm.weight" in shapes,
         said=said,
         spelled=spelled,
     )
