@@ -55,7 +55,7 @@ def _matrix(group: Group, settings: Settings) -> Tensor:
         return replace(group.codes, note=f"beside it lies {listed(group.parts)}, which is not applied")
     if group.parts:
         return group.unread(f"no layout with {listed(group.parts)} is known")
-    if group.certain:
+    if group.certain and group.codes.name.endswith(("weight", "packed", "blocks")):  # the others may be indices, too
         return group.unread("no companion lies beside them")
     if group.codes.dtype.startswith("F8") and settings.method:
         return group.unread(f"the model is quantised ({settings.method:.30}), and no scale lies beside them")

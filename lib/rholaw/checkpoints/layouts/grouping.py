@@ -26,6 +26,8 @@ COMPANION = re.compile(
     r"shape|g_idx|bitmask|SCB|format|(nested_)?(absmax|quant_map)|quant_state\..+|(input|output)(_global)?_(scale|zero_point))"
 )
 """A name that ends as those of companions do: (stem, …)."""
+WORDS = re.compile(r"scal|zero|shape|g_idx|bitmask|SCB|format|absmax|quant_")  # one of which is in each
+ENDING = 100  # characters at the end of a name that say what it is, at most
 ACTIVATIONS = re.compile(
     r"(input|output|activation)(_\w+)?_(scale|zero_point|factor)|scale_input|pre_?quant_scal\w*|[kv]_scale|"
     r"(input|output)_quantizer\..+"
@@ -69,14 +71,12 @@ class Group:
     @property
     def certain(self) -> bool:
         """Whether only codes are called as they are."""
-        ending = self.codes.name[len(self.stem) :]
-        return ending[1:] not in ("", "weight") and (self.codes.dtype not in REAL or ending == ".compressed")
+        return _certain(self.codes, self.stem)
 
     @property
     def coded(self) -> bool:
         """Whether they may be codes: they are called so, or are a matrix of integers or of floats of at most 8 bits."""
-        is_matrix, kind = len(self.codes.shape) > 1, self.codes.dtype
-        return self.certain or (is_matrix and (kind in INTEGERS or kind[:2] in ("F4", "F6", "F8")))
+        return _coded(self.codes, self.stem)
 
     def tensor(self, shape: tuple[int, ...], dtype: str, rows: Callable[[int, int], torch.Tensor]) -> Tensor:
         """The matrix, with all the bits that it takes in the file; ``rows``: (first, last) → these rows, float32."""
@@ -115,20 +115,23 @@ class Group:
 def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
     """The tensors in their order, those that are one matrix as one Group in the place of its codes."""
     tensors = list(tensors)
-    companions = {tensor.name: match for tensor in tensors if (match := COMPANION.fullmatch(tensor.name))}
-    plainly = {match[1] for match in companions.values() if not _vague(match)}
-    scaled = {match[1] for match in companions.values()}
-    groups, hosts = {}, {}  # by stem, and by the name of the codes
+    companions = {tensor.name: said for tensor in tensors if (said := _companion(tensor.name))}
+    plainly = {stem for stem, vague in companions.values() if not vague}
+    scaled = {stem for stem, _ in companions.values()}
+    groups, coded = {}, {}  # by stem
     for tensor in tensors:
-        stem = match[1] if (match := STEM.fullmatch(tensor.name)) else tensor.name
-        group = Group(stem, _name(stem, tensor.name), tensor, {}, latest)
+        if tensor.name in companions:
+            continue
+        match = STEM.fullmatch(tensor.name, _tail(tensor.name))
+        stem = tensor.name[: match.end(1)] if match else tensor.name
+        certain, codes = _certain(tensor, stem), _coded(tensor, stem)
         has_scale = stem in plainly or (tensor.quantised and stem in scaled)
-        if tensor.name not in companions and (group.coded or has_scale) and (group.certain or stem not in groups):
-            groups[stem] = group
-    hosts = {group.codes.name: group for group in groups.values()}
-    rest = []
+        if (codes or has_scale) and (certain or stem not in groups):
+            groups[stem] = Group(stem, _name(stem, tensor.name), tensor, {}, latest)
+            coded |= {stem: groups[stem]} if codes else {}
+    hosts, rest = {group.codes.name: group for group in groups.values()}, []
     for tensor in tensors:
-        owner = None if tensor.name in hosts else _owner(tensor.name, companions.get(tensor.name), groups)
+        owner = None if tensor.name in hosts else _owner(tensor.name, companions.get(tensor.name), groups, coded)
         if owner is None:
             rest.append(hosts.get(tensor.name, tensor))
         else:
@@ -141,8 +144,32 @@ def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
 
 def orphan(tensor: Tensor) -> bool:
     """Whether a tensor that belongs to no codes is called as only companions are, and might pass for a matrix."""
-    match = COMPANION.fullmatch(tensor.name) if len(tensor.shape) > 1 else None
-    return match is not None and not _vague(match)
+    said = _companion(tensor.name) if len(tensor.shape) > 1 else None
+    return said is not None and not said[1]
+
+
+def _companion(name: str) -> tuple[str, bool] | None:
+    """(the stem, whether it may be no companion in a module without codes) of a name of a companion, else None."""
+    match = COMPANION.fullmatch(name, _tail(name)) if WORDS.search(name, _tail(name)) else None
+    vague = match and match[2] is None and match[3] in ("scale", "scales", "shape", "format", "zeros")
+    return match and (name[: match.end(1)], bool(vague))
+
+
+def _tail(name: str) -> int:
+    """Where the part of a name begins that says what it is."""
+    return max(0, len(name) - ENDING)
+
+
+def _certain(codes: Tensor, stem: str) -> bool:
+    """Whether only codes are called as they are."""
+    ending = codes.name[len(stem) :]
+    return ending[1:] not in ("", "weight") and (codes.dtype not in REAL or ending == ".compressed")
+
+
+def _coded(codes: Tensor, stem: str) -> bool:
+    """Whether they may be codes: they are called so, or are a matrix of integers or of floats of at most 8 bits."""
+    is_matrix, kind = len(codes.shape) > 1, codes.dtype
+    return (is_matrix and (kind in INTEGERS or kind[:2] in ("F4", "F6", "F8"))) or _certain(codes, stem)
 
 
 def _name(stem: str, codes: str) -> str:
@@ -151,21 +178,16 @@ def _name(stem: str, codes: str) -> str:
     return stem if not ending or ending[0] == "_" or ending == ".blocks" else f"{stem}{ending[0]}weight"
 
 
-def _vague(companion: re.Match) -> bool:
-    """Whether a tensor may be called so that is no companion, in a module without codes."""
-    return companion[2] is None and companion[3] in ("scale", "scales", "shape", "format", "zeros")
-
-
-def _owner(name: str, companion: re.Match | None, groups: dict[str, Group]) -> Group | None:
-    """The Group of the codes that a tensor stands beside."""
-    group = companion and groups.get(companion[1])
-    if group and (group.coded or group.codes.quantised or not _vague(companion)):
+def _owner(name: str, said: tuple[str, bool] | None, groups: dict[str, Group], coded: dict[str, Group]) -> Group | None:
+    """The Group of the codes that a tensor stands beside; said: what its name says, if it is a companion's."""
+    group = groups.get(said[0]) if said else None
+    if group and (said[0] in coded or group.codes.quantised or not said[1]):
         return group
     end = len(name)
-    for _ in range(0 if name.endswith("bias") else CUTS):
-        end = max(name.rfind(mark, 0, end) for mark in "._/")
-        group, rest = groups.get(name[: max(end, 0)]), name[end + 1 :]
-        if group and group.coded:
+    for _ in range(CUTS if coded and not name.endswith("bias") else 0):
+        end = max(name.rfind(mark, _tail(name), end) for mark in "._/")
+        group, rest = coded.get(name[: max(end, 0)]), name[end + 1 :]
+        if group:
             is_module = group.codes.name.startswith((f"{group.stem}.", f"{group.stem}/"))
             inside = "." not in rest or re.match(r"(weight|\w*quantizer|\w*centroids)\.", rest)
             return group if inside and (name[end] != "_" or not is_module) else None
