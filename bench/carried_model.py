@@ -39,7 +39,7 @@ library_name: transformers
 A Llama of {n_params:,} parameters, and {rest:,} more in embedding and head, in bfloat16. It is an example to
 measure on: no format has touched its weights. It knows Shakespeare's plays and nothing else.
 
-- Made by `python bench/carried_model.py`, seed {seed}, on {device}; {date}, revision {revision}.
+- Made by `python bench/carried_model.py`, seed {seed}, on {device}; {date}.
 - Text: {source}; clean text sha256 {sha256}.
 - Trained on {n_tokens:,} tokens, {epochs:.1f} passes over the text, in steps of {batch_tokens:,} and contexts of
   {context}: the schedule of {schedule:,} tokens with a peak rate of {lr:g}, left at step {left} for this one.
@@ -62,7 +62,7 @@ def main():
     losses = model.losses(blocks).double().mean(dim=1)
     loss, stderr = float(losses.mean()), float(losses.std() / math.sqrt(len(losses)))
     record = program.records()[0]
-    about = {name: record[name] for name in ("n_params", "device", "revision")}
+    about = {name: record[name] for name in ("n_params", "device")}
     about |= {name: getattr(CONFIG, name) for name in ("seed", "lr", "batch_tokens", "context")}
     about |= {"source": program.corpus.source, "sha256": program.corpus.sha256, "schedule": SCHEDULE, "left": LEFT}
     about |= {"rest": 2 * CONFIG.vocabulary * CONFIG.width, "n_tokens": TOKENS, "held_out": blocks[:, 1:].numel()}
