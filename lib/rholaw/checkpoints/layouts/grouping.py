@@ -191,4 +191,6 @@ def _owner(name: str, said: tuple[str, bool] | None, groups: dict[str, Group], c
             is_module = group.codes.name.startswith((f"{group.stem}.", f"{group.stem}/"))
             inside = "." not in rest or re.match(r"(weight|\w*quantizer|\w*centroids)\.", rest)
             return group if inside and (name[end] != "_" or not is_module) else None
+        if end < 0:
+            break
     return None
