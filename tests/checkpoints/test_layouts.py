@@ -101,6 +101,8 @@ def test_what_is_no_code_stays_as_it_is(tmp_path):
         "h.0.attn.query.weight": real(24, 8),
         "norm.scale": real(8),
         "block.shape": whole(2, dtype=torch.int64),
+        "table": whole(2, 2),
+        "table.2": real(2, 2),
         "shuffle.indices": whole(4, 4, dtype=torch.int64),
         "cast.weight": real(8, 8).to(torch.float8_e4m3fn),
         "layer.weight": real(8, 8),

@@ -190,6 +190,7 @@ def _owner(name: str, said: tuple[str, bool] | None, groups: dict[str, Group], c
         if group:
             is_module = group.codes.name.startswith((f"{group.stem}.", f"{group.stem}/"))
             inside = "." not in rest or re.match(r"(weight|\w*quantizer|\w*centroids)\.", rest)
+            inside = inside and (group.codes.name != group.stem or WORDS.search(rest))  # a parameter's are called so
             return group if inside and (name[end] != "_" or not is_module) else None
         if end < 0:
             break
