@@ -203,7 +203,6 @@ CTRANSLATE2 = {
     "an alias of nothing": (of_ctranslate2([ONE], aliases=[("b", "c")]), "'b' stands for 'c', which is not there"),
     "255 dimensions": (of_ctranslate2([("a", (2**32 - 1,) * 255, 1, b"")]), "'a': type 1 of shape .* does not take 0"),
     "nothing times much": (of_ctranslate2([("a", (2**32 - 1, 2**32 - 1, 0), 1, b"")]), "more than can be counted"),
-    "an unknown type": (of_ctranslate2([("a", (4,), 6, bytes(4))]), "'a': type 6 of shape"),
     "more than it lists": (of_ctranslate2([ONE], end=b"more"), "4 of its bytes belong to no tensor"),
     "less than it says": (of_ctranslate2([ONE], 2), "truncated|does not take"),
 }

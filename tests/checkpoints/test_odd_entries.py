@@ -78,6 +78,21 @@ def test_an_unknown_type_of_gguf_stays_within_the_file(tmp_path):
             checkpoints.open(path)
 
 
+def test_a_tensor_of_ctranslate2_of_an_unknown_type_leaves_the_others(tmp_path):
+    def text(word):
+        return struct.pack("<H", len(word) + 1) + word.encode() + b"\0"
+
+    def tensor(name, code):
+        return text(name) + struct.pack("<BIIBI", 2, *X.shape, code, 4 * X.numel()) + X.numpy().tobytes()
+
+    head = struct.pack("<I", 6) + text("WhisperSpec") + struct.pack("<II", 3, 2)
+    (tmp_path / "model.bin").write_bytes(head + tensor("odd", 7) + tensor("fine", 0) + bytes(4))
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert torch.equal(checkpoint["fine"].read(), X) and checkpoint["odd"].bits == 32
+        with pytest.raises(ValueError, match="of the type CTranslate2 7, which cannot be read"):
+            checkpoint["odd"].read()
+
+
 def test_texts_of_gguf_that_are_not_utf_8_are_read_with_replacement(tmp_path):
     texts = [b"ok", b"\x80", "ü".encode() + b"\xc3"]  # rustformers/llm#3: pieces of tokens
     path = of_gguf(tmp_path / "a.gguf", "a", [("add_token_list", texts), ("add_string", "note", "bad: x")])

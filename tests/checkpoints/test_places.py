@@ -146,7 +146,11 @@ def test_the_own_layout_of_mistral_and_llama_is_read_where_there_is_no_other(tmp
     assert names(tmp_path) == (["layers.0.attention.wq.weight"], "")
 
 
-@pytest.mark.parametrize("form", ["consolidated.{:02}.pth", "mp_rank_{:02}_model_states.pt", "mp_rank_{:02}/model.pt"])
+SLICES = ["consolidated.{:02}.pth", "mp_rank_{:02}_model_states.pt", "mp_rank_{:02}/model.pt", "model{}-mp2.pt"]
+SLICES += ["model_world_size_2_rank_{}.pt"]
+
+
+@pytest.mark.parametrize("form", SLICES)
 def test_one_of_several_slices_is_no_model(tmp_path, form):
     for i in (0, 1):
         (tmp_path / form.format(i)).parent.mkdir(exist_ok=True)

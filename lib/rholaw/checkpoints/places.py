@@ -16,7 +16,8 @@ PREFERENCE = ("model.safetensors.index.json", "*.safetensors.index*.json", "mode
 PREFERENCE += ("*.bin.index*.json", "pytorch_model.bin", "*.gguf", "model.bin", "*.bin", "*.pt", "*.pth", "*.ckpt")
 SHARD = r"(.*[^0-9])?([0-9]{1,5})([-_]of[-_])([0-9]{1,5})(\..+)"
 SHARDS = 10_000  # of one checkpoint, at most
-SLICE = r"(consolidated\.|mp_rank_|.*world_size_\d+_rank_)(\d+)(.*)"  # one of several holds a part of every matrix
+# One of several files that each hold a part of every matrix.
+SLICE = r"(consolidated\.|mp_rank_|model(?=\d+-mp)|.*world_size_\d+_rank_)(\d+)(.*)"
 STATE = r"((optim(izer)?|(lr_)?scheduler|(grad_)?scaler|sampler|training_args|rng_state|random_states)([_-]?\d+)*\.\w+)"
 SPARE = r"(consolidated|adapter_model|pytorch_adapter|pytorch_lora_weights|mmproj|imatrix)[.-]"  # if there is no other
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from ...checked import shown
-from ..tensors import BITS, DIMENSIONS, TENSORS, Cursor, File, Tensor, plain
+from ..tensors import BITS, DIMENSIONS, TENSORS, Cursor, File, Tensor, plain, strange
 
 NAME = "CTranslate2"
 BEGINS = rb"[\x04-\x06]\0\0\0..[A-Z]"
@@ -20,10 +20,13 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
         shape = tuple(cursor.number("I") for _ in range(cursor.number("B")))
         code, nbytes = cursor.number("B"), cursor.number("I")
         offset = cursor.skip(nbytes)
-        fits = code < len(TYPES) and len(shape) <= DIMENSIONS
-        if not fits or math.prod(shape) * BITS[TYPES[code]] != 8 * nbytes:
+        known = code < len(TYPES)
+        if len(shape) > DIMENSIONS or (known and math.prod(shape) * BITS[TYPES[code]] != 8 * nbytes):
             raise ValueError(f"{shown(name)}: type {code} of shape {shown(list(shape))} does not take {nbytes} bytes")
-        tensors[name] = plain(file, name, shape, TYPES[code], offset)
+        if known:
+            tensors[name] = plain(file, name, shape, TYPES[code], offset)
+        else:  # of a later version
+            tensors[name] = strange(name, shape, f"CTranslate2 {code}", nbytes)
     for _ in range(_count(cursor, "aliases")):
         alias, name = _new(cursor, tensors), cursor.text("H").rstrip("\0")
         if name not in tensors:
