@@ -156,6 +156,27 @@ def test_interrupted_it_goes_on_without_a_second_check(tmp_path, monkeypatch):
     assert done == [0, 0, 1, 1, 1, 1, 2, 2]
 
 
+def test_a_model_that_sees_as_well_is_run_by_its_text(tmp_path):
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.AutoConfig.for_model(
+        "gemma3",
+        text_config=SIZES | FAMILIES["gemma3_text"],
+        vision_config=small | {"image_size": 28, "patch_size": 14},
+    )
+    model = transformers.AutoModelForImageTextToText.from_config(config).eval()
+    model.save_pretrained(tmp_path)
+    TOKENIZER.save(str(tmp_path / "tokenizer.json"))
+    ids = blocks()[:, :-1]
+    with opening.open(tmp_path) as checkpoint, torch.no_grad():
+        layers = transformed.Transformed(checkpoint, torch.device("cpu"))
+        x = layers.embedded(ids)
+        for index in range(layers.layers):
+            x = layers.layer(index, lambda tensor: tensor.read().float(), lambda _: None)(x)
+        logits = torch.stack([layers.head(0, 280)(row) for row in x])
+        torch.testing.assert_close(logits, model(input_ids=ids).logits, atol=2e-6, rtol=0)
+
+
 def changed(folder, family, change, **more):
     """The folder with other tensors and config: ``change(tensors, config)``."""
     written(folder, family, **more)

@@ -18,7 +18,9 @@ from .opening import Checkpoint
 from .tensors import Tensor
 
 # Tensors of a file that no language model computes with: buffers, other modalities, layers that only training has.
-UNUSED = r"inv_freq$|masked_bias$|attn\.bias$|rotary_emb|(^|\.)(vision|visual|audio|multi_modal|mtp|mm_)"
+UNUSED = r"inv_freq$|masked_bias$|attn\.bias$|rotary_emb|(^|\.)((embed_)?(vision|audio)|visual|multi_modal|mtp|mm_)"
+
+LARGEST = 2**28  # numbers in a buffer, at most
 
 
 @dataclass
@@ -51,9 +53,11 @@ def built(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
         raise ValueError("no config.json lies beside it")
     if (family := about.get("model_type")) not in CONFIG_MAPPING:
         raise ValueError(f"its model_type is {shown(family)}, which transformers does not have")
-    count = len(checkpoint.tensors)
     options = {"local_files_only": True, "trust_remote_code": False}
     config = AutoConfig.from_pretrained(checkpoint.files[0].parent, **options).get_text_config()
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise ValueError(f"its model_type is {shown(family)}, for which transformers has no causal language model")
+    count = len(checkpoint.tensors)
     if not 0 < config.num_hidden_layers <= count:
         raise ValueError(f"it says that it has {config.num_hidden_layers} layers, and has {count} tensors")
     with torch.device("meta"):
@@ -72,6 +76,8 @@ def _fill_buffers(model: nn.Module, device: torch.device) -> None:
         for value in (0, 1) if names else ():
             for name in names:
                 old = module._buffers[name]
+                if old.numel() > LARGEST:
+                    raise ValueError(f"its config asks for a buffer {path}.{name} of {old.numel():,} numbers")
                 module._buffers[name] = torch.full(old.shape, value, dtype=old.dtype, device=device)
             model._init_weights(module)
             tries.append([module._buffers[name] for name in names])
@@ -95,7 +101,8 @@ def sources(model: nn.Module, tensors: Iterable[Tensor], layers: str) -> dict[st
     by_pattern = {pattern: rule for rule in converters for pattern in rule.source_patterns}
     made = {}
     for tensor in sorted(tensors, key=lambda tensor: dot_natural_key(tensor.name)):
-        name, pattern = rename_source_key(tensor.name, renamings, converters, model.base_model_prefix, known)
+        plain = tensor.name.replace("language_model.", "", 1)  # of a model that sees as well
+        name, pattern = rename_source_key(plain, renamings, converters, model.base_model_prefix, known)
         if name not in known:
             _refuse_unknown(tensor.name, model, layers)
             continue
