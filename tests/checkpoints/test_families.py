@@ -256,7 +256,13 @@ def test_keys_that_change_no_count_are_no_hindrance():
         "num_beams": 4,
         "max_position_embeddings": 9,
     }
-    more |= {"rope_scaling": {"rope_type": "llama3"}, "quantization_config": {"bits": 4}, "attention_dropout": 0.5}
+    more |= {
+        "use_routing_bias": True,
+        "use_mtp": True,
+        "rope_scaling": {"rope_type": "llama3"},
+        "quantization_config": {"bits": 4},
+        "attention_dropout": 0.5,
+    }
     more |= {
         "bos_token_id": 1,
         "id2label": {"0": "a"},

@@ -24,7 +24,8 @@ HARMLESS = re.compile(
     r"|num_logits|num_labels|diversity|max_(length|seq|window)|min_length|seq_len|sampl|top_|bad_words|cross|tp_degree"
     r"|num_nextn|mtp|vocab_size_multiple|eager|floor_|layernorm_before|query_pre_attn|classifier|attn_scale|type_vocab"
     r"|multi_query_group|apply_|^auto|^torch|vision|image|audio|video|chunk|qkv_packed|task|head_pooled|rescale|reorder"
-    r"|index_topk|attention_multiplier|nope|mscale|activation|sliding_window_size|pooler|n_ctx|no_defaults|is_composition|_chunk|interleave$|kernel_options|pad_|text_config|sub_configs|^_|float"
+    r"|index_topk|attention_multiplier|nope|mscale|activation|sliding_window_size|pooler|n_ctx|no_defaults|is_composition"
+    r"|_chunk|interleave$|kernel_options|pad_|text_config|sub_configs|^_|float|routing_bias"
 )
 
 
