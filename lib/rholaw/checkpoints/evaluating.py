@@ -96,9 +96,9 @@ def evaluate(
 
     ``rl.fit_sensitivity`` takes this table as it is.  The model is a plain Llama, in a folder or a GGUF file;
     with ``rholaw[transformers]`` any causal language model in a folder that transformers runs, if its layers follow one
-    another, which is checked first.  Memory: a layer in float32, a slice of the head, and for each format and the model
-    itself what a layer makes of the text (count · length · width float32).  Raises ValueError before any work for a
-    wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds less than
+    another, which is checked first.  Memory: two or three layers in float32, a slice of the head, and for each format and the
+    model itself what a layer makes of the text (count · length · width float32).  Raises ValueError before any work for
+    a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds less than
     95 % of the weights; during it for weights that are not finite.
     """
     place, out, inner = usable_device(device), resumable.destination(out), _of_inputs(activations)
@@ -167,11 +167,16 @@ def _through(
     rows = max(1, TOKENS // ids.shape[1])
     for index in range(stage.done, model.layers):
         for name, rounding in roundings.items():
-            step = model.layer(index, partial(rounding.read, device), rounding.inputs)
-            states[name] = torch.cat([step(part) for part in states[name].split(rows)])
+            parts = states[name].split(rows)
+            states[name] = _each(model.layer(index, partial(rounding.read, device), rounding.inputs), parts)
             bar.update()
         stage.keep(index + 1, states)
     return states
+
+
+def _each(step: Step, parts: Iterable[torch.Tensor]) -> torch.Tensor:
+    """What a layer makes of all parts; in a function of its own, so that one layer's weights go before others come."""
+    return torch.cat([step(part) for part in parts])
 
 
 @torch.no_grad()
