@@ -94,12 +94,12 @@ def evaluate(
     coverage            the share of their weights that are rounded
     ==================  ===============================================================================================
 
-    ``rl.fit_sensitivity`` takes this table as it is.  The model is a plain Llama, in a folder or a GGUF file;
-    with ``rholaw[transformers]`` any causal language model in a folder that transformers runs, if its layers follow one
-    another, which is checked first.  Memory: two or three layers in float32, a slice of the head, and for each format and the
-    model itself what a layer makes of the text (count · length · width float32).  Raises ValueError before any work for
-    a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds less than
-    95 % of the weights; during it for weights that are not finite.
+    ``rl.fit_sensitivity`` takes this table as it is.  The model is a plain Llama, in a folder or a GGUF file; with
+    ``rholaw[transformers]`` any causal language model in a folder that transformers runs, if its layers follow one
+    another, which is checked first.  Memory: two or three layers in float32, a slice of the head, and for each format
+    and the model itself what a layer makes of the text (count · length · width float32).  Raises ValueError before any
+    work for a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds
+    less than 95 % of the weights; during it for weights that are not finite.
     """
     place, out, inner = usable_device(device), resumable.destination(out), _of_inputs(activations)
     named = {name: Rounding(format, inner) for name, format in named_formats(formats).items()}
