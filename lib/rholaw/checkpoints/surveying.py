@@ -111,18 +111,8 @@ def survey(
 
 COLUMNS = [
     *("name", "shape", "dtype", "quantised", "stored", "role", "parameters", "excess_kurtosis", "row_kurtosis"),
-    *(
-        "peak",
-        "rotation",
-        "rotated_kurtosis",
-        "rotated_row_kurtosis",
-        "format",
-        "error",
-        "rotated_error",
-        "gmse",
-        "ratio",
-    ),
-    *("rho", "rho_low", "rho_high", "bits", "bytes", "note"),
+    *("peak", "rotation", "rotated_kurtosis", "rotated_row_kurtosis", "format", "error", "rotated_error", "gmse"),
+    *("ratio", "rho", "rho_low", "rho_high", "bits", "bytes", "note"),
 ]
 
 
@@ -166,10 +156,10 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
 def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
     """Why a ``survey`` says nothing of the model, or "": most matrices, or scaled bytes, could not be measured."""
     inside = table[_unmeasured(table) & ~table.role.isin(keep)]
-    share, bytes_ = totals(table, keep).measured.min(), inside[inside.dtype.str.startswith("F8")]
+    share, floats = totals(table, keep).measured.min(), inside[inside.dtype.str.startswith("F8")]
     if share < LEAST:
         return f"Only {share:.0%} of the bytes of its matrices could be measured: {inside.note.mode()[0]}"
-    return f"Floats of 8 bits have a scale that is unknown: {bytes_.note.iloc[0]}" if len(bytes_) else ""
+    return f"Floats of 8 bits have a scale that is unknown: {floats.note.iloc[0]}" if len(floats) else ""
 
 
 def _unmeasured(table: pd.DataFrame) -> pd.Series:
