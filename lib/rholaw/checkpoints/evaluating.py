@@ -92,6 +92,8 @@ def evaluate(
     gmse                ``rl.gmse`` of the format
     bits                stored per weight of the matrices, where those that the format cannot hold stay in 16 bits
     coverage            the share of their weights that are rounded
+    quantised           the model's own matrices were rounded to 8 bits or fewer before: kl and rise are against that
+                        rounded model, and misleadingly small for formats on its own grid
     ==================  ===============================================================================================
 
     ``rl.fit_sensitivity`` takes this table as it is.  The model is a plain Llama, in a folder or a GGUF file; with
@@ -114,6 +116,7 @@ def evaluate(
             states = _through(model, {DENSE: Rounding(None)} | named, blocks[:, :-1], stage, place, bar)
         measured = _compared(model, states, blocks[:, 1:].to(place))
     table = pd.DataFrame([_row(name, rounding, shares[name], measured) for name, rounding in named.items()])
+    table["quantised"] = any(tensor.quantised for tensor in _matrices(model))
     if out:
         resumable.write(table, out)
         stage.remove()

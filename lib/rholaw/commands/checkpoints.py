@@ -5,7 +5,7 @@ from pathlib import Path
 from ..command_line import Parser, add_output, show
 
 COLUMNS = ("name", "role", "format", "error", "ratio", "rho", "bits", "note")
-LOSSES = ("format", "kl", "kl_stderr", "rise", "stderr", "bits", "coverage")
+LOSSES = ("format", "kl", "kl_stderr", "rise", "stderr", "bits", "coverage", "quantised")
 TOTALS = ("format", "compressed", "error", "ratio", "rho", "rho_low", "rho_high", "bits", "bytes", "worst")
 
 

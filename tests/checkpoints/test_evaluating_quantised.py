@@ -1,0 +1,107 @@
+"""Checkpoints that were rounded before say what the plain files of their rounded values say, by either decoder."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from quantised_files import E2M1, packed
+from safetensors.torch import load_file, save_file
+from tiny_families import written
+from tiny_llama import TEXT
+
+import rholaw as rl
+from rholaw.checkpoints import llama
+
+
+def gptq(name, weight):
+    """({tensor of the file}, what they stand for): int4 with a scale for each 8 inputs, as GPTQModel packs them."""
+    grouped = weight.unflatten(1, (-1, 8))
+    scales = (grouped.abs().amax(-1) / 7).half()
+    codes = (grouped / scales.float()[..., None]).round().clamp(-8, 7).int() + 8
+    stem, groups = name.removesuffix(".weight"), scales.shape[1]
+    tensors = {"qweight": packed(codes.flatten(1).numpy(), 4).T.contiguous(), "scales": scales.T.contiguous()}
+    tensors["qzeros"] = packed(np.full((groups, len(weight)), 7), 4)
+    tensors["g_idx"] = torch.arange(weight.shape[1]).int() // 8
+    values = ((codes - 8) * scales.float()[..., None]).flatten(1)
+    return {f"{stem}.{part}": tensor for part, tensor in tensors.items()}, values
+
+
+def fp8(name, weight):
+    """The same: float8 with a scale for each 128 × 128, as DeepSeek stores them."""
+    height, width = weight.shape
+    blocks = [part.split(128, 1) for part in weight.split(128)]
+    scale = torch.tensor([[float(part.abs().max()) / 448 for part in row] for row in blocks])
+    spread = scale.repeat_interleave(128, 0)[:height].repeat_interleave(128, 1)[:, :width]
+    codes = (weight / spread).to(torch.float8_e4m3fn)
+    return {name: codes, f"{name}_scale_inv": scale}, codes.float() * spread
+
+
+def mxfp4(name, weight):
+    """The same: experts (n, inputs, outputs) in blocks of 32 inputs, as gpt-oss stores them, outputs first."""
+    grouped = weight.mT.unflatten(-1, (-1, 32))
+    power = grouped.abs().amax(-1).log2().floor() - 2
+    grid = torch.tensor(E2M1).abs()[:8]
+    scaled = grouped * 2.0 ** -power[..., None]
+    codes = (scaled.abs()[..., None] - grid).abs().argmin(-1)
+    values = grid[codes] * scaled.sign() * 2.0 ** power[..., None]
+    codes = (codes + 8 * (scaled < 0)).to(torch.uint8)
+    tensors = {"blocks": codes[..., 0::2] | codes[..., 1::2] << 4, "scales": (power + 127).to(torch.uint8)}
+    return {f"{name}_{part}": tensor for part, tensor in tensors.items()}, values.flatten(-2).mT.contiguous()
+
+
+LAYOUTS = {
+    "gptq": (
+        gptq,
+        {"quant_method": "gptq", "bits": 4, "group_size": 8, "desc_act": False, "checkpoint_format": "gptq"},
+    ),
+    "fp8": (fp8, {"quant_method": "fp8", "weight_block_size": [128, 128], "activation_scheme": "dynamic"}),
+    "mxfp4": (mxfp4, {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}),
+}
+WIDE = {"hidden_size": 192, "intermediate_size": 320, "head_dim": 48, "num_hidden_layers": 2}
+CASES = {
+    "gptq llama": ("gptq", "llama", {}),
+    "gptq qwen3": ("gptq", "qwen3", {"num_key_value_heads": 4}),
+    "gptq mixtral": ("gptq", "mixtral", {}),
+    "fp8 llama": ("fp8", "llama", WIDE),
+    "fp8 qwen3": ("fp8", "qwen3", WIDE),
+    "fp8 qwen3_moe": ("fp8", "qwen3_moe", WIDE | {"moe_intermediate_size": 192}),
+    "gpt-oss with square matrices down": ("mxfp4", "gpt_oss", {"intermediate_size": 32, "num_hidden_layers": 2}),
+    "gpt-oss with square matrices up": ("mxfp4", "gpt_oss", {"hidden_size": 64, "intermediate_size": 32}),
+    "gpt-oss without": ("mxfp4", "gpt_oss", {"hidden_size": 96, "intermediate_size": 64}),
+}
+
+
+def twins(folder, layout, family, **more):
+    """(a folder with a model that is rounded, one with the rounded values in plain files)."""
+    plain, _ = written(folder / "plain", family, **more)
+    coded, _ = written(folder / "coded", family, **more)
+    files, values = load_file(plain / "model.safetensors"), {}
+    coder, about = LAYOUTS[layout]
+    experts = "experts.gate_up_proj", "experts.down_proj"
+    ends = experts if layout == "mxfp4" else ("_proj.weight", ".w1.weight", ".w2.weight", ".w3.weight")
+    for name in [name for name in files if name.endswith(ends)]:
+        tensors, values[name] = coder(name, files.pop(name))
+        files |= tensors
+    assert values
+    save_file(files, coded / "model.safetensors", {"format": "pt"})
+    config = json.loads((coded / "config.json").read_text())
+    (coded / "config.json").write_text(json.dumps(config | {"quantization_config": about}))
+    save_file(load_file(plain / "model.safetensors") | values, plain / "model.safetensors", {"format": "pt"})
+    return coded, plain
+
+
+@pytest.mark.parametrize(
+    ("case", "own"), [(case, own) for case in CASES for own in (True, False) if "llama" in case or not own]
+)
+def test_it_is_what_the_rounded_values_say(tmp_path, monkeypatch, case, own):
+    layout, family, more = CASES[case]
+    if not own:
+        monkeypatch.setattr(llama, "described", lambda _: (_ for _ in ()).throw(ValueError("no")))
+    (tmp_path / "text").write_text(TEXT)
+    coded, plain = twins(tmp_path, layout, family, **more)
+    asked = {"text": str(tmp_path / "text"), "count": 3, "length": 16, "progress": False}
+    first, second = (rl.evaluate(folder, ["int4/g8", "fp8_row"], **asked) for folder in (coded, plain))
+    assert first.quantised.all() and not second.quantised.any()
+    for column in ("loss", "kl", "rise"):
+        assert first[column].to_numpy() == pytest.approx(second[column].to_numpy(), abs=1e-6)
