@@ -285,3 +285,41 @@ def test_weights_in_the_codes_of_gptq_are_those_that_they_stand_for(tmp_path, we
     model = llama.load(hub(tmp_path / "coded", others, config, **{f"{stem}.{n}": one for n, one in coded.items()}))
     blocks = llama.blocks(same, TEXT, 4, 64)
     torch.testing.assert_close(model.losses(blocks), same.losses(blocks), atol=1e-5, rtol=0)
+
+
+PACKED = {"quant_method": "compressed-tensors", "format": "pack-quantized", "quantization_status": "compressed"}
+PACKED |= {"config_groups": {"group_0": {"targets": ["Linear"], "format": "pack-quantized", "input_activations": None}}}
+PACKED |= {"kv_cache_scheme": None, "sparsity_config": {}, "transform_config": {}, "ignore": ["lm_head"]}
+
+
+def test_weights_that_llm_compressor_packed_are_those_that_they_stand_for(tmp_path, weights):
+    codes = torch.randint(0, 16, (32, 32), generator=torch.Generator().manual_seed(0))
+    scales = torch.rand(32, 1, generator=torch.Generator().manual_seed(1)).bfloat16() / 50
+    coded = {"weight_packed": packed(codes.numpy(), 4), "weight_scale": scales, "weight_shape": torch.tensor([32, 32])}
+    coded = {f"model.layers.0.self_attn.q_proj.{name}": tensor for name, tensor in coded.items()}
+    others = {place: weight for place, weight in weights.items() if place != (0, "query")}
+    model = llama.load(hub(tmp_path, others, CONFIG | {"quantization_config": PACKED}, **coded))
+    stands_for = (codes - 8).float() * scales.float()
+    assert torch.equal(model.weights["model.layers.0.self_attn.q_proj.weight"], stands_for)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "int-quantized"},
+        {"format": "nvfp4-pack-quantized"},
+        {"kv_cache_scheme": {"num_bits": 8, "type": "float"}},
+        {"transform_config": {"config_groups": {"u": {"type": "hadamard"}}}},
+        {"sparsity_config": {"format": "sparse-24-bitmask"}},
+        {"config_groups": {"group_0": {"input_activations": {"num_bits": 8, "dynamic": True}}}},
+        {"config_groups": {"group_0": {"output_activations": {"num_bits": 8}}}},
+        {"config_groups": {"group_0": {}, "group_1": {"format": "float-quantized"}}},
+        {"config_groups": None},
+        {"config_groups": [1]},
+        {"config_groups": {"group_0": "W4A16"}},
+    ],
+    ids=str,
+)
+def test_what_rounds_more_than_weights_is_refused(tmp_path, weights, change):
+    config = CONFIG | {"quantization_config": PACKED | change}
+    assert "which may round activations too" in refusal(hub(tmp_path, weights, config))

@@ -25,6 +25,8 @@ SCALINGS = {
 }
 """rope_type → the numbers that it takes."""
 
+PACKED = "pack-quantized"  # compressed-tensors' whole numbers of a few bits, and no rounded activations by itself
+
 READ = {
     *("model_type", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_size"),
     *("intermediate_size", "vocab_size", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters"),
@@ -139,8 +141,8 @@ def of_json(config: dict) -> Function:
     """The Function that a config.json describes, as transformers reads it. ValueError for a key that is not known."""
     _check(config, "config.json", READ | HARMLESS, ONLY)
     quantization = config.get("quantization_config")
-    method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
-    if method not in (None, "gptq", "awq"):
+    if quantization is not None and not _weights_only(quantization):
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
         raise ValueError(
             f"config.json: quantization_config is of {shown(method)}, which may round activations too; "
             "give the model that it was made from"
@@ -181,6 +183,22 @@ def of_gguf(keys: dict, source: str) -> Function:
     if scaling == "none" or factor == 1:
         return Function("silu", base, "default", {}, sizes)
     return Function("silu", base, "linear", {"factor": _positive(factor, f"{source}: its factor of positions")}, sizes)
+
+
+def _weights_only(quantization: object) -> bool:
+    """Whether a quantization_config is of weights that are rounded, and nothing else: their values say it all."""
+    if not isinstance(quantization, dict):
+        return False
+    method, groups = quantization.get("quant_method"), quantization.get("config_groups")
+    if method != "compressed-tensors":
+        return method in (None, "gptq", "awq")
+    return (
+        quantization.get("format") == PACKED
+        and not any(quantization.get(key) for key in ("kv_cache_scheme", "sparsity_config", "transform_config"))
+        and isinstance(groups, dict)
+        and all(isinstance(group, dict) and group.get("format") in (None, PACKED) for group in groups.values())
+        and not any(group.get(f"{side}_activations") for group in groups.values() for side in ("input", "output"))
+    )
 
 
 def _rope(config: dict) -> dict:
