@@ -28,7 +28,7 @@ SECONDS = 20
 MEGABYTES = 1000
 SLICE = 2
 
-FORMATS = ("int4/g32", "2:4", "nvfp4")
+FORMATS = ("int4/g8", "2:4", "fp8_row")
 KILLS = 4  # in one attempt, at most: what is called later goes on from what is left by an earlier one
 TIMES = ("seconds", "started", "tokens_per_s", "mfu")  # of a record: all else is the same to the last digit
 SHAPE = {"layers": 1, "heads": 1, "width": 8, "hidden": 24, "context": 8, "vocabulary": 300, "batch_tokens": 32}
