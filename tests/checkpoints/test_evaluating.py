@@ -1,11 +1,14 @@
 """The loss of formats layer by layer against whole models, and what interrupts it."""
 
+import re
+
 import pytest
 import torch
 from tiny_llama import CONFIG, TEXT, gguf_file, hub, trained
 
 import rholaw as rl
-from rholaw.checkpoints import evaluating, layered, llama, resumable
+from rholaw.checkpoints import estimating, evaluating, layered, llama, opening, resumable
+from rholaw.checkpoints import roundings as roundings_of
 
 FORMATS = ["int8/g8", "int2/g8", "2:4+int4/g8"]
 
@@ -137,3 +140,33 @@ def test_a_stage_keeps_what_it_was_given(tmp_path):
     again = resumable.Stage(tmp_path / "x.csv", 1)
     assert again.done == 3 and all(torch.equal(again.state[name], state[name]) for name in state)
     assert (resumable.Stage(tmp_path / "x.csv", 2).done, resumable.Stage(None, 1).done) == (0, 0)
+
+
+@pytest.mark.parametrize(("small", "more"), [(0, {}), (10**11, None), (0, {"progress": False})])
+def test_how_long_it_takes_is_said_first_where_it_is_long(given, capsys, monkeypatch, small, more):
+    monkeypatch.setattr(estimating, "SMALL", small)
+    evaluate(given, **{"progress": True} | (more or {}))
+    said = [line for line in re.split("[\r\n]", capsys.readouterr().err) if line.startswith("about")]
+    assert len(said) == (more == {})
+    for line in said:
+        assert re.fullmatch(r"about \d+ seconds: 2 layers × \(1 \+ 3 formats\)", line)
+
+
+def test_an_estimate_counts_all_that_is_done(given, monkeypatch):
+    monkeypatch.setattr(estimating, "_seconds", lambda work: work().numel())  # of what is read; 512 a row used
+    spoken = []
+    monkeypatch.setattr(estimating, "_spoken", lambda seconds: spoken.append(seconds) or "")
+    monkeypatch.setattr(estimating, "SMALL", 0)
+    with opening.open(given[0]) as checkpoint:
+        model = evaluating.described(checkpoint, torch.device("cpu"))
+        roundings = [roundings_of.Rounding(None), roundings_of.Rounding(rl.parse("int4/g8"))]
+        estimating.estimate(model, roundings, 1, torch.zeros(4, 16, 32))
+    weights = 4 * 32 * 32 + 3 * 32 * 88  # of one layer
+    assert spoken == [pytest.approx(2 * weights + 2 * (weights + 280 * 32) * 64 / 32)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 seconds"), (89, "89 seconds"), (700, "12 minutes"), (9000, "2.5 hours")]
+)
+def test_seconds_are_said_as_people_say_them(seconds, words):
+    assert estimating._spoken(seconds) == f"about {words}"

@@ -4,8 +4,8 @@ import hashlib
 import importlib.util
 import json
 import math
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,46 +18,16 @@ from ..formats.format import DENSE_BITS, Format
 from ..formats.grammar import parse
 from ..untrusted import refusals
 from . import layered, llama, opening, resumable
+from .estimating import estimate
 from .layered import Layered, Step
 from .opening import Checkpoint
-from .roles import KEPT, is_matrix, role
+from .roundings import Rounding, matrices
 from .surveying import named_formats, usable_device
-from .tensors import Tensor
 
 DENSE = ""  # the name of the model's own activations, beside those of formats
 LEAST = 0.95  # of the weights in matrices that a format must round
 SLICE = 8192  # rows of the head that are used at once
 TOKENS = 2048  # that pass through a layer together
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """What happens to the matrices of a layer: ``format`` or None, and to their inputs: ``activations`` or None."""
-
-    format: Format | None
-    activations: Format | None = None
-
-    @property
-    def multiple(self) -> int:
-        """Rows must have a multiple of so many weights."""
-        return math.lcm(self.format.multiple, self.activations.multiple if self.activations else 1)
-
-    def rounds(self, tensor: Tensor) -> bool:
-        """Whether it rounds this tensor of a layer."""
-        kept = self.format is None or role(tensor.name) in KEPT or not is_matrix(tensor.name, tensor.shape)
-        return not kept and tensor.matrix[1] % self.multiple == 0
-
-    def read(self, device: torch.device, tensor: Tensor) -> torch.Tensor:
-        """The values of a tensor, in its shape, as they are or rounded."""
-        weight = llama.values(tensor).to(device)
-        return self.format.quantize(weight.view(tensor.matrix)).view(weight.shape) if self.rounds(tensor) else weight
-
-    def inputs(self, tensor: Tensor) -> Step | None:
-        """What rounds the inputs of a matrix, a block of the text at a time; None where they stay."""
-        if not (self.activations and self.rounds(tensor)):
-            return None
-        store = self.activations.quantize
-        return lambda x: torch.stack([store(part) for part in x]) if x.ndim > 2 else store(x)
 
 
 def evaluate(
@@ -81,7 +51,7 @@ def evaluate(
     "sint8/row" and "fp8_row" scale each token, "nvfp4" and "mxfp4" blocks of its channels; a factor for a whole tensor
     is one for a block of the text.  device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside it OUT.partial
     keeps what the layers made, so that an interrupted evaluation of the same files, formats and text goes on behind its
-    last layer.
+    last layer.  progress: shows a bar, and before it, where the work is long, about how long it takes.
 
     ==================  ===============================================================================================
     format              as it was asked for
@@ -116,7 +86,7 @@ def evaluate(
             states = _through(model, {DENSE: Rounding(None)} | named, blocks[:, :-1], stage, place, bar)
         measured = _compared(model, states, blocks[:, 1:].to(place))
     table = pd.DataFrame([_row(name, rounding, shares[name], measured) for name, rounding in named.items()])
-    table["quantised"] = any(tensor.quantised for tensor in _matrices(model))
+    table["quantised"] = any(tensor.quantised for tensor in matrices(model))
     if out:
         resumable.write(table, out)
         stage.remove()
@@ -155,7 +125,7 @@ def described(checkpoint: Checkpoint, device: torch.device) -> Layered:
 @torch.no_grad()
 def _through(
     model: Layered,
-    roundings: dict[str, "Rounding"],
+    roundings: dict[str, Rounding],
     ids: torch.Tensor,
     stage: resumable.Stage,
     device: torch.device,
@@ -167,6 +137,8 @@ def _through(
         model.check(ids)
         states = dict.fromkeys(roundings, begun)
     bar.update(stage.done * len(roundings))
+    if not bar.disable and (line := estimate(model, list(roundings.values()), model.layers - stage.done, begun)):
+        bar.write(line, file=sys.stderr)
     rows = max(1, TOKENS // ids.shape[1])
     for index in range(stage.done, model.layers):
         for name, rounding in roundings.items():
@@ -231,21 +203,16 @@ def _of_inputs(activations: str | Format | None) -> Format | None:
     return format
 
 
-def _matrices(model: Layered) -> list[Tensor]:
-    own = [tensor for index in range(model.layers) for tensor in model.matrices(index)]
-    return [tensor for tensor in own if is_matrix(tensor.name, tensor.shape)]
-
-
 def _share(rounding: Rounding, model: Layered) -> float:
     """The share of the weights in the matrices of all layers that a format rounds."""
-    rounded = sum(tensor.count for tensor in _matrices(model) if rounding.rounds(tensor))
-    return rounded / sum(tensor.count for tensor in _matrices(model))
+    rounded = sum(tensor.count for tensor in matrices(model) if rounding.rounds(tensor))
+    return rounded / sum(tensor.count for tensor in matrices(model))
 
 
 def _refuse_partial(shares: dict[str, float], named: dict[str, Rounding], model: Layered) -> None:
     """ValueError where a format rounds too little to speak of the model."""
     if partial := [name for name, share in shares.items() if share < LEAST]:
-        left = [tensor for tensor in _matrices(model) if not named[partial[0]].rounds(tensor)]
+        left = [tensor for tensor in matrices(model) if not named[partial[0]].rounds(tensor)]
         first, name = max(left, key=lambda tensor: tensor.count), partial[0]
         raise ValueError(
             f"{name} would round {shares[name]:.0%} of the weights in its layers, at least {LEAST:.0%} are needed: "

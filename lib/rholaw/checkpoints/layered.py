@@ -27,12 +27,14 @@ Inputs = Callable[[Tensor], Step | None]
 class Layered(Protocol):
     """What an evaluation needs of a decoder.
 
-    layers: how many.  vocabulary: the rows of its head.  tokenizer: of its own text.
+    layers: how many.  vocabulary: the rows of its head.  tokenizer: of its own text.  used: the
+    share of its experts that a token goes through.
     """
 
     layers: int
     vocabulary: int
     tokenizer: tokenizers.Tokenizer
+    used: float
 
     def embedded(self, ids: torch.Tensor) -> torch.Tensor:
         """What the first layer sees: ids (B, T) → (B, T, width)."""
@@ -57,6 +59,7 @@ class Llama:
     checkpoint: Checkpoint
     model: llama.Decoder
     device: torch.device
+    used: float = 1.0  # it has no experts
 
     @property
     def layers(self) -> int:

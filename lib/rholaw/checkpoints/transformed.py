@@ -45,6 +45,7 @@ class Transformed:
         self.embedding, self.output = _vocabulary(self.model, self.sources)
         self.head_weight = self._tensor(self.output if self.output in self.sources else self.embedding)
         self.layers, self.vocabulary = len(stack), self.head_weight.shape[0]
+        self.used = _used(self.model.config)
         rows = self._tensor(self.embedding).shape
         self.tokenizer = tokenizing.built(checkpoint, min(rows[0], self.vocabulary))
         # Pages of zeros take no memory until they are written to: only the rows of tokens that occur do.
@@ -249,6 +250,13 @@ def _vocabulary(model: nn.Module, sources: dict[str, parameters.Source]) -> tupl
         if one.shape != other.shape or not torch.equal(one.read(), other.read()):
             raise ValueError(f"its config says that the head is the embedding, and {other.name} is another matrix")
     return first, last
+
+
+def _used(config: object) -> float:
+    """The share of its experts that a token goes through, 1 where it has none."""
+    counts = [getattr(config, key, None) for key in ("num_experts", "num_local_experts", "n_routed_experts")]
+    count, used = next(filter(None, counts), 0), getattr(config, "num_experts_per_tok", None)
+    return used / count if count and used else 1.0
 
 
 def _round_input(step: Step, _: nn.Module, args: tuple) -> tuple:
