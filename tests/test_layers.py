@@ -59,7 +59,7 @@ MODULES = {
         *("tensors", "pickles", "views", "states", "foreign", "containers", "gguf_keys", "config", "layouts", "places"),
         *("strays", "roles", "orientation", "opening", "packaged", "resumable", "streaming", "parts", "families"),
         *("ties", "counting", "surveying", "tokenizing", "llama_keys", "llama_tensors", "llama", "layered"),
-        *("parameters", "transformed", "roundings", "estimating", "evaluating", "noise", "recorded"),
+        *("parameters", "keeping", "transformed", "roundings", "estimating", "evaluating", "noise", "recorded"),
     ],
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],
     "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles"],

@@ -106,11 +106,11 @@ def test_interrupted_it_goes_on_behind_the_last_layer_and_another_begins_anew(gi
     out, layers, plain = tmp_path / "table.csv", [], layered.Llama.layer
 
     def until(layer):
-        def step(self, index, read, inputs):
+        def step(self, index, read, inputs, kept):
             layers.append(index)
             if index == layer:
                 raise KeyboardInterrupt
-            return plain(self, index, read, inputs)
+            return plain(self, index, read, inputs, kept)
 
         layers.clear()
         monkeypatch.setattr(layered.Llama, "layer", step)

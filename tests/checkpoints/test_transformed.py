@@ -37,9 +37,9 @@ def test_layer_by_layer_it_is_the_whole_model(tmp_path, family):
     with opening.open(folder) as checkpoint, torch.no_grad():
         layers = transformed.Transformed(checkpoint, torch.device("cpu"))
         x = layers.embedded(ids)
-        layers.check(ids)
+        layers.check(ids, None)
         for index in range(layers.layers):
-            x = layers.layer(index, lambda tensor: tensor.read().float(), lambda _: None)(x)
+            x = layers.layer(index, lambda tensor: tensor.read().float(), lambda _: None, None)(x)
         logits = torch.stack([torch.cat([layers.head(0, 100)(row), layers.head(100, 280)(row)], -1) for row in x])
         matrices = sum(tensor.count for index in range(layers.layers) for tensor in layers.matrices(index))
         torch.testing.assert_close(logits, model(ids).logits, atol=2e-6, rtol=0)
@@ -95,11 +95,11 @@ def test_interrupted_it_goes_on_without_a_second_check(tmp_path, monkeypatch):
     (tmp_path / "text").write_text(TEXT)
     plain, done = transformed.Transformed.layer, []
 
-    def step(self, index, read, inputs):
+    def step(self, index, read, inputs, kept):
         done.append(index)
         if len(done) == 4:
             raise KeyboardInterrupt
-        return plain(self, index, read, inputs)
+        return plain(self, index, read, inputs, kept)
 
     asked = {"count": 3, "length": 16, "progress": False, "out": tmp_path / "out.csv"}
     whole = rl.evaluate(folder, "int4", str(tmp_path / "text"), **asked | {"out": None})
@@ -127,7 +127,7 @@ def test_a_model_that_sees_as_well_is_run_by_its_text(tmp_path):
         layers = transformed.Transformed(checkpoint, torch.device("cpu"))
         x = layers.embedded(ids)
         for index in range(layers.layers):
-            x = layers.layer(index, lambda tensor: tensor.read().float(), lambda _: None)(x)
+            x = layers.layer(index, lambda tensor: tensor.read().float(), lambda _: None, None)(x)
         logits = torch.stack([layers.head(0, 280)(row) for row in x])
         torch.testing.assert_close(logits, model(input_ids=ids).logits, atol=2e-6, rtol=0)
 
@@ -173,4 +173,4 @@ def test_a_model_that_is_not_what_its_layers_are_is_refused(tmp_path, monkeypatc
         ahead = layers.head
         monkeypatch.setattr(layers, "head", lambda start, stop: lambda x: 1.01 * ahead(start, stop)(x))
         with pytest.raises(ValueError, match="layer by layer its logits are not those"):
-            layers.check(blocks()[:, :-1])
+            layers.check(blocks()[:, :-1], None)

@@ -229,3 +229,5 @@ def test_a_language_model_is_evaluated(ask, tmp_path):
     header, fine, coarse = (line.split() for line in out.splitlines())
     assert header[:3] == ["format", "kl", "kl_stderr"] and (fine[0], coarse[0]) == ("int8/g8", "int2/g8")
     assert float(fine[1]) < float(coarse[1]) == pytest.approx(pd.read_csv(tmp_path / "out.csv").kl[1], rel=1e-5)
+    code, out, _ = ask(*arguments, "--length", 16, "--formats", "dense", "--cache", "int2/g8", "--csv")
+    assert code == 0 and pd.read_csv(io.StringIO(out))[["cache", "coverage"]].to_numpy().tolist() == [["int2/g8", 1]]

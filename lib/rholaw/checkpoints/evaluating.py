@@ -38,6 +38,7 @@ def evaluate(
     count: int = 16,
     length: int = 256,
     activations: str | Format | None = None,
+    cache: str | Format | None = None,
     device: str = "cpu",
     out: str | Path | None = None,
     progress: bool = True,
@@ -49,13 +50,16 @@ def evaluate(
     ``texts.corpora`` (its held-out part) or a file, of which ``count`` blocks of ``length`` tokens are taken.
     activations: a Format in which the inputs of all rounded matrices are stored too, as engines do while they run:
     "sint8/row" and "fp8_row" scale each token, "nvfp4" and "mxfp4" blocks of its channels; a factor for a whole tensor
-    is one for a block of the text.  device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside it OUT.partial
-    keeps what the layers made, so that an interrupted evaluation of the same files, formats and text goes on behind its
-    last layer.  progress: shows a bar, and before it, where the work is long, about how long it takes.
+    is one for a block of the text.  cache: a Format of keys, once turned by their positions, and values, which is what
+    attention reads: "fp8_row" and "sint8/row" scale each token of each head, "q8_0" 32 channels of it, as llama.cpp's
+    cache of that name; one factor for a layer, as of vLLM's plain fp8 cache, is another rule.  device: "cpu" or "cuda".
+    out: a .parquet or .csv to write; beside it OUT.partial keeps what the layers made, so that an interrupted
+    evaluation of the same files, formats and text goes on behind its last layer.  progress: shows a bar, and before it,
+    where the work is long, about how long it takes.
 
     ==================  ===============================================================================================
     format              as it was asked for
-    activations         the format of the inputs, or ""
+    activations, cache  the format of the inputs, and of keys and values, or ""
     kl, kl_stderr       KL(model ‖ rounded model), nats per token, and its standard error over blocks
     rise, stderr        by how much the loss on the text rose, nats per token, and its standard error over blocks
     loss                of the model itself, nats per token
@@ -73,8 +77,9 @@ def evaluate(
     work for a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds
     less than 95 % of the weights; during it for weights that are not finite.
     """
-    place, out, inner = usable_device(device), resumable.destination(out), _of_inputs(activations)
-    named = {name: Rounding(format, inner) for name, format in named_formats(formats).items()}
+    place, out, inner = usable_device(device), resumable.destination(out), _running(activations, "activations")
+    stored = _running(cache, "keys and values")
+    named = {name: Rounding(format, inner, stored) for name, format in named_formats(formats).items()}
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
         model = described(checkpoint, place)
         blocks = llama.token_blocks(model.tokenizer, model.vocabulary, llama.text(text), count, length)
@@ -134,7 +139,7 @@ def _through(
     """{name: what the last layer makes of ids (B, T), rounded so}, each (B, T, width)."""
     begun, states = model.embedded(ids), {name: state.to(device) for name, state in stage.state.items()}
     if not states:
-        model.check(ids)
+        model.check(ids, list(roundings.values())[-1].kept)
         states = dict.fromkeys(roundings, begun)
     bar.update(stage.done * len(roundings))
     if not bar.disable and (line := estimate(model, list(roundings.values()), model.layers - stage.done, begun)):
@@ -143,7 +148,9 @@ def _through(
     for index in range(stage.done, model.layers):
         for name, rounding in roundings.items():
             parts = states[name].split(rows)
-            states[name] = _each(model.layer(index, partial(rounding.read, device), rounding.inputs), parts)
+            states[name] = _each(
+                model.layer(index, partial(rounding.read, device), rounding.inputs, rounding.kept), parts
+            )
             bar.update()
         stage.keep(index + 1, states)
     return states
@@ -190,14 +197,13 @@ def _log_sum(logits: torch.Tensor) -> torch.Tensor:
     return top[:, 0].double() + (logits - top).exp_().sum(-1).double().log()
 
 
-def _of_inputs(activations: str | Format | None) -> Format | None:
-    """The Format of inputs; ValueError for one that scales a whole tensor alone, as no engine does while it runs."""
-    if activations is None:
+def _running(asked: str | Format | None, what: str) -> Format | None:
+    """The Format of ``what`` passes by, None for dense; ValueError for one that scales a whole tensor alone."""
+    if asked is None or not (format := parse(asked) if isinstance(asked, str) else asked).parts:
         return None
-    format = parse(activations) if isinstance(activations, str) else activations
     if format.element is None or not (format.block or format.element.own_scales):
         raise ValueError(
-            f"activations in {activations} have one scale for all tokens, which is not known while an engine runs; "
+            f"{what} in {asked} have one scale for all tokens, which is not known while an engine runs; "
             "right would be a scale for each token, as in sint8/row or fp8_row, or for blocks, as in nvfp4"
         )
     return format
@@ -228,6 +234,7 @@ def _row(name: str, rounding: Rounding, share: float, measured: dict[str, tuple[
     row = {
         "format": name,
         "activations": str(inner) if inner else "",
+        "cache": str(rounding.cache) if rounding.cache else "",
         "kl": kl,
         "kl_stderr": kl_stderr,
         "rise": rise,
@@ -245,7 +252,9 @@ def _mean(values: torch.Tensor) -> tuple[float, float]:
 
 def _key(checkpoint: Checkpoint, named: dict[str, Rounding], blocks: torch.Tensor, device: torch.device) -> dict:
     """What must be the same for the layers of an interrupted evaluation to be of use."""
-    texts = {name: [str(rounding.format), str(rounding.activations)] for name, rounding in named.items()}
+    texts = {
+        name: [str(rounding.format), str(rounding.activations), str(rounding.cache)] for name, rounding in named.items()
+    }
     tokens = hashlib.sha256(blocks.numpy()).hexdigest()
     config = json.dumps(checkpoint.metadata.get("config"), sort_keys=True, default=str)
     return {

@@ -2,7 +2,7 @@
 
 model = layered.Llama(checkpoint, llama.described(checkpoint), torch.device("cpu"))
 x = model.embedded(ids)
-for index in range(model.layers): x = model.layer(index, read, inputs)(x)
+for index in range(model.layers): x = model.layer(index, read, inputs, kept)(x)
 model.head(0, model.vocabulary)(x)
 """
 
@@ -39,11 +39,17 @@ class Layered(Protocol):
     def embedded(self, ids: torch.Tensor) -> torch.Tensor:
         """What the first layer sees: ids (B, T) → (B, T, width)."""
 
-    def layer(self, index: int, read: Read, inputs: Inputs) -> Step:
-        """What a layer makes of that, (B, T, width) again, with weights and inputs of matrices as these give them."""
+    def layer(self, index: int, read: Read, inputs: Inputs, kept: Step | None) -> Step:
+        """What a layer makes of that, (B, T, width) again, with weights and inputs of matrices as these give them.
 
-    def check(self, ids: torch.Tensor) -> None:
-        """ValueError where this, on some tokens ids (B, T), is not what the model computes as a whole."""
+        kept: what rounds its keys and its values (B, heads, T, channels), or None.
+        """
+
+    def check(self, ids: torch.Tensor, kept: Step | None) -> None:
+        """ValueError where this, on some tokens ids (B, T), is not what the model computes as a whole.
+
+        And where keys and values cannot be kept so.
+        """
 
     def head(self, start: int, stop: int) -> Step:
         """What the last layer made → logits (…, stop − start) of these tokens of the vocabulary."""
@@ -81,15 +87,17 @@ class Llama:
         rows, places = used_rows(self._once("embedding"), ids)
         return self._with("embedding", rows).embedded(places.to(self.device))
 
-    def layer(self, index: int, read: Read, inputs: Inputs) -> Step:
+    def layer(self, index: int, read: Read, inputs: Inputs, kept: Step | None) -> Step:
         """As in ``Layered``."""
         own = {name: self.checkpoint[name] for (layer, _), name in self.model.names.items() if layer == index}
         model = self.model.with_weights({name: read(tensor) for name, tensor in own.items()})
         steps = {name: step for name, tensor in own.items() if (step := inputs(tensor))}
-        return lambda x: model.after(x, index, given=lambda name, y: steps[name](y) if name in steps else y)
+        return lambda x: model.after(x, index, given=lambda name, y: steps[name](y) if name in steps else y, kept=kept)
 
-    def check(self, ids: torch.Tensor) -> None:
-        """Nothing: it computes as a whole what it does layer by layer."""
+    def check(self, ids: torch.Tensor, kept: Step | None) -> None:
+        """ValueError where its heads cannot be kept so; it computes as a whole what it does layer by layer."""
+        if kept:
+            kept(torch.zeros(1, 1, 1, 2 * len(self.model.frequencies)))
 
     def head(self, start: int, stop: int) -> Step:
         """As in ``Layered``."""

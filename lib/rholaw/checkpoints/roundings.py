@@ -14,10 +14,11 @@ from .tensors import Tensor
 
 @dataclass(frozen=True)
 class Rounding:
-    """What happens to the matrices of a layer: ``format`` or None, and to their inputs: ``activations`` or None."""
+    """What happens to the matrices of a layer, to their inputs, and to its keys and values; None where nothing does."""
 
     format: Format | None
     activations: Format | None = None
+    cache: Format | None = None
 
     @property
     def multiple(self) -> int:
@@ -40,6 +41,25 @@ class Rounding:
             return None
         store = self.activations.quantize
         return lambda x: torch.stack([store(part) for part in x]) if x.ndim > 2 else store(x)
+
+    @property
+    def kept(self) -> Step | None:
+        """What rounds keys or values (B, heads, T, channels): a row for each token and head, a text at a time.
+
+        It raises ValueError for heads whose channels the format does not divide.
+        """
+        if (cache := self.cache) is None:
+            return None
+
+        def step(x: torch.Tensor) -> torch.Tensor:
+            if x.shape[-1] % cache.multiple:
+                raise ValueError(
+                    f"keys and values in {cache}: heads have {x.shape[-1]} channels, a multiple of {cache.multiple} "
+                    "is needed"
+                )
+            return torch.stack([cache.quantize(part.flatten(0, -2)).view(part.shape) for part in x])
+
+        return step
 
 
 def matrices(model: Layered) -> list[Tensor]:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.func import functional_call
 
 from ..checked import listed
-from . import llama, parameters, tokenizing
+from . import keeping, llama, parameters, tokenizing
 from .layered import Inputs, Read, Step
 from .opening import Checkpoint
 from .orientation import turned_back
@@ -74,14 +74,21 @@ class Transformed:
             _refuse_other(self.beside, other, "the tokens")
         return torch.cat(hidden)
 
-    def check(self, ids: torch.Tensor) -> None:
-        """ValueError unless its own forward gives its layers the same and has the same logits, layer after layer."""
+    def check(self, ids: torch.Tensor, kept: Step | None) -> None:
+        """ValueError unless its own forward gives its layers the same and has the same logits, layer after layer.
+
+        And where a layer keeps something else than keys and values of heads, or in another way, if they are rounded.
+        """
         ids, size, last = ids[:1, :CHECKED], min(CHECKED, self.vocabulary), []
         _, noted = self._noted(ids)
 
         def own(index: int, hidden: torch.Tensor, given: Beside) -> object:
             _refuse_other([noted[index]], [given], "the layers before")
-            made = self._run(index, self._weights(index, self._plain), hidden, given)
+            cache = keeping.Cache(index, kept) if kept else None
+            beside = keeping.given(self.alone[index], given, cache) if cache else given
+            made = self._run(index, self._weights(index, self._plain), hidden, beside)
+            if cache and not cache.used:
+                raise ValueError(f"layer {index} keeps no keys and values where they could be rounded")
             if isinstance(made, tuple) != isinstance(self.sample, tuple):
                 raise ValueError("its layers give results of different kinds")
             last[:] = [_hidden(made)]
@@ -92,14 +99,17 @@ class Transformed:
         if not torch.allclose(torch.cat(parts, -1), whole, atol=CLOSE * float(whole.std()), rtol=0):
             raise ValueError("layer by layer its logits are not those of its own forward")
 
-    def layer(self, index: int, read: Read, inputs: Inputs) -> Step:
+    def layer(self, index: int, read: Read, inputs: Inputs, kept: Step | None) -> Step:
         """As in ``Layered``. ValueError where inputs are to be rounded that no module takes by itself: experts'."""
         weights, steps = self._weights(index, read), self._input_steps(index, inputs)
+        beside = self.beside[index]
+        if kept:
+            beside = keeping.given(self.alone[index], beside, keeping.Cache(index, kept))
 
         def step(x: torch.Tensor) -> torch.Tensor:
             hooks = [part.register_forward_pre_hook(partial(_round_input, rounds)) for part, rounds in steps]
             try:
-                return torch.cat([_hidden(self._run(index, weights, row, self.beside[index])) for row in x.split(1)])
+                return torch.cat([_hidden(self._run(index, weights, row, beside)) for row in x.split(1)])
             finally:
                 for hook in hooks:
                     hook.remove()

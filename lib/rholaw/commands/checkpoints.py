@@ -47,6 +47,9 @@ def evaluate(arguments: list[str], prog: str) -> None:
     parser.add_argument("--formats", default="fp8_row, int4/g32, nvfp4", help="(default: %(default)s)")
     parser.add_argument("--text", default="shakespeare", help="a text file; or shakespeare (the default) or python")
     parser.add_argument("--activations", help="the format of the matrices' inputs, such as sint8/row, fp8_row or nvfp4")
+    parser.add_argument(
+        "--cache", help="the format of keys and values, a row a token and head, such as fp8_row or q8_0"
+    )
     parser.add_argument("--count", type=int, default=16, help="blocks of the text (default: %(default)s)")
     parser.add_argument("--length", type=int, default=256, help="tokens of a block (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -56,5 +59,7 @@ def evaluate(arguments: list[str], prog: str) -> None:
 
     from ..checkpoints.evaluating import evaluate as measure
 
-    asked = {name: getattr(chosen, name) for name in ("text", "activations", "count", "length", "device", "out")}
+    asked = {
+        name: getattr(chosen, name) for name in ("text", "activations", "cache", "count", "length", "device", "out")
+    }
     show(measure(chosen.path, chosen.formats, **asked), chosen, LOSSES)
