@@ -423,5 +423,5 @@ def test_impossible_batches_are_refused(wrong):
 
 @pytest.mark.parametrize(("context", "count"), [(10, 0), (10, 10), (0, 1), (100, 1)])
 def test_impossible_held_out_blocks_are_refused(context, count):
-    with pytest.raises(ValueError, match=f"{count} blocks of {context} tokens: 100 tokens hold"):
+    with pytest.raises(ValueError, match=f"{count} blocks of {context} tokens are asked for: 100 tokens hold"):
         corpus.held_out_blocks(np.zeros(100, np.uint16), context, count)
