@@ -151,3 +151,22 @@ def test_layers_that_keep_something_else_are_refused(tmp_path, family, message):
     (tmp_path / "text").write_text(TEXT)
     with pytest.raises(ValueError, match=message):
         evaluate((folder, str(tmp_path / "text")), "fp8_row", "dense")
+
+
+def test_an_interrupted_evaluation_goes_on_for_the_same_cache_alone(given, tmp_path, monkeypatch):
+    plain, layers = Llama.layer, []
+
+    def step(self, index, *more):
+        layers.append(index)
+        if layers == [0, 0, 1]:
+            raise KeyboardInterrupt
+        return plain(self, index, *more)
+
+    monkeypatch.setattr(Llama, "layer", step)
+    for cache, expected in (("sint3/row", [1, 1]), ("sint4/row", [0, 0, 1, 1])):
+        layers.clear()
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(given, "sint3/row", "dense", out=tmp_path / "out.csv")
+        layers[:] = [None]
+        evaluate(given, cache, "dense", out=tmp_path / "out.csv")
+        assert layers[1:] == expected

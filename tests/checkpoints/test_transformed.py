@@ -174,3 +174,10 @@ def test_a_model_that_is_not_what_its_layers_are_is_refused(tmp_path, monkeypatc
         monkeypatch.setattr(layers, "head", lambda start, stop: lambda x: 1.01 * ahead(start, stop)(x))
         with pytest.raises(ValueError, match="layer by layer its logits are not those"):
             layers.check(blocks()[:, :-1], None)
+
+
+@pytest.mark.parametrize(("family", "share"), [("qwen3", 1), ("mixtral", 0.5), ("gpt_oss", 0.5), ("deepseek_v3", 0.5)])
+def test_the_share_of_experts_that_a_token_goes_through(tmp_path, family, share):
+    folder, _ = written(tmp_path / family, family)
+    with opening.open(folder) as checkpoint:
+        assert transformed.Transformed(checkpoint, torch.device("cpu")).used == share
