@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from ..parts import Cache, Matrix, Part
 
-Kind = TypeVar("Kind")
+K = TypeVar("K")
 
 
-def layers(kinds: Iterable[Kind], part: Callable[[Kind], Part]) -> Part:
+def layers(kinds: Iterable[K], part: Callable[[K], Part]) -> Part:
     """All layers of these kinds: ``part`` makes one of a kind."""
     return sum((count * part(kind) for kind, count in Counter(kinds).items()), Part())
 
