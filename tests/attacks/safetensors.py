@@ -44,7 +44,7 @@ def attempt(rng, folder):
     later = [name for name, (_, values) in ours.items() if isinstance(values, str)]
     if later and way is not _type:
         return "read"  # the package refuses all of a file where one type is unknown
-    theirs = _package(saved if later else content)
+    theirs = _package(saved if way is _type else content)  # which refuses the whole file for one unknown type
     assert theirs is not None and ours.keys() == theirs.keys()
     for name, (shape, values) in ours.items():
         assert shape == tuple(theirs[name].shape)
