@@ -5,6 +5,7 @@ with refusals("a.json"): …         whatever the file makes of the block is a V
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from .checked import shortened, shown
 LARGEST = 100_000_000  # bytes of JSON; the safetensors package allows as many
 BRACKETS, COMMAS = 2**19, 2**20  # the most of JSON: 2 s and 400 MB; a header of 130,000 matrices has as many
 MESSAGE = 500  # characters of a refusal
+HALVES = re.compile(rb"\\u[dD][89a-fA-F]")  # what JSON writes a half of a character as, or two for a whole one
 
 
 @contextmanager
@@ -33,7 +35,7 @@ def refusals(about: str = "") -> Iterator[None]:
 def json_object(data: bytes, name: str) -> dict:
     """The object that ``data`` holds as JSON in UTF-8; ``name`` is what messages call it.
 
-    Raises ValueError for what is no JSON or another value, for a name that stands twice in an object or is half a
+    Raises ValueError for what is no JSON or another value, for a name that stands twice in an object, for half a
     character, and for more than LARGEST, BRACKETS and COMMAS allow.
     """
     most = LARGEST if data.isascii() else LARGEST // 3  # of which a character may take four bytes in memory
@@ -45,6 +47,8 @@ def json_object(data: bytes, name: str) -> dict:
         )
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
+        if HALVES.search(data):
+            json.dumps(value, ensure_ascii=False).encode()  # refuses halves of characters
     except RecursionError:
         raise ValueError(f"{name} is no JSON that can be read: it is nested too deeply") from None
     except ValueError as error:
@@ -58,5 +62,4 @@ def _once(pairs: list[tuple[str, object]]) -> dict:
     if len(named := dict(pairs)) < len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"{shown(twice)} stands there twice")
-    "".join(named).encode()  # refuses halves of characters
     return named

@@ -32,8 +32,8 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
     header = json_object(file.part(8, length).numpy().tobytes(), "its header")
     try:
         metadata = header.pop("__metadata__", {})
-        "".join(metadata.values()).encode()
-    except (AttributeError, TypeError, UnicodeEncodeError):
+        "".join(metadata.values())
+    except (AttributeError, TypeError):
         raise ValueError("the __metadata__ in its header is no JSON object of texts") from None
     if len(header) > TENSORS:
         raise ValueError(f"its header has {len(header):,} tensors, at most {TENSORS:,} are read")
