@@ -3,7 +3,6 @@
 import hashlib
 import importlib.util
 import json
-import math
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -228,8 +227,8 @@ def _refuse_partial(shares: dict[str, float], named: dict[str, Rounding], model:
 
 def _row(name: str, rounding: Rounding, share: float, measured: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict:
     (divergence, loss), (_, before) = measured[name], measured[DENSE]
-    kl, kl_stderr = _mean(divergence)
-    rise, stderr = _mean(loss - before)
+    kl, kl_stderr = llama.over_blocks(divergence)
+    rise, stderr = llama.over_blocks(loss - before)
     format, inner = rounding.format, rounding.activations
     row = {
         "format": name,
@@ -242,12 +241,6 @@ def _row(name: str, rounding: Rounding, share: float, measured: dict[str, tuple[
     }
     row |= {"loss": float(before.mean()), "gmse": gmse(format).value}
     return row | {"bits": share * format.bits + (1 - share) * DENSE_BITS, "coverage": share}
-
-
-def _mean(values: torch.Tensor) -> tuple[float, float]:
-    """(mean, its standard error) of values (B, T) whose rows are the sample; nan for one row."""
-    rows = values.mean(dim=1)
-    return float(rows.mean()), float(rows.std() / math.sqrt(len(rows))) if len(rows) > 1 else math.nan
 
 
 def _key(checkpoint: Checkpoint, named: dict[str, Rounding], blocks: torch.Tensor, device: torch.device) -> dict:

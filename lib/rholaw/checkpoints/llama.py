@@ -226,8 +226,13 @@ def token_blocks(tokenizer: tokenizers.Tokenizer, rows: int, text: str, count: i
 
 def increase(before: torch.Tensor, after: torch.Tensor) -> tuple[float, float]:
     """(Δ, standard error): by how much the mean of losses (B, T) rose, in nats per token; blocks are the sample."""
-    difference = (after - before).double().mean(dim=1)
-    return float(difference.mean()), float(difference.std() / math.sqrt(len(difference)))
+    return over_blocks(after - before)
+
+
+def over_blocks(values: torch.Tensor) -> tuple[float, float]:
+    """(mean, its standard error) of values (B, T) whose blocks are the sample; nan for one block."""
+    blocks = values.double().mean(dim=1)
+    return float(blocks.mean()), float(blocks.std() / math.sqrt(len(blocks))) if len(blocks) > 1 else math.nan
 
 
 def bits_per_byte(model: Decoder, losses: torch.Tensor, blocks: torch.Tensor) -> float:
