@@ -67,7 +67,10 @@ def test_one_token_budget_does_not_identify_the_data_term():
     fit = rl.fit("chinchilla", runs)
     assert not any(fit.identified[name] for name in ("B", "beta", "E"))
     assert fit.table().loc[["B", "beta", "E"], "value"].isna().all()
-    assert rl.fit("chinchilla", runs, fixed={"B": 410.7, "beta": 0.28}).identified["E"]
+    held = rl.fit("chinchilla", runs, fixed={"B": 410.7, "beta": 0.28})
+    assert held.identified["E"]
+    assert held.table().identified.to_dict() == {"A": "yes", "alpha": "yes", "B": "held", "beta": "held", "E": "yes"}
+    assert held.table().value["B"] == pytest.approx(410.7)
 
 
 def test_a_bound_is_reported():

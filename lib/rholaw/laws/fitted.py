@@ -136,12 +136,17 @@ class Fit:
         return [self.model.curve(family, params) for params in self.samples.to_dict("records")]
 
     def table(self) -> pd.DataFrame:
-        """A row per parameter: value, interval, and whether the data identify it; missing values where they do not."""
+        """A row per parameter: value, interval, and whether the data identify it: "yes", "no", or "held".
+
+        Values are missing where they do not; a parameter that was held has a value and no interval.
+        """
         rows = {}
         for name, value in self.params.items():
             low, high = self.intervals.get(name, (np.nan, np.nan))
-            known = self.identified[name]
-            rows[name] = (*((value, low, high) if known else (np.nan,) * 3), known)
+            if name not in self.standard_errors:
+                rows[name] = (value, np.nan, np.nan, "held")
+            else:
+                rows[name] = (value, low, high, "yes") if self.identified[name] else (*(np.nan,) * 3, "no")
         return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "identified"])
 
     def _needs_samples(self) -> None:
