@@ -70,16 +70,16 @@ def matrix(text):
     return torch.randn(ROWS.get(text, COLUMNS), COLUMNS, generator=torch.Generator().manual_seed(0))
 
 
-def measure(text, threads, repeat):
+def measure(text, width, repeat):
     """Records of the table, a package each."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(width)
     x = matrix(text)
     rates = {
         package: [x.numel() / 1e6 / seconds for seconds in pair]
         for package, pair in medians(packages(text), x, repeat).items()
     }
     floor = rates["clone"][0]
-    return [(text, package, threads, len(x), *pair, pair[0] / floor) for package, pair in rates.items()]
+    return [(text, package, width, len(x), *pair, pair[0] / floor) for package, pair in rates.items()]
 
 
 def speedup(code, x, repeat):
@@ -87,8 +87,8 @@ def speedup(code, x, repeat):
     ratios = []
     for _ in range(repeat + 1):
         seconds = []
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
+        for width in (1, 2):
+            torch.set_num_threads(width)
             start = time.perf_counter()
             code(x)
             seconds.append(time.perf_counter() - start)
@@ -116,7 +116,9 @@ def beside(formats, repeat):
     """Print the two-thread table; how many rows miss the aims: 1.7 when quiet, 0.8 beside a busy neighbour."""
     print("| format | rows | two threads over one, quiet | beside a busy process | |\n|---|--:|--:|--:|---|")
     misses = 0
-    print(f"| a copy, by as many threads | {COLUMNS} | {speedup(copied, matrix('dense'), repeat):.2f} | | |", flush=True)
+    print(
+        f"| a copy, by as many threads | {COLUMNS} | {speedup(copied, matrix('dense'), repeat):.2f} | | |", flush=True
+    )
     for text in formats:
         work = rl.parse(text).quantize, matrix(text), repeat
         quiet = speedup(*work)
@@ -130,12 +132,12 @@ def beside(formats, repeat):
 
 def row(records):
     """A line for print: ours, and the fastest other package by CPU time."""
-    (text, _, threads, rows, cpu, wall, share), (*_, clone, _, _), *others = records
+    (text, _, width, rows, cpu, wall, share), (*_, clone, _, _), *others = records
     others = sorted(((other[4], other[1]) for other in others), reverse=True)
     rivals = ", ".join(f"{package} {rate:.3g}" for rate, package in others)
     ratio = f"{cpu / others[0][0]:.2f}" if others else ""
     return (
-        f"| {text} | {threads} | {rows} | {cpu:.3g} | {wall:.3g} | {clone:.0f} | {1 / share:.1f} | {ratio} | {rivals} |"
+        f"| {text} | {width} | {rows} | {cpu:.3g} | {wall:.3g} | {clone:.0f} | {1 / share:.1f} | {ratio} | {rivals} |"
     )
 
 

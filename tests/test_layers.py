@@ -33,7 +33,18 @@ MODULES = {
     ],
     "error": ["absmax", "blocks", "sampling", "measure", "bounds"],
     "laws": [
-        *("intervals", "law", "parameters", "curves", "chinchilla", "compressed", "unified", "rivals", "registry"),
+        *(
+            "intervals",
+            "law",
+            "parameters",
+            "curves",
+            "chinchilla",
+            "compressed",
+            "training_length",
+            "unified",
+            "rivals",
+            "registry",
+        ),
         *("optimise", "fitted", "fitting", "draws", "held_out", "ladder"),
     ],
     "fidelity": [

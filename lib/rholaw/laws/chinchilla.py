@@ -44,6 +44,10 @@ class Chinchilla:
         """The parameters, in the order in which a fit carries them."""
         return ("A", "alpha", "B", "beta", "E", *self.capacity_names)
 
+    def level(self, series: str | None = None) -> str:
+        """The parameter that is the E of a series; here there is one for all."""
+        return "E"
+
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
         """{name: (lower, upper)}, by what stands before a bracket.

@@ -4,14 +4,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..formats.format import Format
 from ..formats.grammar import parse
 from .chinchilla import Chinchilla
 from .curves import Form
 from .intervals import percentiles
-from .law import Law
+from .law import Law, positive
 from .parameters import Parameters
+from .training_length import TOKENS_PER_PARAM
 
 
 @dataclass(frozen=True)
@@ -93,34 +95,57 @@ class Fit:
         return summary(*self.log_errors(runs))
 
     def capacity(
-        self, weights: str | Format, activations: str | Format = "dense", level: float = 0.95
+        self,
+        weights: str | Format,
+        activations: str | Format = "dense",
+        level: float = 0.95,
+        *,
+        tokens_per_param: float = TOKENS_PER_PARAM,
     ) -> tuple[float, float, float]:
         """(ρ, low, high) of a pair of formats; low and high are nan without a bootstrap.
 
-        Raises ValueError for a law in which a format is no factor on N, and for formats that it cannot express.
+        tokens_per_param: D/N of the training, on which ρ depends in the laws "…-tokens".  Raises ValueError for a law
+        in which a format is no factor on N, and for formats that it cannot express.
         """
-        rho = float(self._rho(self._points, weights, activations))
+        rho = float(self._rho(self._points, weights, activations, tokens_per_param))
         if self.samples.empty:
             return rho, np.nan, np.nan
-        low, high = percentiles(self.capacity_draws(weights, activations), level)
+        low, high = percentiles(self.capacity_draws(weights, activations, tokens_per_param=tokens_per_param), level)
         return rho, float(low), float(high)
 
-    def capacity_draws(self, weights: str | Format, activations: str | Format = "dense") -> np.ndarray:
-        """ρ of a pair of formats for each resample, (S,). Raises ValueError as ``capacity``."""
-        return self._rho(self._resamples, weights, activations)
+    def capacity_draws(
+        self,
+        weights: str | Format,
+        activations: str | Format = "dense",
+        *,
+        tokens_per_param: ArrayLike = TOKENS_PER_PARAM,
+    ) -> np.ndarray:
+        """ρ of a pair of formats for each resample, (S,). Raises ValueError as ``capacity``.
 
-    def _rho(self, p: Parameters, weights: str | Format, activations: str | Format) -> np.ndarray:
+        tokens_per_param: one number, or one for each resample.
+        """
+        return self._rho(self._resamples, weights, activations, tokens_per_param)
+
+    def _rho(
+        self, p: Parameters, weights: str | Format, activations: str | Format, tokens_per_param: ArrayLike
+    ) -> np.ndarray:
         if not self.model.has_capacity:
             raise ValueError(f"the law {self.name!r} has no ρ: in it a format is no factor on N")
+        (ratio,) = positive(tokens_per_param=tokens_per_param)
         columns = self.model.format_columns([(parse(weights), parse(activations))])
+        columns |= {"n": 0.0, "d": np.log(ratio)[..., None]}
         rho = np.exp(self.model.log_rho(p, columns))
         return np.broadcast_to(rho, (*p.u.shape[:-1], 1))[..., 0]
 
-    def law(self) -> Law:
-        """The part that all formats share, as a Law. Raises ValueError where it is not A N^-α + B D^-β + E."""
+    def law(self, series: str | None = None) -> Law:
+        """The part that all formats share, as a Law. Raises ValueError where it is not A N^-α + B D^-β + E.
+
+        series: whose E, where each has its own; the first where none is named.
+        """
         if not self.model.dense_is_chinchilla:
             raise ValueError(f"the dense part of the law {self.name!r} is not A N^-α + B D^-β + E")
-        return Law(**{name: self.params[name] for name in ("A", "alpha", "B", "beta", "E")})
+        E = self.params[self.model.level(series)]
+        return Law(**{name: self.params[name] for name in ("A", "alpha", "B", "beta")}, E=E)
 
     def curve(self, family: str = "quantised") -> Form:
         """The capacity curve of a family (the laws "unified…" only; the family of a composed error is "composed").

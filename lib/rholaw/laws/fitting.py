@@ -108,7 +108,7 @@ def _bounds(model: Chinchilla, fixed: Mapping[str, float | None] | None) -> np.n
     bounds = dict(model.bounds)
     for name, value in fixed.items():
         if value is not None:
-            if not (np.isfinite(value) and (value > 0 or (value == 0 and name == "E"))):
+            if not (np.isfinite(value) and (value > 0 or (value == 0 and name.partition("[")[0] in ("E", "gamma")))):
                 raise ValueError(f"{name} cannot be held at {value}: it must be positive and finite")
             bounds[name] = (max(value, 1e-300),) * 2  # E = 0: log E is as good as −∞
     return np.log(np.array([bounds[name] for name in model.names])).T

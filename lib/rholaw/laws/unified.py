@@ -13,6 +13,7 @@ from .chinchilla import Chinchilla
 from .compressed import Product, composed_error
 from .curves import BoundedLogistic, Curve, Form, Logistic, effective_bits
 from .parameters import Parameters
+from .training_length import TrainingLength
 
 
 class Unified(Product):
@@ -93,10 +94,15 @@ class UnifiedComposed(Unified):
         return composed_error(part)
 
 
+class UnifiedTokens(TrainingLength, Unified):
+    """The unified law with an extra loss that grows with the tokens per parameter."""
+
+
 LAWS = {
     "chinchilla": Chinchilla,
     "unified": Unified,
     "unified-logistic": partial(Unified, form=Logistic),
     "unified-bounded": partial(Unified, form=BoundedLogistic),
     "unified-composed": UnifiedComposed,
+    "unified-tokens": UnifiedTokens,
 }

@@ -8,6 +8,7 @@ import pandas as pd
 from ...formats.format import Format
 from ..compressed import DENSE, Pair, Product, pairs_of
 from ..parameters import Parameters
+from ..training_length import TrainingLength
 
 
 class Decoupled(Product):
@@ -48,4 +49,8 @@ class Decoupled(Product):
         return [dict.fromkeys(self.capacity_names, 0.5)]
 
 
-LAWS = {"decoupled": Decoupled}
+class DecoupledTokens(TrainingLength, Decoupled):
+    """A free ρ for every pair of formats, with an extra loss that grows with the tokens per parameter."""
+
+
+LAWS = {"decoupled": Decoupled, "decoupled-tokens": DecoupledTokens}
