@@ -1,0 +1,199 @@
+"""Laws that were fitted once and then left alone, so that what they say of runs of others is a prediction.
+
+laws = load("frozen2026")                   {name: FrozenLaw}, from data/frozen/2026.csv and 2026_samples.csv
+laws["unified"].extra(runs)                 nats per token above the dense model of the same size and tokens
+made(row)                                   a recipe, a row of 2026.csv, fitted to today's runs
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+
+from .. import runs as run_tables
+from .. import tables
+from ..checked import unknown
+from ..formats.format import Format
+from ..formats.grammar import parse
+from . import registry
+from .chinchilla import Chinchilla
+from .fitting import fit
+from .intervals import percentiles
+from .optimise import minimise
+from .parameters import Parameters
+
+HUBER = 1e-3  # as `fit`
+RECIPE = ("law", "form", "series", "selection", "held")
+
+
+@dataclass(frozen=True)
+class FrozenLaw:
+    """A law as it was when it was frozen: samples of its parameters instead of a fit.
+
+    samples: a row a sample, a column a parameter; what is predicted is the median over them.  noise: nats per token,
+    by which the difference of two runs scatters about the law in the runs that it was fitted to.  sha256: of the
+    recipe and the samples.
+    """
+
+    name: str
+    noise: float
+    sha256: str
+    samples: pd.DataFrame = field(repr=False)
+    model: Chinchilla = field(repr=False)
+
+    @property
+    def params(self) -> dict[str, float]:
+        """{name: median over the samples}."""
+        return self.samples.median().to_dict()
+
+    def predict(self, runs: pd.DataFrame) -> np.ndarray:
+        """Loss of each run, (n,), in nats per token of the text that the law was fitted on."""
+        return np.median(self._loss(runs), axis=0)
+
+    def predict_interval(self, runs: pd.DataFrame, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """(low, high), each (n,), of the loss: the samples' percentiles, widened by half the variance of ``noise``."""
+        return widened(self._loss(runs), self.noise / np.sqrt(2), level)
+
+    def extra(self, runs: pd.DataFrame) -> np.ndarray:
+        """(S, n): for each sample, by how much the loss lies above a dense run of the same N and D, nats per token.
+
+        Raises ValueError for a format that the law cannot predict.
+        """
+        return self._loss(runs) - self._loss(runs.assign(weights="dense", activations="dense"))
+
+    def capacity(
+        self, weights: str | Format, activations: str | Format = "dense", level: float = 0.95
+    ) -> tuple[float, float, float]:
+        """(ρ, low, high) of a pair of formats, at the tokens per parameter for which the law states its ρ.
+
+        Raises ValueError for a law in which a format is no factor on N, and for formats that it cannot express.
+        """
+        if not self.model.has_capacity:
+            raise ValueError(f"the law {self.name!r} has no ρ: in it a format is no factor on N")
+        columns = self.model.format_columns([(parse(weights), parse(activations))])
+        rho = np.exp(self.model.log_rho(self._points, columns))
+        rho = np.broadcast_to(rho, (len(self.samples), 1))[:, 0]
+        return float(np.median(rho)), *map(float, percentiles(rho, level))
+
+    @property
+    def _points(self) -> Parameters:
+        return Parameters(tuple(self.samples), np.log(self.samples.to_numpy()))
+
+    def _loss(self, runs: pd.DataFrame) -> np.ndarray:
+        """(S, n)."""
+        if series := getattr(self.model, "series", ()):  # a series that was not fitted has no level of its own
+            runs = runs.assign(series=series[0])
+        return np.exp(self.model.log_loss(self._points, self.model.columns(runs)))
+
+
+def widened(samples: np.ndarray, noise: float | np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high), each (n,), about the median of samples (S, n): their percentiles and Gaussian noise, in quadrature.
+
+    noise: the standard deviation, one or (n,).
+    """
+    middle, (low, high) = np.median(samples, axis=0), percentiles(samples, level)
+    reach = NormalDist().inv_cdf((1 + level) / 2) * noise
+    return middle - np.hypot(middle - low, reach), middle + np.hypot(high - middle, reach)
+
+
+def names() -> list[str]:
+    """The frozen sets that `load` knows: "frozen2026" is data/frozen/2026.csv."""
+    stored = [name.removeprefix("frozen/") for name in tables.names() if name.startswith("frozen/")]
+    return [f"frozen{name}" for name in stored if not name.endswith("_samples")]
+
+
+def load(name: str) -> dict[str, FrozenLaw]:
+    """The laws of a frozen set, by name, as they were when they were frozen.
+
+    Raises ValueError for an unknown set, and for a law whose recipe or samples are not what its hash says.
+    """
+    rows, laws = recipes(name), {}
+    samples = tables.read(f"{_table(name)}_samples")
+    for row in rows:
+        part = samples[samples["law"] == row["law"]]
+        if digest(row, part) != row["sha256"]:
+            raise ValueError(f"{name}: the law {row['law']!r} or its samples were altered after they were frozen")
+        wide = part.pivot(index="sample", columns="parameter", values="value")
+        model = registry.find(row["form"])(_selected(row))
+        laws[row["law"]] = FrozenLaw(row["law"], row["noise"], row["sha256"], wide[list(model.names)], model)
+    return laws
+
+
+def recipes(name: str) -> list[dict]:
+    """The recipe of each law of a frozen set: RECIPE, noise and sha256. Raises ValueError for an unknown set."""
+    if name not in names():
+        raise ValueError(unknown(name, names(), "frozen fit"))
+    return tables.read(_table(name)).fillna({"selection": "", "held": ""}).to_dict("records")
+
+
+def digest(row: Mapping[str, object], samples: pd.DataFrame) -> str:
+    """The sha256 of a recipe with its noise and of its samples, each (sample, parameter, value), in their order."""
+    values = [f"{sample} {name} {value:.6g}" for sample, name, value in _triples(samples)]
+    text = [*(row[key] for key in RECIPE), f"{row['noise']:.4g}", *values]
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()
+
+
+def made(row: Mapping[str, str], seed: int = 0, count: int = 100) -> tuple[float, pd.DataFrame]:
+    """(noise, samples) of a recipe fitted to today's runs; samples: law, sample (``count`` of them), parameter, value.
+
+    row: the name of the ``law``, its ``form`` in the registry, ``series`` with spaces between, ``selection`` of their
+    runs as pandas' query takes it, and ``held``: parameters as "E=0" or "C=1.39~0.08", drawn anew in each sample with
+    that standard deviation; sets of them, between which the samples take turns, stand apart by semicolons.  A sample
+    weighs all runs of one size alike, by an exponential variable (Rubin 1981): sizes, not runs, are what was drawn.
+    """
+    table = _selected(row)
+    generator = np.random.default_rng(seed)
+    model = registry.find(row["form"])(table)
+    columns, log_loss = model.columns(table), np.log(table["loss"].to_numpy(float))
+    sizes = pd.factorize(table["n_params"])[0]
+    variants = [_held(text) for text in row["held"].split(";")]
+    fits = [fit(row["form"], table, fixed={name: mean for name, (mean, _) in held.items()}) for held in variants]
+    points = []
+    for number in range(count):
+        held, start = variants[number % len(variants)], fits[number % len(fits)].params
+        drawn = {name: max(generator.normal(*spread), spread[0] / 10) for name, spread in held.items()}
+        bounds = model.bounds | {name: (value,) * 2 for name, value in (model.held | drawn).items()}
+        lower, upper = np.log(np.maximum([bounds[name] for name in model.names], 1e-300)).T
+        begin = np.log([[start[name] for name in model.names]])
+        weights = generator.exponential(size=sizes.max() + 1)[sizes]
+        points.append(
+            minimise(
+                lambda u: model.log_loss(Parameters(model.names, u), columns) - log_loss,
+                *(begin, lower, upper, weights / weights.mean(), HUBER),
+            )[0][0]
+        )
+    predicted = np.median(np.exp(model.log_loss(Parameters(model.names, np.array(points)), columns)), axis=0)
+    noise = float(np.sqrt(2 * np.mean((predicted - np.exp(log_loss)) ** 2)))
+    rows = [
+        {"law": row["law"], "sample": number, "parameter": name, "value": float(f"{np.exp(value):.6g}")}
+        for number, u in enumerate(points)
+        for name, value in zip(model.names, u, strict=True)
+    ]
+    return float(f"{noise:.4g}"), pd.DataFrame(rows)
+
+
+def _table(name: str) -> str:
+    return f"frozen/{name.removeprefix('frozen')}"
+
+
+def _held(text: str) -> dict[str, tuple[float, float]]:
+    """{parameter: (value, standard deviation)} of "E=0" or "C=1.39~0.08 F=0.41~0.02"."""
+    held = {}
+    for item in text.split():
+        name, _, values = item.partition("=")
+        value, _, spread = values.partition("~")
+        held[name] = (float(value), float(spread or 0))
+    return held
+
+
+def _selected(row: Mapping[str, str]) -> pd.DataFrame:
+    """The runs of a recipe."""
+    table = run_tables.load(row["series"].split())
+    return table.query(row["selection"], engine="python").reset_index(drop=True) if row["selection"] else table
+
+
+def _triples(samples: pd.DataFrame) -> zip:
+    return zip(samples["sample"], samples["parameter"], samples["value"], strict=True)
