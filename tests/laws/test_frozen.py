@@ -16,6 +16,7 @@ HASHES = {  # as they were committed before the laws met the runs that they pred
     "chen": "f36c5fa0a9f2c823",
     "unified-sparse": "a5ec0e314681149a",
     "frantar": "47b4ae09a36f568d",
+    "unified-tokens": "4aab065d5e6743be",
 }
 
 
@@ -75,6 +76,8 @@ def test_extra_is_nothing_for_dense_runs_and_grows_with_the_error(laws):
 def test_capacity_has_an_interval_and_some_laws_have_none(laws):
     rho, low, high = laws["unified"].capacity("int4")
     assert 0.7 < low <= rho <= high < 0.95
+    longer = laws["unified-tokens"]
+    assert longer.capacity("int4", tokens_per_param=1000)[0] < longer.capacity("int4", tokens_per_param=20)[0]
     assert laws["decoupled"].capacity("int2", "int2")[0] < 0.2
     with pytest.raises(ValueError, match="has no ρ"):
         laws["additive"].capacity("int4")

@@ -24,6 +24,7 @@ from .fitting import fit
 from .intervals import percentiles
 from .optimise import minimise
 from .parameters import Parameters
+from .training_length import TOKENS_PER_PARAM
 
 HUBER = 1e-3  # as `fit`
 RECIPE = ("law", "form", "series", "selection", "held")
@@ -65,15 +66,21 @@ class FrozenLaw:
         return self._loss(runs) - self._loss(runs.assign(weights="dense", activations="dense"))
 
     def capacity(
-        self, weights: str | Format, activations: str | Format = "dense", level: float = 0.95
+        self,
+        weights: str | Format,
+        activations: str | Format = "dense",
+        level: float = 0.95,
+        *,
+        tokens_per_param: float = TOKENS_PER_PARAM,
     ) -> tuple[float, float, float]:
-        """(ρ, low, high) of a pair of formats, at the tokens per parameter for which the law states its ρ.
+        """(ρ, low, high) of a pair of formats, after so many tokens a parameter where the law tells them apart.
 
         Raises ValueError for a law in which a format is no factor on N, and for formats that it cannot express.
         """
         if not self.model.has_capacity:
             raise ValueError(f"the law {self.name!r} has no ρ: in it a format is no factor on N")
         columns = self.model.format_columns([(parse(weights), parse(activations))])
+        columns |= {"n": 0.0, "d": np.log(tokens_per_param)}
         rho = np.exp(self.model.log_rho(self._points, columns))
         rho = np.broadcast_to(rho, (len(self.samples), 1))[:, 0]
         return float(np.median(rho)), *map(float, percentiles(rho, level))
