@@ -45,7 +45,7 @@ MODULES = {
             "rivals",
             "registry",
         ),
-        *("optimise", "fitted", "fitting", "frozen", "draws", "held_out", "ladder"),
+        *("optimise", "fitted", "fitting", "frozen", "draws", "held_out", "ladder", "sources", "four_bits"),
     ],
     "fidelity": [
         *("atlas", "entries", "tensors", "posterior", "sensitivity", "evidence", "mixed", "population"),

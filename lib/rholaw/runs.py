@@ -56,6 +56,24 @@ def one_estimator(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[(runs["rotated"] | dense) & ~runs["weights"].str.contains(":")]
 
 
+def with_embeddings(runs: pd.DataFrame) -> pd.DataFrame:
+    """The same runs with N counted with the embedding and the output head, which no format of theirs compresses.
+
+    Read off n_embedding and n_head, or off the shape of one of Quartet's and QuEST's models.  ValueError for others.
+    """
+    if {"n_embedding", "n_head"} <= set(runs.columns):
+        more = runs["n_embedding"] + runs["n_head"]
+    else:
+        shapes = tables.read("published/quartet2025_shapes").set_index("n_params")
+        more = runs["n_params"].map(2 * shapes["vocabulary"] * shapes["width"])
+    if more.isna().any():
+        raise ValueError(
+            f"embeddings of a model of {runs.loc[more.isna(), 'n_params'].iloc[0]:,} parameters are not known: "
+            "the runs need the columns n_embedding and n_head"
+        )
+    return runs.assign(n_params=runs["n_params"] + more.astype("int64"))
+
+
 def check(frame: pd.DataFrame, columns: Iterable[str] = POSITIVE) -> None:
     """Refuse a table unless each of these columns holds positive finite numbers and there is a row.
 
