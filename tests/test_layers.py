@@ -35,6 +35,7 @@ MODULES = {
     "laws": [
         *(
             "intervals",
+            "exponents",
             "law",
             "parameters",
             "curves",

@@ -73,6 +73,14 @@ def test_one_token_budget_does_not_identify_the_data_term():
     assert held.table().value["B"] == pytest.approx(410.7)
 
 
+def test_runs_on_a_line_of_tokens_per_parameter_are_remarked_upon():
+    runs = dense_runs(0, count=40)
+    assert rl.fit("chinchilla", runs).remarks == ()
+    assert rl.fit("chinchilla", runs.assign(n_tokens=1e10)).remarks == ()
+    (remark,) = rl.fit("chinchilla", runs.assign(n_tokens=100 * runs.n_params)).remarks
+    assert remark.startswith("log N and log D of the runs correlate at 1.000")
+
+
 def test_a_bound_is_reported():
     runs = dense_runs(0)
     runs["loss"] = rl.Law(A=20, alpha=0.1, B=50, beta=0.2, E=0).loss(runs.n_params, runs.n_tokens)

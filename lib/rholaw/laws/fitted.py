@@ -28,7 +28,7 @@ class Fit:
     curvature.  condition: largest over smallest singular value of the Jacobian by the logarithms of the free
     parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for residuals
     that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts as a
-    parameter.
+    parameter.  remarks: sentences on what the choice of the runs keeps any fit to them from knowing.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Fit:
     standard_errors: dict[str, float] = field(repr=False)
     condition: float = field(repr=False)
     aic: float = field(repr=False)
+    remarks: tuple[str, ...] = ()
 
     @property
     def rmse(self) -> float:

@@ -18,6 +18,8 @@ from .parameters import Parameters
 
 IDENTIFIED_SE = 0.5
 """A parameter is identified where the standard error of its logarithm stays below this: a factor of 2.7 at 95 %."""
+COLLINEAR = 0.95
+"""Correlation of log N and log D beyond which their terms are hardly told apart."""
 
 
 def fit(
@@ -79,6 +81,7 @@ def fit(
         samples=pd.DataFrame(samples, columns=list(names)),
         model=model,
         aic=_aic(float(objective[winner]), len(runs), int(free.sum()), huber_delta),
+        remarks=_remarks(runs),
         **_curvature(residuals, u, lower, upper, names),
     )
 
@@ -112,6 +115,16 @@ def _bounds(model: Chinchilla, fixed: Mapping[str, float | None] | None) -> np.n
                 raise ValueError(f"{name} cannot be held at {value}: it must be positive and finite")
             bounds[name] = (max(value, 1e-300),) * 2  # E = 0: log E is as good as −∞
     return np.log(np.array([bounds[name] for name in model.names])).T
+
+
+def _remarks(runs: pd.DataFrame) -> tuple[str, ...]:
+    """What these runs cannot tell apart, whatever law is fitted."""
+    if runs["n_params"].nunique() == 1 or runs["n_tokens"].nunique() == 1:
+        return ()
+    together = np.corrcoef(np.log(runs[["n_params", "n_tokens"]].to_numpy(float)).T)[0, 1]
+    if together <= COLLINEAR:
+        return ()
+    return (f"log N and log D of the runs correlate at {together:.3f}: their terms, and E, are hardly told apart",)
 
 
 def _curvature(
