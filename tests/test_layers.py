@@ -46,7 +46,7 @@ MODULES = {
             "rivals",
             "registry",
         ),
-        *("optimise", "fitted", "fitting", "frozen", "draws", "held_out", "ladder", "sources", "four_bits"),
+        *("optimise", "fitted", "fitting", "frozen", "unseen", "draws", "held_out", "ladder", "sources", "four_bits"),
     ],
     "fidelity": [
         *("atlas", "entries", "tensors", "posterior", "sensitivity", "evidence", "mixed", "population"),

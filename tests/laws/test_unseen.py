@@ -1,0 +1,73 @@
+"""Runs of others against frozen laws: extra losses, intervals, comparisons, verdicts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rholaw.laws import frozen, unseen
+
+
+@pytest.fixture(scope="module")
+def laws():
+    known = frozen.load("frozen2026")
+    return {name: known[name] for name in ("unified", "decoupled", "unified-sparse")}
+
+
+def runs_of(law, formats=("int4", "int3", "int2"), dense_loss=3.1):
+    """Runs of one model that are just what the law says."""
+    runs = pd.DataFrame({"n_params": 1e8, "n_tokens": 1e10, "weights": ["dense", *formats], "activations": "dense"})
+    extra = np.median(law.extra(runs), axis=0)
+    return runs.assign(loss=dense_loss + extra)
+
+
+def test_what_a_law_says_is_inside_its_interval_and_its_verdict_is_good(laws):
+    runs = runs_of(laws["unified"])
+    table = unseen.predicted(runs, laws)
+    own = table[table.law == "unified"]
+    np.testing.assert_allclose(own.extra, own.predicted)
+    assert own.inside.all() and list(own.row) == [1, 2, 3]
+    assert table[table.law == "unified-sparse"].predicted.isna().all()
+    assert "no run had a quantised part" in table[table.law == "unified-sparse"].reason.iloc[0]
+    told = unseen.verdicts(runs, table, laws).set_index("law")
+    assert told.loc["unified", ["coverage", "pairs", "right", "clear"]].tolist() == [1, 3, 1, 2]
+    assert told.factor["unified"] == pytest.approx(1) and told.off["unified"] == pytest.approx(1)
+    assert told.verdict["unified"] == "sizes hold, order holds"
+    assert told.verdict["unified-sparse"] == "says nothing of these formats"
+
+
+def test_losses_turned_about_fail_in_order_and_size(laws):
+    runs = runs_of(laws["unified"], ("int4", "int2", "int1"))
+    runs["loss"] = runs.loss[[0, 3, 2, 1]].to_numpy()
+    told = unseen.verdicts(runs, unseen.predicted(runs, laws), laws).set_index("law")
+    assert told.verdict["unified"] == "sizes fail, order fails" and told.right["unified"] == 0
+
+
+def test_the_dense_loss_may_stand_in_a_column_or_be_unknown(laws):
+    runs = runs_of(laws["unified"])
+    given = runs[1:].assign(dense_loss=runs.loss[0])
+    for table in (given, runs):
+        np.testing.assert_allclose(unseen.with_dense(table).dense_loss, runs.loss[0])
+    table = unseen.predicted(runs[1:], laws)
+    assert table.extra.isna().all() and table.inside.isna().all()
+    told = unseen.verdicts(runs[1:], table, laws).set_index("law")
+    assert told.verdict["unified"] == "order holds" and np.isnan(told.coverage["unified"])
+
+
+def test_a_dense_run_of_another_model_or_seed_is_no_twin(laws):
+    runs = runs_of(laws["unified"]).assign(seed=[0, 0, 1, 0])
+    assert unseen.with_dense(runs).dense_loss.isna().tolist() == [False, True, False]
+    pairs = unseen.compared(runs, unseen.predicted(runs, {"unified": laws["unified"]}))
+    assert pairs[["first", "second"]].to_numpy().tolist() == [[1, 3]]
+
+
+def test_noise_of_the_runs_widens_the_interval(laws):
+    runs = runs_of(laws["unified"]).assign(loss_stderr=0.1)
+    law = {"unified": laws["unified"]}
+    wide, narrow = (unseen.predicted(table, law) for table in (runs, runs.drop(columns="loss_stderr")))
+    assert ((wide.high - wide.low) > 2 * (narrow.high - narrow.low)).all()
+    assert (wide.high > wide.predicted + 1.96 * 0.1).all()
+
+
+def test_dense_runs_alone_are_nothing_to_predict(laws):
+    with pytest.raises(ValueError, match="all of these runs are dense"):
+        unseen.predicted(runs_of(laws["unified"], ()), laws)
