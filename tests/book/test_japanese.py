@@ -115,8 +115,8 @@ def executed(notebook, **parameters):
 @pytest.fixture(scope="module")
 def fewer():
     """A law of few resamples, the same for both languages, so that the file is quick."""
-    fits, patch = capacities.default_fits(20), pytest.MonkeyPatch()
-    patch.setattr(capacities, "default_fits", lambda: fits)
+    fits, patch = capacities.default_fit(20), pytest.MonkeyPatch()
+    patch.setattr(capacities, "default_fit", lambda: fits)
     patch.setattr(figures, "set_matplotlib_formats", lambda *_: None)
     yield
     patch.undo()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rholaw.book import kept_figures
-from rholaw.laws.draws import default_fits, draws
+from rholaw.laws.draws import default_fit, draws
 
 PAIRS = pd.DataFrame(
     {
@@ -26,7 +26,7 @@ PAIRS = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def law():
-    return draws(default_fits(20))
+    return draws(default_fit(20))
 
 
 def test_the_laws_cross_where_the_line_is(law):

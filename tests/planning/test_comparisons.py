@@ -22,8 +22,8 @@ SCENARIO = {
 @pytest.fixture(scope="module", autouse=True)
 def few():
     """The default law on few resamples."""
-    fits, patch = capacities.default_fits(16), pytest.MonkeyPatch()
-    patch.setattr(capacities, "default_fits", lambda: fits)
+    fits, patch = capacities.default_fit(16), pytest.MonkeyPatch()
+    patch.setattr(capacities, "default_fit", lambda: fits)
     yield
     patch.undo()
 

@@ -639,12 +639,28 @@ def test_every_column_is_described_and_every_assumption_has_a_source():
     assert (plan.assumptions.source.str.len() > 3).all() and plan.assumptions.as_of.str.startswith("2026").any()
 
 
-@pytest.mark.parametrize("n_bootstrap", [16, pytest.param(100, marks=pytest.mark.full)])
-def test_the_default_law_pools_what_the_runs_leave_open(n_bootstrap):
-    draws = capacities.draws(capacities.default_fits(n_bootstrap))
-    assert sorted(set(draws.E.round(2))) == list(capacities.HELD)
-    low, high = np.quantile(draws.capacity("int4")[0], [0.025, 0.975])
-    assert 0.78 < low < high < 0.84
+def test_a_model_that_is_trained_for_longer_loses_capacity():
+    law = capacities.default_fit(16)
+
+    def row(ratio):
+        found = rl.plan(
+            {
+                "model": {"params": 8e9, "tokens": ratio * 8e9},
+                "formats": [{"weights": "int4"}],
+                "project": {"kind": "train"},
+                "run": {"samples": 100},
+            },
+            law,
+        )
+        return found.table[found.table.option == "int4"].iloc[0], found.warnings
+
+    (short, _), (long, said) = row(100), row(1900)
+    draws = capacities.draws(law)
+    rho, _ = draws.capacity("int4")
+    assert short.rho == pytest.approx(np.median(rho), rel=0.02)
+    assert long.rho == pytest.approx(np.median(draws.longer(rho, 1900)), rel=0.02)
+    assert long.rho < short.rho
+    assert any("1,900 tokens a parameter" in text for text in said)
 
 
 def test_the_example_of_the_module():

@@ -101,7 +101,7 @@ class Explorer:
         for o, option in enumerate(self.data["options"][1:], 1):
             runs = self.data["kernels"][o][start["d"]]["runs"]
             for what in ("memory", "decode", "prefill") if runs else ("memory",):
-                gain = self.data["gains"][what][start["s"]][o][start["d"]][start["b"]]
+                gain = self.data["gains"][what][start["s"]][start["t"]][o][start["d"]][start["b"]]
                 ends = dict(zip(("low", "mid", "high"), gain, strict=True))
                 points.append({"option": option, "what": what, **ends, "chosen": o == start["o"]})
         return points
@@ -140,7 +140,7 @@ class Explorer:
             "table": self.table().to_html(float_format="{:.3g}".format, na_rep="–", border=0),
             "alt": ALT,
             "svg": vegalite_to_svg(self.chart().to_json()),
-            "data": in_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+            "data": in_script(json.dumps(_folded(data), ensure_ascii=False, separators=(",", ":"))),
             "chart": in_script(live.to_json(indent=None)),
             "vega": f"_static/{VEGA}",
         }
@@ -193,7 +193,7 @@ def explore(
         "request": [scenario.traffic.tokens_in, scenario.traffic.tokens_out],
         "annuity": costs.annuity(project.horizon_months, project.discount_rate),
         "scenario": _toml(scenario),
-        **computed(base, sizes, drawn, draws),
+        **computed(base, sizes, tokens, drawn, draws),
     }
     data["values"]["loss"] = [[triples(law_drawn.loss(N, D))[0] for D in tokens] for N in sizes]
     return Explorer(_plain(data))
@@ -212,6 +212,19 @@ def _toml(scenario: Scenario) -> dict[str, str]:
     parts = ("hardware", "traffic", "prices", "project", "run")
     formats = "\n".join("[[formats]]\n" + "".join(lines(option)) for option in scenario.formats)
     return {part: "".join(lines(getattr(scenario, part))) for part in parts} | {"formats": formats}
+
+
+def _folded(data: dict[str, Any]) -> dict[str, Any]:
+    """``data`` for the page, with one entry where all along an axis are the same: it takes the last that there is."""
+
+    def fold(values: Any) -> Any:
+        if not isinstance(values, list) or not isinstance(values[0], list):
+            return values  # a number, or P10, median and P90
+        parts = [fold(part) for part in values]
+        return parts[:1] if all(part == parts[0] for part in parts) else parts
+
+    grids = {name: {key: fold(array) for key, array in data[name].items()} for name in ("values", "gains")}
+    return data | grids
 
 
 def _plain(data: Any) -> Any:

@@ -1,13 +1,14 @@
 """What the explorer knows: every number that a plan would say, over a grid of its controls.
 
-Computed with the functions and the draws of ``rl.plan``, at a rent of 1 USD an hour and one request a month.  Price,
-requests and tokens of training enter a plan's money as factors, so that its quantiles grow by the same factors: ROWS
-says which.
+Computed with the functions and the draws of ``rl.plan``, at a rent of 1 USD an hour and one request a month.  Price and
+requests enter a plan's money as factors, and so do the tokens that a project trains for, so that its quantiles grow by
+the same factors: ROWS says which.  Tokens of training change ρ as well: they are an axis.
 """
 
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -53,27 +54,27 @@ class Row:
 
 ROWS = {
     "Quality": (
-        Row("rho", "o", trained=True),
-        Row("n_params", "cso"),
+        Row("rho", "sto", trained=True),
+        Row("n_params", "csto"),
         Row("loss", "st", of="dense"),
-        Row("dloss", "cso", of="own"),
+        Row("dloss", "csto", of="own"),
     ),
     "Memory and speed": (
-        Row("memory_gb", "csodb"),
-        Row("prefill_tokens_s", "csodb", needs="served"),
-        Row("decode_tokens_s", "csodb", needs="served"),
+        Row("memory_gb", "cstodb"),
+        Row("prefill_tokens_s", "cstodb", needs="served"),
+        Row("decode_tokens_s", "cstodb", needs="served"),
         Row("speedup_prefill", "sodb", needs="runs", of="own"),
         Row("speedup_decode", "sodb", needs="runs", of="own"),
     ),
     "Break-even at equal loss: it pays above 0": (
-        Row("margin_prefill", "sodb", needs="runs", of="own", trained=True),
-        Row("margin_decode", "sodb", needs="runs", of="own", trained=True),
-        Row("margin_memory", "od", of="own", trained=True),
+        Row("margin_prefill", "stodb", needs="runs", of="own", trained=True),
+        Row("margin_decode", "stodb", needs="runs", of="own", trained=True),
+        Row("margin_memory", "stod", of="own", trained=True),
     ),
     "Money, USD": (
-        Row("cost_in", "csodb", ("price",), "served"),
-        Row("cost_out", "csodb", ("price",), "served"),
-        Row("saving_month", "csodb", ("price", "requests"), "saves", "own"),
+        Row("cost_in", "cstodb", ("price",), "served"),
+        Row("cost_out", "cstodb", ("price",), "served"),
+        Row("saving_month", "cstodb", ("price", "requests"), "saves", "own"),
         Row("cost_once", of="own"),
         Row("break_even_requests", needs="saves", of="own"),
     ),
@@ -91,12 +92,12 @@ def labelled(horizon: float) -> Iterator[dict[str, Any]]:
             yield dataclasses.asdict(row) | {"label": LABELS[row.column] + over}
 
 
-def computed(base: Scenario, sizes: list[float], drawn: Drawn, draws: Draws) -> dict[str, Any]:
+def computed(base: Scenario, sizes: list[float], tokens: list[float], drawn: Drawn, draws: Draws) -> dict[str, Any]:
     """values: an array a column, over the axes of its Row and (P10, median, P90), but for ``loss``; gains of the chart,
-    likewise over (size, option, device, batch); added: USD of training a billion tokens, or of rounding; and the
-    kernels."""
+    likewise over (size, tokens, option, device, batch); added: USD of training a billion tokens, or of rounding; and
+    the kernels."""
     hardware = base.hardware
-    length = {"c": len(KINDS), "s": len(sizes), "o": len(base.options)}
+    length = {"c": len(KINDS), "s": len(sizes), "t": len(tokens), "o": len(base.options)}
     length |= {"d": len(hardware.devices), "b": len(hardware.batches)}
     known = devices(hardware.overrides or None)
 
@@ -104,18 +105,19 @@ def computed(base: Scenario, sizes: list[float], drawn: Drawn, draws: Draws) -> 
         return np.full((*(length[axis] for axis in axes), 3), np.nan)
 
     values = {name: empty(row.axes) for name, row in LOOKED_UP.items() if name != "loss"}
-    gains, added = {what: empty("sodb") for what in GAINS}, empty("csod")[..., 0]
-    for s, N in enumerate(sizes):
-        every = cases.cases(base.replace(model={"geometry": shapes.of_size(N), "params": 0.0}), known)
+    gains, added = {what: empty("stodb") for what in GAINS}, empty("cstod")[..., 0]
+    for (s, N), (t, D) in product(enumerate(sizes), enumerate(tokens)):
+        every = cases.cases(base.replace(model={"geometry": shapes.of_size(N), "params": 0.0, "tokens": D}), known)
         for c, kind in enumerate(KINDS):
             for place, case, outcome in _outcomes(every, kind, drawn, draws):
-                place |= {"c": c, "s": s}
+                place |= {"c": c, "s": s, "t": t}
                 for name, array in values.items():
                     if "c" in LOOKED_UP[name].axes or kind == "qat":
                         _put(array, LOOKED_UP[name].axes, place, _shown(name, outcome))
                 for what, gain in _gains(case, outcome).items() if kind == "qat" else ():
-                    _put(gains[what], "sodb", place, triples(gain))
-                added[c, s, place["o"], place["d"]] = triples(outcome.usd_once)[0, 1]
+                    _put(gains[what], "stodb", place, triples(gain))
+                billions = D / BILLION if kind == "train" else 1.0
+                added[c, s, t, place["o"], place["d"]] = triples(outcome.usd_once)[0, 1] / billions
     kernels = [
         {"runs": case.kernel.runs, "status": case.kernel.status, "note": case.kernel.note}
         | {"prefill": str(case.faster[0].rung), "decode": str(case.faster[1].rung)}

@@ -1,7 +1,6 @@
 """What a format does to the loss, with its uncertainty: draws of the law and of ρ for any pair of formats.
 
-The default law is fitted to QuEST's runs of one estimator.  They do not identify E, so that the draws pool bootstraps
-with E held at several values: capacities hardly change with it, losses and training costs do.
+The default law is "unified-tokens", whose ρ falls as a model is trained for longer, fitted to runs of one estimator.
 """
 
 from collections.abc import Iterable
@@ -19,10 +18,11 @@ from ..formats.grammar import parse
 from .curves import Curve, fit_curve
 from .fitted import Fit
 from .fitting import fit
+from .training_length import TOKENS_PER_PARAM
 
-HELD = (0.0, 0.5, 1.0, 1.5)
-"""E, in nats per token, of the default law; above 1.5 the fit is more than twice as bad (chapter 07)."""
-NAMES = ("A", "alpha", "B", "beta", "E")
+REPETITIONS = 40
+"""Of the search for the cheapest model, at most: each brings its tokens per parameter several times as near."""
+NAMES = ("A", "alpha", "B", "beta", "E", "gamma")
 
 
 @dataclass(frozen=True, eq=False)  # compared and remembered by identity: its arrays cannot be
@@ -34,6 +34,7 @@ class Draws:
     B: np.ndarray
     beta: np.ndarray
     E: np.ndarray
+    gamma: np.ndarray
     fits: tuple[Fit, ...] = field(repr=False)
 
     def at(self, places: np.ndarray) -> "Draws":
@@ -45,24 +46,40 @@ class Draws:
         with np.errstate(divide="ignore"):
             return self.A * (N * np.asarray(rho, dtype=float)) ** -self.alpha + self.B * D**-self.beta + self.E
 
-    def cheapest(self, loss: ArrayLike, rho: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    def cheapest(
+        self, loss: ArrayLike, rho: ArrayLike, since: float = TOKENS_PER_PARAM
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(N, D), each (S,), of least 6 N D that reach ``loss``; infinite where a draw of the law never does.
 
-        At the optimum α A (N ρ)^-α = β B D^-β (Hoffmann et al. 2022, approach 3): each term has its share of the room.
+        rho: after ``since`` tokens a parameter.  At the optimum each term has its share of the room: without training
+        length α A (N ρ)^-α = β B D^-β (Hoffmann et al. 2022, approach 3); with it, the part of the first term that a
+        format adds weighs α + 2 gamma, and ρ is that after D/N, which is found by repetition.
         """
-        room = np.asarray(loss - self.E)
+        room, ratio = np.asarray(loss - self.E), since
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            N = (self.A * (1 + self.alpha / self.beta) / room) ** (1 / self.alpha) / rho
-            D = (self.B * (1 + self.beta / self.alpha) / room) ** (1 / self.beta)
+            for _ in range(REPETITIONS):
+                own = self.longer(rho, ratio, since)
+                slope = self.alpha + 2 * self.gamma * (1 - own**self.alpha)
+                N = (self.A * (1 + slope / self.beta) / room) ** (1 / self.alpha) / own
+                D = (self.B * (1 + self.beta / slope) / room) ** (1 / self.beta)
+                before, ratio = ratio, np.where(room > 0, np.maximum(D / N, 1e-9), since)  # N may be infinite
+                if np.allclose(ratio, before, rtol=1e-10, atol=0, equal_nan=True):
+                    break
         return np.where(room > 0, N, np.inf), np.where(room > 0, D, np.inf)
 
     def capacity(self, weights: str | Format, activations: str | Format = "dense") -> tuple[np.ndarray, str]:
-        """(ρ (S,), source) of a pair of formats.
+        """(ρ (S,), source) of a pair of formats, after TOKENS_PER_PARAM.
 
         source: "dense"; "law"; "law, format without runs"; or, where a part is sparse and no run was sparse alone,
         "printed capacities, figures disagree": the curves of the paper's figures, each as often as the others.
         """
         return _capacity(self, parse(weights), parse(activations))
+
+    def longer(self, rho: ArrayLike, to: ArrayLike, since: float = TOKENS_PER_PARAM) -> np.ndarray:
+        """The ρ (S,) after ``to`` tokens a parameter of what has the capacity ``rho`` after ``since``."""
+        with np.errstate(divide="ignore"):
+            growth = (np.asarray(to) / since) ** self.gamma
+            return (1 + (np.asarray(rho, dtype=float) ** -self.alpha - 1) * growth) ** (-1 / self.alpha)
 
     def order(self, options: Iterable) -> np.ndarray:
         """Places of the draws, from those that give the options little capacity to those that give much: (S,).
@@ -93,14 +110,15 @@ def draws(law: Fit | Iterable[Fit] | None = None) -> Draws:
 
     Raises ValueError for a Fit without bootstrap, or of a law that reads no capacity off a format.
     """
-    fits = default_fits() if law is None else (law,) if isinstance(law, Fit) else tuple(law)
+    fits = (default_fit(),) if law is None else (law,) if isinstance(law, Fit) else tuple(law)
     for of_law in fits:
         if of_law.samples.empty:
             raise ValueError("the law has no bootstrap: fit with n_bootstrap of 100 or more")
         if not of_law.families:
             raise ValueError(f"a plan needs the law 'unified', which has a ρ for any format; this is {of_law.name!r}")
-    samples = pd.concat([of_law.samples for of_law in fits])
-    return Draws(**{name: samples[name].to_numpy() for name in NAMES}, fits=fits)
+    samples = pd.concat([of_law.samples.assign(E=of_law.samples[of_law.model.level()]) for of_law in fits])
+    values = {name: samples[name].to_numpy() for name in NAMES if name in samples}
+    return Draws(**{"gamma": np.zeros(len(samples))} | values, fits=fits)
 
 
 def default_runs() -> pd.DataFrame:
@@ -116,10 +134,9 @@ def default_runs() -> pd.DataFrame:
 
 
 @cache
-def default_fits(n_bootstrap: int = 100) -> tuple[Fit, ...]:
-    """The default law: a Fit for each of HELD."""
-    table = runs.one_estimator(runs.load("quest2025"))
-    return tuple(fit("unified", table, fixed={"E": value}, n_bootstrap=n_bootstrap) for value in HELD)
+def default_fit(n_bootstrap: int = 400) -> Fit:
+    """The default law, "unified-tokens" fitted to ``default_runs``."""
+    return fit("unified-tokens", default_runs(), n_bootstrap=n_bootstrap)
 
 
 @cache

@@ -187,7 +187,7 @@ def _bootstrap(
     if not count:
         return np.empty((0, len(u)))
     keys = [name for name in ("weights", "activations", "forward", "backward") if name in runs.columns]
-    strata = list(runs.groupby(keys, sort=False).indices.values()) if keys else [np.arange(len(runs))]
+    strata = list(runs.groupby(keys, sort=False, dropna=False).indices.values()) if keys else [np.arange(len(runs))]
     generator = np.random.default_rng(seed)
     weights = np.zeros((count, len(runs)))
     for rows in strata:

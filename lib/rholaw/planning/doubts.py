@@ -6,14 +6,14 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from .. import runs, tables
+from .. import tables
 from ..checked import unknown
 from ..checkpoints.parts import STATE_BYTES
 from ..hardware import observed
 from ..hardware.devices import STALE_DAYS, facts
 from ..hardware.kernels import engines
 from ..hardware.speed import Rung
-from ..laws.draws import Draws
+from ..laws.draws import NAMES, Draws, default_runs
 from . import advice, damage, uncertain, words
 from .cases import Case
 from .inputs import Option
@@ -65,9 +65,9 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
         if damage.by_law(scenario, option):
             source = words.source(damage.origin(scenario, option), len(model.measured))
             add(f"{option.name}: κ", damage.kappa(scenario, option), "nats a unit of GMSE", source)
-    for name in ("A", "alpha", "B", "beta", "E"):
+    for name in NAMES:
         value = tuple(np.quantile(getattr(draws, name), [0.1, 0.5, 0.9]))
-        add(f"law: {name}", value, "", f"bootstrap of {len(draws.fits)} fits")
+        add(f"law: {name}", value, "", f"{len(draws.A)} resamples of the runs")
     return pd.DataFrame(rows, columns=["item", "value", "unit", "source", "as_of", "status"])
 
 
@@ -96,7 +96,15 @@ def doubts(
 @cache
 def largest_run() -> float:
     """Parameters of the largest run behind the default law."""
-    return float(runs.one_estimator(runs.load("quest2025")).n_params.max())
+    return float(default_runs().n_params.max())
+
+
+@cache
+def lengths() -> tuple[float, float]:
+    """Tokens per parameter of the shortest and of the longest run behind the default law that is not dense."""
+    table = default_runs().query("weights != 'dense' or activations != 'dense'")
+    ratios = table.n_tokens / table.n_params
+    return float(ratios.min()), float(ratios.max())
 
 
 def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
@@ -206,6 +214,9 @@ def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origi
     times = N / largest_run()
     if times > 1.05:
         yield Doubt("extrapolated", {"times": float(f"{times:.2g}")})
+    (shortest, longest), ratio = lengths(), scenario.model.tokens_per_param
+    if project.kind != "post-training" and not shortest / 1.05 <= ratio <= longest * 1.05:
+        yield Doubt("length_extrapolated", {"ratio": ratio, "shortest": shortest, "longest": longest})
     codes = {Origin.PRINTED: "rho_printed", Origin.WITHOUT_RUNS: "rho_without_runs"}
     yield from (Doubt(codes[where], {"option": o.name}) for o, where in origins.items() if where in codes)
     if project.kind == "train":

@@ -92,6 +92,11 @@ class Model:
         """D: the tokens given, or 20 a parameter (Hoffmann et al. 2022)."""
         return self.tokens or 20 * self.shape.non_embedding
 
+    @property
+    def tokens_per_param(self) -> float:
+        """D/N, on which the capacity of a format depends."""
+        return self.n_tokens / self.shape.non_embedding
+
 
 @dataclass(frozen=True)
 class Option:

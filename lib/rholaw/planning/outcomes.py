@@ -12,7 +12,6 @@ from ..laws.draws import Draws
 from ..laws.law import rise_in_training
 from . import costs, damage
 from .cases import Case, bought
-from .inputs import Option
 from .remarks import Origin
 from .uncertain import Drawn
 
@@ -116,7 +115,7 @@ def _quality(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> dict[str, Nu
     loss, rho, dloss, trained, size = law.loss(N, D), 1.0, 0.0, 0.0, 1.0
     loss = np.nan * loss if case.shape.sparse else loss
     if not option.dense:
-        rho = costs.triangular(option.rho, drawn.rank) if option.rho else _capacity(option, drawn, draws)
+        rho = costs.triangular(option.rho, drawn.rank) if option.rho else _capacity(case, drawn, draws, law)
         trained, finished = rise_in_training(law, N, rho), scenario.project.kind == "post-training"
         trained = np.nan * trained if case.shape.sparse else trained
         if scenario.project.comparison == "equal-loss":
@@ -135,9 +134,10 @@ def _quality(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> dict[str, Nu
     }
 
 
-def _capacity(option: Option, drawn: Drawn, draws: Draws) -> Numbers:
-    rho, where = draws.capacity(option.weights, option.activations)
-    return 1.0 if where == Origin.DENSE else rho[drawn.law]
+def _capacity(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> Numbers:
+    """ρ after the model's own tokens per parameter."""
+    rho, where = draws.capacity(case.option.weights, case.option.activations)
+    return 1.0 if where == Origin.DENSE else law.longer(rho[drawn.law], case.scenario.model.tokens_per_param)
 
 
 def _memory(case: Case, size: Numbers) -> dict[str, Numbers]:
@@ -218,7 +218,9 @@ def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) 
     def training(params: Numbers, tokens: Numbers, slowdown: Numbers) -> Numbers:
         return costs.training_usd(params, tokens, drawn.mfu, device.bf16, hourly, slowdown)
 
-    params, tokens = law.cheapest(project.target_loss or quality["loss"], quality["rho"])
+    params, tokens = law.cheapest(
+        project.target_loss or quality["loss"], quality["rho"], scenario.model.tokens_per_param
+    )
     if project.kind == "train":
         whole = training(quality["n_params"], D, slower)
         extra = whole - training(N, D, 1.0)

@@ -140,6 +140,7 @@ class Doubt(Remark):
         "rounding_may_do": ("option", "low", "high"),
         "worth_measuring": ("option", "low", "high"),
         "extrapolated": ("times",),
+        "length_extrapolated": ("ratio", "shortest", "longest"),
         "rho_printed": ("option",),
         "rho_without_runs": ("option",),
         "cheapest_extrapolated": (),

@@ -1,0 +1,57 @@
+"""Draws of the law: capacities that fall with training, the cheapest model, and the default law."""
+
+import numpy as np
+import pytest
+from synthetic_runs import CURVE, HELD, QUANTISED, TRUTH, noiseless
+
+import rholaw as rl
+from rholaw.laws.draws import default_fit, default_runs, draws
+
+OWN = {"gamma": 0.1, "F": 0.41, "C": 1.39, "L": 1.0}
+
+
+@pytest.fixture(scope="module")
+def longer():
+    """Of noiseless runs whose extra loss grows with training: all draws are alike."""
+    runs = noiseless("unified-tokens", QUANTISED, TRUTH | OWN)
+    return draws(rl.fit("unified-tokens", runs, fixed=HELD, n_bootstrap=3))
+
+
+def test_a_capacity_after_longer_training_explains_the_grown_extra_loss(longer):
+    rho, source = longer.capacity("int3")
+    assert source == "law"
+    np.testing.assert_allclose(rho, CURVE(rl.gmse("int3").value), rtol=1e-3)
+    extra = longer.longer(rho, 1000) ** -longer.alpha - 1
+    np.testing.assert_allclose(extra, (rho**-longer.alpha - 1) * 10**longer.gamma, rtol=1e-9)
+    np.testing.assert_allclose(longer.longer(longer.longer(rho, 1000), 100, since=1000), rho, rtol=1e-9)
+    assert (longer.longer(1.0, 1000) == 1).all() and (longer.longer(0.0, 1000) == 0).all()
+
+
+@pytest.mark.parametrize("text", ["int2", "dense"])
+def test_the_cheapest_model_reaches_the_loss_and_its_neighbours_pay_more(longer, text):
+    rho, loss = longer.capacity(text)[0], 2.6
+    N, D = longer.cheapest(loss, rho)
+    np.testing.assert_allclose(longer.loss(N, D, longer.longer(rho, D / N)), loss, rtol=1e-9)
+    for other in (0.9 * N, 1.1 * N):
+        low, high = D / 10, D * 10
+        for _ in range(60):
+            middle = np.sqrt(low * high)
+            worse = longer.loss(other, middle, longer.longer(rho, middle / other)) > loss
+            low, high = np.where(worse, middle, low), np.where(worse, high, middle)
+        assert (other * high > N * D).all()
+
+
+def test_where_nothing_reaches_the_loss_the_cheapest_is_infinite(longer):
+    assert np.isinf(longer.cheapest(1.0, 0.5)).all()
+    assert np.isinf(longer.cheapest(2.6, 0.0)[0]).all()
+
+
+def test_the_default_law_is_fitted_to_both_series():
+    runs = default_runs()
+    assert set(runs.series) == {"quest2025", "quartet2025"} and len(runs) == 113
+    default = draws(default_fit(16))
+    assert default.gamma.max() > 0 and len(default.A) == 16
+    low, high = np.quantile(default.capacity("int4")[0], [0.025, 0.975])
+    assert 0.75 < low < high < 0.87
+    after = np.median(default.longer(default.capacity("int4")[0], 800))
+    assert after < np.median(default.capacity("int4")[0])
