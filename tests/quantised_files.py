@@ -110,6 +110,20 @@ def _per_row(rng, name, codes, shape=(HEIGHT, 1), dtype=torch.float32, zero=None
     return _scaled(rng, codes, scale, name, lambda s: s.reshape(-1, 1), zero=zero)
 
 
+def _torchao(rng, codes, name="_weight_qdata", about="_weight_scale", zero=None):
+    scale = torch.from_numpy(rng.uniform(1e-4, 1e-3, (HEIGHT, 1))).float()
+    tensors = {f"{STEM}.{name}": codes, f"{STEM}.{about}": scale}
+    tensors |= {} if zero is None else {f"{STEM}._weight_zero_point": zero}
+    weights = (codes.double() - (0 if zero is None else zero.double())) * scale.double()
+    return tensors, {}, weights.numpy()
+
+
+def _fbgemm(rng):
+    tensors, _, weights = _per_row(rng, "weight_scale", _f8(rng, HEIGHT, WIDTH))
+    about = {"config.json": {"quantization_config": {"quant_method": "fbgemm_fp8"}}}
+    return tensors | {f"{STEM}.input_scale_ub": torch.tensor([1200.0])}, about, weights
+
+
 def _int8_groups(rng):
     codes = torch.from_numpy(rng.integers(-128, 128, (HEIGHT, WIDTH))).to(torch.int8)
     spread = lambda s: s.repeat_interleave(32, 1)  # noqa: E731
@@ -218,6 +232,10 @@ LAYOUTS = {
     "FP8 of ComfyUI": lambda rng: _per_row(rng, "scale_weight", _f8(rng, HEIGHT, WIDTH), (1,)),
     "FP8 of TensorRT-LLM": lambda rng: _per_row(rng, "weights_scaling_factor", _f8(rng, HEIGHT, WIDTH), (1,)),
     "int8 by rows": lambda rng: _per_row(rng, "weight_scale", _int8(rng), dtype=torch.bfloat16),
+    "int8 of torchao": lambda rng: _torchao(rng, _int8(rng), zero=_int8(rng)[:, :1].contiguous()),
+    "FP8 of torchao": lambda rng: _torchao(rng, _f8(rng, HEIGHT, WIDTH)),
+    "int8 of quanto": lambda rng: _torchao(rng, _int8(rng), "weight._data", "weight._scale"),
+    "FP8 of FBGEMM": _fbgemm,
     "int8 with zeros": lambda rng: _per_row(rng, "weight_scale", _int8(rng), zero=_int8(rng)[:, :1].contiguous()),
     "int8 in groups": _int8_groups,
     "NVFP4 of ModelOpt": _nvfp4,

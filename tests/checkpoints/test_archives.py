@@ -1,8 +1,10 @@
 """Files of torch.save, read as data: what torch reads is read alike, and what is hostile is refused at little cost."""
 
+import argparse
 import collections
 import io
 import os
+import pathlib
 import pickle
 import pickletools
 import resource
@@ -11,6 +13,7 @@ import warnings
 import zipfile
 import zlib
 
+import numpy as np
 import pytest
 import torch
 from attacks.archives import _text as text
@@ -129,6 +132,20 @@ def test_what_has_no_values_in_the_file_is_there_with_its_shape(tmp_path):
                 with pytest.raises(ValueError, match="cannot be read"):
                     checkpoint[name].read()
         assert torch.equal(checkpoint["fine"].read(), X)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_objects_that_training_programs_keep_beside_the_weights_harm_no_weight(tmp_path, zipped):
+    """Megatron's and fairseq's arguments, Transformer Engine's _extra_state; all but tensors is passed over."""
+    beside = {"args": argparse.Namespace(lr=1, names=["a"]), "w._extra_state": io.BytesIO(b"abc")}
+    beside |= {"path": pathlib.PosixPath("/a/b"), "best": np.float64(0.5), "steps": np.int64(7)}
+    torch.save({"w": X} | beside, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
+    with checkpoints.open(tmp_path / "a.pt") as checkpoint:
+        assert [tensor.name for tensor in checkpoint.tensors] == ["w"]
+        assert torch.equal(checkpoint["w"].read(), X)
+    torch.save({"w": X, "rest": np.ones(3)}, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match="which is no tensor"):  # an array may be a weight
+        checkpoints.open(tmp_path / "a.pt")
 
 
 def test_an_archive_packed_anew_is_read_where_it_is_not_compressed(tmp_path):

@@ -42,7 +42,7 @@ def test_what_is_not_said_is_none_and_may_be_required():
         ("num_attention_heads", 0, "is 0, not a positive whole number"),
         ("num_key_value_heads", -2, "is -2, not a positive whole number"),
         ("vocab_size", True, "is true, not a positive whole number"),
-        ("intermediate_size", [88, 96], r"is \[88, 96\], not a positive whole number"),
+        ("intermediate_size", [88, 96], "differs from layer to layer"),
         ("vocab_size", 10**30, "is 10+, not a positive whole number"),
         ("rms_norm_eps", "tiny", 'is "tiny", not a positive number'),
         ("rms_norm_eps", float("nan"), "is NaN, not a positive number"),
@@ -57,7 +57,7 @@ def test_a_value_that_cannot_be_is_named_by_its_key(key, value, what):
 
 def test_a_list_where_gguf_may_have_one_is_refused():
     keys = {"general.architecture": "openelm", "openelm.attention.head_count": [12, 16]}
-    with pytest.raises(ValueError, match=r"a\.gguf: openelm\.attention\.head_count is \[12, 16\], not a "):
+    with pytest.raises(ValueError, match=r"a\.gguf: openelm\.attention\.head_count differs from layer to layer"):
         from_gguf(keys, {}, "a.gguf")
 
 

@@ -56,10 +56,12 @@ def test_the_head_is_a_matrix_of_its_own_where_the_tensors_say_so(llama):
     assert llama(tensors()).total == llama(tensors(), tie_word_embeddings=False).total == count
     without = count - 200 * 64
     assert llama(tensors(head=False)).total == llama(tensors(head=False), tie_word_embeddings=False).total == without
-    assert llama(tensors(), tie_word_embeddings=True).total == without  # as engines load it
+    assert llama(tensors(), tie_word_embeddings=True).total == count  # as transformers 5 loads it, with a warning
     same = tensors()
     same["lm_head.weight"] = same["model.embed_tokens.weight"].clone()
-    assert llama(same).tied
+    assert llama(same).tied and llama(same, tie_word_embeddings=False).total == without
+    coded = tensors() | {"lm_head.weight": torch.zeros(200, 32, dtype=torch.uint8)}
+    assert llama(coded).total == llama(coded, tie_word_embeddings=True).total == count
     assert not llama(tensors() | {"lm_head.weight": torch.randn(224, 64)}, vocab_size=199).tied  # some rows more
 
 
@@ -116,6 +118,8 @@ def test_codes_count_as_the_weights_that_they_stand_for(llama):
         llama(coded, quantization_config=quantised, num_hidden_layers=3)
     unknown = {name.replace("qweight", "codes"): tensor for name, tensor in coded.items() if "qzeros" not in name}
     assert llama(unknown) == llama(tensors())  # nothing to be held against
+    with pytest.raises(ValueError, match="and the tensors beside it are"):  # a list of indices is no such codes
+        llama(tensors() | {"d2t": torch.zeros(200, dtype=torch.int64)}, num_hidden_layers=3)
 
 
 def test_what_survey_opens_has_a_geometry(tmp_path):

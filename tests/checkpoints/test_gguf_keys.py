@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from rholaw import tables
@@ -123,7 +124,7 @@ def test_a_gguf_file_says_what_config_json_says(model, config):
         ("leading_dense_block_count", 1, "llama.leading_dense_block_count is not modelled for llama"),
         ("nextn_predict_layers", 99, "llama.block_count is -67, not a positive"),
         ("block_count", None, "a.gguf lacks llama.block_count"),
-        ("attention.head_count_kv", [8, 0], r"llama\.attention\.head_count_kv is \[8, 0\], not a positive"),
+        ("attention.head_count_kv", [8, 0], r"llama\.attention\.head_count_kv differs from layer to layer"),
     ],
 )
 def test_a_key_of_gguf_that_is_not_modelled_is_named_as_the_file_has_it(key, value, message):
@@ -133,7 +134,19 @@ def test_a_key_of_gguf_that_is_not_modelled_is_named_as_the_file_has_it(key, val
 
 
 def test_an_architecture_that_is_not_known_is_named():
-    with pytest.raises(ValueError, match=r"a\.gguf: general\.architecture: rwkv7: there is no such family"):
+    with pytest.raises(ValueError, match=r"a\.gguf: general\.architecture is rwkv7, a family that is not"):
         families.geometry(
             said("rwkv7", 65536, 4096, **{"block_count": 32, "embedding_length": 4096, "attention.head_count": 32})
         )
+
+
+@pytest.mark.parametrize(
+    ("heads", "message"),
+    [([0, 2], "head_count_kv differs from layer to layer"), ([1] * 1001, "head_count_kv' has 1,001 items")],
+)
+def test_hybrids_whose_heads_differ_are_refused_by_the_key(heads, message):
+    """Jamba, LFM2, Nemotron-H and Granite-4 as llama.cpp writes them: an array of NumPy has no truth of its own."""
+    keys = {"block_count": 2, "embedding_length": 64, "attention.head_count": 4, "feed_forward_length": 96}
+    with pytest.raises(ValueError, match=rf"a\.gguf: '?granitehybrid\.attention\.{message}"):
+        said("granitehybrid", 200, 64, **keys, **{"attention.head_count_kv": np.array(heads, np.int32)})
+    assert families.geometry(said("llama", 200, 64, **keys, **{"attention.head_count_kv": np.array([2, 2])})).total

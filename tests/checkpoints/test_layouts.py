@@ -57,8 +57,26 @@ UNKNOWN = {
     "FLUTE": ({"weight": whole(16, 64, dtype=torch.int16), "scales": real(64, 1), "tables": real(16)}, "tables"),
     "EETQ": ({"weight": whole(64, 64, dtype=torch.int8), "weight_scales": real(64)}, "scales"),
     "BitNet": ({"weight": whole(16, 64, dtype=torch.uint8), "weight_scale": real(1)}, "scale"),
-    "quanto": ({"weight._data": whole(64, 64, dtype=torch.int8), "weight._scale": real(64, 1)}, "_scale"),
-    "torchao": ({"_weight_qdata": whole(64, 64, dtype=torch.int8), "_weight_scale": real(64, 1)}, "_weight_scale"),
+    "quanto": (
+        {"weight._data._data": whole(32, 64, dtype=torch.uint8), "weight._scale": real(64, 1)}
+        | {"weight._shift": real(64, 1)},
+        "shift",
+    ),
+    "torchao": ({"weight:_qdata": whole(64, 32, dtype=torch.uint8), "weight:_scale": real(2, 64)}, "scale"),
+    "torchao with zeros of weights": (
+        {"_weight_qdata": whole(64, 64, dtype=torch.int8), "_weight_scale": real(64, 1)}
+        | {"_weight_zero_point": real(64, 1)},
+        "zero_point is F32",
+    ),
+    "HQQ in the bytes of floats": ({"W_q": real(32, 32).half(), "scale": real(64, 1), "zero": real(64, 1)}, "scale"),
+    "VPTQ in the bytes of floats": ({"indices": real(1, 8, 64), "centroids.weight": real(1, 512)}, "centroids"),
+    "QuIP# in two parts": ({"Qidxs_0": whole(64, 8, dtype=torch.int64), "SU": real(64), "SV": real(64)}, "SU"),
+    "SpQR": ({"dense_weights": whole(384, dtype=torch.int64), "col_vals": whole(100)}, "they are no matrix"),
+    "2:4 by name of the weight": (
+        {"weight.compressed": real(1024), "weight.bitmask": whole(64, 8, dtype=torch.uint8), "weight_scale": real(64)},
+        "they are no matrix",
+    ),
+    "Marlin 2:4": ({"B_24": whole(2, 128), "s": real(1, 64), "workspace": whole(4)}, "s, workspace"),
     "2:4 in a bitmask": ({"compressed": real(64, 32), "bitmask": whole(64, 8, dtype=torch.uint8)}, "bitmask"),
     "the AWQ of its authors": ({"qweight": whole(16, 64, dtype=torch.int16), "scales": real(8, 64)}, "scales"),
     "GPTQ without zeros": ({"qweight": whole(8, 64), "scales": real(1, 64)}, "no qzeros"),
@@ -197,6 +215,19 @@ def test_bytes_with_a_scale_lie_as_the_family_keeps_its_floats(tmp_path, family,
         assert torch.equal(tensor.read(), weights.transpose(1, 2) if turned else weights)
 
 
+@pytest.mark.parametrize(("scale", "method"), [((2, 1, 6), None), ((2, 1, 6), "fbgemm_fp8"), ((2, 6, 1), "fbgemm_fp8")])
+def test_each_output_of_experts_that_lie_in_by_out_may_have_a_scale(tmp_path, scale, method):
+    """Llama-4 in FP8 by FBGEMM, whose down_proj has its scales as a column."""
+    name, codes = "model.layers.0.feed_forward.experts.down_proj", (torch.arange(48.0) / 8).view(2, 4, 6)
+    factors = torch.linspace(0.5, 2, 12).view(scale)
+    config = {"model_type": "llama4_text"} | ({"quantization_config": {"quant_method": method}} if method else {})
+    tensors = {name: codes.to(torch.float8_e4m3fn), f"{name}_scale": factors}
+    with checkpoints.open(written(tmp_path, tensors, {"config.json": config})) as checkpoint:
+        (tensor,) = checkpoint.tensors
+        weights = tensors[name].float() * factors.view(2, 1, 6)
+        assert torch.equal(tensor.read(), weights.transpose(1, 2))
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_codes_of_experts_lie_out_by_in_whatever_the_family(tmp_path, bias):
     tensors, _, weights = LAYOUTS["MXFP4 of gpt-oss"](np.random.default_rng(0))
@@ -250,6 +281,14 @@ def test_totals_count_weights_not_bytes(tmp_path, public, name, count, bits):
     tensors, files, _ = LAYOUTS[name](np.random.default_rng(0))
     table = rl.survey(written(tmp_path, tensors, files), "fp8_row", progress=False)
     assert rl.totals(table).compressed.tolist() == [count] and table.stored[0] == pytest.approx(bits, abs=0.02)
+
+
+def test_codes_in_a_row_leave_no_recommendation_either(tmp_path):
+    """SpQR's matrices are lists of words: a survey that measured nothing found all of it measured."""
+    parts = {"dense_weights": whole(4096, dtype=torch.int64), "row_offsets": whole(65), "col_vals": whole(100)}
+    _, total, choices, written = page(tmp_path, "nvfp4", **parts)
+    assert total.measured.tolist() == [0] and "**No recommendation.** Only 0%" in written
+    assert not choices.acceptable.any()
 
 
 def test_codes_that_cannot_be_read_leave_no_recommendation_and_a_page_all_the_same(tmp_path):

@@ -126,6 +126,19 @@ def test_bitsandbytes_in_8_bits(tmp_path):
     )
 
 
+@pytest.mark.parametrize("config", ["Float8WeightOnlyConfig", "Int8WeightOnlyConfig"])
+@pytest.mark.filterwarnings("ignore")
+def test_torchao(tmp_path, config):
+    quantization = imported("torchao.quantization")
+    flat = imported("torchao.prototype.safetensors.safetensors_support")
+    module = torch.nn.Linear(256, 64, bias=False)
+    with torch.no_grad():
+        module.weight.copy_(WEIGHT)
+    quantization.quantize_(module, getattr(quantization, config)())
+    tensors, _ = flat.flatten_tensor_state_dict({f"{STEM}.weight": module.weight})
+    compare(tmp_path, tensors, {}, module.weight.dequantize().detach(), 1e-5)
+
+
 def test_gpt_oss_as_transformers_converts_it(tmp_path):
     library = imported("transformers.integrations.mxfp4")
     random = torch.Generator().manual_seed(0)

@@ -169,6 +169,7 @@ def test_one_of_several_slices_is_no_model(tmp_path, form):
         (["optimizer.pt", "scheduler.pt", "rng_state_0.pth"], "no model, only what training keeps .*: optimizer.pt"),
         (["training_args.bin", "optimizer.bin"], "no model, only what training keeps"),
         (["__0_0.distcp", "__1_0.distcp", ".metadata"], "dcp_to_torch"),
+        (["__0_0.distcp", ".metadata", "common.pt", "metadata.json"], "dcp_to_torch"),  # Megatron's torch_dist
         (["pytorch_model_fsdp_0/__0_0.distcp", "random_states_0.pkl"], "dcp_to_torch"),
         (["manifest.ocdbt", "d/x"], "a checkpoint of Orbax"),
         (["latest", "zero_to_fp32.py", "global_step5/x.pt"], r"python zero_to_fp32\.py"),

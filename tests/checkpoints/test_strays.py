@@ -121,7 +121,28 @@ def test_an_optimizer_by_the_names_of_its_tensors(tmp_path):
     assert inside == ["w"] and remarks == "left out: 3 tensors of an optimizer, as 'optimizer.0.exp_avg'"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("optimizer.state.l.weight.momentum", "optim.l.weight.buf", "optimizer.state.fp32_param.l.weight"),
+        *("l.weight.grad", "master_params.l.weight"),
+    ],
+)
+def test_what_training_keeps_by_the_name_of_a_weight_is_left_out(tmp_path, name):
+    save_file({"l.weight": X.half(), name: X}, tmp_path / "a.safetensors")
+    inside, remarks = names(tmp_path)
+    assert inside == ["l.weight"] and remarks == f"left out: 1 tensors of training, as '{name}'"
+
+
+def test_the_module_that_another_took_the_place_of_is_left_out(tmp_path):
+    """PEFT's modules_to_save, in a model that was saved without merging."""
+    head = {"lm_head.original_module.weight": X, "lm_head.modules_to_save.default.weight": X + 1}
+    save_file(head, tmp_path / "a.safetensors")
+    assert names(tmp_path)[0] == ["lm_head.modules_to_save.default.weight"]
+
+
 REAL = {
+    "gradients of nothing": {"optimizer.proj.weight": X, "grads.weight": X + 1, "proj.weight": X[:2]},
     "a head": {"optimizer_head.weight": X, "optimizer.weight": X + 1, "scheduler.proj.weight": X + 2},
     "a nested head": {"optimizer_head": {"weight": X}, "model_optimizer_head": {"weight": X[:5]}},
     "in the model": {"model": {"optimizer": {"weight": X}, "callbacks": {"weight": X + 1}}},

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from .. import untrusted
 from ..checked import listed, shown
 from .gguf_keys import as_json
@@ -20,6 +22,7 @@ KEYS = {  # field of Config → its key in config.json, and in GGUF behind the n
     "eps": ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
 }
 REAL = {"eps"}  # all others are whole numbers
+LAYERS = 1000  # of a model, at most
 WORD = 100  # characters of a name of a family
 NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 """Where the decoder stands in the config of a model of several modalities."""
@@ -91,6 +94,8 @@ def _decoder(values: dict) -> dict:
 def from_gguf(values: dict, shapes: dict[str, tuple[int, ...]], source: str) -> Config:
     """The Config in the keys of a GGUF file and its tensors ({name: shape}). Raises ValueError as ``from_json``."""
     family = _text(values, "general.architecture", source)
+    own = (f"{family}.", "general.architecture")
+    values = {key: _layered(value, key, source) for key, value in values.items() if key.startswith(own)}
     keys = {name: f"{family}.{key}" for name, (_, key) in KEYS.items()} | {"family": "general.architecture"}
     embedding = shapes.get("token_embd.weight", ())[:1]
     said, spelled = as_json(values, shapes, family or "")
@@ -105,6 +110,15 @@ def from_gguf(values: dict, shapes: dict[str, tuple[int, ...]], source: str) -> 
     )
 
 
+def _layered(value: object, key: str, source: str) -> object:
+    """A value of a GGUF file; an array, which says something of each layer, as a list."""
+    if not isinstance(value, np.ndarray):
+        return value
+    if len(value) > LAYERS:
+        raise ValueError(f"{source}: {shown(key)} has {len(value):,} items: no model has more than {LAYERS:,} layers")
+    return value.tolist()
+
+
 def _numbers(values: dict, keys: dict[str, str], source: str) -> dict[str, float | None]:
     """{field: its number}, None where the key is not there, or null."""
     numbers = dict.fromkeys(KEYS)
@@ -112,6 +126,8 @@ def _numbers(values: dict, keys: dict[str, str], source: str) -> dict[str, float
         if values.get(keys[name]) is None:
             continue
         value, kinds = alike(values[keys[name]]), (int, float) if name in REAL else (int,)
+        if isinstance(value, list) and value and all(type(one) in kinds for one in value):
+            raise ValueError(f"{source}: {keys[name]} differs from layer to layer, which is not modelled")
         if type(value) not in kinds or not 0 < value < 2**63:
             whole = "" if name in REAL else "whole "
             raise ValueError(f"{source}: {keys[name]} is {_shown(value)}, not a positive {whole}number")

@@ -47,17 +47,16 @@ def geometry(path: str | Path) -> Geometry:
 def _held_against_tensors(model: Geometry, config: Config, checkpoint: Checkpoint) -> Geometry:
     """The same, tied as the tensors are; ValueError where they hold another number of parameters."""
     own = [tensor for tensor in checkpoint.tensors if _belongs(tensor.name, config)]
-    heads = [tensor for tensor in own if role(tensor.name) == "head" and _is_vocabulary(tensor, model)]
-    said = config.said.get("tie_word_embeddings")
-    tied = not heads or said is True  # then engines do not read a head that lies there
-    if not tied and said is None:
-        repeated = ties.among(own)
-        tied = all(head.name in repeated for head in heads)
+    heads = [tensor for tensor in own if role(tensor.name) == "head"]
+    heads = [tensor for tensor in heads if tensor.dtype in CODES or _is_vocabulary(tensor, model)]
+    repeated = ties.among(own)
+    tied = all(head.name in repeated for head in heads)
     model = replace(model, tied=tied)
     counted = [tensor for tensor in own if not (tied and tensor in heads)]
-    count = sum(tensor.count for tensor in counted)
-    codes = any(tensor.dtype in CODES for tensor in counted)  # of a layout that is not known: how many are they?
-    if not codes and abs(count / model.total - 1) > TOLERANCE:
+    count, stored = sum(tensor.count for tensor in counted), sum(tensor.count * tensor.bits for tensor in counted)
+    codes = sum(tensor.count * tensor.bits for tensor in counted if tensor.dtype in CODES)
+    known = codes <= TOLERANCE * stored  # how many weights codes of an unknown layout are, nothing says
+    if known and abs(count / model.total - 1) > TOLERANCE:
         raise ValueError(
             f"{config.source} describes {model.total:.4g} parameters ({config.family}), and the tensors beside it are "
             f"{count:.4g}: a key that changes the count is not modelled, or they are not of this model"

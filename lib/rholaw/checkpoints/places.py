@@ -18,7 +18,8 @@ SHARD = r"(.*[^0-9])?([0-9]{1,5})([-_]of[-_])([0-9]{1,5})(\..+)"
 SHARDS = 10_000  # of one checkpoint, at most
 # One of several files that each hold a part of every matrix.
 SLICE = r"(consolidated\.|mp_rank_|model(?=\d+-mp)|.*world_size_\d+_rank_)(\d+)(.*)"
-STATE = r"((optim(izer)?|(lr_)?scheduler|(grad_)?scaler|sampler|training_args|rng_state|random_states)([_-]?\d+)*\.\w+)"
+STATE = r"((optim(izer)?|(lr_)?scheduler|(grad_)?scaler|sampler|training_args|rng_state|random_states|common)"
+STATE += r"([_-]?\d+)*\.\w+)"
 SPARE = r"(consolidated|adapter_model|pytorch_adapter|pytorch_lora_weights|mmproj|imatrix)[.-]"  # if there is no other
 
 

@@ -18,6 +18,7 @@ BESIDE_LORA = r".*\.(alpha|dora_scale|scale|rank|diff(_b)?)"
 ADAPTER = r"(adapter_model|pytorch_adapter|pytorch_lora_weights)\..*"  # files of PEFT, adapters, diffusers
 INVERSION = r"string_to_(param|token)\..*|emb_params|clip_[lg]|<.*>"  # vectors for words of a prompt
 MOMENT = re.compile(r"(^|[./])((max_)?exp_avg(_sq)?(_row|_col)?|exp_inf|momentum_buffer)([./]|$)")
+COPY = re.compile(r"(^|\.)(optim(izers?)?|(fp32_)?master_(params?|weights?)|grads?|original_module)(\.|$)")
 AVERAGE = re.compile(r"(.+_)?ema(_.+)?|swa_model")
 FLAT = re.compile(r"(^|\.)_?flat_param(_\d+)?$")
 GGUF = {"adapter": "a LoRA adapter", "imatrix": "an importance matrix", "controlvector": "a control vector"}
@@ -52,11 +53,12 @@ def kept(tensors: list[Tensor], metadata: dict, file: str) -> tuple[list[Tensor]
     moments |= {name for name in names if _parent(name) in parents and name.endswith("step")}
     if names and moments.issuperset(names):
         raise ValueError(f"{file} holds the state of an optimizer, not a model")
-    averages = _averages(tensors)
-    for left, what in ((lora, "LoRA adapters"), (moments, "an optimizer"), (averages, "a running average")):
+    averages, copies = _averages(tensors), _copies(tensors) - moments
+    parts = {"LoRA adapters": lora, "an optimizer": moments, "a running average": averages, "training": copies}
+    for what, left in parts.items():
         if left:
             remarks.append(f"left out: {len(left)} tensors of {what}, as {shown(min(left))}")
-    outside = {*lora, *moments, *averages}
+    outside = {*lora, *moments, *averages, *copies}
     return [tensor for tensor in tensors if tensor.name not in outside], remarks
 
 
@@ -87,6 +89,24 @@ def _averages(tensors: list[Tensor]) -> set[str]:
         else:
             others |= {(_plain(words[i:]), tensor.shape) for i in range(min(len(words), 3))}
     return {name for name, about in averages.items() if about in others}
+
+
+def _copies(tensors: list[Tensor]) -> set[str]:
+    """The names of tensors that say they belong to training, around the name of a weight of the same shape.
+
+    So are gradients, copies in float32, and what an optimizer calls in its own way; and of PEFT the module that
+    another took the place of.
+    """
+    suspects = [tensor for tensor in tensors if COPY.search(tensor.name)]
+    others = {(tensor.name, tensor.shape) for tensor in tensors} if suspects else set()
+    copies = set()
+    for tensor in suspects:
+        words = tensor.name.split(".")
+        replaced = tensor.name.replace(".original_module.", ".modules_to_save.default.")
+        inside = {".".join(words[i : len(words) - j]) for i in range(4) for j in range(3)} | {replaced}
+        if any((name, tensor.shape) in others for name in inside - {tensor.name}):
+            copies.add(tensor.name)
+    return copies
 
 
 def _plain(words: list[str]) -> str:

@@ -164,13 +164,18 @@ def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
 
 def _unmeasured(table: pd.DataFrame) -> pd.Series:
     """Which rows are of matrices whose values could not be read, or are no numbers to measure."""
-    is_matrix = table["shape"].str.contains("x") & table.parameters.gt(0)
+    is_matrix = _holds_weights(table) & table.parameters.gt(0)
     return is_matrix & table.error.isna() & table.peak.isna()
+
+
+def _holds_weights(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of matrices, or of codes, which may lie in a row."""
+    return table["shape"].str.contains("x") | table.note.str.startswith("codes")
 
 
 def _measured_share(rows: pd.DataFrame) -> float:
     """Of the bytes in the file of all matrices among ``rows`` of one format; 1 where there are none."""
-    stored = (rows.parameters * rows.stored)[rows["shape"].str.contains("x")]
+    stored = (rows.parameters * rows.stored)[_holds_weights(rows)]
     return float(1 - stored[_unmeasured(rows)].sum() / stored.sum()) if stored.sum() else 1.0
 
 

@@ -125,6 +125,11 @@ def _first(value: object = None, *_: object) -> object:
     return value
 
 
+def _nothing(*_: object) -> dict:
+    """What stands for an object without tensors, whose attributes are passed over."""
+    return {}
+
+
 REBUILD = {
     "tensor": lambda store, *place: _view(store, *place, store.dtype),
     "tensor_v2": lambda store, offset, shape, strides, gradient, hooks, *changes: _view(
@@ -139,17 +144,21 @@ REBUILD = {
     **dict.fromkeys(("parameter", "parameter_with_state", "device_tensor_from_cpu_tensor"), _first),
 }
 NO_TENSORS = ("torch.Size", "torch.device", "torch.serialization._get_layout", "_codecs.encode", "builtins.bytearray")
-NO_TENSORS += ("builtins.set", "builtins.complex")
+NO_TENSORS += ("builtins.set", "builtins.complex", "pathlib.PosixPath", "pathlib.WindowsPath")
+OBJECTS = ("argparse.Namespace", "types.SimpleNamespace", "_io.BytesIO", "numpy.dtype")
+OBJECTS += ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 KNOWN = {
     **{f"torch.{name}Storage": dtype for name, dtype in DTYPES.items()},
     **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype | torch.qscheme)},
     **{f"torch._utils._rebuild_{name}": function for name, function in REBUILD.items()},
     **dict.fromkeys(("collections.OrderedDict", "collections.Counter"), _table),
     **dict.fromkeys((*NO_TENSORS, "torch.nn.parameter.Parameter"), _first),
+    **dict.fromkeys(OBJECTS, _nothing),
     "torch._tensor._rebuild_from_type_v2": _with_attributes,
     "torch.Tensor": None,
 }
 """What stands for the names that ``torch.load`` with weights_only allows: nothing of torch is called.
 
-Of a call that makes no tensor, the first argument says enough.
+Of a call that makes no tensor, the first argument says enough.  Training programs keep OBJECTS beside the weights, as
+their arguments or Transformer Engine's _extra_state.
 """

@@ -7,7 +7,7 @@ A family that is not known, and a key of a known one that would change the count
 name it.  Defaults are those of transformers, counts are held against it and against published totals (data/configs).
 """
 
-from ...checked import unknown
+from ...checked import shortened
 from ..config import Config
 from ..parts import Geometry
 from . import gemma, hybrids, llamas, mixtures, older
@@ -39,8 +39,10 @@ def geometry(config: Config) -> Geometry:
     config.require("family")
     family = ALIASES.get(config.said["model_type"], config.said["model_type"])
     if family not in FAMILIES:
-        hint = unknown(config.family, known(), "family")
-        raise ValueError(f"{config.source}: {config.keys['family']}: {hint}, of those whose parameters are counted")
+        raise ValueError(
+            f"{config.source}: {config.keys['family']} is {shortened(config.family)}, a family that is not modelled "
+            f"({len(known())} are, by families.known()); a survey of its tensors needs none"
+        )
     build, defaults = FAMILIES[family]
     if config.spelled:  # GGUF says by every key that is there, and by those that are not
         config.require("layers", "width", "heads", "vocabulary")

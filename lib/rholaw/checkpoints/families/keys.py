@@ -5,9 +5,8 @@ import re
 from collections.abc import Container, Iterable, Mapping
 
 from ...checked import listed, shortened, shown
-from ..config import alike
+from ..config import LAYERS, alike
 
-LAYERS = 1000  # of a model, at most
 LARGEST = 2**40  # of any size that a key gives
 # What the name of a key looks like that may say how many parameters there are, and the names that look so and do not.
 SIZES = re.compile(

@@ -1,10 +1,12 @@
 """Layouts whose codes are values of their own: bytes times a scale, and floats of 4 bits with scales for blocks.
 
-scaled   F8 or I8 × scale          compressed-tensors, DeepSeek, ModelOpt, ComfyUI, CTranslate2
+scaled   F8 or I8 × scale          compressed-tensors, DeepSeek, ModelOpt, ComfyUI, CTranslate2, torchao, quanto
 int8     I8 × SCB / 127            bitsandbytes, LLM.int8()
 nvfp4    E2M1 × E4M3 × scale       ModelOpt; compressed-tensors divides by its global scale
 mxfp4    E2M1 × 2^(scale − 127)    gpt-oss, and whatever stores OCP's MXFP4
 """
+
+from dataclasses import replace
 
 import torch
 
@@ -25,7 +27,10 @@ def scaled(group: Group, settings: Settings) -> Tensor | None:
     group.only("scale", maybe=("zero_point", "comfy_quant"))
     if not is_float and group.parts["scale"].dtype not in REAL:
         raise ValueError("bytes with such scales may hold two codes each")
-    factors, name = scale(group.parts["scale"], codes.shape, settings.block)
+    about, (first, *rest) = group.parts["scale"], codes.shape
+    if settings.method == "fbgemm_fp8" and len(rest) == 2 and about.shape == (first, rest[1], 1):
+        about = replace(about, shape=(first, 1, rest[1]))  # of experts in × out, each output has one
+    factors, name = scale(about, codes.shape, settings.block)
     zeros = _zeros(group, settings)
 
     def rows(first: int, last: int) -> torch.Tensor:
@@ -104,6 +109,6 @@ def _zeros(group: Group, settings: Settings) -> Rows:
     if "zero_point" not in group.parts:
         return lambda first, last: torch.zeros(())
     zeros = group.parts["zero_point"]
-    if zeros.dtype == "U8":
-        raise ValueError("their zero_point is U8, of which scales would be made")
+    if zeros.dtype == "U8" or zeros.dtype in REAL:
+        raise ValueError(f"their zero_point is {zeros.dtype}, and may be in another unit than the codes")
     return scale(zeros, group.codes.shape, settings.block)[0]

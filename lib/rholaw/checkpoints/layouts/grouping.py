@@ -17,19 +17,21 @@ from ...checked import shown
 from ..tensors import PLAIN, Tensor, unreadable
 
 STEM = re.compile(
-    r"(.+?)([./]weight|[._]blocks|[._]_?weight[._](packed|qdata|_data)|"
-    r"\.(qweight|q_weight|W_q|B|Qidxs|codes|indices|trellis|compressed))"
+    r"(.+?)([./]weight|[._]blocks|[._]_?weight[._:](packed|_?qdata|_data(\._data)?|int_data|float8_data)|"
+    r"\.(qweight|q_weight|W_q|B(_24)?|CB|Qidxs|Qidxs_0|codes|indices|trellis|dense_weights)|(\.weight)?\.compressed)"
 )
 """A name that ends as weights do: (stem, ending); all endings but "weight" are those of codes, in whatever layout."""
+VIEWED = re.compile(r"\.W_q|\.indices|(\.weight)?\.compressed|[._]_?weight[._:](packed|_?qdata|int_data)")
+"""Endings of codes even where their bytes are kept as floats, as by HQQ and VPTQ, or of floats without their zeros."""
 COMPANION = re.compile(
-    r"(.+?)[./_](weights?[._])?(_?scales?(_inv|_2)?|scale_weight|scaling_factor(_2)?|global_scale|q?zeros|zero_point|"
+    r"(.+?)[./_](weights?[._:])?(_?scales?(_inv|_2)?|scale_weight|scaling_factor(_2)?|global_scale|q?zeros|zero_point|"
     r"shape|g_idx|bitmask|SCB|format|(nested_)?(absmax|quant_map)|quant_state\..+|(input|output)(_global)?_(scale|zero_point))"
 )
 """A name that ends as those of companions do: (stem, …)."""
 WORDS = re.compile(r"scal|zero|shape|g_idx|bitmask|SCB|format|absmax|quant_")  # one of which is in each
 ENDING = 100  # characters at the end of a name that say what it is, at most
 ACTIVATIONS = re.compile(
-    r"(input|output|activation)(_\w+)?_(scale|zero_point|factor)|scale_input|pre_?quant_scal\w*|[kv]_scale|"
+    r"(input|output|activation)(_\w+)?_(scale(_ub)?|zero_point|factor)|scale_input|pre_?quant_scal\w*|[kv]_scale|"
     r"(input|output)_quantizer\..+"
 )
 """Companions that say how inputs are rounded: no weight depends on them."""
@@ -136,7 +138,7 @@ def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
             rest.append(hosts.get(tensor.name, tensor))
         else:
             said = tensor.name[len(owner.stem) + 1 :]
-            part = re.sub(r"^weights?[._]", "", said)
+            part = re.sub(r"^_?weights?[._:]_?", "", said)
             part = SAME.get(part, part)
             owner.parts[said if part in owner.parts else part] = tensor
     return rest
@@ -163,7 +165,7 @@ def _tail(name: str) -> int:
 def _certain(codes: Tensor, stem: str) -> bool:
     """Whether only codes are called as they are."""
     ending = codes.name[len(stem) :]
-    return ending[1:] not in ("", "weight") and (codes.dtype not in REAL or ending == ".compressed")
+    return ending[1:] not in ("", "weight") and (codes.dtype not in REAL or VIEWED.fullmatch(ending) is not None)
 
 
 def _coded(codes: Tensor, stem: str) -> bool:

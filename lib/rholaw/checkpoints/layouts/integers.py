@@ -25,7 +25,7 @@ MODES = {"mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}  # of MLX: (group
 def gptq(group: Group, settings: Settings) -> Tensor | None:
     """GPTQ: words run along the inputs, and each input may belong to a group of its own (g_idx)."""
     codes, scales, zeros, order = (group.codes, *map(group.parts.get, ("scales", "qzeros", "g_idx")))
-    if not _columns(group) or codes.shape[1] != scales.shape[1]:
+    if not _columns(group) or codes.shape[1] != scales.shape[1] or settings.method == "awq":
         return None
     group.only("scales", "qzeros", maybe=("g_idx",))
     if settings.gptq not in ("", "gptq", "gptq_v2"):

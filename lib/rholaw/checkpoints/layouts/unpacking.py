@@ -66,6 +66,8 @@ def scale(tensor: Tensor, shape: tuple[int, ...], said: tuple[int, ...] = ()) ->
     if across == 1:
         return rows, "row" if down == height else "tensor" if down == 1 else f"{tall} rows"
     if down == 1 and wide == 1 and width > 1:
+        if stacked:  # experts in one tensor may lie in × out
+            return rows, "column"
         raise ValueError("they have a scale for each column, as matrices of inputs × outputs")
     return rows, f"g{wide}" if tall == 1 else f"{tall}x{wide}"
 
