@@ -57,6 +57,12 @@ class Source:
         half = np.asarray(p) / 2
         return -special.ndtri(half) if self.name == "normal" else self.distribution.isf(half)
 
+    @property
+    def label(self) -> str:
+        """What a sentence calls weights from it: "Gaussian", "Laplace", "logistic" or "Student-t(ν)"."""
+        kind = {"normal": "Gaussian", "logistic": "logistic"}.get(self.name, self.name.capitalize())
+        return kind if self.degrees is None else f"{kind}({self.degrees:g})"
+
     def __str__(self) -> str:
         return self.name if self.degrees is None else f"{self.name}({self.degrees:g})"
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rholaw.laws.intervals import mean_interval, percentiles
+from rholaw.laws.intervals import holm, mean_interval, percentiles
 
 
 def test_a_mean_has_students_interval():
@@ -24,3 +24,10 @@ def test_percentiles_are_the_middle_share():
     low, high = percentiles(np.arange(101.0)[:, None] * [1, 2], level=0.8)
     np.testing.assert_allclose(low, [10, 20])
     np.testing.assert_allclose(high, [90, 180])
+
+
+def test_holm_multiplies_by_what_is_left_and_keeps_the_order():
+    corrected = holm({"a": 0.04, "b": 0.01, "c": 0.03, "d": 0.9})
+    assert list(corrected) == ["a", "b", "c", "d"]
+    assert corrected == pytest.approx({"b": 0.04, "c": 0.09, "a": 0.09, "d": 0.9})  # a alone would have .08
+    assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0} and holm({}) == {}

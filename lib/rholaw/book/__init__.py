@@ -5,11 +5,11 @@ Where it is imported, tables show names as they are: `DataFrame.style` escapes t
 
 import pandas as pd
 
-from .escaped import code, styler, text
+from .escaped import code, listed, styler, text
 from .parameters import ParameterError, between, only, parameters
 from .workplace import ROOT
 
 pd.DataFrame.style = property(styler)
 pd.set_option("styler.html.mathjax", False, "display.html.use_mathjax", False)
 
-__all__ = ["ROOT", "ParameterError", "between", "code", "only", "parameters", "text"]
+__all__ = ["ROOT", "ParameterError", "between", "code", "listed", "only", "parameters", "text"]

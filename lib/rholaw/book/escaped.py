@@ -1,12 +1,13 @@
 """Names from files and from people, as pages show them: whatever one holds, it can be read and is nothing else.
 
-text(name)       in Markdown: **{text(device)}**        code(name)        in Markdown, set as code
+text(name)       in Markdown: **{text(device)}**        code(name)        in Markdown, set as code; listed(names)
 cell(name)       in HTML, a cell of a table say         in_figure(name)   in a figure
 in_script(text)  JSON inside a script element           styler(frame)     a table: ``frame.style``, in chapters
 """
 
 import html
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -47,6 +48,11 @@ def code(name: object) -> str:
     if len(whole) <= LONG and PLAIN.fullmatch(whole):
         return f"`{whole}`"
     return f"<code{_title(whole, LONG)}>{text(shortened(whole, LONG))}</code>"
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names in a sentence, set as code: "`int4`, `2:4`", or "none"."""
+    return ", ".join(map(code, names)) or "none"
 
 
 def cell(value: object) -> object:

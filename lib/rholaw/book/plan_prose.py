@@ -1,6 +1,6 @@
 """What the chapter on plans says in sentences, with the numbers of the plans before it: Markdown, in English."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from ..hardware.geometry import RESERVE
 from ..planning import advice, comparisons
 from ..planning.decide import Plan
 from ..planning.words import money
-from .escaped import code, text
+from .escaped import code, listed, text
 
 SIDES = {"prefill": ("prefill", -1), "decode of one sequence": ("decode", 0), "decode of most": ("decode", -1)}
 """Where a format may pay: the phase, and which of the batches."""
@@ -17,11 +17,6 @@ COMPARED = {
     "equal-loss": "equal loss: each is served with the N that reaches the dense model's loss.",
     "equal-n": "equal N: each keeps its size and loses Δloss (`dloss`, nats per token).",
 }
-
-
-def listed(names: Iterable[object]) -> str:
-    """Names in a sentence, set as code: "`int4`, `2:4`", or "none"."""
-    return ", ".join(map(code, names)) or "none"
 
 
 def decision(plan: Plan) -> str:

@@ -1,10 +1,14 @@
 """Intervals: percentiles of a bootstrap, and Student's interval of a mean."""
 
 import math
+from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+
+T = TypeVar("T")
 
 
 def percentiles(samples: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -20,3 +24,16 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float,
         return (float(values[0]) if len(values) else math.nan), math.nan, math.nan
     half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+
+
+def holm(p_values: Mapping[T, float]) -> dict[T, float]:
+    """{name: p corrected for the number of comparisons} by Holm's method (1979), in the order given.
+
+    p_values: {name: p of its test alone}.  A comparison whose corrected p is below a level is beyond chance at that
+    level, with all the comparisons taken together.
+    """
+    corrected, largest = {}, 0.0
+    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * float(p_values[name])))
+        corrected[name] = largest
+    return {name: corrected[name] for name in p_values}
