@@ -48,6 +48,7 @@ MODULES = {
         ),
         *(
             "optimise",
+            "resampling",
             "fitted",
             "fitting",
             "frozen",
@@ -55,7 +56,10 @@ MODULES = {
             "draws",
             "held_out",
             "ladder",
+<<<<<<< HEAD
             "overtraining",
+=======
+>>>>>>> 02be64f (Fits: resamples whole sizes, not single runs)
             "sources",
             "four_bits",
         ),

@@ -9,7 +9,7 @@ from scipy import optimize, special, stats
 from tqdm import tqdm
 
 from ..checked import limited
-from . import registry
+from . import registry, resampling
 from .chinchilla import Chinchilla
 from .fitted import Fit
 from .intervals import percentiles
@@ -30,6 +30,7 @@ def fit(
     huber_delta: float = 1e-3,
     target: str = "log",
     n_bootstrap: int = 0,
+    cluster: resampling.Cluster = "n_params",
     seed: int = 0,
     progress: bool = False,
 ) -> Fit:
@@ -38,8 +39,10 @@ def fit(
     runs: a DataFrame with n_params, n_tokens, loss, and weights and activations (format strings) where the law reads
     them.  fixed: {parameter: value} held; the unified law holds every L at 1 unless ``fixed`` names it None.
     target: "log" compares logarithms of losses, "loss" the losses themselves; huber_delta is in its unit.
-    n_bootstrap: resamples of the runs, within each pair of formats, each refitted from the optimum; at most 100,000.
-    Raises ValueError for bad runs, fewer runs than free parameters, or an unknown law or parameter.
+    n_bootstrap: resamples of the runs, each refitted from the optimum; at most 100,000.  cluster: what is resampled
+    as a whole, a column or a function of the runs that gives labels: sizes, since what was tuned or went wrong at one
+    size did so for all of its runs; with fewer than four sizes, or None, single runs within each pair of formats.
+    Raises ValueError for bad runs, fewer runs than free parameters, or an unknown law, parameter or column.
     """
     if target not in ("log", "loss"):
         raise ValueError(f"target is {target!r}, it must be 'log' or 'loss'")
@@ -67,7 +70,9 @@ def fit(
     winner = int(np.argmin(objective))
     u = polished[winner]
 
-    samples = _bootstrap(residuals, u, runs, lower, upper, huber_delta, n_bootstrap, seed, progress)
+    clusters = resampling.labels(runs, cluster)
+    resamples = resampling.weights(clusters, resampling.strata(runs), n_bootstrap, seed)
+    samples = _refits(residuals, u, resamples, lower, upper, huber_delta, progress)
     at_bound = [name for name, on in zip(names, (lower < upper) & ((u == lower) | (u == upper)), strict=True) if on]
     status = "bound hit: " + ", ".join(at_bound) if at_bound else "converged"
     intervals = zip(*(bound.tolist() for bound in percentiles(samples)), strict=True) if n_bootstrap else []
@@ -171,29 +176,19 @@ def _aic(objective: float, count: int, free: int, delta: float) -> float:
     return float(2 * (free + 1) + 2 * best.fun)
 
 
-def _bootstrap(
+def _refits(
     residuals: Residuals,
     u: np.ndarray,
-    runs: pd.DataFrame,
+    weights: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
     delta: float,
-    count: int,
-    seed: int,
     progress: bool,
     batch: int = 250,
 ) -> np.ndarray:
-    """(count, P): the parameters refitted to resamples of the runs, drawn within each pair of formats, from ``u``."""
-    if not count:
-        return np.empty((0, len(u)))
-    keys = [name for name in ("weights", "activations", "forward", "backward") if name in runs.columns]
-    strata = list(runs.groupby(keys, sort=False, dropna=False).indices.values()) if keys else [np.arange(len(runs))]
-    generator = np.random.default_rng(seed)
-    weights = np.zeros((count, len(runs)))
-    for rows in strata:
-        weights[:, rows] = generator.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=count)
-    samples = []
-    for first in tqdm(range(0, count, batch), desc="bootstrap", unit="batch", disable=not progress):
+    """(count, P): the parameters refitted, from ``u``, with each row of ``weights`` (count, n)."""
+    samples = [np.empty((0, len(u)))]
+    for first in tqdm(range(0, len(weights), batch), desc="bootstrap", unit="batch", disable=not progress):
         part = weights[first : first + batch]
         start = np.repeat(u[None], len(part), axis=0)
         samples.append(minimise(residuals, start, lower, upper, part, delta)[0])
