@@ -56,10 +56,7 @@ MODULES = {
             "draws",
             "held_out",
             "ladder",
-<<<<<<< HEAD
             "overtraining",
-=======
->>>>>>> 02be64f (Fits: resamples whole sizes, not single runs)
             "sources",
             "four_bits",
         ),
