@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from .checked import shown
 
@@ -28,7 +28,9 @@ class Source:
 
     @cached_property
     def distribution(self) -> Any:
-        """The frozen scipy distribution, for density, quantiles and samples."""
+        """The frozen scipy distribution, for what is not in closed form here, and samples."""
+        from scipy import stats  # here, since it takes as long to import as all else of this package
+
         if self.name == "normal":
             return stats.norm()
         if self.name == "laplace":
@@ -46,7 +48,12 @@ class Source:
 
     def density(self, x: ArrayLike) -> np.ndarray:
         """f(x), of the shape of x."""
-        return self.distribution.pdf(x)
+        x = np.asarray(x, dtype=float)
+        return np.exp(-x * x / 2) / np.sqrt(2 * np.pi) if self.name == "normal" else self.distribution.pdf(x)
+
+    def exceeded(self, p: ArrayLike) -> np.ndarray:
+        """The t with P(X > t) = p, of the shape of p in [0, 1]."""
+        return -special.ndtri(p) if self.name == "normal" else self.distribution.isf(p)
 
     def magnitude_quantile(self, p: ArrayLike) -> np.ndarray:
         """The t with P(|X| < t) = p, of the shape of p in [0, 1]."""
@@ -54,8 +61,7 @@ class Source:
 
     def beyond(self, p: ArrayLike) -> np.ndarray:
         """The t with P(|X| > t) = p, of the shape of p in [0, 1]."""
-        half = np.asarray(p) / 2
-        return -special.ndtri(half) if self.name == "normal" else self.distribution.isf(half)
+        return self.exceeded(np.asarray(p) / 2)
 
     @property
     def label(self) -> str:

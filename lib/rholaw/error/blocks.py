@@ -136,10 +136,11 @@ def ends_error(element: Grid, length: int, source: Source) -> float:
     if length <= 2:
         return 0.0
     reach = float(source.beyond(2 * _NEGLIGIBLE / length))
-    least = float(source.distribution.ppf(_NEGLIGIBLE ** (1 / length)))
+    least = float(source.exceeded(-np.expm1(np.log(_NEGLIGIBLE) / length)))
     edges = np.linspace(max(least, -reach), reach, 25)
     x, w = between(np.unique(np.append(edges, max(edges[0], 0.0))), 10)  # Laplace has a kink at zero
-    tail, f = source.distribution.sf(x), source.density(x) * w
+    tail, f = source.tail_moments(np.abs(x))[0], source.density(x) * w
+    tail = np.where(x < 0, 1 - tail, tail)
     low, high = np.nonzero(x >= np.abs(x[:, None]))  # the minimum is −x[low]; as often it is the other way round
     outside = tail[low] + tail[high]
     chance = np.where(x[low] == x[high], 1.0, 2.0) * length * (length - 1) * f[low] * f[high]

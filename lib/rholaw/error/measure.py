@@ -73,16 +73,7 @@ def gmse(
         if weights is not None:
             raise ValueError("weights says how many a tensor of a named source has; samples are as many as they are")
         return _of_samples(format, torch.as_tensor(source))
-    data, shape = named_source(source), _shape(format, weights)
-    if format.rotation and data.name == "normal":  # which looks alike from every side
-        format = replace(format, rotation=0)
-    format = replace(format, source="")
-    value = _exact(format, data, shape)
-    if value is not None:
-        return Measured(float(value), 0.0, "exact", weights=_holds_for(format, data, shape))
-    if weights is None and unlike_its_parts(format, shape):
-        shape = max(min(shape[0], 4 * LONG // shape[1]), 1), shape[1]
-    return _sampled(format, data, shape, weights is None, samples, seed, progress)
+    return _of_source(format, named_source(source), _shape(format, weights), weights is None, samples, seed, progress)
 
 
 def _shape(format: Format, weights: int | tuple[int, int] | None) -> Shape:
@@ -119,6 +110,22 @@ def _holds_for(format: Format, data: Source, shape: Shape) -> int | None:
     if block.size == "tensor":
         return weights if weights < LONG or block.rule.limit(element, data) is None else None
     return shape[1] if block.size == "row" else None
+
+
+@lru_cache(maxsize=4096)
+def _of_source(
+    format: Format, data: Source, shape: Shape, usual: bool, samples: int | None, seed: int, progress: bool
+) -> Measured:
+    """As ``gmse`` says; usual: whether the shape is the one for which nobody asked."""
+    if format.rotation and data.name == "normal":  # which looks alike from every side
+        format = replace(format, rotation=0)
+    format = replace(format, source="")
+    value = _exact(format, data, shape)
+    if value is not None:
+        return Measured(float(value), 0.0, "exact", weights=_holds_for(format, data, shape))
+    if usual and unlike_its_parts(format, shape):
+        shape = max(min(shape[0], 4 * LONG // shape[1]), 1), shape[1]
+    return _sampled(format, data, shape, usual, samples, seed, progress)
 
 
 @lru_cache(maxsize=4096)

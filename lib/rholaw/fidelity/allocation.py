@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtri
 
 from .. import tables
 from ..checked import limited, listed, unknown
@@ -32,7 +32,7 @@ INFERRED_BITS = {  # of types of ik_llama.cpp, which have no definition here; in
 DOUBT = 0.1  # relative error of a type's damage where its GMSE is exact
 MEASURED = 0.05  # and after the whole model, or a tensor, was measured in it
 APART = 0.15  # relative, what mixtures depart by from the sum of their parts: from recipes with measured perplexity
-Z80 = stats.norm.ppf(0.9)
+Z80 = ndtri(0.9)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Allocation:
         """(low, high) of the rise: log-normal, from the errors of the sum, the scale, the types and each tensor."""
         if not 0 < level < 1:
             raise ValueError(f"level is the share of cases within the interval, above 0 and below 1, not {level!r}")
-        factor = np.exp(stats.norm.ppf((1 + level) / 2) * np.sqrt(APART**2 + sum(self._variances().values())))
+        factor = np.exp(ndtri((1 + level) / 2) * np.sqrt(APART**2 + sum(self._variances().values())))
         return self.rise / float(factor), self.rise * float(factor)
 
     def measure_next(self, count: int = 2) -> pd.DataFrame:

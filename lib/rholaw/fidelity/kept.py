@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 
 from ..error.measure import gmse
 from ..formats.format import Format
@@ -89,7 +89,7 @@ def paired(runs: pd.DataFrame, rounded: pd.DataFrame, level: float = 0.95) -> pd
     table["seeds"], table["difference"] = table["count"], table["after"] - table["trained"]
     shares = 1 / table["count"] + 1 / dense["count"].to_numpy()
     table["stderr"] = np.sqrt(table["text"] + table["models"].fillna(0) ** 2 + scatter.to_numpy() * shares)
-    half = stats.t.ppf((1 + level) / 2, freedom.to_numpy()) * table["stderr"]
+    half = stdtrit(freedom.to_numpy(), (1 + level) / 2) * table["stderr"]
     table["low"], table["high"] = table["difference"] - half, table["difference"] + half
     return table[["gmse", "after", "trained", "seeds", "difference", "stderr", "low", "high"]]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from .. import tables
 
@@ -113,4 +113,4 @@ def one_measurement(draws: np.ndarray, gmse: np.ndarray) -> np.ndarray:
 @cache
 def _scattered(count: int) -> np.ndarray:
     """Student's t at as many equal shares, in an order that belongs to no draw."""
-    return stats.t(FREEDOM).ppf((np.random.default_rng(1).permutation(count) + 0.5) / count)
+    return stdtrit(FREEDOM, (np.random.default_rng(1).permutation(count) + 0.5) / count)

@@ -41,16 +41,20 @@ class Product(Compressed):
         """What multiplies to the ρ of a run with these formats."""
         raise NotImplementedError
 
-    def log_parts(self, p: Parameters, parts: list[Any]) -> np.ndarray:
-        """log ρ of each part: (…, number of parts). Raises ValueError for one that the fit did not see."""
+    def read(self, parts: list[Any]) -> Any:
+        """What ``log_parts`` needs to know of the parts. Raises ValueError for one that the fit did not see."""
+        return parts
+
+    def log_parts(self, p: Parameters, read: Any) -> np.ndarray:
+        """log ρ of each part, of which ``read`` told: (…, number of parts)."""
         raise NotImplementedError
 
     def format_columns(self, pairs: list[Pair]) -> Columns:
-        """parts: all that occur; counts: (n, parts), how often each occurs in a run."""
+        """parts: all that occur, as ``read``; counts: (n, parts), how often each occurs in a run."""
         parts_of = {pair: self.parts(*pair) for pair in dict.fromkeys(pairs)}
         parts = list(dict.fromkeys(part for of_pair in parts_of.values() for part in of_pair))
         counts = {pair: [of_pair.count(part) for part in parts] for pair, of_pair in parts_of.items()}
-        return {"parts": parts, "counts": np.array([counts[pair] for pair in pairs], dtype=float)}
+        return {"parts": self.read(parts), "counts": np.array([counts[pair] for pair in pairs], dtype=float)}
 
     def log_rho(self, p: Parameters, columns: Columns) -> np.ndarray:
         """log ρ of every run: the sum over its parts."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+from scipy import optimize, special
 from tqdm import tqdm
 
 from ..checked import limited
@@ -149,7 +149,7 @@ def _curvature(
     spread = np.linalg.svd(J, compute_uv=False)
     J = J / np.where(on_bound, np.exp(u[free]), 1.0)
     left = max(len(J) - int(free.sum()), 1)
-    noise = 1.4826 * np.median(np.sort(np.abs(r[0]))[-left:]) * stats.t.ppf(0.975, left) / stats.norm.ppf(0.975)
+    noise = 1.4826 * np.median(np.sort(np.abs(r[0]))[-left:]) * special.stdtrit(left, 0.975) / special.ndtri(0.975)
     _, singular, directions = np.linalg.svd(J, full_matrices=False)
     flat = singular <= 1e-7 * singular.max(initial=0)
     variance = (directions**2 / np.where(flat, np.inf, singular)[:, None] ** 2).sum(axis=0) * noise**2

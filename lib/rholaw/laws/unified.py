@@ -61,12 +61,16 @@ class Unified(Product):
         """The curve of a family, from the values of all parameters."""
         return self.form(*(params[name] for name in self.own_names(family)))
 
-    def log_parts(self, p: Parameters, parts: list[Any]) -> np.ndarray:
-        """log ρ of each part, by its family's curve: (…, number of parts). ValueError for a family without runs."""
-        if not parts:
-            return np.zeros((*p.u.shape[:-1], 0))
-        bits = effective_bits([self.error(part) for part in parts])
+    def read(self, parts: list[Any]) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+        """(effective bits of each part; for each parameter of a curve its name for each part)."""
         names = zip(*(self.own_names(self.family(part)) for part in parts), strict=True)
+        return effective_bits([self.error(part) for part in parts]), list(names)
+
+    def log_parts(self, p: Parameters, read: tuple[np.ndarray, list[tuple[str, ...]]]) -> np.ndarray:
+        """log ρ of each part, by its family's curve: (…, number of parts)."""
+        bits, names = read
+        if not names:
+            return np.zeros((*p.u.shape[:-1], 0))
         return self.form.log_rho(bits, *(np.exp(p.log(*of_parts)) for of_parts in names))
 
     def capacity_guesses(self) -> list[dict[str, float]]:

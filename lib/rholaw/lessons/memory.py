@@ -146,7 +146,7 @@ def _train(runs: list[Run], steps: int, task: Task, bar: tqdm) -> dict[Run, dict
 
     first, second = torch.zeros_like(weight), torch.zeros_like(weight)
     for step in range(steps):
-        torch.manual_seed(step)  # what "noise" and "channel" draw
+        torch.default_generator.manual_seed(step)  # what "noise" and "channel" draw
         (gradient,) = torch.autograd.grad(losses().sum(), weight)
         first.lerp_(gradient, 1 - BETAS[0])
         second.lerp_(gradient.square(), 1 - BETAS[1])
@@ -155,7 +155,7 @@ def _train(runs: list[Run], steps: int, task: Task, bar: tqdm) -> dict[Run, dict
             weight -= lr * _rate(step, steps) / (1 - BETAS[0] ** (step + 1)) * first / spread
         bar.update(len(runs))
     with torch.no_grad():
-        torch.manual_seed(steps)
+        torch.default_generator.manual_seed(steps)
         draws = DRAWS if {method for _, method in sizes} & {"noise", "channel"} else 1
         loss = torch.stack([losses() for _ in range(draws)]).mean(0)
         realised = (compressed() - weight).square().sum((1, 2)) / weight.square().sum((1, 2))

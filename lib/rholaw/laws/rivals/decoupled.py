@@ -34,15 +34,19 @@ class Decoupled(Product):
         """The pair as one part; a dense pair has none."""
         return () if (weights, activations) == (DENSE, DENSE) else ((weights, activations),)
 
-    def log_parts(self, p: Parameters, parts: list[Pair]) -> np.ndarray:
-        """log ρ of each pair: (…, number of parts). Raises ValueError for one without runs."""
+    def read(self, parts: list[Pair]) -> list[str]:
+        """The parameter of each pair. Raises ValueError for one without runs."""
         for weights, activations in parts:
             if (weights, activations) not in self.pairs:
                 raise ValueError(
                     f"the law 'decoupled' has no ρ for weights {weights} with activations {activations}: "
                     f"it saw no such run; it knows {', '.join(self.capacity_names)}"
                 )
-        return p.log(*(self._name(*part) for part in parts))
+        return [self._name(*part) for part in parts]
+
+    def log_parts(self, p: Parameters, read: list[str]) -> np.ndarray:
+        """log ρ of each pair: (…, number of parts)."""
+        return p.log(*read)
 
     def capacity_guesses(self) -> list[dict[str, float]]:
         """Starting points of the parameters in ``capacity_names``."""

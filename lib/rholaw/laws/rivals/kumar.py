@@ -47,14 +47,18 @@ class Kumar(Product):
         gammas, offsets = ([f"{name}_{side}" for side in self.sides] for name in ("gamma", "n"))
         return (*gammas, *(offsets if self.reads_offsets else []))
 
-    def log_parts(self, p: Parameters, parts: list[tuple[str, float]]) -> np.ndarray:
-        """log ρ of each side at its bits: (…, number of parts). Raises ValueError for a side that no run compresses."""
-        return np.concatenate([self._log_part(p, side, bits) for side, bits in parts], axis=-1)
+    def read(self, parts: list[tuple[str, float]]) -> list[tuple[str, float]]:
+        """Each side and its bits. Raises ValueError for one that no run compresses."""
+        if unseen := [side for side, bits in parts if side not in self.sides and bits != BITS]:
+            raise ValueError(f"the law 'kumar' saw no compressed {SIDES[unseen[0]]}")
+        return parts
+
+    def log_parts(self, p: Parameters, read: list[tuple[str, float]]) -> np.ndarray:
+        """log ρ of each side at its bits: (…, number of parts)."""
+        return np.concatenate([self._log_part(p, side, bits) for side, bits in read], axis=-1)
 
     def _log_part(self, p: Parameters, side: str, bits: float) -> np.ndarray:
         if side not in self.sides:
-            if bits != BITS:
-                raise ValueError(f"the law 'kumar' saw no compressed {SIDES[side]}")
             return np.zeros((*p.u.shape[:-1], 1))
         offset = np.exp(p.log(f"n_{side}")) if self.reads_offsets else 0.0
         share = -np.expm1(offset - bits / np.exp(p.log(f"gamma_{side}")))
