@@ -33,7 +33,7 @@ from .pages import VEGA
 
 PHASES = {"decode": "float", "prefill": "integer", "memory": "codebook"}
 """What may gain, and the kind of format whose colour of ``figures`` it takes."""
-GAIN = "times better than 16 bits at equal loss"
+GAIN = "times 16 bits, at equal loss"
 ALT = "For each format, how many times better than 16 bits it is at equal loss: decode, prefill and memory."
 REQUESTS = (1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
 PROJECT = (0.0, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6)

@@ -78,6 +78,7 @@ def said(plans: Mapping[str, Plan]) -> Styler:
     """The verdict of each plan, and why, in cells that wrap."""
     rows = {name: {"verdict": plan.verdict, "because": plan.recommendation} for name, plan in plans.items()}
     wrapped = [{"selector": "td", "props": "text-align: left; white-space: normal"}]
+    wrapped += [{"selector": "td.col1", "props": "min-width: 24em"}]  # a phone scrolls to it
     return pd.DataFrame.from_dict(rows, orient="index").style.set_table_styles(wrapped)
 
 
