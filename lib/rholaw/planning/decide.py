@@ -97,7 +97,8 @@ class Plan:
 def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[Fit] | None = None) -> Plan:
     """The Plan of a Scenario, of a path to one, or of nested dicts.
 
-    law: a Fit of the law "unified" or "unified-tokens" with a bootstrap, or several to be pooled; the default is ``capacities``'s.
+    law: a Fit of the law "unified" or "unified-tokens" with a bootstrap, or several to be pooled; the default is that
+    of ``laws.draws``.
     Raises ScenarioError for a scenario that cannot be used, ValueError for a law without a bootstrap.
     """
     if isinstance(scenario, (str, Path)):
