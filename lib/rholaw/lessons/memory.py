@@ -140,7 +140,7 @@ def _train(runs: list[Run], steps: int, task: Task, bar: tqdm) -> dict[Run, dict
         return torch.cat([one(part) if one.format.parts else part for one, part in parts])
 
     def losses():
-        logits = torch.bmm(torch.bmm(e, compressed().mT), u.mT)
+        logits = torch.bmm(e, torch.bmm(compressed().mT, u.mT))  # the small matrices first
         nats = F.cross_entropy(logits.flatten(0, 1), answers.flatten(), reduction="none")
         return nats.view(answers.shape) @ demand
 
