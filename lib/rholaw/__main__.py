@@ -15,7 +15,7 @@ COMMANDS = {  # name → (what it does, module, function of the arguments and th
     "plan": ("which compression pays, for a scenario of yours", "commands.planning", "plan"),
     "allocate": ("which tensor gets which type within a budget of bytes", "commands.fidelity", "allocate"),
     "train": ("train runs of a sweep file, here or on a cluster", "train.__main__", "main"),
-    "data": ("check the tables, record a change, add a measurement", "commands.data", "data"),
+    "data": ("check the tables, add to them, hold your runs against frozen laws", "commands.data", "data"),
     "book": ("build the book from its chapters", "book.__main__", "main"),
 }
 SHORT = {"check": "data", "update": "data"}  # python -m rholaw check, as it was before there was more

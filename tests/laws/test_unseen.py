@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rholaw import runs, tables
 from rholaw.laws import frozen, unseen
 
 
@@ -71,3 +72,25 @@ def test_noise_of_the_runs_widens_the_interval(laws):
 def test_dense_runs_alone_are_nothing_to_predict(laws):
     with pytest.raises(ValueError, match="all of these runs are dense"):
         unseen.predicted(runs_of(laws["unified"], ()), laws)
+
+
+def test_parameter_golf_is_plausible():
+    golf = tables.read("published/parameter_golf2026")
+    assert (
+        golf[["bpb_before", "bpb_after"]].stack().dropna().between(1, 2).all() and golf.record.str.strip().ne("").all()
+    )
+    assert (golf.bpb_after - golf.bpb_before).dropna().between(-0.002, 0.05).all()
+    sized = golf[golf.same.isna()]
+    assert sized.n_params.between(1e7, 2e8).all() and (sized.weights.fillna("dense").map(len) > 0).all()
+    assert golf[golf.same.notna()].groupby("same").weights.nunique().to_dict() == {"27 layers": 4, "development": 2}
+
+
+def test_the_sparse_law_says_what_its_validation_runs_lost():
+    table = tables.read("published/sparse2606_constants")
+    c = table[table.stage == 2].set_index("name")["value"]
+    own = runs.load("sparse2606")
+    own = own[own.n_tokens <= 2 * own.unique_tokens]  # read at most twice
+    s = own.weights.map({"dense": 1.0, "s0.5": 0.5, "s0.75": 0.25})
+    size = np.exp(c["a"]) * (s ** c["epsilon"] + c["c"] * (1 - s) ** c["mu"]) * (own.n_params * s) ** -c["alpha"]
+    predicted = np.exp(c["e"]) + size + np.exp(c["b"]) * own.n_tokens ** -c["alpha"]
+    assert len(own) >= 3 and (np.abs(predicted - own.loss) < 0.06).all()
