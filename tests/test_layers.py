@@ -49,6 +49,8 @@ MODULES = {
         *(
             "optimise",
             "resampling",
+            "curvature",
+            "reach",
             "fitted",
             "fitting",
             "frozen",

@@ -1,5 +1,6 @@
 """A law fitted to runs: its parameters and what they are worth, its predictions, capacities and curves."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,7 @@ from .curves import Form
 from .intervals import percentiles
 from .law import Law, positive
 from .parameters import Parameters
+from .reach import Prediction, Reach, outside
 from .training_length import TOKENS_PER_PARAM
 
 
@@ -21,11 +23,13 @@ class Fit:
     """A law fitted to runs.
 
     params: {name: value}; one that the data do not identify still has the value that minimises the objective, and
-    ``identified`` says not to quote it.  status: "converged", "bound hit: …" or "not converged".  objective: Σ Huber of
-    the log-loss residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, empty without a bootstrap, and
-    conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the parameters
-    refitted to each resample, a row each, by name.  standard_errors: of the logarithms of the free parameters, from the
-    curvature.  condition: largest over smallest singular value of the Jacobian by the logarithms of the free
+    ``identified`` says not to quote it.  exact: what is exactly determined, by too few runs or sizes to
+    say how well; it has no interval.  status: "converged", "bound hit: …" or "not converged".  objective: Σ Huber of
+    the log-loss residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, none without a bootstrap or for
+    what is held or exact, and conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the parameters
+    refitted to each resample, a row each, by name.  standard_errors: of the logarithms of the free parameters, the
+    bootstrap's, or without one those of a jackknife over the clusters; nan where exact.  reach: of the runs that were
+    fitted.  condition: largest over smallest singular value of the Jacobian by the logarithms of the free
     parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for residuals
     that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts as a
     parameter.  remarks: sentences on what the choice of the runs keeps any fit to them from knowing.
@@ -43,6 +47,8 @@ class Fit:
     standard_errors: dict[str, float] = field(repr=False)
     condition: float = field(repr=False)
     aic: float = field(repr=False)
+    reach: Reach = field(repr=False)
+    exact: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property
@@ -74,13 +80,33 @@ class Fit:
         """Loss of each run, (n,), in nats per token. Raises ValueError for a format that the law cannot predict."""
         return np.exp(self.model.log_loss(self._points, self.model.columns(runs)))
 
-    def predict_interval(self, runs: pd.DataFrame, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """(low, high), each (n,): the bootstrap's spread of the predicted loss, without the noise of a single run.
+    def predict_interval(self, runs: pd.DataFrame, level: float = 0.95, noise: bool = True) -> Prediction:
+        """The Prediction (low, high) of each run: the bootstrap's spread and the noise of a run, in quadrature.
 
-        Raises ValueError without a bootstrap, and as ``predict``.
+        noise: False leaves the noise out, for the mean of many runs.  Outside the N, D or D/N of the fitted runs both
+        ends move away from the prediction, by 1 + the distance in e-folds: at the edges of six real series that holds
+        95 % of the runs beyond (bench/intervals.py).  Raises ValueError without a bootstrap, and as ``predict``.
         """
         self._needs_samples()
-        return percentiles(np.exp(self.model.log_loss(self._resamples, self.model.columns(runs))), level)
+        columns = self.model.columns(runs)
+        middle, samples = (self.model.log_loss(p, columns) for p in (self._points, self._resamples))
+        scatter = self.noise(level) if noise else 0.0
+        low, high = percentiles(samples, level)
+        distances = self.reach.distances(runs)
+        wider = 1 + distances.max(axis=1)
+        down = wider * np.hypot(np.maximum(middle - low, 0), scatter)
+        up = wider * np.hypot(np.maximum(high - middle, 0), scatter)
+        with np.errstate(over="ignore"):
+            return Prediction(np.exp(middle - down), np.exp(middle + up), outside(distances))
+
+    def noise(self, level: float = 0.95) -> float:
+        """The |log residual| that this share of runs stays within, widened for the parameters that were fitted.
+
+        Infinite where there are no more runs than free parameters.
+        """
+        left = len(self.residuals) - len(self.standard_errors)
+        widest = float(np.quantile(np.abs(self.residuals), level))
+        return widest * math.sqrt(len(self.residuals) / left) if left > 0 else math.inf
 
     def log_errors(self, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """log predicted − log observed of runs, seen or not: (n,), and for each resample (S, n)."""
@@ -103,13 +129,15 @@ class Fit:
         *,
         tokens_per_param: float = TOKENS_PER_PARAM,
     ) -> tuple[float, float, float]:
-        """(ρ, low, high) of a pair of formats; low and high are nan without a bootstrap.
+        """(ρ, low, high) of a pair of formats; low and high are nan without a bootstrap, and where ρ is exact.
 
         tokens_per_param: D/N of the training, on which ρ depends in the laws "…-tokens".  Raises ValueError for a law
         in which a format is no factor on N, and for formats that it cannot express.
         """
         rho = float(self._rho(self._points, weights, activations, tokens_per_param))
-        if self.samples.empty:
+        u = self._points.u + 1j * 1e-30 * np.eye(len(self.params))  # as the Jacobian: by complex steps
+        moves = self._rho(Parameters(tuple(self.params), u), weights, activations, tokens_per_param).imag != 0
+        if self.samples.empty or not moves.any() or set(self.exact) & set(np.array(list(self.params))[moves]):
             return rho, np.nan, np.nan
         low, high = percentiles(self.capacity_draws(weights, activations, tokens_per_param=tokens_per_param), level)
         return rho, float(low), float(high)

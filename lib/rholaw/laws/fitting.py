@@ -11,13 +11,13 @@ from tqdm import tqdm
 from ..checked import limited
 from . import registry, resampling
 from .chinchilla import Chinchilla
+from .curvature import curvature
 from .fitted import Fit
 from .intervals import percentiles
-from .optimise import Residuals, jacobian, minimise
+from .optimise import Residuals, minimise
 from .parameters import Parameters
+from .reach import reach_of
 
-IDENTIFIED_SE = 0.5
-"""A parameter is identified where the standard error of its logarithm stays below this: a factor of 2.7 at 95 %."""
 COLLINEAR = 0.95
 """Correlation of log N and log D beyond which their terms are hardly told apart."""
 
@@ -75,19 +75,26 @@ def fit(
     samples = _refits(residuals, u, resamples, lower, upper, huber_delta, progress)
     at_bound = [name for name, on in zip(names, (lower < upper) & ((u == lower) | (u == upper)), strict=True) if on]
     status = "bound hit: " + ", ".join(at_bound) if at_bound else "converged"
-    intervals = zip(*(bound.tolist() for bound in percentiles(samples)), strict=True) if n_bootstrap else []
+    known = curvature(residuals, u, lower, upper, names, clusters, huber_delta, samples)
+    ends = zip(*(bound.tolist() for bound in percentiles(samples)), strict=True) if n_bootstrap else []
+    intervals = {
+        name: (low, high)
+        for name, (low, high) in zip(names, ends, strict=False)
+        if low < high and name not in known["exact"]
+    }
     return Fit(
         name=law,
         params=dict(zip(names, np.exp(u).tolist(), strict=True)),
         status=status if converged[winner] else "not converged",
         objective=float(objective[winner]),
-        intervals=dict(zip(names, intervals, strict=False)),
+        intervals=intervals,
         residuals=log_residuals(u),
         samples=pd.DataFrame(samples, columns=list(names)),
         model=model,
         aic=_aic(float(objective[winner]), len(runs), int(free.sum()), huber_delta),
         remarks=_remarks(runs),
-        **_curvature(residuals, u, lower, upper, names),
+        reach=reach_of(runs),
+        **known,
     )
 
 
@@ -130,37 +137,6 @@ def _remarks(runs: pd.DataFrame) -> tuple[str, ...]:
     if together <= COLLINEAR:
         return ()
     return (f"log N and log D of the runs correlate at {together:.3f}: their terms, and E, are hardly told apart",)
-
-
-def _curvature(
-    residuals: Residuals, u: np.ndarray, lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...]
-) -> dict:
-    """Standard errors, condition number and {name: identified} from the curvature at the optimum.
-
-    Identified is what stands off its bounds with a small enough standard error.  The noise is the robust spread of the
-    residuals that a fit of so many parameters cannot bring to zero, widened by Student's t where few are left.
-    Directions in which the residuals hardly change have no error at all: what takes part in one is unidentified, even
-    without noise.  A parameter on its bound still blurs the others: it enters in its own unit, not as a logarithm.
-    """
-    r, J = jacobian(residuals, u[None])
-    free = lower < upper
-    on_bound = ((u <= lower) | (u >= upper))[free]
-    J = J[0][free].T
-    spread = np.linalg.svd(J, compute_uv=False)
-    J = J / np.where(on_bound, np.exp(u[free]), 1.0)
-    left = max(len(J) - int(free.sum()), 1)
-    noise = 1.4826 * np.median(np.sort(np.abs(r[0]))[-left:]) * special.stdtrit(left, 0.975) / special.ndtri(0.975)
-    _, singular, directions = np.linalg.svd(J, full_matrices=False)
-    flat = singular <= 1e-7 * singular.max(initial=0)
-    variance = (directions**2 / np.where(flat, np.inf, singular)[:, None] ** 2).sum(axis=0) * noise**2
-    in_flat = (directions[flat] ** 2 > 1e-6).any(axis=0)
-    errors = np.where(in_flat | on_bound, np.inf, np.sqrt(variance))
-    known = dict(zip(np.array(names)[free].tolist(), (errors < IDENTIFIED_SE).tolist(), strict=True))
-    return {
-        "standard_errors": dict(zip(known, errors.tolist(), strict=True)),
-        "condition": float(spread[0] / max(spread[-1], 1e-300)) if len(spread) else 1.0,
-        "identified": dict.fromkeys(names, True) | known,
-    }
 
 
 def _aic(objective: float, count: int, free: int, delta: float) -> float:

@@ -34,9 +34,9 @@ def labels(runs: pd.DataFrame, cluster: Cluster) -> np.ndarray:
 def strata(runs: pd.DataFrame) -> np.ndarray:
     """The pair of formats, and of passes, of each run, numbered from 0: (n,)."""
     names = [name for name in ("weights", "activations", "forward", "backward") if name in runs.columns]
-    return (
-        runs.groupby(names, sort=False, dropna=False).ngroup().to_numpy() if names else np.zeros(len(runs), dtype=int)
-    )
+    if not names:
+        return np.zeros(len(runs), dtype=int)
+    return runs.groupby(names, sort=False, dropna=False).ngroup().to_numpy()
 
 
 def weights(clusters: np.ndarray, strata: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -1,0 +1,82 @@
+"""What the curvature at the optimum says of the parameters: standard errors, and which of them the runs identify."""
+
+import numpy as np
+from scipy import stats
+
+from .optimise import Residuals, jacobian
+from .resampling import FEWEST
+
+IDENTIFIED_SE = 0.5
+"""A parameter is identified where the standard error of its logarithm stays below this: a factor of 2.7 at 95 %."""
+FLAT = 1e-7
+"""A direction whose singular value is below this share of the largest does not change the residuals."""
+
+
+def curvature(
+    residuals: Residuals,
+    u: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    names: tuple[str, ...],
+    clusters: np.ndarray,
+    delta: float,
+    samples: np.ndarray,
+) -> dict:
+    """The entries standard_errors, condition, identified and exact of a Fit.
+
+    Exact, as in exactly determined, is a parameter that fewer than FEWEST clusters speak of, and every one where there
+    are no more runs than parameters: the errors below would come out near 0.  The others have the bootstrap's errors
+    where there is one (``samples``, values (S, P)), else those of ``_jackknife``.  Identified is what stands off its
+    bounds with an error small enough by both, widened by Student's t for so many clusters.  Directions in which the
+    residuals hardly change have no error at all: what takes part in one is unidentified, even without noise.  A
+    parameter on its bound still blurs the others: it enters in its own unit, not as a logarithm.
+    """
+    r, J = jacobian(residuals, u[None])
+    free = lower < upper
+    on_bound = ((u <= lower) | (u >= upper))[free]
+    r, J = r[0], J[0][free].T
+    spread = np.linalg.svd(J, compute_uv=False)
+    J = J / np.where(on_bound, np.exp(u[free]), 1.0)
+    basis, singular, directions = np.linalg.svd(J, full_matrices=False)
+    flat = singular <= FLAT * singular.max(initial=0)
+    unknown = on_bound | (directions[flat] ** 2 > 1e-6).any(axis=0)
+    speaks = np.abs(J) > 1e-9 * np.abs(J).max(axis=0, initial=1e-300)
+    few = np.array([len(np.unique(clusters[rows])) < FEWEST for rows in speaks.T], dtype=bool)
+    exact = (few | (len(J) <= J.shape[1])) & ~unknown
+
+    errors = _jackknife(r, basis, directions.T / np.where(flat, np.inf, singular), clusters, delta)
+    largest = errors
+    if len(samples):
+        low, high = np.quantile(np.log(samples[:, free]), [0.025, 0.975], axis=0)
+        drawn = (high - low) / (2 * stats.norm.ppf(0.975))
+        errors, largest = drawn, np.maximum(errors, drawn)
+    errors = np.where(unknown, np.inf, np.where(exact, np.nan, errors))
+    student = stats.t.ppf(0.975, max(clusters.max(), 1)) / stats.norm.ppf(0.975)
+    identified = ~unknown & (exact | (largest * student < IDENTIFIED_SE))
+    free_names = np.array(names)[free].tolist()
+    return {
+        "standard_errors": dict(zip(free_names, errors.tolist(), strict=True)),
+        "condition": float(spread[0] / max(spread[-1], 1e-300)) if len(spread) else 1.0,
+        "identified": dict.fromkeys(names, True) | dict(zip(free_names, identified.tolist(), strict=True)),
+        "exact": tuple(name for name, is_exact in zip(free_names, exact, strict=True) if is_exact),
+    }
+
+
+def _jackknife(r: np.ndarray, basis: np.ndarray, back: np.ndarray, clusters: np.ndarray, delta: float) -> np.ndarray:
+    """(P,): standard errors from leaving out one cluster at a time, each by one Newton step (Bell and McCaffrey 2002).
+
+    r: (n,) residuals; basis (n, K) and back (P, K): the Jacobian is basis · back⁻¹, the basis orthonormal.  The
+    curvature of Huber's loss under noise is that of least squares times the density of the residuals near 0, but for
+    those that so many parameters bring to zero.
+    """
+    left = max(len(r) - basis.shape[1], 1)
+    sizes = np.sort(np.abs(r))[-left:]
+    near = max(delta, 0.5 * 1.4826 * float(np.median(sizes)))  # half a standard deviation of Gaussian residuals
+    density = max(float(np.mean(sizes <= near)), 1 / left) * delta / near
+    groups, width = int(clusters.max()) + 1, basis.shape[1]
+    scores, leverage = np.zeros((groups, width)), np.zeros((groups, width, width))
+    np.add.at(scores, clusters, np.clip(r, -delta, delta)[:, None] * basis)
+    np.add.at(leverage, clusters, basis[:, :, None] * basis[:, None, :])
+    others = np.linalg.pinv(np.eye(width) - leverage, rcond=1e-9, hermitian=True)
+    steps = (others @ scores[:, :, None])[:, :, 0] @ back.T / density
+    return np.sqrt((groups - 1) / groups * (steps**2).sum(axis=0))

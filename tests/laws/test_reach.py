@@ -1,0 +1,91 @@
+"""Intervals of runs hold the noise of a run, and widen and say so outside the fitted runs; what is exact has none."""
+
+import numpy as np
+import pytest
+from synthetic_runs import dense_runs
+
+import rholaw as rl
+from rholaw.laws.curvature import curvature
+from rholaw.laws.reach import outside, reach_of
+
+HELD = {"beta": 0.28, "E": 1.69}
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return rl.fit("chinchilla", dense_runs(0, count=80), fixed=HELD, n_bootstrap=60)
+
+
+def test_noise_covers_runs_that_were_not_seen(fit):
+    unseen = dense_runs(7, count=400)
+    unseen = unseen[fit.reach.distances(unseen).max(axis=1) == 0]
+    shares = []
+    for noise in (True, False):
+        low, high = fit.predict_interval(unseen, noise=noise)
+        shares.append(((low <= unseen.loss) & (unseen.loss <= high)).mean())
+    assert shares[0] > 0.9
+    assert shares[1] < 0.6
+
+
+def test_an_interval_widens_by_itself_for_each_e_fold_outside(fit):
+    inside = dense_runs(0, count=80).iloc[:1]
+    far = inside.assign(n_params=np.exp(fit.reach.largest[0] + 1), n_tokens=inside.n_tokens)
+    here, there = fit.predict_interval(inside), fit.predict_interval(far)
+    assert here.outside.tolist() == [""]
+    assert there.outside[0].startswith("N")
+    distance = fit.reach.distances(far).max()
+    assert distance >= 1
+    assert np.log(there.high / fit.predict(far)) >= (1 + distance) * fit.noise() * 0.999
+
+
+def test_distances_are_in_e_folds_and_named():
+    runs = dense_runs(0, count=3).assign(n_params=[1e8, 1e8, 1e9], n_tokens=[1e9, 1e10, 1e11])
+    other = runs.head(2).assign(n_params=[1e8, 1e8 / np.e], n_tokens=[1e9 / np.e, 1e10])
+    distances = reach_of(runs).distances(other)
+    np.testing.assert_allclose(distances, [[0, 1, 1], [1, 0, 1]], atol=1e-9)
+    assert outside(distances).tolist() == ["D, D/N", "N, D/N"]
+    assert outside(np.zeros((1, 3))).tolist() == [""]
+
+
+def test_three_sizes_determine_a_capacity_exactly():
+    """Runs of four formats at six sizes, but int8 at three: its ρ has a value and no interval, the others have one."""
+    runs = rl.runs.one_estimator(rl.runs.load("quest2025"))
+    fit = rl.fit("decoupled", runs, fixed={"E": 1.3, "alpha": 0.13, "beta": 0.5}, n_bootstrap=30)
+    (name,) = fit.exact
+    assert "int8" in name and name not in fit.intervals
+    rho, *ends = fit.capacity("int8", "int8")
+    assert rho > 0.9 and np.isnan(ends).all()
+    rho, low, high = fit.capacity("int4", "int4")
+    assert low < rho < high
+    assert np.isnan(fit.standard_errors[name])
+    assert np.isnan(fit.capacity("dense")[1:]).all()
+
+
+def test_as_many_runs_as_parameters_have_no_interval():
+    runs = dense_runs(0, count=3)
+    fit = rl.fit("chinchilla", runs, fixed=HELD, n_bootstrap=20)
+    assert fit.exact == ("A", "alpha", "B") and not fit.intervals
+    low, high = fit.predict_interval(runs)
+    assert (low == 0).all() and np.isinf(high).all()
+
+
+def test_the_error_of_a_mean_is_its_jackknife():
+    """Residuals u − x of six clusters, all within Huber's quadratic part: the jackknife is s / √6."""
+    x, clusters = np.repeat([0.1, 0.5, 0.2, 0.8, 0.3, 0.4], 2), np.repeat(np.arange(6), 2)
+    u = np.array([x.mean()])
+    known = curvature(
+        lambda u: u[..., :1] - x, u, np.array([-9.0]), np.array([9.0]), ("m",), clusters, 10.0, np.empty((0, 1))
+    )
+    assert known["standard_errors"]["m"] == pytest.approx(x[::2].std(ddof=1) / np.sqrt(6))
+    assert known["identified"]["m"] and not known["exact"]
+
+
+def test_random_folds_of_a_real_set_are_covered():
+    """A quarter of Frantar's vision runs left out, four times: .90 to .98 of them, at a nominal 95 %, give or take."""
+    runs = rl.runs.load("frantar2023_vit")
+    fold, covered = np.random.default_rng(0).integers(0, 4, len(runs)), []
+    for number in range(4):
+        part = rl.fit("unified", runs[fold != number], fixed={"alpha": 0.2, "beta": 0.4}, n_bootstrap=30)
+        low, high = part.predict_interval(runs[fold == number])
+        covered += ((low <= runs.loss[fold == number]) & (runs.loss[fold == number] <= high)).tolist()
+    assert 0.9 <= np.mean(covered) <= 0.99
