@@ -23,13 +23,13 @@ class Fit:
     """A law fitted to runs.
 
     params: {name: value}; one that the data do not identify still has the value that minimises the objective, and
-    ``identified`` says not to quote it.  exact: what is exactly determined, by too few runs or sizes to
-    say how well; it has no interval.  status: "converged", "bound hit: …" or "not converged".  objective: Σ Huber of
-    the log-loss residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, none without a bootstrap or for
-    what is held or exact, and conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the parameters
-    refitted to each resample, a row each, by name.  standard_errors: of the logarithms of the free parameters, the
-    bootstrap's, or without one those of a jackknife over the clusters; nan where exact.  reach: of the runs that were
-    fitted.  condition: largest over smallest singular value of the Jacobian by the logarithms of the free
+    ``identified`` says not to quote it.  exact: what is exactly determined, by too few runs or sizes to say how well;
+    it has no interval.  status: "converged", "bound hit: …" or "not converged".  objective: Σ Huber of the log-loss
+    residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, none without a bootstrap or for what is held
+    or exact, and conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the
+    parameters refitted to each resample, a row each, by name.  standard_errors: of the logarithms of the free
+    parameters, the bootstrap's, or without one those of a jackknife over the clusters; nan where exact.  reach: of the
+    fitted runs.  condition: largest over smallest singular value of the Jacobian by the logarithms of the free
     parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for residuals
     that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts as a
     parameter.  remarks: sentences on what the choice of the runs keeps any fit to them from knowing.
