@@ -81,9 +81,21 @@ def test_what_is_no_part_of_the_decoder_is_not_counted(llama):
     assert llama(tensors() | more) == llama(tensors())
 
 
+def test_layers_behind_the_last_are_left_out_where_something_says_that_they_predict_further_tokens(llama):
+    assert llama(tensors(layers=3), num_nextn_predict_layers=1).total == llama(tensors()).total
+    with pytest.raises(ValueError, match="and the tensors beside it are"):
+        llama(tensors(layers=3))
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"intermediate_size": 112}, {"num_hidden_layers": 3}, {"num_key_value_heads": 4}, {"model_type": "nemotron"}],
+    [
+        {"intermediate_size": 112},
+        {"num_hidden_layers": 1},
+        {"num_hidden_layers": 3},
+        {"num_key_value_heads": 4},
+        {"model_type": "nemotron"},
+    ],
 )
 def test_other_tensors_than_the_config_says_are_refused(llama, change):
     with pytest.raises(

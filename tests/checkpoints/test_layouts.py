@@ -228,6 +228,18 @@ def test_each_output_of_experts_that_lie_in_by_out_may_have_a_scale(tmp_path, sc
         assert torch.equal(tensor.read(), weights.transpose(1, 2))
 
 
+@pytest.mark.parametrize("name", ["FP8 in blocks", "FP8 in blocks, no word on it", "int8 in groups"])
+def test_scales_that_are_no_blocks_of_the_matrix_give_no_values(tmp_path, name):
+    """300 rows with four scales are not blocks of 75; the config said 128."""
+    tensors, files, _ = LAYOUTS[name](np.random.default_rng(0))
+    key = list(tensors)[1]
+    axis = 0 if "blocks" in name else 1
+    odd = tensors | {key: torch.cat([tensors[key], tensors[key].narrow(axis, 0, 1)], axis)}
+    message = "codes, not measured: 4 scales do not fit"
+    with checkpoints.open(written(tmp_path, odd, files)) as checkpoint, pytest.raises(ValueError, match=message):
+        checkpoint.tensors[0].read()
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_codes_of_experts_lie_out_by_in_whatever_the_family(tmp_path, bias):
     tensors, _, weights = LAYOUTS["MXFP4 of gpt-oss"](np.random.default_rng(0))

@@ -3,7 +3,6 @@
 A config.json describes a model, and the headers say what there is: where both are, they must agree within TOLERANCE.
 """
 
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,8 @@ ELSEWHERE = re.compile(
     r"embed_(vision|audio)|patch_merger|mtp|eh_proj|nextn|talker|code2wav|token2wav|v|mm)\."
 )
 """Names of what is no part of the decoder: other modalities, layers for speculation (MTP), poolers."""
+LAYER = re.compile(r"(?:^|\.)(?:layers|blk|h)\.(\d{1,6})\.(nextn|eh_proj|enorm|hnorm|shared_head|embed_tokens)?")
+"""A name of a tensor in a layer: its number, and what only layers for speculation have."""
 
 
 @refusals()
@@ -46,7 +47,8 @@ def geometry(path: str | Path) -> Geometry:
 
 def _held_against_tensors(model: Geometry, config: Config, checkpoint: Checkpoint) -> Geometry:
     """The same, tied as the tensors are; ValueError where they hold another number of parameters."""
-    own = [tensor for tensor in checkpoint.tensors if _belongs(tensor.name, config)]
+    further = _further(checkpoint, config)
+    own = [tensor for tensor in checkpoint.tensors if _belongs(tensor.name, further)]
     heads = [tensor for tensor in own if role(tensor.name) == "head"]
     heads = [tensor for tensor in heads if tensor.dtype in CODES or _is_vocabulary(tensor, model)]
     repeated = ties.among(own)
@@ -69,8 +71,18 @@ def _is_vocabulary(tensor: Tensor, model: Geometry) -> bool:
     return tensor.shape[1:] == (model.d_model,) and model.vocabulary / 2 < tensor.shape[0] < 2 * model.vocabulary
 
 
-def _belongs(name: str, config: Config) -> bool:
+def _further(checkpoint: Checkpoint, config: Config) -> set[int]:
+    """The layers behind the last that predict further tokens (MTP): the config, or what they hold, says so."""
+    first, more = config.said.get("num_hidden_layers"), config.said.get("num_nextn_predict_layers")
+    if type(first) is not int:
+        return set()
+    said = range(first, first + more) if type(more) is int else ()
+    layers = [match for tensor in checkpoint.tensors if (match := LAYER.search(tensor.name))]
+    return {int(layer[1]) for layer in layers if int(layer[1]) >= first and (layer[2] or int(layer[1]) in said)}
+
+
+def _belongs(name: str, further: set[int]) -> bool:
     """Whether a tensor is one of the decoder's parameters."""
-    layer = re.search(r"(^|\.)(layers|blk|h)\.(\d+)\.", name)
-    speculates = layer is not None and config.said.get("num_hidden_layers", math.inf) <= int(layer[3])
+    layer = LAYER.search(name)
+    speculates = layer is not None and int(layer[1]) in further
     return not (speculates or ELSEWHERE.search(name) or role(name) == "buffer")

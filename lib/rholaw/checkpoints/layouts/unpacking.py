@@ -89,10 +89,11 @@ def _aligned(sizes: tuple[int, ...], shape: tuple[int, ...]) -> list[int] | None
 
 
 def _block(size: int, count: int, said: int) -> int:
-    """How many of ``size`` share one of ``count`` scales."""
+    """How many of ``size`` share one of ``count`` scales: as said, or else a power of two."""
     if count in (1, size):
         return max(size, 1) if count == 1 else 1
-    known = [block for block in (said, *BLOCKS) if block and -(-size // block) == count]
-    if not known and (not count or size % count):
-        raise ValueError(f"{count} scales do not fit {size} weights")
-    return known[0] if known else size // count
+    known = [block for block in ((said,) if said else BLOCKS) if -(-size // block) == count]
+    even = size // count if count and not (said or size % count) else 0
+    if not known and (not even or even & (even - 1)):
+        raise ValueError(f"{count} scales do not fit {size} weights" + (f" in blocks of {said}" if said else ""))
+    return known[0] if known else even
