@@ -35,7 +35,6 @@ MODULES = {
     "laws": [
         *(
             "intervals",
-            "exponents",
             "law",
             "parameters",
             "curves",

@@ -63,7 +63,8 @@ class TrainingLength(Product):
         """log ρ of every run after its own tokens per parameter."""
         at_reference = super().log_rho(p, columns)
         longer = columns["d"] - columns["n"] - np.log(TOKENS_PER_PARAM)
-        return -np.log1p(np.expm1(-p.alpha * at_reference) * np.exp(p.gamma * longer)) / p.alpha
+        extra = np.expm1(-p.alpha * at_reference) * np.exp(p.gamma * longer)
+        return -np.log1p(np.maximum(extra, 1e-9 - 1)) / p.alpha  # a ρ above 1 would bring the whole term below 0
 
     def log_terms(self, p: Parameters, columns: Columns) -> list[np.ndarray]:
         """The terms of Chinchilla's law, with an E for each series."""
