@@ -1,0 +1,109 @@
+"""The answer of a chapter is a function of its parameters: with others it names them, and is silent of the defaults."""
+
+import ast
+import os
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from sampling import some
+
+ROOT = Path(__file__).resolve().parents[2]
+ODD = {
+    "01_numbers": (
+        {"formats": "int3, e3m2, ternary, lm3", "source": "laplace", "max_bits": 5},
+        r"On Laplace weights",
+        r"On Gaussian|0\.0115|0\.0127",
+    ),
+    "02_blocks": (
+        {"elements": "int3, lm3", "sizes": "16, 64", "rates": "0.02", "source": "student-t(4)"},
+        r"On Student-t\(4\) weights",
+        r"On Gaussian weights, in|0\.0115|0\.0082",
+    ),
+    "03_sparsity": (
+        {"patterns": "1:8, 2:8", "shares": "0.4, 0.7", "element": "e2m1", "source": "laplace"},
+        r"half of Laplace weights",
+        r"Gaussian|7\.1%|13\.2%",
+    ),
+    "04_vectors": (
+        {"codes": "lm3, vq2_64", "source": "laplace"},
+        r"`lm3`, `vq2_64`.*On Laplace weights",
+        r"[Ss]tudent",
+    ),
+    "05_catalogue": (
+        {"own": "e3m2/g64:bf16", "levels": "-1, 0, 1"},
+        r"`e3m2/g64:bf16`.*3 levels",
+        r"out0\.005|7 levels",
+    ),
+    "06_capacity": ({"figure": "7", "n_bootstrap": 40}, r"In Figure 7 ", r"all figures"),
+    "07_unified_law": ({"max_params": 1.1e8, "irreducible": 1.3, "n_bootstrap": 40}, r"110M", r"210M|7 larger"),
+    "08_composition": ({"threshold": 0.03}, r"more than 0\.03 above", r"0\.005|57 lie"),
+    "10_theory": ({"seeds": 3, "steps": 700}, r"\[", r"nan"),
+    "11_train_it_yourself": ({"format": "nvfp4", "width": 32, "seed": 1}, r"`nvfp4` costs", r"`int2` costs"),
+    "12_training_sparse": ({"share": 0.5, "area": 0.25, "tokens": 20_000}, r"at 50% .*area-banded-rms:0\.25", r"8,000"),
+    "13_recorded_runs": ({"level": 0.9}, r"intervals of 90 %", r"95 %"),
+    "14_law_after_training": ({"formats": "q4_k, q2_k", "model": "GLM-4.7"}, r"q4_k and q2_k", r"q5_0|Qwen"),
+    "15_which_tensors": (
+        {"model": "GLM-4.5", "bits": 5.0, "types": "q4_k, q6_k"},
+        r"`GLM-4\.5` in .* (5\.0|4\.9)\d bits",
+        r"Qwen3\.6|4\.00 bits",
+    ),
+    "17_hardware": (
+        {"engine": "TensorRT-LLM", "model": "Llama-3.1-70B"},
+        r"Of TensorRT-LLM.*Llama-3\.1-70B",
+        r"vLLM|8B",
+    ),
+    "18_plan": ({"scenario": "edge"}, r"q\d_", r"Cloud|H100"),
+    "19_explorer": ({"engine": "TensorRT-LLM", "devices": "H100 80GB SXM, B200 SXM"}, r"TensorRT-LLM", r"vLLM|L40S"),
+    "index": (
+        {"formats": "int2, ternary, lm2", "n_params": 3e9, "n_tokens": 2e12},
+        r"3B parameters and 2T",
+        r"8B|`int3`",
+    ),
+    "four_bits": ({"level": 0.6}, r"60% of further", r"80%"),
+}
+"""{chapter: (other parameters, what its answer has to say then, what it must not)}."""
+
+
+def answer(chapter: str, parameters: dict) -> str:
+    """What the answer of the chapter says in quick mode, its cells executed here, one after another."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    cells = [
+        cell for cell in nbformat.read(ROOT / "chapters" / f"{chapter}.ipynb", 4).cells if cell.cell_type == "code"
+    ]
+    shell = InteractiveShell.instance()
+    shell.history_manager.enabled = False
+    try:
+        for cell in cells:
+            tags = cell.metadata.get("tags", ())
+            given = "".join(f"\n{name} = {value!r}" for name, value in parameters.items())
+            result = shell.run_cell(
+                cell.source + (given + "\nquick = True" if "parameters" in tags else ""), store_history=False
+            )
+            result.raise_error()
+            if "answer" in tags:
+                return result.result.data
+    finally:
+        InteractiveShell.clear_instance()
+
+
+@pytest.mark.parametrize("chapter", some(ODD, 1))
+def test_an_answer_follows_its_parameters(chapter, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT / "chapters")
+    monkeypatch.setitem(os.environ, "MPLBACKEND", "agg")
+    parameters, said, silent = ODD[chapter]
+    text = " ".join(answer(chapter, parameters).split())
+    assert re.search(said, text), text
+    assert not re.search(silent, text), text
+
+
+def test_the_other_parameters_are_parameters_and_other():
+    for chapter, (parameters, *_) in ODD.items():
+        cells = nbformat.read(ROOT / "chapters" / f"{chapter}.ipynb", 4).cells
+        [source] = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ())]
+        defaults = {node.target.id: ast.literal_eval(node.value) for node in ast.parse(source).body}
+        assert parameters.keys() < defaults.keys() and all(
+            defaults[name] != value for name, value in parameters.items()
+        )
