@@ -27,6 +27,7 @@ def series() -> list[str]:
 def load(names: str | Path | Iterable[str | Path], mix: bool = False) -> pd.DataFrame:
     """The runs of one or several series, a run a row: n_params (non-embedding), n_tokens, loss (nats per token), ….
 
+    Every series counts N without embeddings and output head; `with_embeddings` counts them too, where they are known.
     A name is that of a series, or the path of a folder that `rholaw.train` keeps records in.  `weights` and
     `activations` are format strings, "dense" where uncompressed; `attrs["provenance"]` lists the tables.  Where the
     runs have a status only the finished ones are given, and the provenance counts the rest under "left_out".

@@ -29,7 +29,7 @@ def computed(n_bootstrap: int = 200) -> pd.DataFrame:
 
     Columns: series, trainer, weights, activations, definition; counting of N, with or without embeddings; E: "fitted",
     "at its bound", "held" at 1.5, or "none"; n_low, n_high: sizes, and d_low, d_high: tokens per parameter, both of N
-    without embeddings; runs; rho, low, high: 95 %, by resampling runs for "curve" and "free", Student's t over
+    without embeddings; runs; rho, low, high: 95 %, by resampling whole sizes for "curve" and "free", Student's t over
     sizes for "paired" and over seeds for "ladder", nan where printed without one; source.
     """
     rows = []
