@@ -303,7 +303,7 @@ CONFIGS = {
     "NaN": (b'{"rms_norm_eps": NaN}', "rms_norm_eps is NaN, not a positive number"),
     "a float": (b'{"hidden_size": 32.0}', "hidden_size is 32.0, not a positive whole number"),
     "a deep list": (b'{"hidden_size": ' + b"[" * 500 + b"]" * 500 + b"}", r"hidden_size is \[\[\[.*, not a positive"),
-    "a wide list": (b'{"hidden_size": [' + b"1," * 10**5 + b"2]}", r"hidden_size is \[1, 1, .*, not a positive"),
+    "a wide list": (b'{"hidden_size": [' + b"1," * 10**5 + b"2]}", "hidden_size differs from layer to layer"),
     "a long text": (b'{"model_type": "' + b"x" * 10**6 + b'"}', f"not a text of at most {WORD} characters"),
     "half a character": (rb'{"model_type": "\ud800"}', "surrogates not allowed"),
     "a line break": (rb'{"model_type": "a\nb"}', "not a text of at most"),
