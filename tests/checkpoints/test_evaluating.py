@@ -83,6 +83,11 @@ def test_what_cannot_be_evaluated_is_refused_before_any_work(given, tmp_path, mo
         "name at least one format": (given, [], {}),
         "'unheard-of'": ((other, given[1]), FORMATS, {}),
         "there is no file nowhere.txt": ((given[0], "nowhere.txt"), FORMATS, {}),
+        "is the name of no corpus or file; write a text of your own to a file": (
+            (given[0], "To be. " * 99),
+            FORMATS,
+            {},
+        ),
         "device 'abacus' cannot be used": (given, FORMATS, {"device": "abacus"}),
         "right would be a scale for each token, as in sint8/row": (given, ["int4"], {"activations": "int8"}),
         "rows of 88, a multiple of 16 is needed": (given, ["int4/g8"], {"activations": "nvfp4"}),

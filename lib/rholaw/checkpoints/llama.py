@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
+from ..checked import shown
 from ..formats.format import Format
 from ..texts import corpora
 from ..texts.tokens import held_out_blocks
@@ -196,7 +197,13 @@ def text(name: str, held_out: bool = True) -> str:
 
     ValueError for a name that is neither a corpus of ``texts.corpora`` nor a file, and for a file that is not UTF-8.
     """
-    if Path(name).is_file():
+    try:
+        is_file = Path(name).is_file()
+    except (OSError, ValueError):  # far too long for a name, or a zero byte
+        raise ValueError(
+            f"{shown(name)} is the name of no corpus or file; write a text of your own to a file"
+        ) from None
+    if is_file:
         return Path(name).read_text(encoding="utf-8")
     if Path(name).suffix and not name.startswith("file:"):
         raise ValueError(f"there is no file {name}")
