@@ -19,6 +19,8 @@ from rholaw.book.figures import plt
 from rholaw.hardware import devices as hardware
 from rholaw.hardware import observed
 from rholaw.laws import draws as capacities
+from rholaw.laws import sources
+from rholaw.laws.training_length import TOKENS_PER_PARAM
 from rholaw.planning import advice, cases, costs, words
 from rholaw.planning.inputs import Option
 from rholaw.planning.remarks import Reason
@@ -274,7 +276,8 @@ def known_numbers(plan, edge):
     formats = [each for each in rl.catalogue().values() if each.parts][::3]
     draws = capacities.draws()
     ratio = [each.bits / 16 / np.quantile(draws.capacity(each)[0], 0.5) for each in formats]
-    found += [len(formats), np.mean(np.less(ratio, 1)), min(ratio)]
+    found += [len(formats), np.mean(np.less(ratio, 1)), min(ratio), TOKENS_PER_PARAM, sources.LEVEL, 4]
+    found += [*sources.spread("int4"), *sources.spread("int4", "int4")]
     return [*found, RATE, scenario.run.samples, advice.SURE, model_cards.DISTURBED, hardware.STALE_DAYS]
 
 

@@ -24,6 +24,8 @@ from .intervals import mean_interval
 
 NAMES = {str(parse(name)): name for name in ("int4", "e2m1", "mxfp4", "nvfp4")}
 BANDS = {"below 80": (0, 80), "80 to 120": (80, 120), "above 120": (120, math.inf)}  # of tokens per parameter
+LEVEL = 0.8
+"""Share of further sources that a ``spread`` is meant to hold."""
 FACTORS = ("trainer", "tokens", "counting", "definition", "E", "weights")
 
 
@@ -35,7 +37,7 @@ def recorded() -> pd.DataFrame:
 
 
 def spread(
-    weights: str | Format, activations: str | Format = "dense", level: float = 0.8
+    weights: str | Format, activations: str | Format = "dense", level: float = LEVEL
 ) -> tuple[float, float, float]:
     """(ρ, low, high) over sources at about 100 tokens a parameter: where another source's ρ would lie, by Student's t.
 
