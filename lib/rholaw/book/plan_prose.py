@@ -80,7 +80,7 @@ def memory_line(line: pd.DataFrame) -> str:
     )
 
 
-def four_bits() -> str:
+def of_sources() -> str:
     """How far sources differ about the capacity of four bits, beside the one law that a plan draws from."""
     pairs = {"4-bit weights": ("int4", "dense"), "`int4` on both sides": ("int4", "int4")}
     pairs["`mxfp4` on both"] = ("mxfp4", "mxfp4")
