@@ -135,9 +135,14 @@ class Fit:
         tokens_per_param: D/N of the training, on which ρ depends in the laws "…-tokens".  Raises ValueError for a law
         in which a format is no factor on N, and for formats that it cannot express.
         """
-        rho = float(self._rho(self._points, weights, activations, tokens_per_param))
+        rho = float(capacities(self.name, self.model, self._points, weights, activations, tokens_per_param))
         u = self._points.u + 1j * 1e-30 * np.eye(len(self.params))  # as the Jacobian: by complex steps
-        moves = self._rho(Parameters(tuple(self.params), u), weights, activations, tokens_per_param).imag != 0
+        moves = (
+            capacities(
+                self.name, self.model, Parameters(tuple(self.params), u), weights, activations, tokens_per_param
+            ).imag
+            != 0
+        )
         if self.samples.empty or not moves.any() or set(self.exact) & set(np.array(list(self.params))[moves]):
             return rho, np.nan, np.nan
         low, high = percentiles(self.capacity_draws(weights, activations, tokens_per_param=tokens_per_param), level)
@@ -154,18 +159,7 @@ class Fit:
 
         tokens_per_param: one number, or one for each resample.
         """
-        return self._rho(self._resamples, weights, activations, tokens_per_param)
-
-    def _rho(
-        self, p: Parameters, weights: str | Format, activations: str | Format, tokens_per_param: ArrayLike
-    ) -> np.ndarray:
-        if not self.model.has_capacity:
-            raise ValueError(f"the law {self.name!r} has no ρ: in it a format is no factor on N")
-        (ratio,) = positive(tokens_per_param=tokens_per_param)
-        columns = self.model.format_columns([(parse(weights), parse(activations))])
-        columns |= {"n": 0.0, "d": np.log(ratio)[..., None]}
-        rho = np.exp(self.model.log_rho(p, columns))
-        return np.broadcast_to(rho, (*p.u.shape[:-1], 1))[..., 0]
+        return capacities(self.name, self.model, self._resamples, weights, activations, tokens_per_param)
 
     def law(self, series: str | None = None) -> Law:
         """The part that all formats share, as a Law. Raises ValueError where it is not A N^-α + B D^-β + E.
@@ -211,6 +205,24 @@ class Fit:
     def _needs_curves(self) -> None:
         if not self.families:
             raise ValueError(f"the law {self.name!r} has no curve of ρ over GMSE")
+
+
+def capacities(
+    name: str,
+    model: Chinchilla,
+    p: Parameters,
+    weights: str | Format,
+    activations: str | Format,
+    tokens_per_param: ArrayLike,
+) -> np.ndarray:
+    """ρ of a pair of formats at each point of the parameters, (…,). Raises ValueError as ``Fit.capacity``."""
+    if not model.has_capacity:
+        raise ValueError(f"the law {name!r} has no ρ: in it a format is no factor on N")
+    (ratio,) = positive(tokens_per_param=tokens_per_param)
+    columns = model.format_columns([(parse(weights), parse(activations))])
+    columns |= {"n": 0.0, "d": np.log(ratio)[..., None]}
+    rho = np.exp(model.log_rho(p, columns))
+    return np.broadcast_to(rho, (*p.u.shape[:-1], 1))[..., 0]
 
 
 def summary(errors: np.ndarray, spread: np.ndarray) -> dict[str, float]:

@@ -17,9 +17,9 @@ from .. import runs as run_tables
 from .. import tables
 from ..checked import unknown
 from ..formats.format import Format
-from ..formats.grammar import parse
 from . import registry
 from .chinchilla import Chinchilla
+from .fitted import capacities
 from .fitting import fit
 from .intervals import percentiles
 from .optimise import minimise
@@ -77,12 +77,7 @@ class FrozenLaw:
 
         Raises ValueError for a law in which a format is no factor on N, and for formats that it cannot express.
         """
-        if not self.model.has_capacity:
-            raise ValueError(f"the law {self.name!r} has no ρ: in it a format is no factor on N")
-        columns = self.model.format_columns([(parse(weights), parse(activations))])
-        columns |= {"n": 0.0, "d": np.log(tokens_per_param)}
-        rho = np.exp(self.model.log_rho(self._points, columns))
-        rho = np.broadcast_to(rho, (len(self.samples), 1))[:, 0]
+        rho = capacities(self.name, self.model, self._points, weights, activations, tokens_per_param)
         return float(np.median(rho)), *map(float, percentiles(rho, level))
 
     @property
