@@ -361,11 +361,22 @@ def test_whatever_is_asked_there_is_an_answer(params, requests, machine, terms):
 
 
 def test_a_device_without_the_format():
-    plan = planned(hardware={"devices": ["A100 80GB SXM"]})
+    plan = planned(hardware={"devices": ["A100 80GB SXM"], "engine": "SGLang"}, formats=[FP8])
     own = the(plan, "fp8_row x fp8_row")
     assert not own.feasible and own.speedup_decode == 1 and own.speed_source_decode == "no kernel"
     assert plan.verdict == "do not compress"
-    assert "no kernel of vLLM for fp8 x fp8 on A100 80GB SXM is known" in plan.recommendation
+    assert "SGLang has fp8 x fp8 from compute capability 8.9 on" in plan.recommendation
+
+
+def test_a_kernel_that_is_not_known_is_no_verdict():
+    plan = planned(formats=[{"weights": "int4+out0.01"}], project={"tolerance": 1.0})
+    own = the(plan, "int4+out0.01")
+    assert own.kernel == "unknown" and own.untried and not own.feasible and own.speedup_decode == 1
+    assert own.speed_source_decode == "kernel not known"
+    assert plan.verdict == "cannot tell" and "not known" in plan.recommendation
+    assert any("no source here says whether vLLM runs int4+out x bf16" in warning for warning in plan.warnings)
+    beside = planned(formats=[{"weights": "int4+out0.01"}, FP8], project={"tolerance": 1.0})
+    assert beside.verdict == planned(project={"tolerance": 1.0}).verdict == "compress"  # another is known to pay
 
 
 def test_sparse_kernels_were_removed_and_a_credited_speed_says_on_what():

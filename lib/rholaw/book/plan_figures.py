@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..formats.grammar import Format
-from ..hardware.speed import Rung
+from ..hardware.speed import IDLE
 from ..planning import words as planned
 from ..planning.comparisons import KNOWN
 from .escaped import in_figure
@@ -47,11 +47,11 @@ def break_even(table: pd.DataFrame, words: Words) -> Figure:
     """Speed-up against capacity, prefill above decode, and the line speed-up × ρ = 1: above it a format pays.
 
     table: a plan's rows of one machine, compressed options only.  Prefill is drawn at the largest batch; decode at all,
-    the larger the bigger; bars from P10 to P90; hollow: not measured; crosses: no kernel.
+    the larger the bigger; bars from P10 to P90; hollow: not measured; crosses: no kernel known.
     words: rho, prefill, decode, pays, none.
     """
     fig, panels = plt.subplots(2, 1, figsize=(5.6, 8.4), sharex=True)
-    idle = table[table.speed_source_decode == Rung.NO_KERNEL].drop_duplicates("option")
+    idle = table[table.speed_source_decode.isin(IDLE)].drop_duplicates("option")
     runs = table[~table.option.isin(idle.option)].sort_values("batch", kind="stable")
     left, x = min(0.2, table.rho_p10.min() - 0.03), np.linspace(0.01, 1.1, 300)
     for axes, phase in zip(panels, PHASES, strict=True):

@@ -28,6 +28,13 @@ PROPERTIES = {  # property → (field of Device, factor to its unit)
     "compute_capability": ("capability", 1.0),
 }
 PRICES = ("price_low", "price_mid", "price_high", "price_purchase")
+PLATFORMS = {  # beginning of a device's name → what runs on it, where that is not CUDA
+    **dict.fromkeys(("Apple", "Mac"), "metal"),
+    **dict.fromkeys(("MI", "Instinct", "Radeon", "RX "), "rocm"),
+    **dict.fromkeys(("Xeon", "EPYC", "Ryzen", "Core"), "x86"),
+    **dict.fromkeys(("Raspberry", "Snapdragon", "Graviton"), "arm"),
+    "TPU": "tpu",
+}
 STALE_DAYS = 90  # after which a price is called old
 
 
@@ -62,8 +69,10 @@ class Device:
 
     @property
     def platform(self) -> str:
-        """What runs on it: "cuda", "metal" or "other"."""
-        return "cuda" if self.capability > 0 else "metal" if self.name.startswith("Apple") else "other"
+        """What runs on it: "cuda", one of PLATFORMS, or "other"."""
+        if self.capability > 0:
+            return "cuda"
+        return next((what for name, what in PLATFORMS.items() if self.name.startswith(name)), "other")
 
 
 def facts(overrides: Overrides = None) -> pd.DataFrame:

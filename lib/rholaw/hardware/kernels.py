@@ -14,9 +14,10 @@ from ..formats.format import Format
 from ..formats.grammar import parse
 from .devices import Device, table
 
-STATUSES = ("native", "dequantising", "emulated", "removed", "none")
+STATUSES = ("native", "dequantising", "emulated", "removed", "none", "unknown")
 """Of a kernel. Native computes in the format; dequantising stores in it and computes in 16 bits; emulated rounds, but
-stores and computes in 16 bits; removed existed once; none: this project knows of none."""
+stores and computes in 16 bits; removed existed once; none: it does not run, as a source says or the device's arithmetic
+does; unknown: no source here says whether it runs."""
 
 
 def numbers(format: Format | str) -> str:
@@ -56,8 +57,13 @@ class Kernel:
 
     @property
     def runs(self) -> bool:
-        """Whether the option can be served at all."""
-        return self.status not in ("removed", "none")
+        """Whether the option is known to be served."""
+        return self.known and self.status not in ("removed", "none")
+
+    @property
+    def known(self) -> bool:
+        """Whether a source, the device or the scenario says whether it runs."""
+        return self.status != "unknown"
 
 
 DENSE = Kernel("bf16 x bf16", "native", "bf16")
@@ -76,18 +82,23 @@ def kernel(
     if status != "auto":
         return _possible(Kernel(name, status, _compute(name, status), "status given by you", "scenario"), device)
     rows = table("kernels")
-    rows = rows[rows.engine == engine]
     sparse = name.partition("+")[0] if "+" in name else name.partition(" x ")[0]
-    for row in rows[rows.kernel.isin([name, sparse])].itertuples():
-        capability = device.capability if device.capability > 0 else -1
-        inside = (np.isnan(row.min_capability) or capability >= row.min_capability) and (
-            np.isnan(row.max_capability) or capability <= row.max_capability
-        )
-        if row.platform in ("any", device.platform) and inside:
+    rows = rows[
+        (rows.engine == engine) & rows.kernel.isin([name, sparse]) & rows.platform.isin(["any", device.platform])
+    ]
+    later = None
+    for row in rows.itertuples():
+        below, above = device.capability < row.min_capability, device.capability > row.max_capability
+        if not (below or above):
             note = f"removed from {row.engine} {row.version}" if row.status == "removed" else row.note or ""
             own = Kernel(name, row.status, _compute(name, row.status), note, row.source, row.as_of)
             return _possible(own, device)
-    return Kernel(name, "none", "bf16", f"no kernel of {engine} for {name} on {device.name} is known to this project")
+        later = row if below and row.status != "none" else later
+    if later is not None:
+        least = f"from compute capability {later.min_capability:g} on"
+        note = f"{engine} has {name} {least}; {device.name} has {device.capability:g}"
+        return Kernel(name, "none", "bf16", note, later.source, later.as_of)
+    return Kernel(name, "unknown", "bf16", f"whether {engine} runs {name} on {device.name} is not known")
 
 
 def _possible(own: Kernel, device: Device) -> Kernel:

@@ -64,7 +64,12 @@ class Rung(StrEnum):
     NOMINAL = "nominal (upper bound)"
     EMULATED = "emulated (at most 1)"
     NO_KERNEL = "no kernel"
+    UNKNOWN = "kernel not known"
     YOURS = "yours"
+
+
+IDLE = (Rung.NO_KERNEL, Rung.UNKNOWN)
+"""Where no kernel is credited: a speed-up of 1 is reckoned with."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ def speedup(
     if kernel.name == DENSE.name:
         return Speedup(one, one, one, Rung.DENSE)
     if not kernel.runs:
-        return Speedup(one, one, one, Rung.NO_KERNEL)
+        return Speedup(one, one, one, Rung.NO_KERNEL if kernel.known else Rung.UNKNOWN)
     if kernel.status == "emulated":
         return Speedup(one, one, one, Rung.EMULATED, kernel.source)
     timed = None if geometry.sparse else measured_speedups(device.name, engine, kernel.name)

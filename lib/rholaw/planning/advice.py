@@ -68,6 +68,15 @@ def unsettled(table: pd.DataFrame) -> int | None:
     return int((rows.npv * rows.good_enough).idxmax() if rows.npv.notna().any() else rows.hours_month.idxmin())
 
 
+def untried(table: pd.DataFrame) -> int | None:
+    """The place of the most valuable row of which it is not known whether it runs, and against which nothing else
+    stands but perhaps its loss; None where there is none."""
+    rows = table[table.untried]
+    if rows.empty:
+        return None
+    return int(rows.npv.idxmax() if rows.npv.notna().any() else rows.hours_month.idxmin())
+
+
 def verdict(scenario: Scenario, choice: pd.Series | None, baseline: pd.Series | None) -> tuple[Verdict, Ground]:
     """What to do and why; choice and baseline: as ``spoken`` of."""
     if scenario.traffic.requests_per_month == 0:

@@ -91,7 +91,7 @@ COLUMNS = {
         Column("qat_tokens", "tokens", "qat_tokens"),
         Column("pays", "share of draws"),
         Column("break_even_requests", "requests a month"),
-        *(Column(name) for name in ("feasible", "meets", "unsettled", "unpriced", "why_not", "pareto")),
+        *(Column(name) for name in ("feasible", "meets", "unsettled", "untried", "unpriced", "why_not", "pareto")),
     )
 }
 UNCERTAIN = {name for name, column in COLUMNS.items() if column.of}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..formats.grammar import Format
-from ..hardware.speed import Rung
+from ..hardware.speed import IDLE, Rung
 from ..laws import draws as capacities
 from .decide import Plan, plan
 from .scenario import Scenario
@@ -46,8 +46,8 @@ def paying(table: pd.DataFrame, phase: str, batch: int) -> pd.DataFrame:
 
 
 def idle(table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each option without a kernel, by its name: needed, low and high: the speed-up 1 / ρ it waits for."""
-    without = table[table.speed_source_decode == Rung.NO_KERNEL].drop_duplicates("option").set_index("option")
+    """A row for each option without a known kernel, by its name: needed, low, high: the speed-up 1 / ρ it waits for."""
+    without = table[table.speed_source_decode.isin(IDLE)].drop_duplicates("option").set_index("option")
     return without.assign(needed=1 / without.rho, low=1 / without.rho_p90, high=1 / without.rho_p10)
 
 

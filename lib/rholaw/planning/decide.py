@@ -30,7 +30,7 @@ from . import advice, alternatives, cases, doubts, measuring, outcomes, rows, un
 from .cases import Case
 from .columns import COLUMNS
 from .outcomes import Outcome
-from .remarks import Alternative, Conclusion, Doubt, Verdict
+from .remarks import Alternative, Conclusion, Doubt, Ground, Verdict
 from .rows import Place
 from .scenario import Scenario
 
@@ -173,6 +173,9 @@ def _conclusion(
         (verdict, ground), own, beside = instead, table.loc[place], baseline
         if verdict == Verdict.MEASURE:
             measurement = measuring.measurement(scenario, next(o for o in scenario.formats if o.name == own.option))
+    place = advice.untried(table)
+    if verdict == Verdict.REJECT and ground != Ground.TRAFFIC and place is not None:
+        verdict, ground, own, beside = Verdict.CANNOT_TELL, Ground.UNTRIED, table.loc[place], baseline
     return Conclusion(
         verdict=verdict,
         ground=ground,

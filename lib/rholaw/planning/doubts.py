@@ -153,6 +153,8 @@ def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
             yield Doubt("speed_credited", name | {"measured_on": case.option.measured_on, "note": case.kernel.note})
         elif Rung.YOURS in rungs:
             yield Doubt("speed_yours", name | {"measured_on": case.option.measured_on})
+        elif not case.kernel.known:
+            yield Doubt("kernel_unknown", name | {"engine": engine, "numbers": case.kernel.name})
         elif not case.kernel.runs:
             yield Doubt("no_kernel", name | {"note": case.kernel.note})
         elif Rung.NOMINAL in rungs:

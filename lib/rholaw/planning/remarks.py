@@ -64,6 +64,7 @@ class Ground(StrEnum):
     NONE = "none"
     NOTHING = "nothing"
     TRAFFIC = "traffic"
+    UNTRIED = "untried"
     UNSETTLED = "unsettled"
     UNSETTLED_ALONE = "unsettled_alone"
 
@@ -91,6 +92,7 @@ class Reason(Remark):
     section: ClassVar = "reasons"
     codes: ClassVar = {
         "no_kernel": ("note",),
+        "kernel_unknown": ("engine", "numbers"),
         "removed": ("note",),
         "capacity_near_zero": ("least",),
         "arithmetic_unknown": ("device",),
@@ -124,6 +126,7 @@ class Doubt(Remark):
         "speed_yours": ("option", "device", "measured_on"),
         "speed_credited": ("option", "device", "measured_on", "note"),
         "no_kernel": ("option", "device", "note"),
+        "kernel_unknown": ("option", "device", "engine", "numbers"),
         "speed_nominal": ("option", "device"),
         "emulated": ("option", "device"),
         "energy": ("changes",),

@@ -45,7 +45,9 @@ def median(values: np.ndarray) -> float:
 def reasons(case: Case, outcome: Outcome, i: int) -> Iterator[Reason]:
     """What stands against an option on a machine at its batch ``i``, whatever it costs."""
     scenario, project = case.scenario, case.scenario.project
-    if not case.kernel.runs:
+    if not case.kernel.known:
+        yield Reason("kernel_unknown", {"engine": scenario.hardware.engine, "numbers": case.kernel.name})
+    elif not case.kernel.runs:
         yield Reason("removed" if case.kernel.status == "removed" else "no_kernel", {"note": case.kernel.note})
     least = quantiles(at(outcome.rho, i))[0]
     if project.comparison == "equal-loss" and least <= LEAST:
@@ -120,6 +122,7 @@ def row(case: Case, outcome: Outcome, i: int, origin: Origin, against: tuple[Rea
         "feasible": not codes,
         "meets": not codes - {"no_price"},
         "unsettled": codes - {"no_price"} == {"loss_unsettled"},
+        "untried": codes - {"no_price", "loss_unsettled"} == {"kernel_unknown"},
         "unpriced": ", ".join(reason.data["device"] for reason in against if reason.code == "no_price"),
         "why_not": words.reasons(against),
     }

@@ -29,6 +29,7 @@ SENTENCES = {
     Ground.NONE: ("none", "see_reasons", "again"),
     Ground.NOTHING: ("nothing", "see_reasons", "again"),
     Ground.TRAFFIC: ("traffic", "traffic_once", "again"),
+    Ground.UNTRIED: ("untried", "untried_costs", "serve"),
     Ground.UNSETTLED: ("would_save", "unsettled", "settle"),
     Ground.UNSETTLED_ALONE: ("would_do", "unsettled", "settle"),
 }
