@@ -4,12 +4,13 @@ It is assumed that a model which is trained on in a format ends where the law of
 from the start.  What it costs is compared with the best that rounding alone can do.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from . import outcomes, rows
+from .cases import Case
 from .outcomes import Outcome
 from .remarks import Alternative
 from .scenario import Scenario
@@ -18,14 +19,15 @@ OF_LOSS = {"loss_unsettled", "loss_too_high"}
 """Reasons that training on may take away."""
 
 
-def tokens(results: Sequence[Outcome], places: Iterable[rows.Place], rival: rows.Place | None) -> np.ndarray:
-    """P10, median and P90 of the tokens that training on may cost, (rows, 3); see ``outcomes.affordable``.
+def tokens(case: Case, outcome: Outcome, rival: np.ndarray | float) -> np.ndarray:
+    """P10, median and P90 of the tokens that training on may cost, (B, 3), as ``outcomes.affordable`` has them.
 
-    places: of the rows; rival: of the row that is recommended without training, or None where that is to leave all as
-    it is.
+    rival: USD of net present value of what is recommended without training, 0 where that is to leave all as it is.
     """
-    other = 0.0 if rival is None else rows.at(results[rival[0]].npv, rival[1])
-    return np.array([rows.quantiles(rows.at(outcomes.affordable(results[j], other), i)) for j, i in places])
+    shape = (len(case.batches), 3)
+    if case.option.dense:
+        return np.full(shape, np.nan)
+    return np.broadcast_to(rows.quantiles(np.atleast_2d(outcomes.affordable(outcome, rival))), shape)
 
 
 def alternatives(scenario: Scenario, table: pd.DataFrame, reasons: pd.Series) -> Iterator[Alternative]:

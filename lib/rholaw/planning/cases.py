@@ -1,5 +1,6 @@
 """What a plan compares: every option on every machine, with its kernel, its speed-ups and its price."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,9 @@ from . import costs
 from .inputs import Option
 from .remarks import Origin
 from .scenario import Scenario
+
+VALUES = 200_000
+"""Batches times draws of a Case at most: what follows from them then takes about 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +48,31 @@ class Case:
 
 
 def cases(scenario: Scenario, known: Mapping[str, Device]) -> list[Case]:
-    """Every option on every device and number of devices, in this order; known: {name: Device}."""
+    """Every option on every device and number of devices, in this order; known: {name: Device}.
+
+    Batches that have more than VALUES draws together are in a Case each, or a few in each.
+    """
     trainer = scenario.project.train_device or scenario.hardware.devices[0]
     training = (known[trainer], priced(scenario, trainer))
+    column = np.array(scenario.hardware.batches, dtype=float)[:, None]
+    most = max(1, VALUES // int(scenario.run.samples))
     return [
-        _case(scenario, option, known[name], gpus, training)
+        _case(scenario, option, known[name], gpus, batches, training)
         for option in scenario.options
         for name in scenario.hardware.devices
         for gpus in scenario.hardware.gpus
+        for batches in np.array_split(column, math.ceil(len(column) / most))
     ]
 
 
-def _case(scenario: Scenario, option: Option, device: Device, gpus: int, training: tuple[Device, Price]) -> Case:
+def _case(
+    scenario: Scenario,
+    option: Option,
+    device: Device,
+    gpus: int,
+    batches: np.ndarray,
+    training: tuple[Device, Price],
+) -> Case:
     engine, shape = scenario.hardware.engine, scenario.model.shape
     weights, activations, kv = (parse(text) for text in (option.weights, option.activations, option.kv))
     own = kernel(weights, activations, device, engine, option.kernel)
@@ -63,7 +80,6 @@ def _case(scenario: Scenario, option: Option, device: Device, gpus: int, trainin
     if credited:
         own = replace(own, status="native")
     bits = (16.0, 16.0) if own.status == "emulated" else (weights.bits, activations.bits)
-    batches = np.array(scenario.hardware.batches, dtype=float)[:, None]
     tokens = np.minimum(batches * scenario.traffic.tokens_in, speed.PREFILL_TOKENS)
     prefill, decode = (
         speed.given(yours, together, option.measured_on)

@@ -33,6 +33,7 @@ from .outcomes import Outcome
 from .remarks import Alternative, Conclusion, Doubt, Ground, Verdict
 from .rows import Place
 from .scenario import Scenario
+from .uncertain import Drawn
 
 
 @dataclass(frozen=True)
@@ -108,27 +109,30 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     draws = capacities.draws(law)
     all_cases = cases.cases(scenario, devices(scenario.hardware.overrides or None))
     drawn = uncertain.random(scenario, draws.order(scenario.options))
-    results = [outcomes.outcome(case, drawn, draws) for case in all_cases]
-    places = [(j, i) for j in range(len(all_cases)) for i in range(len(scenario.hardware.batches))]
-    reasons = [(*rows.reasons(all_cases[j], results[j], i), *rows.unpriced(all_cases[j])) for j, i in places]
-    base = _baseline(all_cases, results, places, reasons)
-    monthly = None if base is None else rows.at(results[base[0]].usd_month, base[1])
-    results = [outcomes.compared(case, result, monthly) for case, result in zip(all_cases, results, strict=True)]
+    places = [(j, i) for j, case in enumerate(all_cases) for i in range(len(case.batches))]
+    base, monthly = _baseline(all_cases, drawn, draws)
+
+    def outcome(case: Case) -> Outcome:  # computed as often as it is asked for: all of them take gigabytes
+        return outcomes.compared(case, outcomes.outcome(case, drawn, draws), monthly)
+
     origins = {option: cases.origin(scenario, option, draws) for option in scenario.options}
-    table = pd.DataFrame(
-        rows.row(all_cases[j], results[j], i, origins[all_cases[j].option], against)
-        for (j, i), against in zip(places, reasons, strict=True)
-    )
+    lines, reasons = [], []
+    for case in all_cases:
+        result = outcome(case)
+        spreads = rows.spreads(result)
+        for i in range(len(case.batches)):
+            reasons.append((*rows.reasons(case, spreads, i), *rows.unpriced(case)))
+            lines.append(rows.row(case, result, spreads, i, origins[case.option], reasons[-1]))
+    table = pd.DataFrame(lines)
     table["pareto"] = rows.pareto(table)
     reasons = pd.Series(reasons, table.index)
     best = advice.choose(table)
     trainable = scenario.project.kind == "post-training" and not scenario.model.shape.sparse  # else no law says how
+    npv = np.empty(0) if best is None else rows.at(outcome(all_cases[places[best][0]]).npv, places[best][1])
     if trainable:
-        rival = None if best is None or not table.pays[best] >= advice.PILOT else places[best]
-        tokens = alternatives.tokens(results, places, rival)
-        table[list(COLUMNS["qat_tokens"].parts)] = np.where(
-            (table.option == "dense").to_numpy()[:, None], np.nan, tokens
-        )
+        rival = npv if best is not None and table.pays[best] >= advice.PILOT else 0.0
+        tokens = [alternatives.tokens(case, outcome(case), rival) for case in all_cases]
+        table[list(COLUMNS["qat_tokens"].parts)] = np.concatenate(tokens)
     choice = None if best is None else table.iloc[best]
     baseline = None if base is None else table.iloc[places.index(base)]
     about = advice.unsettled(table) if best is None else best
@@ -144,18 +148,23 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         assumptions=doubts.assumptions(scenario, all_cases, draws),
         doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins)),
         compared=tuple(alternatives.alternatives(scenario, table, reasons)) if trainable else (),
-        npv=_npv(scenario, results, None if best is None else places[best]),
+        npv=np.broadcast_to(npv * scenario.prices.rate, 0 if best is None else int(scenario.run.samples)),
     )
 
 
-def _baseline(all_cases: list[Case], results: list[Outcome], places: list[Place], reasons: list[tuple]) -> Place | None:
-    """The cheapest dense model that runs, fits and is fast enough; None where none is."""
-    costs = {
-        (j, i): rows.median(rows.at(results[j].usd_month, i))
-        for (j, i), against in zip(places, reasons, strict=True)
-        if all_cases[j].option.dense and not against
-    }
-    return min(costs, key=costs.get) if costs else None
+def _baseline(all_cases: list[Case], drawn: Drawn, draws: Draws) -> tuple[Place | None, np.ndarray | None]:
+    """The cheapest dense model that runs, fits and is fast enough, and its USD a month; None where none is."""
+    least, place, monthly = np.inf, None, None
+    for j, case in enumerate(all_cases):
+        if not case.option.dense or rows.unpriced(case):
+            continue
+        outcome = outcomes.outcome(case, drawn, draws)
+        spreads = rows.spreads(outcome)
+        for i in range(len(case.batches)):
+            cost = rows.at(spreads["usd_month"], i)[1]
+            if cost < least and not any(rows.reasons(case, spreads, i)):
+                least, place, monthly = cost, (j, i), rows.at(outcome.usd_month, i)
+    return place, monthly
 
 
 def _conclusion(
@@ -187,13 +196,6 @@ def _conclusion(
         obstacles=advice.obstacles(table, reasons),
         measurement=measurement,
     )
-
-
-def _npv(scenario: Scenario, results: list[Outcome], place: Place | None) -> np.ndarray:
-    if place is None:
-        return np.empty(0)
-    npv = rows.at(results[place[0]].npv, place[1]) * scenario.prices.rate
-    return np.broadcast_to(npv, int(scenario.run.samples))
 
 
 def _tornado(
