@@ -89,7 +89,7 @@ MODULES = {
     ],
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],
     "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles"],
-    "hardware": ["devices", "kernels", "geometry", "speed", "observed"],
+    "hardware": ["devices", "kernels", "geometry", "speed", "observed", "reports", "benchmarks"],
     "train": [
         *(
             "masks",

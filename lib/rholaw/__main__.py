@@ -13,6 +13,7 @@ COMMANDS = {  # name → (what it does, module, function of the arguments and th
     "fit": ("fit a scaling law to training runs", "commands.laws", "fit"),
     "predict": ("what formats would cost a finished model, from a log", "commands.fidelity", "predict"),
     "plan": ("which compression pays, for a scenario of yours", "commands.planning", "plan"),
+    "speeds": ("what files of benchmarks measured, as a plan reads them", "commands.planning", "speeds"),
     "allocate": ("which tensor gets which type within a budget of bytes", "commands.fidelity", "allocate"),
     "train": ("train runs of a sweep file, here or on a cluster", "train.__main__", "main"),
     "data": ("check the tables, add to them, hold your runs against frozen laws", "commands.data", "data"),

@@ -1,10 +1,12 @@
-"""`rholaw plan`."""
+"""`rholaw plan` and `rholaw speeds`."""
 
 import json
 
 from ..command_line import Parser, add_output, as_json, show
 
 COLUMNS = ("option", "device", "gpus", "batch", "memory_gb", "latency_ms", "cost_month", "saving_month", "npv", "pays")
+SPEEDS = ("file", "engine", "model", "device", "gpus", "weights", "phase", "concurrency", "tokens_in", "tokens_out")
+SPEEDS += ("tokens_per_second", "ttft_ms", "tpot_ms", "spread")
 
 
 def plan(arguments: list[str], prog: str) -> None:
@@ -35,3 +37,20 @@ def plan(arguments: list[str], prog: str) -> None:
         show(answer.table[answer.table.pareto], chosen, COLUMNS)
         print("".join(f"\nOr: {alternative}" for alternative in answer.alternatives))
         print("".join(f"\nMind: {warning}" for warning in answer.warnings))
+
+
+def speeds(arguments: list[str], prog: str) -> None:
+    """What files of benchmarks say, as a plan reads them."""
+    examples = f"  {prog} bench.json\n  {prog} llama-bench.csv guidellm.json --csv > speeds.csv"
+    description = "The speeds in files of benchmarks, as hardware.measured of a scenario takes them."
+    parser = Parser(prog, description, examples)
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="of vllm bench serve, SGLang's bench_serving, llama-bench or GuideLLM"
+    )
+    add_output(parser)
+    chosen = parser.parse_args(arguments)
+
+    from ..hardware.benchmarks import frame, read
+
+    runs = [run for file in chosen.files for run in read(file)]
+    show(frame(runs), chosen, SPEEDS)
