@@ -40,29 +40,33 @@ def minimise(
     """
     u = np.clip(start, lower, upper)
     weights = np.broadcast_to(weights, (len(u), np.shape(weights)[-1]))
-    objective = (weights * huber(residuals(u), delta)).sum(axis=1)
+    r, J = jacobian(residuals, u)
+    objective = (weights * huber(r, delta)).sum(axis=1)
     damping, quiet = np.full(len(u), 0.1), np.zeros(len(u), dtype=int)
     active = np.ones(len(u), dtype=bool)
     for _ in range(max_iterations):
         rows = np.flatnonzero(active)
         if len(rows) == 0:
             break
-        trial = np.clip(
-            u[rows] + _steps(residuals, u[rows], weights[rows], delta, damping[rows], lower, upper), lower, upper
-        )
+        steps = _steps(r[rows], J[rows], u[rows], weights[rows], delta, damping[rows], lower, upper)
+        trial = np.clip(u[rows] + steps, lower, upper)
         value = (weights[rows] * huber(residuals(trial), delta)).sum(axis=1)
         better = value < objective[rows]
         gain = (objective[rows] - value) / np.maximum(objective[rows], 1e-300)
-        u[rows[better]], objective[rows[better]] = trial[better], value[better]
+        moved = rows[better]
+        u[moved], objective[moved] = trial[better], value[better]
         damping[rows] = np.clip(np.where(better, damping[rows] / 4, damping[rows] * 4), 1e-9, None)
         quiet[rows] = np.where(better & (gain > tolerance), 0, quiet[rows] + better)
         # Done: three steps that gain nothing more, or no step however short that leads down.
         active[rows] = (quiet[rows] < 3) & (damping[rows] < 1e10)
+        moved = moved[active[moved]]
+        r[moved], J[moved] = jacobian(residuals, u[moved])
     return u, objective, ~active
 
 
 def _steps(
-    residuals: Residuals,
+    r: np.ndarray,
+    J: np.ndarray,
     u: np.ndarray,
     weights: np.ndarray,
     delta: float,
@@ -71,7 +75,6 @@ def _steps(
     upper: np.ndarray,
 ) -> np.ndarray:
     """A damped Newton step for each row of ``u``, none in a coordinate that pushes against its bound."""
-    r, J = jacobian(residuals, u)
     size = np.maximum(np.abs(r), 1e-300)
     gradient = np.einsum("spn,sn->sp", J, weights * np.clip(r, -delta, delta))
     stuck = ((u <= lower) & (gradient >= 0)) | ((u >= upper) & (gradient <= 0))
