@@ -121,6 +121,7 @@ MODULES = {
             "uncertain",
             "cases",
             "outcomes",
+            "timed",
         ),
         *("rows", "advice", "doubts", "measuring", "alternatives", "decide", "comparisons"),
     ],

@@ -233,3 +233,40 @@ def test_no_file_no_folder_and_bytes(tmp_path):
     (tmp_path / "b").write_bytes(b"\xff\xfe{}")
     with pytest.raises(ValueError, match=r"^b: "):
         benchmarks.read(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("NVIDIA H100 80GB HBM3", "H100 80GB SXM"),
+        ("NVIDIA GeForce RTX 4090", "RTX 4090"),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", ""),
+        ("NVIDIA L40S", "L40S"),
+        ("NVIDIA L4", "L4"),
+        ("Apple M4 Max", "Apple M4 Max"),
+        ("Apple M4 Pro", ""),
+        ("AMD Instinct MI300X", "MI300X"),
+        ("something else", ""),
+        ("", ""),
+    ],
+)
+def test_which_device_a_driver_means(text, name):
+    known = ["H100 80GB SXM", "H200 SXM", "RTX 4090", "L4", "L40S", "Apple M4 Max", "MI300X"]
+    assert benchmarks.device(text, known) == name
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "total", "other"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", math.nan, 8.03e9, False),
+        ("Qwen/Qwen3-30B-A3B", math.nan, 30.5e9, False),
+        ("Qwen/Qwen3-32B", math.nan, 8.03e9, True),
+        ("qwen2 7B Q4_K - Medium", 7615616512, 7.62e9, False),
+        ("qwen2 7B Q4_K - Medium", 7615616512, 8.03e9, True),
+        ("my-model", math.nan, 8.03e9, False),
+        ("", math.nan, 8.03e9, False),
+    ],
+)
+def test_whether_a_file_is_of_the_model(model, params, total, other):
+    run = benchmarks.Run("decode", 1, 1, 1, 1.0, model=model, params=params)
+    assert bool(benchmarks.other_model(run, total)) == other

@@ -4,8 +4,9 @@ read("bench.json")       a Run for each speed in it, checked: the files are untr
 combined(runs)           repeats as one Run, with their spread
 """
 
+import re
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +65,57 @@ def _mean(runs: list[Run]) -> Run:
     return replace(
         runs[0], tokens_per_second=float(np.exp(logs.mean())), spread=float(logs.std(ddof=1)), file=files, **values
     )
+
+
+# --- whose speed it is --------------------------------------------------------------------------------------------
+
+FORMS = {"sxm", "pcie", "nvl", "server", "hbm3", "hbm2e"}
+"""Of a device, which the names of drivers may leave out."""
+KINDS = {"ti", "super", "max", "pro", "ultra", "laptop", "mobile", "nvl", "pcie", "nano", "nx"}
+"""Words that make another device of one."""
+SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?) ?[bB]\b")
+ALIKE = 0.4
+"""How far the size in a model's name may be from its parameters: names round, and leave embeddings out."""
+SAME = 0.05
+"""How far the parameters that a tool counted may be from those of the same model."""
+
+
+def device(text: str, known: Iterable[str]) -> str:
+    """Which of the ``known`` devices a driver's name is, as in "NVIDIA H100 80GB HBM3"; "" for none of them."""
+    words = set(re.findall(r"[a-z0-9]+", text.lower()))
+    best = {}
+    for name in known:
+        own = set(re.findall(r"[a-z0-9]+", name.lower()))
+        core = {word for word in own - FORMS if not re.fullmatch(r"\d+gb", word)}
+        if core <= words and words & KINDS <= own:
+            best[name] = len(own & words)
+    return max(best, key=best.get) if best else ""
+
+
+def other_model(run: Run, params: float) -> str:
+    """What speaks against a Run's being of a model of so many parameters, all of them; "" if nothing does."""
+    if run.params == run.params and abs(run.params / params - 1) > SAME:
+        return f"{run.model or 'its model'} has {run.params:.4g} parameters"
+    named = SIZE.search(run.model.rpartition("/")[2].replace("-", " ").replace("_", " "))
+    if run.params != run.params and named and not 1 - ALIKE < float(named[1]) * 1e9 / params < 1 + ALIKE:
+        return f"{run.model} is named after {named[1]} billion parameters"
+    return ""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What a measurement does to reckoned speeds: rate → median × factor × (rate / median)^keep × exp(error z).
+
+    factor: of the median, at each number in flight or one number; keep: share of the spread of the logarithm that is
+    left; error: what the measurement adds to it; source: the files.
+    """
+
+    factor: np.ndarray | float
+    keep: float
+    error: float
+    source: str
+
+    def applied(self, rates: np.ndarray, z: np.ndarray | float) -> np.ndarray:
+        """Rates, with draws along the last axis, after the measurement."""
+        median = np.median(rates, axis=-1, keepdims=True)
+        return median * self.factor * (rates / median) ** self.keep * np.exp(self.error * np.asarray(z))

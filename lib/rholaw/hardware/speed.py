@@ -66,6 +66,7 @@ class Rung(StrEnum):
     NO_KERNEL = "no kernel"
     UNKNOWN = "kernel not known"
     YOURS = "yours"
+    TIMED = "measured by you"
 
 
 IDLE = (Rung.NO_KERNEL, Rung.UNKNOWN)

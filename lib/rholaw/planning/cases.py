@@ -9,6 +9,7 @@ import numpy as np
 from ..formats.grammar import parse
 from ..hardware import geometry as shapes
 from ..hardware import speed
+from ..hardware.benchmarks import Shift
 from ..hardware.devices import Device, Price, price
 from ..hardware.kernels import Kernel, kernel
 from ..laws.draws import Draws
@@ -27,7 +28,8 @@ class Case:
 
     batches: (B, 1) sequences in flight; tokens: (B, 1) prefilled at once; bits: of a weight and an activation, as
     stored; faster: the Speedups of prefill and decode; credited: whether a speed-up of the scenario stands in for a
-    kernel that is not known; training: the Device that trains, and its Price.
+    kernel that is not known; training: the Device that trains, and its Price; timed: what your measurements do to the
+    speeds of prefill and decode.
     """
 
     scenario: Scenario
@@ -45,6 +47,7 @@ class Case:
     credited: bool
     price: Price
     training: tuple[Device, Price]
+    timed: tuple[Shift | None, Shift | None] = (None, None)
 
 
 def cases(scenario: Scenario, known: Mapping[str, Device]) -> list[Case]:
@@ -57,7 +60,7 @@ def cases(scenario: Scenario, known: Mapping[str, Device]) -> list[Case]:
     column = np.array(scenario.hardware.batches, dtype=float)[:, None]
     most = max(1, VALUES // int(scenario.run.samples))
     return [
-        _case(scenario, option, known[name], gpus, batches, training)
+        case(scenario, option, known[name], gpus, batches, training)
         for option in scenario.options
         for name in scenario.hardware.devices
         for gpus in scenario.hardware.gpus
@@ -65,7 +68,7 @@ def cases(scenario: Scenario, known: Mapping[str, Device]) -> list[Case]:
     ]
 
 
-def _case(
+def case(
     scenario: Scenario,
     option: Option,
     device: Device,
@@ -73,6 +76,7 @@ def _case(
     batches: np.ndarray,
     training: tuple[Device, Price],
 ) -> Case:
+    """The Case of an Option on ``gpus`` devices, at (B, 1) batches; training: the Device that trains, and its Price."""
     engine, shape = scenario.hardware.engine, scenario.model.shape
     weights, activations, kv = (parse(text) for text in (option.weights, option.activations, option.kv))
     own = kernel(weights, activations, device, engine, option.kernel)

@@ -26,7 +26,7 @@ from ..hardware.devices import devices
 from ..laws import draws as capacities
 from ..laws.draws import Draws
 from ..laws.fitting import Fit
-from . import advice, alternatives, cases, doubts, measuring, outcomes, rows, uncertain, words
+from . import advice, alternatives, cases, doubts, measuring, outcomes, rows, timed, uncertain, words
 from .cases import Case
 from .columns import COLUMNS
 from .outcomes import Outcome
@@ -107,7 +107,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     elif isinstance(scenario, dict):
         scenario = Scenario.of(scenario)
     draws = capacities.draws(law)
-    all_cases = cases.cases(scenario, devices(scenario.hardware.overrides or None))
+    all_cases = timed.timed(cases.cases(scenario, devices(scenario.hardware.overrides or None)))
     drawn = uncertain.random(scenario, draws.order(scenario.options))
     places = [(j, i) for j, case in enumerate(all_cases) for i in range(len(case.batches))]
     base, monthly = _baseline(all_cases, drawn, draws)

@@ -14,7 +14,7 @@ from ..hardware.devices import STALE_DAYS, facts
 from ..hardware.kernels import engines
 from ..hardware.speed import Rung
 from ..laws.draws import NAMES, Draws, default_runs
-from . import advice, damage, uncertain, words
+from . import advice, damage, timed, uncertain, words
 from .cases import Case
 from .inputs import Option
 from .remarks import Doubt, Gap, LossOrigin, Origin
@@ -79,6 +79,8 @@ def doubts(
     yield from _of_devices(scenario, {case.device.name: case for case in cases}.values())
     yield from _of_kernels({(case.option, case.device.name): case for case in cases}.values())
     yield from _of_engines(scenario)
+    for run in timed.unused(cases):
+        yield Doubt("measured_unused", {name: getattr(run, name) for name in ("file", "device", "engine", "gpus")})
     fewest = (table.gpus * table.replicas)[table.meets].min()
     if fewest > MANY:
         yield Doubt("many_devices", {"devices": fewest})
@@ -146,9 +148,12 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
 def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
     for case in cases:
         name = {"option": case.option.name, "device": case.device.name}
-        rungs, timed, engine = {faster.rung for faster in case.faster}, case.faster[1], case.scenario.hardware.engine
-        if timed.rung == Rung.MEASURED and timed.engine != engine:
-            yield Doubt("timed_elsewhere", name | {"source": timed.source, "engine": engine})
+        rungs, decode, engine = {faster.rung for faster in case.faster}, case.faster[1], case.scenario.hardware.engine
+        if decode.rung == Rung.MEASURED and decode.engine != engine:
+            yield Doubt("timed_elsewhere", name | {"source": decode.source, "engine": engine})
+        files = ", ".join(dict.fromkeys(shift.source for shift in case.timed if shift))
+        if files:
+            yield Doubt("speed_measured" if Rung.TIMED in rungs else "speed_moved", name | {"files": files})
         if case.credited:
             yield Doubt("speed_credited", name | {"measured_on": case.option.measured_on, "note": case.kernel.note})
         elif Rung.YOURS in rungs:

@@ -3,6 +3,7 @@
 Defaults are at work wherever a scenario says nothing.  chapters/scenario.toml explains every key.
 """
 
+import dataclasses
 import datetime
 import inspect
 import math
@@ -13,6 +14,7 @@ from functools import cached_property
 from ..checked import build, by_name, counts, names, number, shown, spread, text, unknown
 from ..fidelity.population import METHODS
 from ..formats.grammar import parse
+from ..hardware import benchmarks, reports
 from ..hardware import geometry as shapes
 from ..hardware.kernels import STATUSES
 
@@ -134,6 +136,33 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """A file of a benchmark, and what it does not say itself: see ``hardware.reports``."""
+
+    file: str = text("")
+    device: str = text("")
+    weights: str = text("")
+    activations: str = text("")
+    kv: str = text("")
+    engine: str = text("")
+    gpus: float = number(0, "devices a replica", high=1e6)
+
+
+def _benchmarks(value: object, about: Mapping) -> tuple[Benchmark, ...]:
+    """A list of files, each its name or a table of a Benchmark's fields."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f'must be a list, as in ["bench.json"], not {shown(value)}')
+    problems: list[str] = []
+    named = [{"file": item} if isinstance(item, str) else item for item in value]
+    made = enumerate(named, 1)
+    files = [item if isinstance(item, Benchmark) else build(Benchmark, item, str(i), problems) for i, item in made]
+    problems += [f"{i} names no file" for i, item in enumerate(files, 1) if not item.file]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tuple(files)
+
+
+@dataclass(frozen=True)
 class Hardware:
     """Where it runs."""
 
@@ -149,6 +178,30 @@ class Hardware:
         (), "share of the ideal speed of several devices", 0.0, 1.0, above=True
     )
     overrides: str = text("")
+    measured: tuple[Benchmark, ...] = field(default=(), metadata={"read": _benchmarks})
+
+    @cached_property
+    def runs(self) -> tuple[reports.Run, ...]:
+        """What the files of ``measured`` say, read once; what they leave open is the scenario's, where it has but one.
+
+        Raises ValueError for a file that cannot be read.
+        """
+        pairs = ((about, run) for about in self.measured for run in benchmarks.read(about.file))
+        return benchmarks.combined(self._completed(run, about) for about, run in pairs)
+
+    def _completed(self, run: reports.Run, about: Benchmark) -> reports.Run:
+        device = about.device or benchmarks.device(run.device, self.devices) or run.device
+        alone = self.devices[0] if len(self.devices) == 1 else ""
+        weights = about.weights or run.weights
+        return dataclasses.replace(
+            run,
+            device=device or alone,
+            weights=weights,
+            activations=about.activations or run.activations or "dense",
+            kv=about.kv or run.kv or "dense",
+            engine=about.engine or run.engine or self.engine,
+            gpus=int(about.gpus) or run.gpus or (self.gpus[0] if len(self.gpus) == 1 else 1),
+        )
 
 
 @dataclass(frozen=True)

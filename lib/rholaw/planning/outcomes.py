@@ -157,12 +157,28 @@ def _speeds(case: Case, drawn: Drawn, size: Numbers, rho: Numbers) -> dict[str, 
         own, beside = (_seconds(step, faster, gain, drawn) for step in (_step(case, phase, size), same))
         speedup = same.dense(drawn.system) / beside
         values |= {
-            f"{phase}_tokens_s": tokens * together / own,
+            f"{phase}_tokens_s": _as_timed(case, phase, tokens * together / own, drawn),
             f"speedup_{phase}": speedup,
             f"margin_{phase}": speedup * rho - 1,
             f"limits_{phase}": same.limits,
         }
     return values | {"latency_ms": 1000 * case.batches / values["decode_tokens_s"]}
+
+
+def _as_timed(case: Case, phase: str, rates: Numbers, drawn: Drawn) -> Numbers:
+    """Tokens a second of a phase, after what you measured."""
+    timed = case.timed[phase == "decode"]
+    return rates if timed is None else timed.applied(rates, drawn.kernels)
+
+
+def reckoned(case: Case, drawn: Drawn) -> tuple[Numbers, Numbers]:
+    """Tokens a second of prefill and of decode at equal N, whatever you measured, each (B, n)."""
+    together = case.gpus * (drawn.parallel if case.gpus > 1 else 1.0)
+    phases = (("prefill", case.tokens, case.faster[0]), ("decode", case.batches, case.faster[1]))
+    return tuple(
+        tokens * together / _seconds(_step(case, phase, 1.0), faster, faster.draw(drawn.kernels), drawn)
+        for phase, tokens, faster in phases
+    )
 
 
 def _step(case: Case, phase: str, size: Numbers) -> speed.Step:

@@ -18,6 +18,7 @@ from typing import Any
 from ..checked import build, few, shortened, unknown
 from ..fidelity.sensitivity import errors
 from ..formats.grammar import parse
+from ..hardware import benchmarks
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
 from . import reading
@@ -58,6 +59,7 @@ class Scenario:
             value = part.get(key) if isinstance(part, dict) else None
             if isinstance(value, str) and value and not value.startswith("~") and "://" not in value:
                 part[key] = str(path.parent / value)
+        _beside(data, path.parent)
         return cls.of(data, str(path))
 
     @classmethod
@@ -123,6 +125,17 @@ class _Problems:
         return tuple(self.built(Option, item, f"formats {i}") for i, item in enumerate(formats, 1))
 
 
+def _beside(data: Any, folder: Path) -> None:
+    """Names the files of ``hardware.measured`` from the folder of the scenario."""
+    hardware = data.get("hardware") if isinstance(data, dict) else None
+    files = hardware.get("measured") if isinstance(hardware, dict) else None
+    for i, item in enumerate(files if isinstance(files, list) else ()):
+        if isinstance(item, str):
+            files[i] = {"file": str(folder / item)}
+        elif isinstance(item, dict) and isinstance(item.get("file"), str):
+            item["file"] = str(folder / item["file"])
+
+
 def _refuse(where: str, lines: list[str]) -> None:
     if lines:
         raise ScenarioError("\n  ".join([f"{shortened(where)} cannot be used:", *few(lines)]))
@@ -148,6 +161,7 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
     ):
         if ("hardware", "overrides") not in problems.refused:
             yield from (f"{where}: {unknown(name, list(known), 'device')}" for name in chosen if name not in known)
+    yield from _of_what_was_measured(hardware, scenario.model, problems)
     for i, option in enumerate(scenario.formats, 1):
         for role in ("weights", "activations", "kv"):
             try:
@@ -162,6 +176,28 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
         scenario.run.date  # noqa: B018
     except ValueError:
         yield f"run.today: {scenario.run.today!r} is no date such as 2026-11-24"
+
+
+def _of_what_was_measured(hardware: Hardware, model: Model, problems: _Problems) -> Iterator[str]:
+    """Files that cannot be read, that leave open what was served, or that are of another model."""
+    try:
+        runs = hardware.runs
+        total = model.shape.total if runs and not problems.refused and not problems.lines else 0
+    except (ValueError, KeyError) as error:
+        yield f"hardware.measured: {error}"
+        return
+    for run in {run.file: run for run in runs}.values():
+        entry = f'{{ file = "{run.file}", device = "…", weights = "…", activations = "…" }}'
+        if not run.weights or not run.device:
+            what = " and ".join(name for name in ("device", "weights") if not getattr(run, name))
+            yield f"hardware.measured: {run.file} does not say the {what}: write {entry}"
+        elif total and (against := benchmarks.other_model(run, total)):
+            yield f"hardware.measured: {run.file} is of another model: {against}, the scenario's has {total:.4g}"
+        for name in ("weights", "activations", "kv"):
+            try:
+                parse(getattr(run, name) or "dense")
+            except ValueError as error:
+                yield f"hardware.measured: {run.file}: {name}: {error}"
 
 
 def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterator[str]:
