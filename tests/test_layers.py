@@ -123,7 +123,7 @@ MODULES = {
             "outcomes",
             "timed",
         ),
-        *("rows", "advice", "doubts", "measuring", "alternatives", "decide", "comparisons"),
+        *("rows", "advice", "doubts", "measuring", "verifying", "alternatives", "decide", "comparisons"),
     ],
     "planning.words": [],
     "lessons": ["descent", "memory"],

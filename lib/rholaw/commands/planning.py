@@ -20,11 +20,12 @@ def plan(arguments: list[str], prog: str) -> None:
     chosen = parser.parse_args(arguments)
 
     from ..planning import plan as decide
+    from ..planning import words
 
     answer = decide(chosen.scenario)
     if chosen.json:
         words = {name: getattr(answer, name) for name in ("verdict", "recommendation", "summary_en", "summary_ja")}
-        lists = {name: list(getattr(answer, name)) for name in ("steps", "alternatives", "warnings")}
+        lists = {name: list(getattr(answer, name)) for name in ("steps", "verify", "alternatives", "warnings")}
         about = words | lists | {"table": json.loads(as_json(answer.table))}
         print(json.dumps(about, ensure_ascii=False, indent=1))
     elif chosen.csv:
@@ -33,6 +34,10 @@ def plan(arguments: list[str], prog: str) -> None:
         print(answer.summary_ja if chosen.language == "ja" else answer.recommendation)
         for why, command in answer.steps:
             print(f"\n{why}\n  " + command.replace("\n", "\n  "))
+        first = words.texts("en")["inputs"].get(next(iter(answer.tornado.input), "kernels"))
+        for i, (why, command) in enumerate(() if answer.steps else answer.verify):
+            head = f"\nWhat matters most is {first}. To verify it:" if not i else ""
+            print(f"{head}\n{why}\n  " + command.replace("\n", "\n  "))
         print(f"\nThe options that nothing beats, in {answer.scenario.prices.currency} (medians):")
         show(answer.table[answer.table.pareto], chosen, COLUMNS)
         print("".join(f"\nOr: {alternative}" for alternative in answer.alternatives))

@@ -9,6 +9,7 @@
     plan.tornado, plan.assumptions, plan.warnings    what matters most; what was assumed, with dates; what to doubt
     plan.summary_en, plan.summary_ja                 three sentences each
     plan.steps, plan.alternatives                    how to measure what is open; how training on in the format compares
+    plan.verify                                      the commands that would verify what moves the result most
 
 Uncertain columns come in three: ``x_p10``, ``x`` (the median) and ``x_p90`` over the draws.  The baseline is the
 cheapest way to serve the dense model on the hardware given.  ``scenario.replace(...)`` and a second call compare.
@@ -26,7 +27,7 @@ from ..hardware.devices import devices
 from ..laws import draws as capacities
 from ..laws.draws import Draws
 from ..laws.fitting import Fit
-from . import advice, alternatives, cases, doubts, measuring, outcomes, rows, timed, uncertain, words
+from . import advice, alternatives, cases, doubts, measuring, outcomes, rows, timed, uncertain, verifying, words
 from .cases import Case
 from .columns import COLUMNS
 from .outcomes import Outcome
@@ -87,6 +88,11 @@ class Plan:
     def alternatives(self) -> tuple[str, ...]:
         """How training on in the format compares with rounding, a sentence for each option."""
         return tuple(words.told(remark) for remark in self.compared)
+
+    @property
+    def verify(self) -> tuple[tuple[str, str], ...]:
+        """(what for, command) of each step that would verify what moves the result most: a speed, a loss, a price."""
+        return words.steps(verifying.commands(self.scenario, self.conclusion))
 
     @property
     def steps(self) -> tuple[tuple[str, str], ...]:

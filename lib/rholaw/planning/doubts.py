@@ -56,6 +56,17 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
     for name, price in {case.device.name: case.price for case in cases}.items():
         add(f"{name}: an hour", (price.low, price.mid, price.high), "USD", price.source, price.as_of)
 
+    for case in {(case.option, case.device.name, case.gpus): case for case in cases}.values():
+        for phase, faster in zip(("prefill", "decode"), case.faster, strict=True):
+            what = f"{case.option.name} on {case.gpus} × {case.device.name}: {phase}"
+            source = f"{faster.rung}: {faster.source}" if faster.source else str(faster.rung)
+            add(
+                what,
+                tuple(float(part.flat[-1]) for part in (faster.low, faster.mid, faster.high)),
+                "times 16 bits",
+                source,
+            )
+
     for name, (bounds, source) in uncertain.ranges(scenario).items():
         if name != "parallel" or max(hardware.gpus) > 1:
             add(names[name], bounds, UNITS.get(name, "share"), source)

@@ -1,0 +1,91 @@
+"""The command that would verify what a plan rests on most, for each engine and each kind of input."""
+
+import dataclasses
+import functools
+import tomllib
+
+import pytest
+
+import rholaw as rl
+from rholaw.planning import verifying, words
+
+RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
+FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=10)
+
+
+@functools.cache
+def plan(engine="vLLM", weights="fp8_row", activations="fp8_row", device="H100 80GB SXM"):
+    data = {
+        "model": {"geometry": "Llama-3.1-8B"},
+        "formats": [{"weights": weights, "activations": activations, "dloss": 0.01}],
+        "hardware": {"devices": [device], "batches": [32], "engine": engine},
+        "traffic": {"requests_per_month": 3e8, "tokens_in": 1000, "tokens_out": 300},
+        "project": {"kind": "post-training", "tolerance": 0.05},
+        "run": {"samples": 100, "today": "2026-06-01"},
+    }
+    return rl.plan(data, law=FIT)
+
+
+def steps(own, first):
+    """{code: command} where ``first`` moves the result of a plan most."""
+    conclusion = dataclasses.replace(own.conclusion, inputs=(first, *own.conclusion.inputs))
+    return dict(verifying.commands(own.scenario, conclusion))
+
+
+def test_a_speed_is_timed_at_the_load_of_the_scenario_and_the_file_says_whose_it_is():
+    told = steps(plan(), "kernels")
+    assert list(told) == ["serve", "bench", "speeds", "give_bench"]
+    assert told["serve"] == "vllm serve COMPRESSED --tensor-parallel-size 1"
+    for part in ("--random-input-len 1000", "--random-output-len 300", "--max-concurrency 32", "--num-prompts 320"):
+        assert part in told["bench"]
+    for said in ('"device=H100 80GB SXM"', '"weights=fp8_row"', '"activations=fp8_row"', '"gpus=1"'):
+        assert said in told["bench"]
+    assert told["give_bench"] == 'hardware.measured = ["bench.json"]'
+
+
+@pytest.mark.parametrize(
+    ("engine", "weights", "activations", "device", "bench"),
+    [
+        ("SGLang", "fp8_row", "fp8_row", "H100 80GB SXM", "python -m sglang.bench_serving --backend sglang"),
+        ("TensorRT-LLM", "fp8_row", "fp8_row", "H100 80GB SXM", "vllm bench serve --backend openai"),
+        ("llama.cpp", "q4_k", "dense", "RTX 4090", "llama-bench -m COMPRESSED.gguf -p 1000 -n 300 -o json"),
+    ],
+)
+def test_what_other_engines_measure_is_named_in_the_scenario(engine, weights, activations, device, bench):
+    told = steps(plan(engine, weights, activations, device), "system")
+    assert told["bench"].startswith(bench)
+    (entry,) = tomllib.loads(told["give_bench"])["hardware"]["measured"]
+    assert entry["file"] == "bench.json" and entry["weights"] == weights and entry["device"] == device
+    assert set(entry) <= {"file", "device", "weights", "activations", "kv", "engine", "gpus"}
+
+
+def test_a_loss_a_price_and_a_law_are_verified_by_other_means():
+    assert "dloss = …" in steps(plan(), "damage").values()
+    assert steps(plan(), "price")["give_key"] == 'prices.gpu_hour_usd = { "H100 80GB SXM" = … }'
+    told = steps(plan(), "effort")
+    assert (
+        told["give_key"] == "project.engineer_weeks = [low, middle, high]" and len(told) > 1
+    )  # and what can be measured
+    assert steps(plan(), "law")["survey"].startswith("rholaw survey MODEL --formats")
+
+
+def test_every_plan_says_it_in_words_and_every_key_exists():
+    assert plan().verify and all(why.endswith(":") and command for why, command in plan().verify)
+    scenario = plan().scenario
+    for key in verifying.KEYS.values():
+        part, name = key.split(".")
+        assert hasattr(getattr(scenario, part), name), key
+    for language in words.LANGUAGES:
+        told = words.steps(verifying.commands(scenario, plan().conclusion), language)
+        assert len(told) == len(plan().verify)
+
+
+def test_what_is_not_known_to_run_is_served_first():
+    own = plan(weights="int4+out0.01", activations="dense")
+    assert own.verdict == "cannot tell" and own.verify[0][1].startswith("vllm serve COMPRESSED")
+
+
+def test_the_rung_of_each_speed_stands_among_the_assumptions():
+    table = plan().assumptions.set_index("item")
+    assert table.source["fp8_row x fp8_row on 1 × H100 80GB SXM: decode"].startswith("measured: vLLM")
+    assert table.source["dense on 1 × H100 80GB SXM: prefill"] == "dense"
