@@ -2,6 +2,8 @@
 
 import json
 import math
+import random
+import re
 
 import pytest
 
@@ -270,3 +272,22 @@ def test_which_device_a_driver_means(text, name):
 def test_whether_a_file_is_of_the_model(model, params, total, other):
     run = benchmarks.Run("decode", 1, 1, 1, 1.0, model=model, params=params)
     assert bool(benchmarks.other_model(run, total)) == other
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_stands_in_a_file_is_read_or_refused(written, seed):
+    rng = random.Random(seed)
+    texts = [json.dumps(SERVED), json.dumps([TEST, GENERATED]), json.dumps(GUIDELLM), MARKDOWN]
+    odd = ["null", "[]", "{}", '"x"', "-1", "1e999", "NaN", "true", "\ud7ff", '"', ",", "|", "±", "@", "9" * 40]
+    for _ in range(100):
+        text = rng.choice(texts)
+        for _ in range(rng.randint(1, 4)):
+            tokens = [(m.start(), m.end()) for m in re.finditer(r"[\w.]+|[^\w\s]", text)]
+            start, end = rng.choice(tokens)
+            text = text[:start] + rng.choice([*odd, ""]) + text[end:]
+        try:
+            runs = benchmarks.read(written(text))
+        except ValueError as error:
+            assert len(str(error)) < 520
+        else:
+            assert all(run.tokens_per_second > 0 and run.concurrency >= 1 for run in runs)

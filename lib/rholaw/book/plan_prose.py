@@ -144,8 +144,9 @@ def finished(plans: Mapping[str, Plan]) -> str:
 
 
 def steps(plan: Plan) -> str:
-    """The commands of the measurement that a plan asks for, if any, and how training on compares with rounding."""
-    told = "".join(f"\n{text(why)}\n\n```bash\n{command}\n```\n" for why, command in plan.steps)
+    """The commands of the measurement that a plan asks for, else those that verify what moves its result most; and how
+    training on compares with rounding."""
+    told = "".join(f"\n{text(why)}\n\n```bash\n{command}\n```\n" for why, command in plan.steps or plan.verify)
     return told + "".join(f"\n- {text(sentence)}" for sentence in plan.alternatives)
 
 

@@ -21,7 +21,8 @@ from .cases import Case
 from .inputs import Option
 
 SHARED = 0.7
-"""Correlation of the errors of two formats on one device and engine: assumed."""
+"""Correlation of the errors of two formats on one device and engine: assumed. The pairs of data/hardware/observed have
+more, but most of them are of one machine."""
 REPEAT = 0.05
 """Error of the logarithm of one measured speed, where no repeat says it: assumed."""
 

@@ -73,7 +73,8 @@ def _speed(scenario: Scenario, option: Option, device: str, gpus: int, batch: in
         serve = f"python -m sglang.launch_server --model-path {_model(option)} --tp {gpus}"
         bench = f"python -m sglang.bench_serving --backend sglang {random} {flight} \\\n  --output-file bench.json"
     else:
-        serve = f"vllm serve {_model(option)} --tensor-parallel-size {gpus}" if engine == "vLLM" else ""
+        cache = " --kv-cache-dtype fp8" if numbers(option.kv) == "fp8" else ""
+        serve = f"vllm serve {_model(option)} --tensor-parallel-size {gpus}{cache}" if engine == "vLLM" else ""
         about = " ".join(f'"{key}={value}"' for key, value in said.items())
         backend = "vllm" if engine == "vLLM" else "openai"
         bench = (
