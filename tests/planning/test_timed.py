@@ -103,6 +103,20 @@ def test_what_was_measured_runs_whatever_the_table_of_kernels_knows(measured):
     assert own.kernel == "dequantising" and 300 / seconds(own) == pytest.approx(2560, rel=0.01) and own.feasible
 
 
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", "dense"),
+        ("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic", "fp8_row x fp8_row"),
+        ("hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4", "sint4/g128"),
+    ],
+)
+def test_a_file_that_does_not_say_its_format_is_taken_by_the_name_of_its_model(measured, name, option):
+    plan = measured({key: value for key, value in SERVED.items() if key != "weights"} | {"model_id": name})
+    assert list(plan.table.option[plan.table.speed_source_decode == "measured by you"]) == [option]
+    assert any(f"by the name {name}" in warning for warning in plan.warnings)
+
+
 def test_other_devices_and_engines_are_said_to_be_unused(measured):
     plan = measured(SERVED | {"device": "NVIDIA L40S"})
     (warning,) = [text for text in plan.warnings if "is not used" in text]
@@ -115,7 +129,7 @@ def test_other_devices_and_engines_are_said_to_be_unused(measured):
     ("change", "message"),
     [
         ({"model_id": "Qwen/Qwen3-32B"}, "another model: Qwen/Qwen3-32B is named after 32 billion parameters"),
-        ({"weights": ""}, "does not say the weights"),
+        ({"weights": "", "model_id": "org/Llama-3.1-8B-NVFP4"}, "does not say the weights"),
         ({"weights": "int99"}, "weights: "),
         ({"output_throughput": -1}, "output_throughput: -1 must be above 0"),
     ],

@@ -80,6 +80,20 @@ SAME = 0.05
 """How far the parameters that a tool counted may be from those of the same model."""
 
 
+QUANTISED = {  # word in a model's name → numbers of its weights, the first that is there
+    **{word: word for word in ("nvfp4", "mxfp4", "fp8")},
+    **dict.fromkeys(("int8", "w8a8", "w8a16", "8bit"), "int8"),
+    **dict.fromkeys(("int4", "w4a16", "awq", "gptq", "4bit"), "int4"),
+    **dict.fromkeys(("bnb", "nf4"), "nf4"),
+}
+
+
+def quantised(model: str) -> str:
+    """What the name of a model says of its weights, as ``kernels.numbers``; "" where it says nothing."""
+    words = re.findall(r"[a-z0-9]+", model.lower())
+    return next((what for word, what in QUANTISED.items() if word in words), "")
+
+
 def device(text: str, known: Iterable[str]) -> str:
     """Which of the ``known`` devices a driver's name is, as in "NVIDIA H100 80GB HBM3"; "" for none of them."""
     words = set(re.findall(r"[a-z0-9]+", text.lower()))

@@ -39,7 +39,8 @@ class Run:
     params: of the model, all of them, nan where it is not said; phase: one of PHASES, of which tokens_per_second
     counts the prompts (prefill) or the output; concurrency: sequences that decode at once, on average; tokens_in:
     before the output, or that decode starts from; ttft_ms, tpot_ms: means, nan where it is not said; spread: standard
-    deviation of the logarithm over repeats, nan for one; file: where it stands.
+    deviation of the logarithm over repeats, nan for one; file: where it
+    stands; assumed: whether the formats were taken from the name of the model.
     """
 
     phase: str
@@ -60,6 +61,7 @@ class Run:
     tpot_ms: float = math.nan
     spread: float = math.nan
     file: str = ""
+    assumed: bool = False
 
 
 def runs(data: bytes) -> Iterator[Run]:

@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from ..fidelity.population import METHODS
 from ..formats.grammar import parse
 from ..hardware import benchmarks, reports
 from ..hardware import geometry as shapes
-from ..hardware.kernels import STATUSES
+from ..hardware.kernels import STATUSES, numbers
 
 KINDS = ("train", "qat", "post-training")
 COMPARISONS = ("equal-loss", "equal-n")
@@ -202,6 +202,24 @@ class Hardware:
             engine=about.engine or run.engine or self.engine,
             gpus=int(about.gpus) or run.gpus or (self.gpus[0] if len(self.gpus) == 1 else 1),
         )
+
+
+def measured(hardware: Hardware, formats: Iterable[Option]) -> tuple[reports.Run, ...]:
+    """The runs of ``hardware``; where nothing says their formats, the name of the model does.
+
+    A name without a word of it is of 16 bits, one with it of the one option that has such numbers; else they stay "".
+    """
+    return tuple(_by_name(run, tuple(formats)) for run in hardware.runs)
+
+
+def _by_name(run: reports.Run, formats: tuple[Option, ...]) -> reports.Run:
+    kind = benchmarks.quantised(run.model)
+    meant = [option for option in formats if kind and numbers(option.weights) == kind]
+    meant = meant if kind else [Option()] * bool(run.model)
+    if run.weights or run.engine == "llama.cpp" or len(meant) != 1:  # llama-bench names a type of its own
+        return run
+    (own,) = meant
+    return dataclasses.replace(run, weights=own.weights, activations=own.activations, kv=own.kv, assumed=True)
 
 
 @dataclass(frozen=True)

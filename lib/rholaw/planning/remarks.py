@@ -125,6 +125,7 @@ class Doubt(Remark):
         "timed_elsewhere": ("option", "device", "source", "engine"),
         "speed_measured": ("option", "device", "files"),
         "speed_moved": ("option", "device", "files"),
+        "measured_by_name": ("file", "model", "weights", "activations"),
         "measured_unused": ("file", "device", "engine", "gpus"),
         "speed_yours": ("option", "device", "measured_on"),
         "speed_credited": ("option", "device", "measured_on", "note"),

@@ -22,7 +22,7 @@ from ..hardware import benchmarks
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
 from . import reading
-from .inputs import Hardware, Model, Option, Prices, Project, Run, Traffic
+from .inputs import Hardware, Model, Option, Prices, Project, Run, Traffic, measured
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
 
@@ -161,7 +161,7 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
     ):
         if ("hardware", "overrides") not in problems.refused:
             yield from (f"{where}: {unknown(name, list(known), 'device')}" for name in chosen if name not in known)
-    yield from _of_what_was_measured(hardware, scenario.model, problems)
+    yield from _of_what_was_measured(hardware, scenario, problems)
     for i, option in enumerate(scenario.formats, 1):
         for role in ("weights", "activations", "kv"):
             try:
@@ -178,14 +178,17 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
         yield f"run.today: {scenario.run.today!r} is no date such as 2026-11-24"
 
 
-def _of_what_was_measured(hardware: Hardware, model: Model, problems: _Problems) -> Iterator[str]:
+def _of_what_was_measured(hardware: Hardware, scenario: Any, problems: _Problems) -> Iterator[str]:
     """Files that cannot be read, that leave open what was served, or that are of another model."""
     try:
-        runs = hardware.runs
-        total = model.shape.total if runs and not problems.refused and not problems.lines else 0
-    except (ValueError, KeyError) as error:
+        runs = measured(hardware, scenario.formats)
+    except ValueError as error:
         yield f"hardware.measured: {error}"
         return
+    try:
+        total = scenario.model.shape.total if runs and not problems.refused else 0
+    except (ValueError, KeyError):  # which is said of the model
+        total = 0
     for run in {run.file: run for run in runs}.values():
         entry = f'{{ file = "{run.file}", device = "…", weights = "…", activations = "…" }}'
         if not run.weights or not run.device:

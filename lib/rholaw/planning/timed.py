@@ -18,7 +18,7 @@ from ..hardware.reports import Run
 from ..hardware.speed import Rung
 from . import cases, outcomes, uncertain
 from .cases import Case
-from .inputs import Option
+from .inputs import Option, measured
 
 SHARED = 0.7
 """Correlation of the errors of two formats on one device and engine: assumed. The pairs of data/hardware/observed have
@@ -29,16 +29,25 @@ REPEAT = 0.05
 
 def timed(every: list[Case]) -> list[Case]:
     """The Cases, with what ``hardware.measured`` says of them."""
-    runs = every[0].scenario.hardware.runs
+    runs = _runs(every)
     if not runs:
         return every
     ratios = {run: _ratio(run, case) for run in runs if (case := _case(run, every)) is not None}
     return [_with(case, ratios) for case in every]
 
 
+def by_name(every: list[Case]) -> tuple[Run, ...]:
+    """The Runs whose formats are assumed, by the name of the model."""
+    return tuple(run for run in _runs(every) if run.assumed)
+
+
+def _runs(every: list[Case]) -> tuple[Run, ...]:
+    return measured(every[0].scenario.hardware, every[0].scenario.options)
+
+
 def unused(every: list[Case]) -> tuple[Run, ...]:
     """The Runs that say nothing of any Case: of another device, engine or number of devices."""
-    return tuple(run for run in every[0].scenario.hardware.runs if _case(run, every) is None)
+    return tuple(run for run in _runs(every) if _case(run, every) is None)
 
 
 def _case(run: Run, every: list[Case]) -> Case | None:
