@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from sampling import FULL
 from synthetic_runs import CURVE, HELD, QUANTISED, TRUTH, noiseless
 
 import rholaw as rl
-from rholaw.laws.draws import default_fit, default_runs, draws
+from rholaw import tables
+from rholaw.laws.draws import DEFAULT, RECORDED, default_fit, default_runs, draws, recipe
 
 OWN = {"gamma": 0.1, "F": 0.41, "C": 1.39, "L": 1.0}
 
@@ -55,3 +57,20 @@ def test_the_default_law_is_fitted_to_both_series():
     assert 0.75 < low < high < 0.87
     after = np.median(default.longer(default.capacity("int4")[0], 800))
     assert after < np.median(default.capacity("int4")[0])
+
+
+def test_the_recorded_default_law_is_a_fit_of_todays_runs():
+    runs = default_runs()
+    assert recipe(runs) in tables.manifest(RECORDED).source, "the runs changed: python bench/default_law.py"
+    count = 400 if FULL else 6
+    again, kept = rl.fit(DEFAULT, runs, n_bootstrap=count), default_fit(count)
+    assert again.status == kept.status == "converged"
+    for one, other in ((again.params, kept.params), (again.standard_errors, kept.standard_errors)):
+        assert one == pytest.approx(other, rel=1e-4)
+    np.testing.assert_allclose(again.samples, kept.samples, rtol=1e-4)
+
+
+def test_a_default_law_that_was_not_recorded_is_fitted(monkeypatch):
+    kept, fewer = default_fit(3), default_runs().iloc[:-1]
+    monkeypatch.setattr("rholaw.laws.draws.default_runs", lambda: fewer)
+    assert default_fit.__wrapped__(3).params != kept.params

@@ -14,7 +14,7 @@ from .chinchilla import Chinchilla
 from .curvature import curvature
 from .fitted import Fit
 from .intervals import percentiles
-from .optimise import Residuals, minimise
+from .optimise import Residuals, huber, minimise
 from .parameters import Parameters
 from .reach import reach_of
 
@@ -33,6 +33,7 @@ def fit(
     cluster: resampling.Cluster = "n_params",
     seed: int = 0,
     progress: bool = False,
+    known: pd.DataFrame | None = None,
 ) -> Fit:
     """The Fit of ``law`` (a name in ``registry.LAWS``: "chinchilla", "unified", "decoupled", …) to ``runs``.
 
@@ -42,6 +43,8 @@ def fit(
     n_bootstrap: resamples of the runs, each refitted from the optimum; at most 100,000.  cluster: what is resampled
     as a whole, a column or a function of the runs that gives labels: sizes, since what was tuned or went wrong at one
     size did so for all of its runs; with fewer than four sizes, or None, single runs within each pair of formats.
+    known: the parameters, where they were recorded: a row of those of this fit, and one of each resample; nothing is
+    searched for then.
     Raises ValueError for bad runs, fewer runs than free parameters, or an unknown law, parameter or column.
     """
     if target not in ("log", "loss"):
@@ -62,21 +65,19 @@ def fit(
         return np.exp(model.log_loss(Parameters(names, u), columns)) - np.exp(log_loss)
 
     residuals = log_residuals if target == "log" else loss_residuals
-    weights = np.ones(len(runs))
-    starts = np.unique(np.clip(model.starts(columns, log_loss), lower, upper), axis=0)  # held ones make many alike
-    rough, objective, _ = minimise(residuals, starts, lower, upper, weights, huber_delta, max_iterations=30)
-    best = rough[np.argsort(objective)[:5]]
-    polished, objective, converged = minimise(residuals, best, lower, upper, weights, huber_delta, max_iterations=1000)
-    winner = int(np.argmin(objective))
-    u = polished[winner]
-
     clusters = resampling.labels(runs, cluster)
-    resamples = resampling.weights(clusters, resampling.strata(runs), n_bootstrap, seed)
-    samples = _refits(residuals, u, resamples, lower, upper, huber_delta, progress)
+    if known is None:
+        u, converged = _optimum(residuals, model.starts(columns, log_loss), lower, upper, huber_delta)
+        resamples = resampling.weights(clusters, resampling.strata(runs), n_bootstrap, seed)
+        samples = _refits(residuals, u, resamples, lower, upper, huber_delta, progress)
+    else:
+        (first, *samples), converged = known[list(names)].to_numpy(float), True
+        u, samples = np.log(first), np.reshape(samples, (-1, len(names)))
+    objective = float(huber(residuals(u), huber_delta).sum())
     at_bound = [name for name, on in zip(names, (lower < upper) & ((u == lower) | (u == upper)), strict=True) if on]
     status = "bound hit: " + ", ".join(at_bound) if at_bound else "converged"
     known = curvature(residuals, u, lower, upper, names, clusters, huber_delta, samples)
-    ends = zip(*(bound.tolist() for bound in percentiles(samples)), strict=True) if n_bootstrap else []
+    ends = zip(*(bound.tolist() for bound in percentiles(samples)), strict=True) if len(samples) else []
     intervals = {
         name: (low, high)
         for name, (low, high) in zip(names, ends, strict=False)
@@ -85,13 +86,13 @@ def fit(
     return Fit(
         name=law,
         params=dict(zip(names, np.exp(u).tolist(), strict=True)),
-        status=status if converged[winner] else "not converged",
-        objective=float(objective[winner]),
+        status=status if converged else "not converged",
+        objective=objective,
         intervals=intervals,
         residuals=log_residuals(u),
         samples=pd.DataFrame(samples, columns=list(names)),
         model=model,
-        aic=_aic(float(objective[winner]), len(runs), int(free.sum()), huber_delta),
+        aic=_aic(objective, len(runs), int(free.sum()), huber_delta),
         remarks=_remarks(runs),
         reach=reach_of(runs),
         **known,
@@ -150,6 +151,19 @@ def _aic(objective: float, count: int, free: int, delta: float) -> float:
 
     best = optimize.minimize_scalar(minus_log_likelihood, bounds=(-80, 5), method="bounded", options={"xatol": 1e-9})
     return float(2 * (free + 1) + 2 * best.fun)
+
+
+def _optimum(
+    residuals: Residuals, starts: np.ndarray, lower: np.ndarray, upper: np.ndarray, delta: float
+) -> tuple[np.ndarray, bool]:
+    """(P,), the best parameters that any of the starts leads to, and whether the search came to its end."""
+    starts = np.unique(np.clip(starts, lower, upper), axis=0)  # held ones make many alike
+    weights = np.ones(residuals(starts[:1]).shape[-1])
+    rough, objective, _ = minimise(residuals, starts, lower, upper, weights, delta, max_iterations=30)
+    best = rough[np.argsort(objective)[:5]]
+    polished, objective, converged = minimise(residuals, best, lower, upper, weights, delta, max_iterations=1000)
+    winner = int(np.argmin(objective))
+    return polished[winner], bool(converged[winner])
 
 
 def _refits(
