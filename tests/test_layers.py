@@ -136,6 +136,7 @@ MODULES = {
             "tied",
             "workplace",
             "execute",
+            "panel",
             "pages",
             "figures",
             "webtable",

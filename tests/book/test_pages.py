@@ -40,8 +40,8 @@ def test_a_page_has_its_answer_first_and_no_clocks(tmp_path):
     answer = new_code_cell("Markdown('42')", metadata={"tags": ["answer"], "papermill": {"start_time": "now"}})
     title, last = new_markdown_cell("# Title"), new_markdown_cell("The end.", metadata={"execution": {"t": "now"}})
     notebook = new_notebook(cells=[title, new_code_cell("x = 1"), last, answer], metadata={"papermill": {"d": 1}})
-    page = pages.as_page(json.loads(nbformat.writes(notebook)))
-    assert ["".join(cell["source"]) for cell in page["cells"]] == ["# Title", "Markdown('42')", "x = 1", "The end."]
+    page = pages.as_page(json.loads(nbformat.writes(notebook)), "01_numbers")
+    assert ["".join(cell["source"]) for cell in page["cells"]] == ["# Title", "Markdown('42')", "The end.", "x = 1"]
     assert page["cells"][1]["metadata"] == {"tags": ["answer", "remove-input"]}
     assert "papermill" not in json.dumps(page)
     assert "now" not in json.dumps(page)
@@ -70,7 +70,7 @@ def test_a_page_has_nothing_of_chance():
     def page() -> str:
         tables = [pd.DataFrame({"a": [1.0]}).style.set_properties(color="red") for _ in range(2)]
         outputs = [new_output("display_data", {"text/html": one.to_html(), "text/plain": repr(one)}) for one in tables]
-        return json.dumps(pages.as_page(new_notebook(cells=[new_code_cell("1", outputs=outputs)])))
+        return json.dumps(pages.as_page(new_notebook(cells=[new_code_cell("1", outputs=outputs)]), "index"))
 
     assert page() == page()
     assert all(f"#T_{number}_row0" in page() and f'id=\\"T_{number}\\"' in page() for number in (1, 2))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import files
-from . import reference
+from . import panel, reference
 from .execute import REFERENCE, chapters, contents, execute, executed, read
 from .workplace import ROOT, BuildError, workplace
 
@@ -29,7 +29,8 @@ def stage(root: Path) -> None:
     problems = []
     for chapter in chapters(root):
         if chapter.suffix == ".ipynb":
-            notebook = as_page(read(executed(chapter, root)))
+            name = chapter.relative_to(root / "chapters").with_suffix("").as_posix()
+            notebook = as_page(read(executed(chapter, root)), name)
             problems += [f"{chapter.relative_to(root)}: {problem}" for problem in output_problems(notebook)]
             page = target / chapter.relative_to(root / "chapters")
             page.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -45,6 +46,8 @@ def stage(root: Path) -> None:
     (target / "assets" / "mathjax").mkdir(parents=True)
     shutil.copy(mathjax / "tex-svg-full.js", target / "assets" / "mathjax")
     shutil.copy(root / "assets" / "book.css", target / "assets")
+    ignored = shutil.ignore_patterns("*.md", "*.toml", ".*", "scenarios")
+    shutil.copytree(root / "chapters", target / "assets" / panel.NOTEBOOKS, ignore=ignored)
     if any(f"_static/{VEGA}" in page.read_text() for page in target.rglob("*.ipynb")):
         (target / "assets" / VEGA).write_text(vega())
 
@@ -56,8 +59,11 @@ def vega() -> str:
     return "(() => {\n" + javascript_bundle("window.vegaEmbed = vegaEmbed;") + "\n})();\n"
 
 
-def as_page(notebook: dict) -> dict:
-    """The notebook without clocks, marks and chance, code folded, the answer moved up to follow the question."""
+def as_page(notebook: dict, name: str) -> dict:
+    """The notebook as it is read: no clocks, marks and chance, code folded, the answer after the question.
+
+    name: of its chapter below chapters/, without suffix; see ``panel`` for what is at its end.
+    """
     cells, tables = notebook["cells"], itertools.count(1)
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"  # papermill draws that of a cell which it adds
@@ -72,7 +78,8 @@ def as_page(notebook: dict) -> dict:
         cell["metadata"]["tags"].append("remove-input")
     first = next((i for i, cell in enumerate(rest) if cell["cell_type"] == "markdown"), -1) + 1
     kept = {key: notebook["metadata"][key] for key in ("kernelspec", "language_info") if key in notebook["metadata"]}
-    return {**notebook, "metadata": kept, "cells": [*rest[:first], *answers, *rest[first:]]}
+    cells = panel.arranged([*rest[:first], *answers, *rest[first:]], name)
+    return {**notebook, "metadata": kept, "cells": cells}
 
 
 def _settle(shown: dict, tables: Iterator[int]) -> None:
