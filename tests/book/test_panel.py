@@ -24,7 +24,7 @@ def test_the_first_screen_has_no_code():
     cells = [
         text("# Title"),
         code("'42'", "answer", "remove-input", result=True),
-        code(PARAMETERS, "parameters"),
+        {**code("", "parameters"), "source": PARAMETERS.splitlines(keepends=True)},
         code("import numpy"),
         code("x = 1"),
         text("Why."),

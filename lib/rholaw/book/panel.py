@@ -40,7 +40,7 @@ def table(cell: dict, name: str, language: str = "en") -> str:
     """Markdown: a row a parameter, as papermill reads the cell, and the link to the notebook."""
     _, parameter, default, meaning, take, nothing = WORDS[language]
     rows = [f"| {parameter} | {default} | {meaning} |", "|---|---|---|"]
-    for item in PythonTranslator.inspect(nbformat.from_dict(cell)):
+    for item in PythonTranslator.inspect(nbformat.from_dict({**cell, "source": _text(cell)})):
         value = nothing if item.default in ('""', "''") else f"`{item.default}`"
         rows.append(f"| `{item.name}` | {value} | {item.help.replace('|', chr(92) + '|')} |")
     up = "../" * name.count("/")
