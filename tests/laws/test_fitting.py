@@ -209,9 +209,18 @@ def test_an_unknown_target_is_refused():
 def test_huber_is_scipys_and_the_jacobian_is_exact():
     r = np.linspace(-3, 3, 61)
     np.testing.assert_allclose(huber(r, 0.7), scipy_huber(0.7, r), rtol=1e-14)
-    value, J = jacobian(lambda u: np.exp(u[..., :1] * np.arange(3.0)) + u[..., 1:] ** 2, np.array([[0.3, 2.0]]))
+
+    def residuals(u):
+        return np.exp(u[..., :1] * np.arange(3.0)) + u[..., 1:] ** 2
+
+    u = np.array([[0.3, 2.0]])
+    value, J = jacobian(residuals, u)
     np.testing.assert_allclose(value[0], np.exp(0.3 * np.arange(3)) + 4)
     np.testing.assert_allclose(J[0], [np.arange(3) * np.exp(0.3 * np.arange(3)), [4, 4, 4]], rtol=1e-14)
+    for free in ([False, True], [True, False], [False, False]):
+        value, some = jacobian(residuals, u, free)
+        np.testing.assert_allclose(value, residuals(u), rtol=1e-14)
+        np.testing.assert_array_equal(some, np.where(np.array(free)[:, None], J, 0))
 
 
 def test_minimise_finds_a_median_when_delta_is_small():

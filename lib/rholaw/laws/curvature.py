@@ -1,7 +1,7 @@
 """What the curvature at the optimum says of the parameters: standard errors, and which of them the runs identify."""
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from .optimise import Residuals, jacobian
 from .resampling import FEWEST
@@ -48,10 +48,10 @@ def curvature(
     largest = errors
     if len(samples):
         low, high = np.quantile(np.log(samples[:, free]), [0.025, 0.975], axis=0)
-        drawn = (high - low) / (2 * stats.norm.ppf(0.975))
+        drawn = (high - low) / (2 * ndtri(0.975))
         errors, largest = drawn, np.maximum(errors, drawn)
     errors = np.where(unknown, np.inf, np.where(exact, np.nan, errors))
-    student = stats.t.ppf(0.975, max(clusters.max(), 1)) / stats.norm.ppf(0.975)
+    student = stdtrit(max(clusters.max(), 1), 0.975) / ndtri(0.975)
     identified = ~unknown & (exact | (largest * student < IDENTIFIED_SE))
     free_names = np.array(names)[free].tolist()
     return {

@@ -15,11 +15,16 @@ def huber(residuals: ArrayLike, delta: float) -> np.ndarray:
     return np.where(size <= delta, size * size / 2, delta * (size - delta / 2))
 
 
-def jacobian(residuals: Residuals, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(r, J) of an analytic function: u (rows, P) → r (rows, n) and J (rows, P, n), by complex steps."""
-    shifted = u[:, None, :] + 1j * _STEP * np.eye(u.shape[1])
-    values = residuals(shifted)
-    return values[:, 0].real, values.imag / _STEP
+def jacobian(residuals: Residuals, u: np.ndarray, free: ArrayLike = True) -> tuple[np.ndarray, np.ndarray]:
+    """(r, J) of an analytic function: u (rows, P) → r (rows, n) and J (rows, P, n), by complex steps.
+
+    free: (P,), which parameters move; J is 0 for the others, which are not computed.
+    """
+    free = np.broadcast_to(free, u.shape[1:])
+    values = residuals(u[:, None, :] + 1j * _STEP * np.eye(u.shape[1])[free])
+    J = np.zeros((len(u), u.shape[1], values.shape[-1]))
+    J[:, free] = values.imag / _STEP
+    return values[:, 0].real if free.any() else residuals(u), J
 
 
 def minimise(
@@ -40,7 +45,8 @@ def minimise(
     """
     u = np.clip(start, lower, upper)
     weights = np.broadcast_to(weights, (len(u), np.shape(weights)[-1]))
-    r, J = jacobian(residuals, u)
+    free = lower < upper
+    r, J = jacobian(residuals, u, free)
     objective = (weights * huber(r, delta)).sum(axis=1)
     damping, quiet = np.full(len(u), 0.1), np.zeros(len(u), dtype=int)
     active = np.ones(len(u), dtype=bool)
@@ -60,7 +66,7 @@ def minimise(
         # Done: three steps that gain nothing more, or no step however short that leads down.
         active[rows] = (quiet[rows] < 3) & (damping[rows] < 1e10)
         moved = moved[active[moved]]
-        r[moved], J[moved] = jacobian(residuals, u[moved])
+        r[moved], J[moved] = jacobian(residuals, u[moved], free)
     return u, objective, ~active
 
 

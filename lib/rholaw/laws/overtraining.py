@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from .. import runs as run_tables
 
@@ -75,7 +75,7 @@ def rise_exponents(
     scatter = np.std(left_out, axis=0) if count > 1 else np.full(len(along), math.nan)
     estimate = np.where(np.abs(estimate) < 0.99 * LARGEST, estimate, math.nan)
     stderr = np.where(np.isnan(estimate), math.nan, math.sqrt(count - 1) * scatter)
-    half = stats.t.ppf((1 + level) / 2, max(count - 1, 1)) * stderr
+    half = special.stdtrit(max(count - 1, 1), (1 + level) / 2) * stderr
     columns = {"exponent": estimate, "stderr": stderr, "low": estimate - half, "high": estimate + half}
     return pd.DataFrame(columns | {"clusters": count}, index=list(along))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from .. import runs as run_tables
 from .. import tables
@@ -164,7 +164,7 @@ def _verdict(count: int, inside: int, known: int, right: float, level: float) ->
     if not count:
         return "says nothing of these formats"
     order = "" if np.isnan(right) else "order holds" if right >= RIGHT else "order fails"
-    sizes = "" if not known else "sizes hold" if binom.cdf(inside, known, level) >= 0.05 else "sizes fail"
+    sizes = "" if not known else "sizes hold" if bdtr(inside, known, level) >= 0.05 else "sizes fail"
     return ", ".join(part for part in (sizes, order) if part) or "nothing to compare with"
 
 
