@@ -12,7 +12,10 @@ import pytest
 from rholaw import tables
 
 ROOT = Path(__file__).resolve().parents[1]
-SCENARIO = '{"formats": [{"weights": "fp8_row"}], "model": {"params": 1e9}, "run": {"samples": 100}}'
+SCENARIO = (
+    '{"formats": [{"weights": "fp8_row"}], "model": {"params": 1e9}, "run": {"samples": 100}, '
+    '"project": {"kind": "post-training"}}'
+)
 PROGRAM = f"""
 from pathlib import Path
 import rholaw as rl

@@ -102,7 +102,8 @@ def _card(given: str, rng: np.random.Generator, folder: Path) -> str | None:
 def _scenario() -> rl.Scenario:
     formats = [{"weights": "fp8_row"}, {"weights": "sint4/g128", "speedup_decode": 2.0, "measured_on": "mine"}]
     hardware = {"devices": ["H100 80GB SXM"], "batches": [1]}
-    return rl.Scenario.of({"model": {"params": 1e9}, "formats": formats, "hardware": hardware, "run": {"samples": 100}})
+    parts = {"model": {"params": 1e9}, "formats": formats, "project": {"kind": "qat"}}
+    return rl.Scenario.of(parts | {"hardware": hardware, "run": {"samples": 100}})
 
 
 def _plan(given: str, rng: np.random.Generator, folder: Path) -> str | None:

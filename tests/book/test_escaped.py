@@ -92,6 +92,7 @@ def test_a_checkpoint_of_such_names_has_a_card_like_any_other(context, tmp_path)
 @pytest.fixture(scope="module")
 def made(fit):
     parts = {"model": {"params": 1e9}, "formats": [{"weights": "fp8_row"}], "run": {"samples": 100}}
+    parts |= {"project": {"kind": "qat"}}
     return explorer.explore(rl.Scenario.of(parts), [1e9], [1e10], fit)
 
 

@@ -93,5 +93,7 @@ def test_what_rounding_costs_follows_the_active_parameters_of_a_mixture(tmp_path
 def test_a_null_is_no_type_error(tmp_path):
     """llm-d-benchmark#426, modular#6665."""
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "num_key_value_heads": None}))
-    scenario = rl.Scenario.of({"model": {"checkpoint": str(tmp_path)}, "formats": [FP8]})
+    scenario = rl.Scenario.of(
+        {"model": {"checkpoint": str(tmp_path)}, "formats": [FP8], "project": {"kind": "post-training"}}
+    )
     assert scenario.model.shape == shapes.llama(32, 4096, 32, 32, 128, 11008, 32000)

@@ -18,7 +18,7 @@ from rholaw.planning import inputs
 from rholaw.planning.scenario import PARTS, Scenario, ScenarioError
 
 TEMPLATE = Path(__file__).parents[2] / "chapters" / "scenario.toml"
-SMALL = {"model": {"geometry": "Llama-3.1-8B"}, "formats": [{"weights": "fp8_row"}]}
+SMALL = {"model": {"geometry": "Llama-3.1-8B"}, "formats": [{"weights": "fp8_row"}], "project": {"kind": "train"}}
 
 
 def refused(data):
@@ -94,7 +94,7 @@ def test_everything_wrong_is_named_at_once():
         "traffic.requests_per_month: -1 must be at least 0",
         "prices.gpu_hour_usd: low, middle and high must rise, not [3, 2, 1]",
         "prices.rate: 0 must be above 0",
-        "project.kind: 'distil' is not one of 'train', 'qat', 'post-training'",
+        "project.kind: 'distil' is not one of 'post-training', 'qat', 'train'",
         "project.mfu: must be one number or [low, middle, high]",
         "project.slowdown: low, middle and high must rise, not [1, 5, 2]",
         "project.horizon_months: must be a number (months), not True",
@@ -133,6 +133,15 @@ def test_contradictions_are_named_beside_wrong_keys_and_units():
         assert text in told
     with pytest.raises(ScenarioError, match=r"(?s)tokens_in.*run\.today"):
         Scenario.of(SMALL).replace(traffic={"tokens_in": 0}, run={"today": "yesterday"})
+
+
+def test_a_scenario_says_what_it_plans():
+    without = {part: value for part, value in SMALL.items() if part != "project"}
+    told = 'project.kind: say what is planned: "post-training" rounds the finished model, "qat" trains'
+    assert told in refused(without) and "'' is not one of" in refused(without | {"project": {"kind": ""}})
+    assert "say what is planned" not in refused(without | {"project": {"kind": "distil"}})
+    with pytest.raises(ScenarioError, match="say what is planned"):
+        Scenario(model=Scenario.of(SMALL).model, formats=Scenario.of(SMALL).formats)
 
 
 def test_what_a_default_stands_in_for_is_no_contradiction():
@@ -212,8 +221,8 @@ def test_files_that_are_none(tmp_path):
         Scenario.read(tmp_path / "nowhere.toml")
 
 
-YAML = "model: {{params: {}}}\nformats: [{{weights: int4}}]\n"
-TOML = "[model]\nparams = {}\n[[formats]]\nweights = 'int4'\n"
+YAML = "model: {{params: {}}}\nproject: {{kind: qat}}\nformats: [{{weights: int4}}]\n"
+TOML = "[model]\nparams = {}\n[project]\nkind = 'qat'\n[[formats]]\nweights = 'int4'\n"
 
 
 @pytest.mark.parametrize(
@@ -244,7 +253,7 @@ def test_numbers_are_read_as_they_are_written(tmp_path, ending, content):
         ("toml", TOML.format("9" * 400), "model.params: must be a finite number"),
         ("yaml", YAML.format("9" * 400), "model.params: must be a finite number"),
         ("yaml", YAML.format("9" * 5000), "line 1 has more than 2000 characters"),
-        ("yaml", YAML.format("8e9") + "formats: []", r"formats stands there twice \(line 3\)"),
+        ("yaml", YAML.format("8e9") + "formats: []", r"formats stands there twice \(line 4\)"),
         ("yaml", YAML.format("1, params: 2"), "params stands there twice"),
         ("yaml", YAML.format("!!int 0100"), "write the value"),
         ("yaml", "a: &a {params: 1}\nmodel: {<<: *a}", r"write the value \(line 1\)"),
@@ -257,8 +266,8 @@ def test_numbers_are_read_as_they_are_written(tmp_path, ending, content):
         ("toml", ".".join("a" * 20_000) + " = 1", "line 1 has more than 2000 characters"),
         ("toml", TOML.format("1\nparams = 2"), "this is not TOML.*line 3"),
         ("toml", "#\n" * 30_000, "more than 50000 bytes"),
-        ("toml", "\n".join(f"k{i} = 1" for i in range(3000)), "and 2972 more"),
-        ("toml", TOML.format("8e9").encode() + b"\n# caf\xe9", "a.toml: the text is not UTF-8 in line 6"),
+        ("toml", "\n".join(f"k{i} = 1" for i in range(3000)), "and 2973 more"),
+        ("toml", TOML.format("8e9").encode() + b"\n# caf\xe9", "a.toml: the text is not UTF-8 in line 8"),
         ("toml", TOML.format("8e9").encode("utf-16"), "not UTF-8 in line 1"),
     ],
 )
@@ -331,12 +340,13 @@ def test_a_change_keeps_the_rest():
 def test_the_comparison_follows_the_project():
     assert Scenario.of(SMALL).project.comparison == "equal-loss"
     assert Scenario.of(SMALL | {"project": {"kind": "qat"}}).project.comparison == "equal-n"
-    assert Scenario.of(SMALL | {"project": {"compare": "equal-n"}}).project.comparison == "equal-n"
+    assert Scenario.of(SMALL | {"project": {"kind": "train", "compare": "equal-n"}}).project.comparison == "equal-n"
 
 
 def test_overrides_lie_beside_the_scenario(tmp_path):
     (tmp_path / "mine.csv").write_text("device,property,value\nMine,memory,10\n")
-    lines = ['[model]\ngeometry = "Llama-3.1-8B"\n[[formats]]\nweights = "int4"', '[hardware]\ndevices = ["Mine"]']
+    lines = ['[model]\ngeometry = "Llama-3.1-8B"\n[[formats]]\nweights = "int4"', '[project]\nkind = "qat"']
+    lines += ['[hardware]\ndevices = ["Mine"]']
     (tmp_path / "mine.toml").write_text("\n".join([*lines, 'overrides = "mine.csv"']))
     assert rl.Scenario.read(tmp_path / "mine.toml").hardware.devices == ("Mine",)
 
@@ -344,7 +354,7 @@ def test_overrides_lie_beside_the_scenario(tmp_path):
 def test_a_checkpoint_lies_beside_the_scenario(tmp_path):
     (tmp_path / "models" / "mine").mkdir(parents=True)
     (tmp_path / "models" / "mine" / "config.json").write_text('{"model_type": "llama", "num_hidden_layers": 3}')
-    lines = '[model]\ncheckpoint = "{}"\n[[formats]]\nweights = "int4"'
+    lines = 'project.kind = "qat"\n[model]\ncheckpoint = "{}"\n[[formats]]\nweights = "int4"'
     (tmp_path / "mine.toml").write_text(lines.format("models/mine"))
     shape = rl.Scenario.read(tmp_path / "mine.toml").model.shape
     assert shape == shapes.of_checkpoint(tmp_path / "models" / "mine")

@@ -18,7 +18,12 @@ from ..hardware import benchmarks, reports
 from ..hardware import geometry as shapes
 from ..hardware.kernels import STATUSES, numbers
 
-KINDS = ("train", "qat", "post-training")
+KINDS = {
+    "post-training": "rounds the finished model",
+    "qat": "trains the finished model on in the format",
+    "train": "trains a model anew in the format",
+}
+"""What a project may be, and what each does."""
 COMPARISONS = ("equal-loss", "equal-n")
 Spread = tuple[float, ...]
 """(low, middle, high) of what is uncertain; () where the scenario says nothing."""
@@ -257,9 +262,9 @@ class Prices:
 
 @dataclass(frozen=True)
 class Project:
-    """What it takes to get there, and what would be good enough."""
+    """What it takes to get there, and what would be good enough; a Scenario without a kind is refused."""
 
-    kind: str = text("train", KINDS)
+    kind: str = text("", KINDS)
     compare: str = text("", ("", *COMPARISONS))
     tolerance: float = number(0.02, "nats per token")
     target_loss: float = number(0.0, "nats per token", high=50)

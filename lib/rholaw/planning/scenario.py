@@ -22,7 +22,7 @@ from ..hardware import benchmarks
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
 from . import reading
-from .inputs import Hardware, Model, Option, Prices, Project, Run, Traffic, measured
+from .inputs import KINDS, Hardware, Model, Option, Prices, Project, Run, Traffic, measured
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
 
@@ -170,7 +170,10 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
                 yield f"formats {i}.{role}: {error}"
         if option.credited and not option.measured_on and (f"formats {i}", "measured_on") not in problems.refused:
             yield f"formats {i}: a speed-up of yours needs measured_on: the kernel, machine and version"
-    if project.kind != "train" and project.comparison == "equal-loss":
+    if not project.kind and not {("project", "kind"), ("project", "")} & problems.refused:
+        meanings = ", ".join(f'"{kind}" {does}' for kind, does in KINDS.items())
+        yield f"project.kind: say what is planned: {meanings}"
+    if project.kind and project.kind != "train" and project.comparison == "equal-loss":
         yield f"project.compare: equal-loss trains a larger model anew; {project.kind} keeps the model it has: equal-n"
     try:
         scenario.run.date  # noqa: B018
@@ -230,7 +233,7 @@ def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterat
 def _of_the_shape(shape: shapes.Geometry, project: Project) -> Iterator[str]:
     if not shape.decoder:
         yield f"model.checkpoint: {shape.family} writes no tokens, one after another: a plan is for models that do"
-    if shape.sparse and project.kind != "post-training":
+    if shape.sparse and project.kind in ("qat", "train"):
         yield (
             f"project.kind: the law of training stands on dense models, and {shape.family} has experts, of which a "
             'token uses some: it says nothing of such a loss or size; plan for kind = "post-training"'
