@@ -135,6 +135,13 @@ def test_contradictions_are_named_beside_wrong_keys_and_units():
         Scenario.of(SMALL).replace(traffic={"tokens_in": 0}, run={"today": "yesterday"})
 
 
+def test_another_currency_needs_a_rate():
+    told = "prices.rate: say how many JPY a USD is"
+    assert told in refused(SMALL | {"prices": {"currency": "JPY"}})
+    assert told not in refused(SMALL | {"prices": {"currency": "JPY", "rate": "155"}})
+    assert Scenario.of(SMALL | {"prices": {"currency": "JPY", "rate": 155}}).prices.rate == 155
+
+
 def test_a_scenario_says_what_it_plans():
     without = {part: value for part, value in SMALL.items() if part != "project"}
     told = 'project.kind: say what is planned: "post-training" rounds the finished model, "qat" trains'

@@ -9,13 +9,13 @@ import pandas as pd
 from .. import tables
 from ..checked import unknown
 from ..checkpoints.parts import STATE_BYTES
-from ..hardware import observed
+from ..hardware import devices, observed
 from ..hardware.devices import STALE_DAYS, facts
 from ..hardware.kernels import engines
 from ..hardware.speed import Rung
 from ..laws.draws import NAMES, Draws, default_runs
 from . import advice, damage, timed, uncertain, words
-from .cases import Case
+from .cases import Case, bought
 from .inputs import Option
 from .remarks import Doubt, Gap, LossOrigin, Origin
 from .scenario import Scenario, ScenarioError
@@ -30,6 +30,8 @@ UNITS = {
 """Of the uncertain inputs that are no shares."""
 MANY = 10_000
 """Devices, of more than which a plan asks whether the traffic is meant."""
+UNUSUAL = 5.0
+"""Times the highest rent seen, above which a rent is doubted: it may have been typed in another currency."""
 SMALL = 0.02
 """A capacity, at P10, at which a model of equal loss has no bound worth the name."""
 UNSAFE = 1.0
@@ -143,6 +145,9 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
 def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
     for case in cases:
         name, price = {"device": case.device.name}, case.price
+        usual = devices.price(case.device.name, scenario.run.date, scenario.hardware.overrides or None)
+        if price.source == "scenario" and not bought(price) and price.mid > UNUSUAL * usual.high:
+            yield Doubt("price_unusual", name | {"price": price.mid, "high": usual.high})
         if price.stale:
             yield Doubt("price_stale", name | {"days": price.stale, "limit": STALE_DAYS})
         if not np.isfinite(price.mid):

@@ -118,6 +118,7 @@ class Doubt(Remark):
         "price_stale": ("device", "days", "limit"),
         "price_unknown": ("device",),
         "price_single": ("device",),
+        "price_unusual": ("device", "price", "high"),
         "peaks": ("device",),
         "arithmetic_unknown": ("device",),
         "fact_disputed": ("device", "property", "value", "unit"),

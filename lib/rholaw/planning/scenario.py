@@ -170,6 +170,8 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
                 yield f"formats {i}.{role}: {error}"
         if option.credited and not option.measured_on and (f"formats {i}", "measured_on") not in problems.refused:
             yield f"formats {i}: a speed-up of yours needs measured_on: the kernel, machine and version"
+    if prices.currency != "USD" and prices.rate == 1 and ("prices", "rate") not in problems.refused:
+        yield f"prices.rate: say how many {shortened(prices.currency)} a USD is; prices are typed in USD"
     if not project.kind and not {("project", "kind"), ("project", "")} & problems.refused:
         meanings = ", ".join(f'"{kind}" {does}' for kind, does in KINDS.items())
         yield f"project.kind: say what is planned: {meanings}"
