@@ -437,6 +437,11 @@ def test_prices_that_are_old_or_missing():
     assert any("Only one price of TPU v6e was seen" in text for text in one.warnings)
 
 
+def test_what_was_taken_without_a_source_is_one_sentence_of_what_the_plan_uses():
+    (said,) = [text for text in planned(hardware={"devices": ["RTX 3090"]}).warnings if "without a source" in text]
+    assert "memory 24 GB, bandwidth 936 GB/s" in said and "link" not in said and "nan" not in said and "fp4" not in said
+
+
 def test_without_a_price_it_is_not_money_that_decides():
     unknown = planned(hardware={"devices": ["B300 SXM"], "gpus": [1, 2], "batches": [8, 64]})
     own = unknown.table[unknown.table.option != "dense"]

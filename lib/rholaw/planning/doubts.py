@@ -159,10 +159,13 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
         if not np.isfinite(case.device.bf16):
             yield Doubt("arithmetic_unknown", name)
     own = facts(scenario.hardware.overrides or None)
-    codes = {"conflict": "fact_disputed", "unverified": "fact_unseen"}
-    for row in own[own.device.isin(scenario.hardware.devices) & own.status.isin(codes)].itertuples():
+    own = own[own.device.isin(scenario.hardware.devices) & own.property.isin(FACTS) & (own.value != 0)]
+    for row in own[own.status == "conflict"].itertuples():
         value = {"property": row.property, "value": row.value, "unit": row.unit}
-        yield Doubt(codes[row.status], {"device": row.device} | value)
+        yield Doubt("fact_disputed", {"device": row.device} | value)
+    for device, rows in own[own.status == "unverified"].groupby("device", sort=False):
+        values = (f"{row.property} {row.value:g} {row.unit}" for row in rows.itertuples())
+        yield Doubt("fact_unseen", {"device": device, "facts": ", ".join(values)})
 
 
 def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:

@@ -122,7 +122,7 @@ class Doubt(Remark):
         "peaks": ("device",),
         "arithmetic_unknown": ("device",),
         "fact_disputed": ("device", "property", "value", "unit"),
-        "fact_unseen": ("device", "property", "value", "unit"),
+        "fact_unseen": ("device", "facts"),
         "timed_elsewhere": ("option", "device", "source", "engine"),
         "speed_measured": ("option", "device", "files"),
         "speed_moved": ("option", "device", "files"),
