@@ -50,7 +50,7 @@ def test_where_nothing_reaches_the_loss_the_cheapest_is_infinite(longer):
 
 def test_the_default_law_is_fitted_to_both_series():
     runs = default_runs()
-    assert set(runs.series) == {"quest2025", "quartet2025"} and len(runs) == 113
+    assert set(runs.series) == {"quest2025", "quartet2025"} and len(runs) == 107
     default = draws(default_fit(16))
     assert default.gamma.max() > 0 and len(default.A) == 16
     low, high = np.quantile(default.capacity("int4")[0], [0.025, 0.975])
