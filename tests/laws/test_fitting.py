@@ -67,10 +67,12 @@ def test_one_token_budget_does_not_identify_the_data_term():
     fit = rl.fit("chinchilla", runs)
     assert not any(fit.identified[name] for name in ("B", "beta", "E"))
     assert fit.table().loc[["B", "beta", "E"], "value"].isna().all()
+    assert fit.table().why["B"] == "other parameters can make up for it: these runs leave it free"
     held = rl.fit("chinchilla", runs, fixed={"B": 410.7, "beta": 0.28})
     assert held.identified["E"]
     assert held.table().identified.to_dict() == {"A": "yes", "alpha": "yes", "B": "held", "beta": "held", "E": "yes"}
     assert held.table().value["B"] == pytest.approx(410.7)
+    assert held.table().why[["B", "E"]].tolist() == ["given, not fitted", ""]
 
 
 def test_runs_on_a_line_of_tokens_per_parameter_are_remarked_upon():
@@ -86,7 +88,7 @@ def test_a_bound_is_reported():
     runs["loss"] = rl.Law(A=20, alpha=0.1, B=50, beta=0.2, E=0).loss(runs.n_params, runs.n_tokens)
     fit = rl.fit("chinchilla", runs)
     assert fit.status == "bound hit: E"
-    assert not fit.identified["E"]
+    assert not fit.identified["E"] and fit.table().why["E"] == "it ended on its bound"
     assert rl.fit("chinchilla", runs, fixed={"E": 0}).params == pytest.approx(
         {"A": 20, "alpha": 0.1, "B": 50, "beta": 0.2, "E": 0}, rel=1e-4, abs=1e-9
     )

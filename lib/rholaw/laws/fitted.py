@@ -185,7 +185,7 @@ class Fit:
         return [self.model.curve(family, params) for params in self.samples.to_dict("records")]
 
     def table(self) -> pd.DataFrame:
-        """A row per parameter: value, interval, and whether the data identify it: "yes", "no", or "held".
+        """A row per parameter: value, interval, whether the data identify it ("yes", "no" or "held"), and why not.
 
         Values are missing where they do not; a parameter that was held has a value and no interval.
         """
@@ -193,10 +193,23 @@ class Fit:
         for name, value in self.params.items():
             low, high = self.intervals.get(name, (np.nan, np.nan))
             if name not in self.standard_errors:
-                rows[name] = (value, np.nan, np.nan, "held")
+                rows[name] = (value, np.nan, np.nan, "held", "given, not fitted")
+            elif self.identified[name]:
+                why = "exactly determined: too few runs for an interval" if name in self.exact else ""
+                rows[name] = (value, low, high, "yes", why)
             else:
-                rows[name] = (value, low, high, "yes") if self.identified[name] else (*(np.nan,) * 3, "no")
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "identified"])
+                rows[name] = (*(np.nan,) * 3, "no", self._open(name))
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "identified", "why"])
+
+    def _open(self, name: str) -> str:
+        """Why a parameter is not identified."""
+        error = self.standard_errors[name]
+        if np.isfinite(error):
+            return f"known to a factor of {np.exp(1.96 * error):.2g} only"
+        at = self.status.removeprefix("bound hit: ").split(", ") if self.status.startswith("bound hit") else ()
+        if name in at:
+            return "it ended on its bound"
+        return "other parameters can make up for it: these runs leave it free"
 
     def _needs_samples(self) -> None:
         if self.samples.empty:
