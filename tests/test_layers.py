@@ -114,6 +114,7 @@ MODULES = {
             "columns",
             "words",
             "inputs",
+            "plausible",
             "plain_yaml",
             "reading",
             "scenario",

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 LARGEST = sys.float_info.max  # what a number may be at most, where nothing else is said: it is finite
 REQUIRED = dataclasses.MISSING  # the default of a field that has none
+SHORTEST = 3  # letters of a part of a name by which it is known
 LINE = 1000  # characters of a text at most
 KINDS = {
     bool: "True or False",
@@ -189,17 +190,25 @@ def few(lines: list[str], most: int = 30) -> list[str]:
 
 def closest(name: object, known: Iterable[str]) -> str | None:
     """That of the names which was probably meant, whatever its case; None where none is like it."""
-    plain = {str(one).lower(): one for one in known}
-    close = difflib.get_close_matches(str(name).lower(), list(plain), n=1) if len(str(name)) <= LINE else ()
+    plain = {_plain(one): one for one in known}
+    close = difflib.get_close_matches(_plain(name), list(plain), n=1) if len(str(name)) <= LINE else ()
     return plain[close[0]] if close else None
 
 
+def _plain(name: object) -> str:
+    """A name in small letters, of the usual width."""
+    return unicodedata.normalize("NFKC", str(name)[: 2 * LINE]).lower()
+
+
 def unknown(key: object, known: Iterable[str], what: str = "key") -> str:
-    """What to say of a name that does not exist: the closest that does, or all of them.
+    """What to say of a name that does not exist: those that it is a part of, the closest, or all of them.
 
     Where ``known`` maps the names of fields to their metadata, the unit is said too.
     """
-    meant = closest(key, known)
+    alike = [str(one) for one in known if len(plain := _plain(key)) >= SHORTEST and plain in _plain(one)]
+    if len(alike) > 1:
+        return f"{shortened(str(key))}: there is no such {what}; did you mean one of {listed(alike)}?"
+    meant = alike[0] if alike else closest(key, known)
     about = known[meant] if meant and isinstance(known, Mapping) else {}
     unit = f", in {about['unit']}" if isinstance(about, Mapping) and about.get("unit") else ""
     hint = f"did you mean {shortened(meant)}{unit}?" if meant else f"there are {listed(known)}"

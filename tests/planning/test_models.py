@@ -63,7 +63,7 @@ def test_an_encoder_writes_no_tokens(planned):
 
 def test_caches_of_the_kinds_that_there_are(planned):
     def gigabytes(model, tokens):
-        return row(planned(model, batches=[10], context=tokens, gpus=[8]), gpus=8, batch=10).memory_kv_gb
+        return row(planned(model, batches=[10], context=tokens, tokens_in=1, gpus=[8]), gpus=8, batch=10).memory_kv_gb
 
     assert gigabytes("deepseek-ai/DeepSeek-V3", 1000) == pytest.approx(10 * 1000 * 70272 / 1e9)
     window = 10 * 2 * 2 * 16 * 128 * (10 * 100_000 + 52 * 1024) / 1e9

@@ -322,7 +322,7 @@ def test_the_model_by_size_and_its_tokens():
     scenario = Scenario.of(SMALL | {"model": {"params": 1e9}})
     assert scenario.model.shape.non_embedding == pytest.approx(1e9)
     assert scenario.model.n_tokens == pytest.approx(2e10)
-    assert Scenario.of(SMALL | {"model": {"params": 1e9, "tokens": 5}}).model.n_tokens == 5
+    assert Scenario.of(SMALL | {"model": {"params": 1e9, "tokens": 5e9}}).model.n_tokens == 5e9
 
 
 def test_what_was_measured_on_the_model():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import tables
-from ..checked import limited, line, typed, unknown
+from ..checked import LARGEST, limited, line, typed, unknown
 
 PROPERTIES = {  # property → (field of Device, factor to its unit)
     "memory": ("memory", 1e9),
@@ -27,6 +27,9 @@ PROPERTIES = {  # property → (field of Device, factor to its unit)
     "power": ("power", 1.0),
     "compute_capability": ("capability", 1.0),
 }
+UNITS = {"memory": "GB", "bandwidth": "GB/s", "power": "W"} | dict.fromkeys(("bf16", "fp8", "fp4"), "TFLOP/s")
+UNITS |= dict.fromkeys(("int8", "int4"), "TOP/s")
+MOST = 1e6  # of each: what is more was given in bytes or FLOP/s
 PRICES = ("price_low", "price_mid", "price_high", "price_purchase")
 PLATFORMS = {  # beginning of a device's name → what runs on it, where that is not CUDA
     **dict.fromkeys(("Apple", "Mac"), "metal"),
@@ -107,7 +110,8 @@ def _own(overrides: Overrides) -> pd.DataFrame:
             raise ValueError(f"{where}, {row.device}, {unknown(row.property, allowed, 'property')}")
         try:
             line(str(row.device))
-            limited(typed(row.value, float), "as the tables give it")
+            unit = UNITS.get(row.property, "as the tables give it")
+            limited(typed(row.value, float), unit, high=MOST if row.property in UNITS else LARGEST)
         except ValueError as error:
             raise ValueError(f"{where}, {row.device}, {row.property}: {error}") from None
     return own.reindex(columns=["device", "property", "value", "source", "as_of"]).assign(status="yours", unit="")

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from .. import tables
+from ..checked import shown
 from ..checkpoints import counting
 from ..checkpoints.families.pieces import attention, feed_forward, norm
 from ..checkpoints.parts import Cache, Geometry, Matrix, Part
@@ -49,7 +50,9 @@ def llama(
     sizes = (layers, d_model, heads, kv_heads, head_dim, d_ff, vocabulary)
     for name, value in zip(SHAPE, sizes, strict=True):
         if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
-            raise ValueError(f"geometry: {name} must be positive and finite, got {value}")
+            raise ValueError(f"geometry: {name} must be positive and finite, got {shown(value)}")
+    if kv_heads > heads:
+        raise ValueError(f"geometry: kv_heads, {kv_heads:g}, are more than the {heads:g} heads that share them")
     one = attention(d_model, heads, kv_heads, head_dim, bias=qkv_bias) + feed_forward(d_model, d_ff) + 2 * norm(d_model)
     body = layers * (one + Part(kept=2 * head_dim if qk_norm else 0)) + norm(d_model)
     family = "qwen2" if qkv_bias else "qwen3" if qk_norm else "llama"

@@ -21,7 +21,7 @@ from ..formats.grammar import parse
 from ..hardware import benchmarks
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
-from . import reading
+from . import plausible, reading
 from .inputs import KINDS, Hardware, Model, Option, Prices, Project, Run, Traffic, measured
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
@@ -72,7 +72,8 @@ class Scenario:
         parts = {key: problems.built(kind, data.get(key, {}), key) for key, kind in PARTS.items()}
         formats = data.get("formats")
         if not isinstance(formats, list) or not formats:
-            problems.lines.append('formats: name at least one, as in [[formats]] weights = "fp8_row"')
+            hint = "; each is a table of a list: write [[formats]], not [formats]" if isinstance(formats, dict) else ""
+            problems.lines.append(f'formats: name at least one, as in [[formats]] weights = "fp8_row"{hint}')
             formats = []
         parts["formats"] = problems.options(formats)
         _refuse(where, problems.lines + list(_contradictions(SimpleNamespace(**parts), problems)))
@@ -150,9 +151,17 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
     yield from _of_the_model(scenario.model, project, problems)
     try:
         known = devices(hardware.overrides or None)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        yield f"hardware.overrides: there is no file {shortened(hardware.overrides)} to read: {error.strerror}"
+        known = devices()
+    except ValueError as error:
         yield f"hardware.overrides: {error}"
         known = devices()
+    yield from plausible.of_model(scenario.model)
+    yield from plausible.of_formats(scenario.formats)
+    yield from plausible.of_hardware(hardware, len(scenario.formats), known)
+    yield from plausible.of_traffic(scenario.traffic)
+    yield from plausible.of_prices(prices)
     for where, chosen in (
         ("hardware.devices", hardware.devices),
         ("project.train_device", [project.train_device] if project.train_device else []),

@@ -1,0 +1,77 @@
+"""Values that are allowed alone and make no sense together, or in their unit: a line for each."""
+
+from collections.abc import Iterator, Mapping
+
+from ..hardware.devices import Device
+from .inputs import Hardware, Model, Option, Prices, Traffic
+
+MOST_ROWS = 50_000
+"""Of a table: 10 kB a row, half a gigabyte, while it is made."""
+FEWEST_PARAMS, MOST_PARAMS = 1e5, 1e15
+FEWEST_TOKENS = 1e6
+FASTEST = 0.1
+"""Milliseconds a token of output, below which no engine is known to write."""
+
+
+def of_model(model: Model) -> Iterator[str]:
+    """Billions that were meant as such, and sizes beyond any machine."""
+    for name, least, example in (
+        ("params", FEWEST_PARAMS, "8e9 for eight billion"),
+        ("active", FEWEST_PARAMS, "3e9 for three billion"),
+        ("tokens", FEWEST_TOKENS, "15e12 for fifteen trillion"),
+    ):
+        value = getattr(model, name)
+        if 0 < value < least:
+            yield f"model.{name}: {value:g} is too few for a language model; write {example}"
+    try:
+        total = model.shape.total
+    except (ValueError, KeyError):  # which is told as what it is
+        return
+    if not total <= MOST_PARAMS:
+        yield f"model: {total:.3g} parameters are more than {MOST_PARAMS:g}, beyond any machine"
+
+
+def of_formats(formats: tuple[Option, ...]) -> Iterator[str]:
+    """The same formats twice, and capacities that only a better model than that of 16 bits has."""
+    seen: dict[Option, int] = {}
+    for i, option in enumerate(formats, 1):
+        if (first := seen.setdefault(option, i)) < i:
+            yield f"formats {i}: {option.name} stands there already, as formats {first}"
+        if option.rho and option.rho[1] > 1:
+            yield f"formats {i}.rho: {option.rho[1]:g}, the middle, is above 1: 16 bits have a capacity of 1"
+
+
+def of_hardware(hardware: Hardware, formats: int, known: Mapping[str, Device]) -> Iterator[str]:
+    """Twice the same, no room left, and more rows than memory takes."""
+    for name in ("devices", "gpus", "batches"):
+        values = getattr(hardware, name)
+        twice = (
+            next((value for i, value in enumerate(values) if value in values[:i]), None) if len(values) < 1000 else None
+        )
+        if twice is not None:
+            yield f"hardware.{name}: {twice} stands there twice"
+    count = (1 + formats) * len(hardware.devices) * len(hardware.gpus) * len(hardware.batches)
+    if count > MOST_ROWS:
+        yield f"hardware: formats × devices × gpus × batches make {count:,} rows; a plan has at most {MOST_ROWS:,}"
+    room = [known[name].memory for name in hardware.devices if name in known]
+    if room and hardware.reserve_gb * 1e9 >= max(room):
+        yield f"hardware.reserve_gb: {hardware.reserve_gb:g} GB leave nothing of the {max(room) / 1e9:g} GB of a device"
+
+
+def of_traffic(traffic: Traffic) -> Iterator[str]:
+    """A context that does not hold what is asked of it, and seconds taken for milliseconds."""
+    if 0 < traffic.context < traffic.tokens_in:
+        yield f"traffic.context: {traffic.context:g} tokens do not hold a prompt of {traffic.tokens_in:g}"
+    if traffic.latency_ms < FASTEST:
+        yield (
+            f"traffic.latency_ms: {traffic.latency_ms:g} ms a token is faster than any engine; "
+            f"{1000 * traffic.latency_ms:g} for {traffic.latency_ms:g} s"
+        )
+
+
+def of_prices(prices: Prices) -> Iterator[str]:
+    """A device that is rented and bought."""
+    bought = dict(prices.purchase_usd)
+    for name in dict(prices.gpu_hour_usd):
+        if name in bought:
+            yield f"prices: {name} is rented (gpu_hour_usd) and bought (purchase_usd): give one"

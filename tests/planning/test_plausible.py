@@ -1,0 +1,61 @@
+"""Values that make no sense together, or in their unit, are refused by name."""
+
+import pytest
+
+import rholaw as rl
+
+SHAPE = {"layers": 32, "d_model": 4096, "heads": 8, "kv_heads": 8, "head_dim": 128, "d_ff": 14336, "vocabulary": 128256}
+H100 = "H100 80GB SXM"
+RIGHT = {
+    "model": {"geometry": "Llama-3.1-8B"},
+    "formats": [{"weights": "fp8_row"}],
+    "project": {"kind": "post-training"},
+}
+
+
+def refusal(**parts) -> str:
+    with pytest.raises(rl.ScenarioError) as caught:
+        rl.Scenario.of(RIGHT | parts)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"model": {"params": 8}}, "model.params: 8 is too few for a language model; write 8e9 for eight billion"),
+        ({"model": {"params": 8e9, "tokens": 15}}, "model.tokens: 15 is too few"),
+        ({"model": {"params": 8e9, "active": 3}}, "model.active: 3 is too few"),
+        ({"model": {"params": 1e16}}, "model: 1e+16 parameters are more than 1e+15, beyond any machine"),
+        ({"model": {"geometry": SHAPE | {"layers": 1e30}}}, "beyond any machine"),
+        ({"model": {"geometry": SHAPE | {"kv_heads": 32}}}, "kv_heads, 32, are more than the 8 heads that share them"),
+        ({"model": {"geometry": SHAPE | {"layers": "32"}}}, "layers must be positive and finite, got '32'"),
+        ({"formats": {"weights": "fp8_row"}}, "write [[formats]], not [formats]"),
+        ({"formats": [{"weights": "nf4"}, {"weights": "nf4"}]}, "formats 2: nf4 stands there already, as formats 1"),
+        ({"formats": [{"weights": "nf4", "rho": [0.5, 1.2, 1.4]}]}, "formats 1.rho: 1.2, the middle, is above 1"),
+        ({"hardware": {"devices": "H100"}}, "H100: there is no such device; did you mean "),
+        ({"hardware": {"devices": "\uff28100"}}, "did you mean "),
+        ({"hardware": {"devices": "rtx"}}, "rtx: there is no such device; did you mean one of RTX "),
+        ({"hardware": {"devices": ["L4", "L4"]}}, "hardware.devices: L4 stands there twice"),
+        ({"hardware": {"batches": [1, 8, 1]}}, "hardware.batches: 1 stands there twice"),
+        ({"hardware": {"batches": [*range(1, 40_000)]}}, "make 79,998 rows; a plan has at most 50,000"),
+        ({"hardware": {"reserve_gb": 80}}, "hardware.reserve_gb: 80 GB leave nothing of the 80 GB of a device"),
+        ({"hardware": {"overrides": "/nowhere.csv"}}, "overrides: there is no file /nowhere.csv to read: No such file"),
+        (
+            {"traffic": {"tokens_in": 8000, "tokens_out": 500, "context": 1000}},
+            "1000 tokens do not hold a prompt of 8000",
+        ),
+        ({"traffic": {"latency_ms": 0.05}}, "0.05 ms a token is faster than any engine; 50 for 0.05 s"),
+        (
+            {"prices": {"gpu_hour_usd": {H100: 2}, "purchase_usd": {H100: 30_000}}},
+            "prices: H100 80GB SXM is rented (gpu_hour_usd) and bought (purchase_usd): give one",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_named(parts, message):
+    assert message in refusal(**parts)
+
+
+def test_bytes_in_the_place_of_gigabytes(tmp_path):
+    own = tmp_path / "own.csv"
+    own.write_text(f"device,property,value\n{H100},memory,80e9\n")
+    assert "memory: 8e+10 must be at least 0 and at most 1e+06 (GB)" in refusal(hardware={"overrides": str(own)})
