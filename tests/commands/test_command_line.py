@@ -20,6 +20,7 @@ SCENARIO = """
 formats = [{weights = "fp8_row", activations = "fp8_row"}]
 model = {geometry = "Llama-3.1-8B"}
 run = {samples = 100}
+project = {kind = "train"}
 """
 
 
