@@ -66,7 +66,7 @@ ROWS = {
         Row("speedup_prefill", "sodb", needs="runs", of="own"),
         Row("speedup_decode", "sodb", needs="runs", of="own"),
     ),
-    "Break-even at equal loss: it pays above 0": (
+    "Margins at equal loss: above 0 better than 16 bits": (
         Row("margin_prefill", "stodb", needs="runs", of="own", trained=True),
         Row("margin_decode", "stodb", needs="runs", of="own", trained=True),
         Row("margin_memory", "stod", of="own", trained=True),
