@@ -1,0 +1,130 @@
+"""How loaded a replica is: what is in flight follows from traffic, and so do latencies and the replicas that it takes.
+
+    X(n) = n / (tokens_out t(n) + n p(n))     requests a second with n in flight: t, seconds a step; p, seconds a prompt
+    X(n) = λ                                  Little's law: n at λ requests a second; below one in flight, n = λ / X(1)
+    time per output token = t + (n − 1) p / tokens_out               the prompts of others interrupt
+    time to first token   = wait for a place + wait for the step and the prompts before it + p(1)
+
+An engine with continuous batching reads prompts first, one after another, and writes a token of each sequence a step.
+The wait for one of c places is that of M/M/c by Sakasegawa (1977), ρ^(√(2(c+1)) − 1) W / (c (1 − ρ)); prompts wait for
+each other as in M/D/1, for a step on average half its time.  Arrays are (n,) draws, or one number; rates are a second.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Numbers = np.ndarray | float
+FULL = 0.9
+"""Share of the greatest rate at which a replica is loaded at most, so that queues end: assumed."""
+HALVINGS = 8
+"""Of the interval in which the greatest rate within limits is sought: exact to FULL / 256 of the greatest, and kept."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A copy of the model. flight: (G, 1) sequences in flight, rising from 1 to the most that it may hold;
+    rates: (G, n) requests a second with so many; prompts: (G, n) seconds to read a prompt then."""
+
+    flight: np.ndarray
+    rates: np.ndarray
+    prompts: np.ndarray
+    tokens_out: float
+
+    def holding(self, most: float) -> "Replica":
+        """The same, which may hold at most so many sequences; ``most``: one of ``flight``."""
+        count = int((self.flight <= most).sum())
+        return Replica(self.flight[:count], self.rates[:count], self.prompts[:count], self.tokens_out)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Of a replica: mean sequences in flight; seconds between two tokens of one, and to the first of a request."""
+
+    in_flight: np.ndarray
+    between: np.ndarray
+    first: np.ndarray
+
+
+@dataclass(frozen=True)
+class Serving:
+    """paid, working: replicas that are paid, and that have something to do, means over the month; carried: requests a
+    second that one carries within the limits; load: of one at the peak."""
+
+    paid: np.ndarray
+    working: np.ndarray
+    carried: np.ndarray
+    load: Load
+
+
+def replica(flight: np.ndarray, step: Numbers, prompt: Numbers, tokens_out: float) -> Replica:
+    """The Replica of (G, 1) sequences in flight whose steps and prompts take so many seconds, (G, n) each.
+
+    Where a step of more sequences would do less, as timed kernels may have it, it does no less.
+    """
+    rates = flight / (tokens_out * step + flight * prompt)
+    rates, prompts = np.broadcast_arrays(rates, prompt)
+    return Replica(flight, np.maximum.accumulate(rates), prompts, tokens_out)
+
+
+def at(replica: Replica, rate: Numbers) -> Load:
+    """The Load of a Replica at ``rate``; beyond its greatest rate it is full, and the wait for a place has no end."""
+    flight, rates, draws = replica.flight[:, 0], replica.rates, np.arange(replica.rates.shape[1])
+    above = np.minimum((rates < rate).sum(axis=0), len(flight) - 1)
+    below, within = np.maximum(above - 1, 0), np.clip(rate, rates[0], rates[-1])
+    with np.errstate(divide="ignore", invalid="ignore"):  # no traffic, one place, full: each has its limit
+        share = np.log(within / rates[below, draws]) / np.log(rates[above, draws] / rates[below, draws])
+        n = flight[below] * (flight[above] / flight[below]) ** np.nan_to_num(share)
+        prompt, rate = replica.prompts[above, draws], np.minimum(rate, rates[-1])
+        reading, busy, places = rate * prompt, rate / rates[-1], flight[-1]
+        waiting = reading / (1 - reading) / 2  # for a prompt, in prompts
+        others = reading * (1 + waiting) * prompt  # read after the own prompt, and before the first step
+        residence = prompt + (n / within - n * prompt + others) / (1 - reading)
+        n = np.minimum(rate * residence, places)
+        between = (np.where(rate > 0, n / rate, residence) - prompt) / replica.tokens_out
+        place = busy ** (np.sqrt(2 * (places + 1)) - 1) / (1 - busy) / rates[-1]
+        queue = waiting * prompt + np.minimum(n, 1) * between / 2
+    return Load(n, between, np.where(busy < 1, place + queue + replica.prompts[0], np.inf))
+
+
+def carried(replica: Replica, between: float, first: float, share: float = FULL) -> np.ndarray:
+    """The greatest rate at which a Replica keeps both limits, in seconds, and no more than ``share`` of its greatest.
+
+    Where no rate keeps them: that of one sequence in flight, or ``share`` of the greatest if that is less.
+    """
+    high = share * replica.rates[-1]
+
+    def kept(rate: np.ndarray) -> np.ndarray:
+        load = at(replica, rate)
+        return ((load.between <= between) | np.isinf(between)) & ((load.first <= first) | np.isinf(first))
+
+    if np.isinf(between) and np.isinf(first) or kept(high).all():
+        return high
+    low, top = np.where(kept(high), high, 0.0), high
+    for _ in range(HALVINGS):
+        middle = (low + top) / 2
+        keeps = kept(middle)
+        low, top = np.where(keeps, middle, low), np.where(keeps, top, middle)
+    return np.where(low > 0, low, np.minimum(high, replica.rates[0]))
+
+
+def serving(
+    replica: Replica, rate: float, peak: Numbers, limits: tuple[float, float], whole: bool, utilisation: Numbers | None
+) -> Serving:
+    """What serves ``rate``, a mean whose peak hour is ``peak`` times as busy, within ``limits`` as ``carried`` has them.
+
+    whole: replicas are whole ones, as many as the peak needs, all month; else they are paid while they work, none where
+    nobody asks, or for ``utilisation`` of the paid time if it is given, always full then.
+    """
+    full = FULL * replica.rates[-1]
+    if whole:
+        most = carried(replica, *limits)
+        paid = np.maximum(np.ceil(rate * peak / most - 1e-9), 1.0)
+        working = paid * (1 - np.exp(-at(replica, rate / paid).in_flight))
+        return Serving(paid, working, most, at(replica, rate * peak / paid))
+    most = carried(replica, *limits, share=FULL if utilisation is None else 1.0)
+    load = at(replica, np.minimum(rate * peak, np.minimum(most, full)))
+    if utilisation is not None:
+        return Serving(rate / most / utilisation, rate / most, most, load)
+    working = np.maximum(rate / most, 1 - np.exp(-at(replica, np.minimum(rate, most)).in_flight))
+    return Serving(working, working, most, load)
