@@ -110,6 +110,7 @@ MODULES = {
     "planning": [
         *(
             "costs",
+            "load",
             "remarks",
             "columns",
             "words",

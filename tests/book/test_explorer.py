@@ -22,7 +22,13 @@ SCENARIO = {
     ],
     "hardware": {"devices": ["H100 80GB SXM", "RTX 4090"], "batches": [1, 64], "reserve_gb": 2.5},
     "traffic": {"tokens_in": 700, "utilisation": [0.2, 0.4, 0.6], "latency_ms": 1},
-    "prices": {"overhead": [1.2, 1.3, 1.4], "gpu_hour_usd": {"RTX 4090": 0.5}, "currency": "JPY", "rate": 150},
+    "prices": {
+        "billing": "hours",
+        "overhead": [1.2, 1.3, 1.4],
+        "gpu_hour_usd": {"RTX 4090": 0.5},
+        "currency": "JPY",
+        "rate": 150,
+    },
     "project": {
         "mfu": [0.3, 0.35, 0.4],
         "horizon_months": 12,

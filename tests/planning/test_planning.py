@@ -89,10 +89,6 @@ def test_quantiles_are_values_of_which_so_many_are_no_larger(values):
 def test_costs_by_hand():
     assert costs.per_million(1000.0, 3.6, 0.5) == pytest.approx(2.0)  # 1000 s at USD 3.6 an hour, half of it idle
     assert costs.kwh_per_million(1000.0, 700, 1.2) == pytest.approx(0.7 * 1.2 * 1000 / 3600)
-    assert costs.paid_hours(3600, 2.0, 0.5) == pytest.approx(4)
-    assert costs.paid_hours(3600, 2.0, 0.5, "machines") == costs.HOURS
-    assert costs.paid_hours(0, 2.0, 0.5, "machines") == costs.HOURS  # it stands there though nobody asks
-    assert costs.paid_hours(3.6e6, 2.0, 0.5, "machines") == 6 * costs.HOURS
     assert costs.training_usd(8e9, 15e12, 0.4, 989e12, 2.0) == pytest.approx(
         6 * 8e9 * 15e12 / (0.4 * 989e12 * 3600) * 2
     )
@@ -133,7 +129,7 @@ def certain(tmp_path):
         model={"geometry": SHAPE | {"vocabulary": 10_000}, "tokens": 1e10},
         hardware={"devices": ["Slide rule"], "batches": [8], "system_efficiency": 0.5, "overrides": str(path)},
         traffic={"requests_per_month": 1e6, "tokens_in": 1000, "tokens_out": 200, "utilisation": 0.5},
-        prices={"overhead": 1.2, "power_share": 0.7, "pue": 1.2},
+        prices={"billing": "hours", "overhead": 1.2, "power_share": 0.7, "pue": 1.2},
         project=CERTAIN["project"],
         formats=CERTAIN["formats"],
     )
@@ -152,7 +148,10 @@ def test_a_plan_without_uncertainty_is_what_one_computes_by_hand(certain):
     assert (read, write) == pytest.approx((192_307.7, 9_120.76), rel=1e-6)
     assert dense.prefill_tokens_s == pytest.approx(read) and dense.decode_tokens_s == pytest.approx(write)
     assert own.prefill_tokens_s == pytest.approx(1.5 * read) and own.decode_tokens_s == pytest.approx(1.25 * write)
-    assert own.latency_ms == pytest.approx(8000 / (1.25 * write))
+    rate = 1e6 / (730.5 * 3600) / 0.5  # of which Little's law makes fewer than one in flight
+    alone = (2 * linear + 320e3 + 2 * 10_000 * 1000 + 1100 * 20e3) / 1000e9 / 0.5 / 1.25
+    assert own.latency_ms == pytest.approx(1000 * alone, rel=0.02) and own.in_flight < 0.2
+    assert own.in_flight == pytest.approx(rate * (1000 / 1.5 / read + 200 * own.latency_ms / 1000), rel=1e-3)
     assert own.cost_in == pytest.approx(1e6 * 3.6 / (3600 * 1.5 * read * 0.5))
     month = 1e6 * (1000 / read + 200 / write) / 3600 / 0.5 * 3.6
     saved = month - 1e6 * (1000 / 1.5 / read + 200 / 1.25 / write) / 3600 / 0.5 * 3.6
@@ -266,7 +265,7 @@ def test_a_large_model_needs_fewer_devices_when_compressed():
 
 def test_several_devices_are_as_fast_as_their_efficiency_says():
     parts = {"gpus": [1, 2], "parallel_efficiency": 0.75, "system_efficiency": 0.6}
-    plan = planned(hardware=parts)
+    plan = planned(hardware=parts, traffic={"utilisation": 0.5}, prices={"billing": "hours"})
     one, two = (the(plan, "dense", gpus=gpus) for gpus in (1, 2))
     assert two.decode_tokens_s == pytest.approx(1.5 * one.decode_tokens_s)
     assert two.cost_out == pytest.approx(one.cost_out / 0.75) and two.latency_ms == pytest.approx(one.latency_ms / 1.5)
@@ -302,14 +301,43 @@ def test_whole_machines_are_paid_whole():
 
 def test_more_traffic_than_one_replica_bears_is_priced_as_several():
     parts = {"hardware": {"gpus": [2], "batches": [64], "devices": ["H100 80GB SXM"]}, "formats": [INT4]}
-    busy = {billing: planned(**parts, prices={"billing": billing}).table.iloc[0] for billing in ("hours", "machines")}
+    given = {"traffic": {"utilisation": [0.3, 0.5, 0.7]}}
+    busy = {
+        billing: planned(**parts, **given, prices={"billing": billing}).table.iloc[0]
+        for billing in ("hours", "machines")
+    }
     used, whole = busy["hours"], busy["machines"]
     assert used.replicas > 1 and used.hours_month == pytest.approx(used.replicas * costs.HOURS)
-    assert whole.replicas == math.ceil(used.replicas) and whole.cost_month / used.cost_month == pytest.approx(
-        whole.replicas / used.replicas, rel=0.05
-    )
-    alone = planned(**parts, traffic={"requests_per_month": 3e8 / used.replicas}).table.iloc[0]
+    assert whole.replicas == math.ceil(used.replicas / load.FULL) and whole.devices_paid == 2 * whole.replicas
+    fewer = {"traffic": {"requests_per_month": 3e8 / used.replicas, "utilisation": [0.3, 0.5, 0.7]}}
+    alone = planned(**parts, **fewer, prices={"billing": "hours"}).table.iloc[0]
     assert alone.replicas == pytest.approx(1) and used.cost_month / alone.cost_month == pytest.approx(used.replicas)
+
+
+def test_one_request_a_minute_pays_for_a_machine_all_month():
+    alone = planned(traffic={"requests_per_month": 43_800}).table
+    assert (alone.devices_paid == 1).all() and alone.cost_month.between(1500, 5000).all()
+    assert (alone.in_flight < 1).all() and (alone.utilisation < 0.1).all()
+
+
+def test_limits_of_latency_at_the_peak_are_bought_with_replicas_or_stand_against_a_row():
+    free = the(planned(), "dense")
+    bound = the(planned(traffic={"latency_ms": 0.8 * free.latency_ms, "ttft_ms": 0.5 * free.ttft_ms}), "dense")
+    assert bound.feasible and bound.replicas > free.replicas and bound.in_flight < free.in_flight
+    assert bound.latency_ms <= 0.8 * free.latency_ms and bound.ttft_ms <= 0.5 * free.ttft_ms
+    late = the(planned(traffic={"ttft_ms": 1}), "dense")
+    assert not late.feasible and "to the first token, with a limit of 1" in late.why_not
+
+
+def test_speculation_may_be_credited_to_16_bits_too():
+    credit = {"speculation": 2, "measured_on": "vLLM 0.18, H100"}
+    plan = planned(formats=[{"weights": "dense"} | credit, FP8])
+    plain, fast = the(planned(), "dense"), the(plan, "dense")
+    assert fast.decode_tokens_s == pytest.approx(2 * plain.decode_tokens_s) and fast.speedup_decode == 1
+    assert fast.prefill_tokens_s == pytest.approx(plain.prefill_tokens_s)
+    assert any("speculation" in text for text in plan.warnings)
+    with pytest.raises(rl.ScenarioError, match="measured_on"):
+        planned(formats=[FP8 | {"speculation": 2}])
 
 
 def test_absurd_numbers_of_machines_are_doubted():
@@ -331,7 +359,7 @@ def test_overrides_reach_the_plan(tmp_path):
 
 
 def test_no_traffic():
-    plan = planned(traffic={"requests_per_month": 0})
+    plan = planned(traffic={"requests_per_month": 0}, prices={"billing": "hours"})
     assert plan.verdict == "do not compress" and "no traffic" in plan.recommendation
     assert (plan.table.cost_month == 0).all() and (plan.table.npv <= 0).all()
 
@@ -524,7 +552,7 @@ def test_a_dearer_month_makes_compression_pay_more():
 
 
 def test_the_tornado_names_what_matters():
-    plan = planned()
+    plan = planned(traffic={"utilisation": [0.3, 0.5, 0.7]}, prices={"billing": "hours"})
     assert set(plan.tornado.input) == set(uncertain.NAMES) and plan.tornado.span.is_monotonic_decreasing
     by_name = plan.tornado.set_index("input")
     assert by_name.span["parallel"] == by_name.span["electricity"] == 0  # one device, rented
@@ -619,7 +647,7 @@ SPOKEN = {  # how a plan speaks where a number is one, nothing, or below nothing
         ["less once than 16 bits do and USD", "more a month"],
     ),
     "next to nothing saved": (
-        {"traffic": {"requests_per_month": 1}},
+        {"traffic": {"requests_per_month": 1}, "prices": {"billing": "hours"}},
         ["costs USD 23,700 once", "saves less than USD 0.01 a month"],
     ),
     "neither fits": (

@@ -37,7 +37,17 @@ GAIN = "times 16 bits, at equal loss"
 ALT = "For each format, how many times better than 16 bits it is at equal loss: decode, prefill and memory."
 REQUESTS = (1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
 PROJECT = (0.0, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6)
-WRITTEN = {"geometry", "checkpoint", "params", "tokens", "devices", "batches", "requests_per_month", "latency_ms"}
+WRITTEN = {
+    "geometry",
+    "checkpoint",
+    "params",
+    "tokens",
+    "devices",
+    "batches",
+    "requests_per_month",
+    "latency_ms",
+    "ttft_ms",
+}
 WRITTEN |= {"gpu_hour_usd", "purchase_usd", "currency", "rate", "kind", "compare", "engineer_weeks", "evaluation_usd"}
 WRITTEN |= {"qat_tokens", "target_loss", "train_device"}
 """Keys of a scenario that the page's controls replace."""
@@ -157,14 +167,17 @@ def explore(
     """The Explorer of a Scenario's formats, devices and batches; what the controls set does not matter.
 
     sizes: non-embedding parameters to choose from; tokens: of training, likewise; law: as for ``rl.plan``.
-    Raises ValueError for several numbers of devices, and for whole machines: what they cost is no product.
+    Raises ValueError for several numbers of devices, for whole machines, and where no utilisation is given: what is
+    paid is no product then.
     """
-    if len(scenario.hardware.gpus) > 1 or scenario.prices.billing != "hours":
-        raise ValueError('the explorer needs one number of hardware.gpus, and prices.billing = "hours"')
+    if len(scenario.hardware.gpus) > 1 or scenario.prices.billing != "hours" or not scenario.traffic.utilisation:
+        raise ValueError(
+            'the explorer needs one number of hardware.gpus, prices.billing = "hours", and traffic.utilisation'
+        )
     sizes, tokens = _plain(list(sizes)), _plain(list(tokens))
     names, draws = scenario.hardware.devices, capacities.draws(law)
     base = dataclasses.replace(scenario, model=Model(params=sizes[0], tokens=BILLION)).replace(
-        traffic={"requests_per_month": 1.0},
+        traffic={"requests_per_month": 1.0, "latency_ms": math.inf, "ttft_ms": math.inf},
         prices={"gpu_hour_usd": dict.fromkeys(names, 1.0)},
         project={"kind": "qat", "compare": "", "qat_tokens": BILLION, "engineer_weeks": 0.0, "evaluation_usd": 0.0},
     )

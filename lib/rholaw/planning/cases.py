@@ -26,10 +26,11 @@ VALUES = 200_000
 class Case:
     """One Option on so many Devices: what no draw changes.
 
-    batches: (B, 1) sequences in flight; tokens: (B, 1) prefilled at once; bits: of a weight and an activation, as
-    stored; faster: the Speedups of prefill and decode; credited: whether a speed-up of the scenario stands in for a
-    kernel that is not known; training: the Device that trains, and its Price; timed: what your measurements do to the
-    speeds of prefill and decode.
+    batches: (B, 1) sequences that a replica may hold; flight: (G, 1) sequences in flight at which its speeds are
+    computed, powers of two up to the most, and the batches; tokens: (G, 1) prefilled at once; bits: of a weight and an
+    activation, as stored; faster: the Speedups of prefill and decode; credited: whether a speed-up of the scenario
+    stands in for a kernel that is not known; training: the Device that trains, and its Price; timed:
+    what your measurements do to the speeds of prefill and decode.
     """
 
     scenario: Scenario
@@ -41,6 +42,7 @@ class Case:
     bits: tuple[float, float]
     kv_bits: float
     batches: np.ndarray
+    flight: np.ndarray
     tokens: np.ndarray
     fit: speed.Efficiency
     faster: tuple[speed.Speedup, speed.Speedup]
@@ -84,12 +86,13 @@ def case(
     if credited:
         own = replace(own, status="native")
     bits = (16.0, 16.0) if own.status == "emulated" else (weights.bits, activations.bits)
-    tokens = np.minimum(batches * scenario.traffic.tokens_in, speed.PREFILL_TOKENS)
+    flight = np.union1d(batches, 2.0 ** np.arange(np.log2(batches.max())))[:, None]
+    tokens = np.minimum(flight * scenario.traffic.tokens_in, speed.PREFILL_TOKENS)
     prefill, decode = (
         speed.given(yours, together, option.measured_on)
         if yours
         else speed.speedup(shape, device, engine, own, bits, together)
-        for yours, together in ((option.speedup_prefill, tokens), (option.speedup_decode, batches))
+        for yours, together in ((option.speedup_prefill, tokens), (option.speedup_decode, flight))
     )
     return Case(
         scenario=scenario,
@@ -101,6 +104,7 @@ def case(
         bits=bits,
         kv_bits=kv.bits,
         batches=batches,
+        flight=flight,
         tokens=tokens,
         fit=speed.efficiency(device, engine),
         faster=(prefill, decode),

@@ -33,14 +33,6 @@ def kwh_per_million(tokens_per_second: ArrayLike, watts: ArrayLike, pue: ArrayLi
     return 1e6 * pue * watts / 1000 / (3600 * tokens_per_second)
 
 
-def paid_hours(requests: float, seconds: ArrayLike, utilisation: ArrayLike, billing: str = "hours") -> np.ndarray:
-    """Hours a month that are paid for ``requests`` of ``seconds`` each: those used / utilisation, or whole machines."""
-    used = requests * seconds / 3600 / utilisation
-    if billing == "hours":
-        return used
-    return np.maximum(np.ceil(used / HOURS), 1) * HOURS
-
-
 def training_usd(
     params: ArrayLike, tokens: ArrayLike, mfu: ArrayLike, peak: float, hourly: ArrayLike, slowdown: ArrayLike = 1.0
 ) -> np.ndarray:

@@ -189,6 +189,8 @@ def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
             yield Doubt("speed_nominal", name)
         elif Rung.EMULATED in rungs:
             yield Doubt("emulated", name)
+    for option in {case.option: None for case in cases if case.option.speculation}:
+        yield Doubt("speculation_yours", {"option": option.name, "measured_on": option.measured_on})
     if any(case.kernel.status == "dequantising" for case in cases):
         change = tables.read("hardware/energy").groupby("numbers").change
         changes = zip(change.min().index, change.min(), change.max(), strict=True)

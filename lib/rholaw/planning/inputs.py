@@ -118,6 +118,7 @@ class Option:
     dloss: tuple[float, ...] = spread((), "nats per token", -1.0, 20.0)
     speedup_prefill: tuple[float, ...] = spread((), "times, end to end", 0.0, 100.0, above=True)
     speedup_decode: tuple[float, ...] = spread((), "times, end to end", 0.0, 100.0, above=True)
+    speculation: tuple[float, ...] = spread((), "times the speed of decode without it", 0.1, 100.0)
     measured_on: str = text("")
     slowdown: tuple[float, ...] = spread((), "times a training step of 16 bits", 0.1, 100.0)
 
@@ -136,7 +137,7 @@ class Option:
 
     @property
     def credited(self) -> bool:
-        """Whether it has a speed-up of yours."""
+        """Whether a speed-up of yours stands in for its kernel."""
         return bool(self.speedup_prefill or self.speedup_decode)
 
 
@@ -174,7 +175,7 @@ class Hardware:
     devices: tuple[str, ...] = names(("H100 80GB SXM",), "names of devices")
     gpus: tuple[int, ...] = counts((1,), "devices a replica")
     engine: str = text("vLLM")
-    batches: tuple[int, ...] = counts((1, 8, 32, 128, 256), "sequences in flight")
+    batches: tuple[int, ...] = counts((1, 8, 32, 128, 256), "sequences in flight at most")
     reserve_gb: float = number(shapes.RESERVE / 1e9, "GB a device")
     system_efficiency: tuple[float, ...] = spread(
         (), "share of the time that the roofline explains", 0.0, 1.0, above=True
@@ -229,14 +230,16 @@ def _by_name(run: reports.Run, formats: tuple[Option, ...]) -> reports.Run:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What is asked of it."""
+    """What is asked of it; utilisation, where it is given, says how busy paid hours are in place of peak_over_mean."""
 
     requests_per_month: float = number(1e6, "requests a month", high=1e15)
     tokens_in: float = number(1000.0, "tokens a request", 1, 1e9)
     tokens_out: float = number(300.0, "tokens a request", 1, 1e9)
     context: float = number(0.0, "tokens a sequence", high=1e9)
     latency_ms: float = number(math.inf, "milliseconds a token of output", high=math.inf, above=True)
-    utilisation: tuple[float, ...] = spread((0.3, 0.5, 0.7), "share of the hours paid", 0.0, 1.0, above=True)
+    ttft_ms: float = number(math.inf, "milliseconds to the first token", high=math.inf, above=True)
+    peak_over_mean: tuple[float, ...] = spread((1.5, 2.0, 3.0), "times the mean rate, in the peak hour", 1.0, 1000.0)
+    utilisation: tuple[float, ...] = spread((), "share of the hours paid", 0.0, 1.0, above=True)
 
     @property
     def window(self) -> float:
@@ -253,7 +256,7 @@ class Prices:
     gpu_hour_usd: tuple[tuple[str, Spread], ...] = by_name("USD an hour, one number or [low, middle, high]")
     purchase_usd: tuple[tuple[str, Spread], ...] = by_name("USD, one number or [low, middle, high]")
     lifetime_months: float = number(36.0, "months", above=True)
-    billing: str = text("hours", ("hours", "machines"))
+    billing: str = text("machines", ("machines", "hours"))
     overhead: tuple[float, ...] = spread((1.3, 1.4, 1.5), "times the rent", 1.0, 10.0)
     electricity_usd_kwh: tuple[float, ...] = spread((0.08, 0.12, 0.2), "USD a kWh", 0.0, 10.0)
     pue: tuple[float, ...] = spread((1.05, 1.2, 1.4), "power of the building over power of the machines", 1.0, 5.0)

@@ -1,13 +1,14 @@
 """How loaded a replica is: what is in flight follows from traffic, and so do latencies and the replicas that it takes.
 
     X(n) = n / (tokens_out t(n) + n p(n))     requests a second with n in flight: t, seconds a step; p, seconds a prompt
-    X(n) = λ                                  Little's law: n at λ requests a second; below one in flight, n = λ / X(1)
-    time per output token = t + (n − 1) p / tokens_out               the prompts of others interrupt
-    time to first token   = wait for a place + wait for the step and the prompts before it + p(1)
+    X(n) = λ                                  Little's law: which n, and so which t, belong to a rate; n = λ / X(1) below 1
+    W = p + (tokens_out t + q p) / (1 − λp)   of a request: others' prompts arrive while it writes, q stand behind its own
+    time per output token = (W − p) / tokens_out;   n = λ W
+    time to first token   = wait for a place + wait for the prompts before it, and half a step + p(1)
 
 An engine with continuous batching reads prompts first, one after another, and writes a token of each sequence a step.
-The wait for one of c places is that of M/M/c by Sakasegawa (1977), ρ^(√(2(c+1)) − 1) W / (c (1 − ρ)); prompts wait for
-each other as in M/D/1, for a step on average half its time.  Arrays are (n,) draws, or one number; rates are a second.
+The wait for one of c places is that of M/M/c by Sakasegawa (1977), ρ^(√(2(c+1)) − 1) / (X(c) (1 − ρ)); prompts wait for
+each other as in M/D/1, λp / (2 (1 − λp)) of them.  Arrays are (n,) draws, or one number; rates are a second.
 """
 
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def at(replica: Replica, rate: Numbers) -> Load:
         between = (np.where(rate > 0, n / rate, residence) - prompt) / replica.tokens_out
         place = busy ** (np.sqrt(2 * (places + 1)) - 1) / (1 - busy) / rates[-1]
         queue = waiting * prompt + np.minimum(n, 1) * between / 2
-    return Load(n, between, np.where(busy < 1, place + queue + replica.prompts[0], np.inf))
+    return Load(n, between, np.where(busy >= 1, np.inf, place + queue + replica.prompts[0]))
 
 
 def carried(replica: Replica, between: float, first: float, share: float = FULL) -> np.ndarray:

@@ -10,7 +10,7 @@ from ..hardware import speed
 from ..hardware.devices import Price
 from ..laws.draws import Draws
 from ..laws.law import rise_in_training
-from . import costs, damage
+from . import costs, damage, load
 from .cases import Case, bought
 from .remarks import Origin
 from .uncertain import Drawn
@@ -45,7 +45,9 @@ class Outcome:
     memory_reserve: Numbers
     prefill_tokens_s: Numbers
     decode_tokens_s: Numbers
+    in_flight: Numbers
     latency_ms: Numbers
+    ttft_ms: Numbers
     speedup_prefill: Numbers
     speedup_decode: Numbers
     margin_prefill: Numbers
@@ -59,6 +61,8 @@ class Outcome:
     kwh_out: Numbers
     hours_month: Numbers
     replicas: Numbers
+    devices_paid: Numbers
+    utilisation: Numbers
     kwh_month: Numbers
     usd_month: Numbers
     target_params: Numbers
@@ -80,8 +84,8 @@ def outcome(case: Case, drawn: Drawn, draws: Draws) -> Outcome:
     with np.errstate(all="ignore"):  # ρ = 0 and unknown arithmetic end as infinities and nan, which the table shows
         quality = _quality(case, drawn, draws, law)
         memory = _memory(case, quality["size"])
-        speeds = _speeds(case, drawn, quality["size"], quality["rho"])
-        month = _month(case, drawn, speeds["prefill_tokens_s"], speeds["decode_tokens_s"])
+        speeds, replica = _speeds(case, drawn, quality["size"], quality["rho"])
+        month = _month(case, drawn, replica, speeds["prefill_tokens_s"], speeds["decode_tokens_s"])
         return Outcome(**quality, **memory, **speeds, **month, **_once(case, drawn, law, quality))
 
 
@@ -148,21 +152,28 @@ def _memory(case: Case, size: Numbers) -> dict[str, Numbers]:
     return {f"memory_{name}": part for name, part in parts.items()} | {"memory": sum(parts.values())}
 
 
-def _speeds(case: Case, drawn: Drawn, size: Numbers, rho: Numbers) -> dict[str, Numbers]:
-    """Tokens a second of a replica, its speed-up over 16 bits at equal N, what limits 16 bits there, and margins."""
+def _speeds(case: Case, drawn: Drawn, size: Numbers, rho: Numbers) -> tuple[dict[str, Numbers], load.Replica]:
+    """Of a replica that holds all it may: tokens a second, the speed-up over 16 bits at equal N, what limits 16 bits
+    there, and margins; and the Replica, with any number in flight."""
     together = case.gpus * (drawn.parallel if case.gpus > 1 else 1.0)
+    faster_decode = case.option.speculation or (1.0,) * 3
+    credit = {"prefill": 1.0, "decode": speed.given(faster_decode, np.ones(1), "").draw(drawn.kernels)}
     values: dict[str, Numbers] = {"margin_memory": 1 - case.bits[0] / (16 * rho)}
-    for phase, tokens, faster in (("prefill", case.tokens, case.faster[0]), ("decode", case.batches, case.faster[1])):
+    full, rates = np.searchsorted(case.flight[:, 0], case.batches[:, 0]), {}
+    for phase, tokens, faster in (("prefill", case.tokens, case.faster[0]), ("decode", case.flight, case.faster[1])):
         gain, same = faster.draw(drawn.kernels), _step(case, phase, 1.0)
         own, beside = (_seconds(step, faster, gain, drawn) for step in (_step(case, phase, size), same))
-        speedup = same.dense(drawn.system) / beside
+        speedup = (same.dense(drawn.system) / beside)[full]
+        rates[phase] = _as_timed(case, phase, tokens * together * credit[phase] / own, drawn)
         values |= {
-            f"{phase}_tokens_s": _as_timed(case, phase, tokens * together / own, drawn),
+            f"{phase}_tokens_s": rates[phase][full],
             f"speedup_{phase}": speedup,
             f"margin_{phase}": speedup * rho - 1,
-            f"limits_{phase}": same.limits,
+            f"limits_{phase}": {name: (seconds + 0 * case.flight)[full] for name, seconds in same.limits.items()},
         }
-    return values | {"latency_ms": 1000 * case.batches / values["decode_tokens_s"]}
+    traffic = case.scenario.traffic
+    step, prompt = case.flight / rates["decode"], traffic.tokens_in / rates["prefill"]
+    return values, load.replica(case.flight, step, prompt, traffic.tokens_out)
 
 
 def _as_timed(case: Case, phase: str, rates: Numbers, drawn: Drawn) -> Numbers:
@@ -172,9 +183,9 @@ def _as_timed(case: Case, phase: str, rates: Numbers, drawn: Drawn) -> Numbers:
 
 
 def reckoned(case: Case, drawn: Drawn) -> tuple[Numbers, Numbers]:
-    """Tokens a second of prefill and of decode at equal N, whatever you measured, each (B, n)."""
+    """Tokens a second of prefill and of decode at equal N, whatever you measured, each (G, n)."""
     together = case.gpus * (drawn.parallel if case.gpus > 1 else 1.0)
-    phases = (("prefill", case.tokens, case.faster[0]), ("decode", case.batches, case.faster[1]))
+    phases = (("prefill", case.tokens, case.faster[0]), ("decode", case.flight, case.faster[1]))
     return tuple(
         tokens * together / _seconds(_step(case, phase, 1.0), faster, faster.draw(drawn.kernels), drawn)
         for phase, tokens, faster in phases
@@ -187,7 +198,7 @@ def _step(case: Case, phase: str, size: Numbers) -> speed.Step:
     if phase == "prefill":
         return speed.prefill(case.shape, case.device, case.fit, case.tokens, traffic.tokens_in, size)
     context = traffic.tokens_in + traffic.tokens_out / 2
-    return speed.decode(case.shape, case.device, case.fit, case.batches, context, case.kv_bits, size)
+    return speed.decode(case.shape, case.device, case.fit, case.flight, context, case.kv_bits, size)
 
 
 def _seconds(step: speed.Step, faster: speed.Speedup, gain: Numbers, drawn: Drawn) -> Numbers:
@@ -197,24 +208,40 @@ def _seconds(step: speed.Step, faster: speed.Speedup, gain: Numbers, drawn: Draw
     return step.seconds(gain, drawn.system, drawn.place)
 
 
-def _month(case: Case, drawn: Drawn, prefill: Numbers, decode: Numbers) -> dict[str, Numbers]:
-    """USD and kWh, per million tokens and a month, at so many tokens a second."""
+def _month(case: Case, drawn: Drawn, replica: load.Replica, prefill: Numbers, decode: Numbers) -> dict[str, Numbers]:
+    """What serves the traffic, and its latencies; USD and kWh, a month and per million tokens: those of prompts and of
+    output share them as they share the time of a replica that holds all it may, with so many tokens a second."""
     traffic, prices = case.scenario.traffic, case.scenario.prices
     hourly = _hourly(case.price, drawn) * case.gpus
     watts = case.device.power * drawn.power * case.gpus
-    seconds = traffic.tokens_in / prefill + traffic.tokens_out / decode
-    hours = costs.paid_hours(traffic.requests_per_month, seconds, drawn.utilisation, prices.billing)
-    kwh = traffic.requests_per_month * seconds / 3600 * watts / 1000 * drawn.pue
+    rate, limits = (
+        traffic.requests_per_month / (3600 * costs.HOURS),
+        (traffic.latency_ms / 1000, traffic.ttft_ms / 1000),
+    )
+    utilisation = drawn.utilisation if traffic.utilisation else None
+    terms = (rate, drawn.peak, limits, prices.billing == "machines", utilisation)
+    served = [load.serving(replica.holding(batch), *terms) for batch in case.batches[:, 0]]
+    paid, working = (np.array([getattr(one, name) for one in served]) for name in ("paid", "working"))
+    loads = {name: np.array([getattr(one.load, name) for one in served]) for name in ("in_flight", "between", "first")}
+    full = 1 / (traffic.tokens_in / prefill + traffic.tokens_out / decode)
+    busy = np.where(paid > 0, rate / (paid * full), 0.0)
+    kwh = working * costs.HOURS * watts / 1000 * drawn.pue
     bill = np.nan_to_num(kwh) * drawn.electricity if bought(case.price) else 0.0
+    spent = np.where(rate > 0, working * full / rate, 1.0)
     return {
-        "usd_in": costs.per_million(prefill, hourly, drawn.utilisation),
-        "usd_out": costs.per_million(decode, hourly, drawn.utilisation),
-        "kwh_in": costs.kwh_per_million(prefill, watts, drawn.pue),
-        "kwh_out": costs.kwh_per_million(decode, watts, drawn.pue),
-        "hours_month": hours,
-        "replicas": hours / costs.HOURS,
+        "in_flight": loads["in_flight"],
+        "latency_ms": 1000 * loads["between"],
+        "ttft_ms": 1000 * loads["first"],
+        "usd_in": costs.per_million(prefill, hourly, busy),
+        "usd_out": costs.per_million(decode, hourly, busy),
+        "kwh_in": costs.kwh_per_million(prefill, watts, drawn.pue) * spent,
+        "kwh_out": costs.kwh_per_million(decode, watts, drawn.pue) * spent,
+        "hours_month": paid * costs.HOURS,
+        "replicas": paid,
+        "devices_paid": paid * case.gpus,
+        "utilisation": busy,
         "kwh_month": kwh,
-        "usd_month": hours * hourly + bill,
+        "usd_month": paid * costs.HOURS * hourly + bill,
     }
 
 

@@ -63,9 +63,13 @@ def reasons(case: Case, spreads: Spreads, i: int) -> Iterator[Reason]:
     elif not case.option.dense and np.isnan(case.training[0].bf16) and project.kind != "post-training":
         yield Reason("arithmetic_unknown", {"device": case.training[0].name})
     yield from _memory(case, at(spreads["memory"], i)[2])
-    step, limit = at(spreads["latency_ms"], i)[1], scenario.traffic.latency_ms
-    if step > limit:
-        yield Reason("too_slow", {"latency_ms": step, "limit_ms": limit})
+    limits = {
+        "latency_ms": ("too_slow", scenario.traffic.latency_ms),
+        "ttft_ms": ("too_late", scenario.traffic.ttft_ms),
+    }
+    for name, (code, limit) in limits.items():
+        if (taken := at(spreads[name], i)[1]) > limit:
+            yield Reason(code, {name: taken, "limit_ms": limit})
     yield from _loss(case, *at(spreads["dloss"], i)[[0, 2]])
     if project.target_loss and project.kind == "train" and np.isinf(at(spreads["target_params"], i)[1]):
         yield Reason("out_of_reach", {"target": project.target_loss})
@@ -149,10 +153,13 @@ def _limit(limits: dict[str, Numbers], i: int) -> str:
 
 
 def _break_even(scenario: Scenario, spreads: Spreads, i: int) -> float:
-    """Requests a month at which what is saved is what is spent, at the medians; only where hours are paid as used."""
+    """Requests a month at which what is saved is what is spent, at the medians.
+
+    Only where hours are paid as used, at a utilisation that is given: else what is paid is no multiple of the traffic.
+    """
     saving, once = (float(at(spreads[name], i)[1]) for name in ("saving", "usd_once"))
     requests, project = scenario.traffic.requests_per_month, scenario.project
-    if scenario.prices.billing != "hours" or not requests or np.isnan(saving):
+    if scenario.prices.billing != "hours" or not scenario.traffic.utilisation or not requests or np.isnan(saving):
         return np.nan
     per_request = saving / requests * costs.annuity(project.horizon_months, project.discount_rate)
     return np.inf if per_request <= 0 else max(once, 0.0) / per_request

@@ -97,8 +97,9 @@ class Scenario:
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """16 bits, then the others."""
-        return (Option(), *(option for option in self.formats if not option.dense))
+        """16 bits, as the scenario has them, if it does, then the others."""
+        dense = next((option for option in self.formats if option.dense), Option())
+        return (dense, *(option for option in self.formats if not option.dense))
 
 
 class _Problems:
@@ -177,7 +178,8 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
                 parse(getattr(option, role))
             except ValueError as error:
                 yield f"formats {i}.{role}: {error}"
-        if option.credited and not option.measured_on and (f"formats {i}", "measured_on") not in problems.refused:
+        yours = option.credited or option.speculation
+        if yours and not option.measured_on and (f"formats {i}", "measured_on") not in problems.refused:
             yield f"formats {i}: a speed-up of yours needs measured_on: the kernel, machine and version"
     if prices.currency != "USD" and prices.rate == 1 and ("prices", "rate") not in problems.refused:
         yield f"prices.rate: say how many {shortened(prices.currency)} a USD is; prices are typed in USD"

@@ -98,7 +98,7 @@ def _with(case: Case, ratios: dict[Run, float]) -> Case:
     if not here:
         return case
     case = _running(case) if own else case
-    shifts = tuple(_shift(own or here, phase, case.batches, 1.0 if own else SHARED) for phase in ("prefill", "decode"))
+    shifts = tuple(_shift(own or here, phase, case.flight, 1.0 if own else SHARED) for phase in ("prefill", "decode"))
     faster = tuple(
         replace(one, rung=Rung.TIMED, source=shift.source) if own and shift else one
         for one, shift in zip(case.faster, shifts, strict=True)

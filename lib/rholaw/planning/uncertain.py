@@ -32,6 +32,7 @@ class Drawn:
     parallel: np.ndarray
     price: np.ndarray
     utilisation: np.ndarray
+    peak: np.ndarray
     overhead: np.ndarray
     effort: np.ndarray
     mfu: np.ndarray
@@ -48,7 +49,7 @@ NAMES = tuple(item.name for item in fields(Drawn) if item.name != "rank")
 
 def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
     """{name: ((low, middle, high), source)} of the inputs that are drawn from a triangle."""
-    prices, project, hardware = scenario.prices, scenario.project, scenario.hardware
+    prices, project, hardware, traffic = scenario.prices, scenario.project, scenario.hardware, scenario.traffic
 
     def given(value: Spread, known: Spread, source: str) -> tuple[Spread, str]:
         return (value, "scenario") if value else (known, source)
@@ -59,7 +60,11 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
         "system": given(hardware.system_efficiency, observed.system_efficiency(hardware.engine), calibrated),
         "parallel": given(hardware.parallel_efficiency, PARALLEL, "assumed, not measured"),
         "mfu": given(project.mfu, observed.mfu(), "data/hardware/training"),
-        "utilisation": (scenario.traffic.utilisation, "scenario"),
+        **(
+            {"utilisation": (traffic.utilisation, "scenario")}
+            if traffic.utilisation
+            else {"peak": (traffic.peak_over_mean, assumed)}
+        ),
         "overhead": (prices.overhead, "scenario; mercatus-ai.com, 2026-05, says 1.3 to 1.5"),
         "effort": (project.engineer_weeks, "scenario"),
         "slowdown": (project.slowdown, assumed),
@@ -72,12 +77,15 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
 def draw(scenario: Scenario, order: np.ndarray, quantiles: Mapping[str, np.ndarray]) -> Drawn:
     """Drawn at ``quantiles``, {name: (n,) in (0, 1)}; order: the law's draws, from little capacity to much."""
     own = {name: quantiles[name] for name in ("place", "price", "slowdown", "damage")}
+    values = {name: costs.triangular(bounds, quantiles[name]) for name, (bounds, _) in ranges(scenario).items()}
+    if "utilisation" in values:  # all is asked in the busy hours
+        values["peak"] = 1 / values["utilisation"]
     place = np.minimum((quantiles["law"] * len(order)).astype(int), len(order) - 1)
     return Drawn(
         law=order[place],
         rank=quantiles["law"],
         kernels=ndtri(quantiles["kernels"]),
-        **{name: costs.triangular(bounds, quantiles[name]) for name, (bounds, _) in ranges(scenario).items()} | own,
+        **{"utilisation": np.nan} | values | own,
     )
 
 
