@@ -18,7 +18,7 @@ import rholaw as rl
 from rholaw.hardware import devices as hardware
 from rholaw.hardware import geometry
 from rholaw.laws import draws as capacities
-from rholaw.planning import cases, columns, costs, doubts, outcomes, rows, uncertain, words
+from rholaw.planning import cases, columns, costs, doubts, load, outcomes, rows, uncertain, words
 from rholaw.planning.remarks import Verdict
 
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))

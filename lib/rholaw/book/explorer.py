@@ -49,7 +49,7 @@ WRITTEN = {
     "ttft_ms",
 }
 WRITTEN |= {"gpu_hour_usd", "purchase_usd", "currency", "rate", "kind", "compare", "engineer_weeks", "evaluation_usd"}
-WRITTEN |= {"qat_tokens", "target_loss", "train_device"}
+WRITTEN |= {"ttft_ms", "qat_tokens", "target_loss", "train_device"}
 """Keys of a scenario that the page's controls replace."""
 
 

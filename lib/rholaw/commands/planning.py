@@ -4,7 +4,8 @@ import json
 
 from ..command_line import Parser, add_output, as_json, show
 
-COLUMNS = ("option", "device", "gpus", "batch", "memory_gb", "latency_ms", "ttft_ms", "devices_paid", "cost_month", "saving_month", "npv", "pays")
+COLUMNS = ("option", "device", "gpus", "batch", "memory_gb", "latency_ms", "ttft_ms")
+COLUMNS += ("devices_paid", "cost_month", "saving_month", "npv", "pays")
 SPEEDS = ("file", "engine", "model", "device", "gpus", "weights", "phase", "concurrency", "tokens_in", "tokens_out")
 SPEEDS += ("tokens_per_second", "ttft_ms", "tpot_ms", "spread")
 

@@ -1,8 +1,8 @@
 """How loaded a replica is: what is in flight follows from traffic, and so do latencies and the replicas that it takes.
 
     X(n) = n / (tokens_out t(n) + n p(n))     requests a second with n in flight: t, seconds a step; p, seconds a prompt
-    X(n) = λ                                  Little's law: which n, and so which t, belong to a rate; n = λ / X(1) below 1
-    W = p + (tokens_out t + q p) / (1 − λp)   of a request: others' prompts arrive while it writes, q stand behind its own
+    X(n) = λ                                  Little's law: which n, and so which t, belong to a rate; below 1, λ / X(1)
+    W = p + (tokens_out t + q p) / (1 − λp)   of a request: others' prompts come while it writes, q stand behind its own
     time per output token = (W − p) / tokens_out;   n = λ W
     time to first token   = wait for a place + wait for the prompts before it, and half a step + p(1)
 
@@ -99,7 +99,7 @@ def carried(replica: Replica, between: float, first: float, share: float = FULL)
         load = at(replica, rate)
         return ((load.between <= between) | np.isinf(between)) & ((load.first <= first) | np.isinf(first))
 
-    if np.isinf(between) and np.isinf(first) or kept(high).all():
+    if (np.isinf(between) and np.isinf(first)) or kept(high).all():
         return high
     low, top = np.where(kept(high), high, 0.0), high
     for _ in range(HALVINGS):
@@ -112,7 +112,7 @@ def carried(replica: Replica, between: float, first: float, share: float = FULL)
 def serving(
     replica: Replica, rate: float, peak: Numbers, limits: tuple[float, float], whole: bool, utilisation: Numbers | None
 ) -> Serving:
-    """What serves ``rate``, a mean whose peak hour is ``peak`` times as busy, within ``limits`` as ``carried`` has them.
+    """What serves ``rate``, a mean whose peak is ``peak`` times as much, within ``limits`` as ``carried`` has them.
 
     whole: replicas are whole ones, as many as the peak needs, all month; else they are paid while they work, none where
     nobody asks, or for ``utilisation`` of the paid time if it is given, always full then.
