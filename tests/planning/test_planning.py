@@ -647,8 +647,8 @@ SPOKEN = {  # how a plan speaks where a number is one, nothing, or below nothing
         ["less once than 16 bits do and USD", "more a month"],
     ),
     "next to nothing saved": (
-        {"traffic": {"requests_per_month": 1}, "prices": {"billing": "hours"}},
-        ["costs USD 23,700 once", "saves less than USD 0.01 a month"],
+        {"traffic": {"requests_per_month": 1, "utilisation": [0.3, 0.5, 0.7]}, "prices": {"billing": "hours"}},
+        ["costs USD 24,100 once", "saves less than USD 0.01 a month"],
     ),
     "neither fits": (
         {"model": {"geometry": "Qwen2.5-72B"}, "hardware": {"devices": ["RTX 4090"]}},
