@@ -36,6 +36,8 @@ PHASES = {"decode": "float", "prefill": "integer", "memory": "codebook"}
 GAIN = "times 16 bits, at equal loss"
 ALT = "For each format, how many times better than 16 bits it is at equal loss: decode, prefill and memory."
 REQUESTS = (1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
+BUSY = (0.3, 0.5, 0.7)
+"""Share of the paid hours in which devices are busy, where a scenario says none: assumed."""
 PROJECT = (0.0, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6)
 WRITTEN = {
     "geometry",
@@ -166,14 +168,14 @@ def explore(
 ) -> Explorer:
     """The Explorer of a Scenario's formats, devices and batches; what the controls set does not matter.
 
+    Hours are paid as used, at the scenario's utilisation, else at BUSY: only then is what is paid a product.
     sizes: non-embedding parameters to choose from; tokens: of training, likewise; law: as for ``rl.plan``.
-    Raises ValueError for several numbers of devices, for whole machines, and where no utilisation is given: what is
-    paid is no product then.
+    Raises ValueError for several numbers of devices.
     """
-    if len(scenario.hardware.gpus) > 1 or scenario.prices.billing != "hours" or not scenario.traffic.utilisation:
-        raise ValueError(
-            'the explorer needs one number of hardware.gpus, prices.billing = "hours", and traffic.utilisation'
-        )
+    if len(scenario.hardware.gpus) > 1:
+        raise ValueError("the explorer needs one number of hardware.gpus")
+    busy = {"utilisation": scenario.traffic.utilisation or BUSY}
+    scenario = scenario.replace(traffic=busy, prices={"billing": "hours"})
     sizes, tokens = _plain(list(sizes)), _plain(list(tokens))
     names, draws = scenario.hardware.devices, capacities.draws(law)
     base = dataclasses.replace(scenario, model=Model(params=sizes[0], tokens=BILLION)).replace(
