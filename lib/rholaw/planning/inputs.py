@@ -67,10 +67,8 @@ def _measured(value: object, about: Mapping) -> tuple[Rounded, ...]:
 
 @dataclass(frozen=True)
 class Model:
-    """What is served or trained. One of geometry, checkpoint and params says its shape.
-
-    kappa, or measured, says what rounding costs this model; left out, models of its size do.
-    """
+    """What is served or trained: geometry, checkpoint or params says its shape; kappa, or measured, what rounding costs
+    it, and where both are left out models of its size do."""
 
     geometry: str | shapes.Geometry = field(default="", metadata={"read": _geometry})
     checkpoint: str = text("")
