@@ -88,7 +88,7 @@ MODULES = {
         *("parameters", "keeping", "transformed", "roundings", "estimating", "evaluating", "noise", "recorded"),
     ],
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],
-    "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles"],
+    "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles", "pruned"],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed", "reports", "benchmarks"],
     "train": [
         *(

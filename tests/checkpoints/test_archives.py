@@ -389,3 +389,9 @@ def test_a_backslash_in_a_name_is_no_more_than_damage(tmp_path):
     (tmp_path / "a.pt").write_bytes(out.getvalue().replace(b"_rebuild_tensor_v2", rb"_rebuild_t\qsor_v2"))
     with pytest.raises(ValueError, match="Warning"):
         checkpoints.open(tmp_path / "a.pt")
+
+
+def test_a_tensor_of_a_class_of_its_own_is_refused_with_what_to_do(tmp_path):
+    with_pickle(tmp_path / "w.bin", b"ctorch._utils\n_rebuild_wrapper_subclass\n")
+    with pytest.raises(ValueError, match=r"of a class of its own, as torchao's.*dequantise the model"):
+        checkpoints.open(tmp_path / "w.bin")

@@ -349,3 +349,52 @@ def test_bytes_whose_scale_is_unknown_leave_no_recommendation(tmp_path, name):
     assert rl.totals(table).measured.iloc[0] > 0.9
     assert surveying.doubt(table).startswith("Floats of 8 bits have a scale that is unknown: codes, not measured")
     assert table.set_index("name").bits[f"{STEM}.weight"] == pytest.approx(8, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bool, torch.uint8])
+def test_a_pruned_weight_is_its_original_times_its_mask(tmp_path, kind):
+    weight, left = torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), torch.arange(48).view(6, 8) % 3 > 0
+    tensors = {"up.weight_orig": weight, "up.weight_mask": left.to(kind), "down.weight_orig": weight.clone()}
+    with checkpoints.open(written(tmp_path, tensors)) as checkpoint:
+        assert {tensor.name for tensor in checkpoint.tensors} == {"up.weight", "down.weight_orig"}
+        assert torch.equal(checkpoint["up.weight"].read(), weight * left)
+        assert torch.equal(checkpoint["up.weight"].rows(2, 4), (weight * left)[2:4])
+
+
+def test_a_mask_of_another_shape_leaves_no_weight(tmp_path):
+    with (
+        checkpoints.open(written(tmp_path, {"up.weight_orig": real(6, 8), "up.weight_mask": real(6, 1)})) as checkpoint,
+        pytest.raises(ValueError, match=r"up\.weight_mask has another shape"),
+    ):
+        checkpoint["up.weight"].read()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_gptq_without_its_order_is_read_where_groups_are_neighbours(tmp_path, ordered):
+    tensors, files, weights = LAYOUTS["GPTQ"](np.random.default_rng(0))
+    tensors = {name: value for name, value in tensors.items() if not name.endswith("g_idx")}
+    files["config.json"]["quantization_config"]["desc_act"] = ordered
+    with checkpoints.open(written(tmp_path, tensors, files)) as checkpoint:
+        (tensor,) = checkpoint.tensors
+        if not ordered:
+            assert np.allclose(tensor.read().double(), weights, rtol=1e-6)
+            return
+        with pytest.raises(ValueError, match="no g_idx lies beside them, and desc_act says"):
+            tensor.read()
+
+
+GROUPS = {"config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int"}}}}
+
+
+@pytest.mark.parametrize("said", [{"bits": 4}, GROUPS], ids=["bits", "num_bits"])
+@pytest.mark.parametrize("most", [7, 8])
+def test_bytes_that_hold_more_than_the_bits_of_the_config_are_not_read(tmp_path, said, most):
+    codes = torch.tensor([[-8, most], [0, 1]], dtype=torch.int8)
+    tensors = {"up.weight": codes, "up.weight_scale": real(2, 1)}
+    config = {"quantization_config": {"quant_method": "compressed-tensors"} | said}
+    with checkpoints.open(written(tmp_path, tensors, {"config.json": config})) as checkpoint:
+        if most == 7:
+            assert torch.equal(checkpoint["up.weight"].read(), codes * 0.5)
+            return
+        with pytest.raises(ValueError, match="of 4 bits by the config, and these bytes hold more"):
+            checkpoint["up.weight"].read()

@@ -323,3 +323,13 @@ def test_weights_that_llm_compressor_packed_are_those_that_they_stand_for(tmp_pa
 def test_what_rounds_more_than_weights_is_refused(tmp_path, weights, change):
     config = CONFIG | {"quantization_config": PACKED | change}
     assert "which may round activations too" in refusal(hub(tmp_path, weights, config))
+
+
+def test_a_training_layout_changes_nothing_and_squares_of_relu_are_computed(tmp_path, weights):
+    sizes = CONFIG | {"hidden_size": 32, "intermediate_size": 88, "vocab_size": 280}
+    losses = []
+    for place, keys in enumerate(({}, {"pretraining_tp": 2}, {"hidden_act": "relu2"})):
+        model = llama.load(hub(tmp_path / str(place), weights, sizes | keys))
+        losses.append(model.losses(torch.arange(34).view(2, 17)))
+    assert torch.equal(losses[0], losses[1]) and not torch.allclose(losses[0], losses[2])
+    assert ACTIVATIONS["relu2"](torch.tensor([-2.0, 0.0, 3.0])).tolist() == [0.0, 0.0, 9.0]

@@ -159,3 +159,21 @@ def test_complex_numbers_and_shapes_without_values_are_rows_with_a_note(tmp_path
         assert set(table.name[table.note.eq("")]) == {"a.weight"}
         assert table[table.name == "a.weight"].error.notna().all()
         assert (rl.totals(table).compressed == X.numel()).all()
+
+
+def test_mxfp4_of_gguf_is_what_ocp_says_of_its_bytes(tmp_path):
+    """17 bytes for 32 weights: the exponent of a power of two, then codes of E2M1, the first half of them below."""
+    rng, e2m1 = np.random.default_rng(0), np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    exponent, codes = rng.integers(120, 130, (4, 1)), rng.integers(16, size=(4, 32))
+    blocks = np.concatenate([exponent, codes[:, :16] | codes[:, 16:] << 4], 1).astype(np.uint8)
+    writer = gguf.GGUFWriter(path := tmp_path / "a.gguf", "gpt-oss")
+    writer.add_tensor("blk.0.ffn_up.weight", blocks, raw_dtype=gguf.GGMLQuantizationType.MXFP4)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with checkpoints.open(path) as checkpoint:
+        (tensor,) = checkpoint.tensors
+        assert (tensor.shape, tensor.bits, tensor.quantised) == ((4, 32), 4.25, True)
+        expected = e2m1[codes % 8] * np.where(codes < 8, 1, -1) * 2.0 ** (exponent - 127)
+        assert np.array_equal(tensor.read().numpy(), expected)

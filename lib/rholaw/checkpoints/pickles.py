@@ -25,9 +25,10 @@ def load(
 ) -> object:
     """The object that the pickle at the place of ``stream`` describes; the stream is left behind it.
 
-    known: what stands for the global names "module.name" in it; only functions among them are called.  persistent: from
-    the identity of what is stored outside of the pickle to what stands for it.  Keys of dictionaries become texts, and
-    sets lists.  Raises ValueError for other names and instructions, more than ``steps`` of them, and damage.
+    known: what stands for the global names "module.name" in it; only functions among them are called, and a text is why
+    a pickle with that name is refused.  persistent: from the identity of what is stored outside of the pickle to what
+    stands for it.  Keys of dictionaries become texts, and sets lists.  Raises ValueError for other names and
+    instructions, more than ``steps`` of them, and damage.
     """
     try:
         with warnings.catch_warnings():
@@ -74,6 +75,8 @@ def _object(stream: BinaryIO, known: Mapping[str, object], persistent: Callable[
                 name = value.replace(" ", ".").replace("__builtin__", "builtins")  # as protocol 2 calls it
                 if name not in known:
                     raise ValueError(f"it asks for {shortened(name)}, which is no tensor. {HINT}")
+                if isinstance(known[name], str):
+                    raise ValueError(known[name])
                 stack.append(known[name])
             case "REDUCE" | "NEWOBJ":
                 function, arguments = _taken(stack, 2)

@@ -156,6 +156,8 @@ KNOWN = {
     **dict.fromkeys(OBJECTS, _nothing),
     "torch._tensor._rebuild_from_type_v2": _with_attributes,
     "torch.Tensor": None,
+    "torch._utils._rebuild_wrapper_subclass": "a tensor in it is of a class of its own, as torchao's, whose values "
+    "only that class knows: dequantise the model, or save it as safetensors",
 }
 """What stands for the names that ``torch.load`` with weights_only allows: nothing of torch is called.
 

@@ -15,6 +15,7 @@ from .floats import int8, mxfp4, nvfp4, scaled
 from .grouping import Group, Latest, grouped, orphan
 from .integers import affine, awq, dense, floats, gptq
 from .nibbles import bitsandbytes
+from .pruned import masked
 from .settings import Settings, read
 
 __all__ = ["Settings", "logical", "read"]
@@ -31,7 +32,7 @@ def logical(tensors: Iterable[Tensor], settings: Settings) -> list[Tensor]:
     Raises ValueError where two are called the same.
     """
     result = {}
-    for item in grouped(tensors, Latest()):
+    for item in grouped(masked(tensors), Latest()):
         tensor = _matrix(item, settings) if isinstance(item, Group) else item
         if orphan(tensor):
             tensor = replace(tensor, load=unreadable("a companion of codes that are not there"))

@@ -31,10 +31,13 @@ def scaled(group: Group, settings: Settings) -> Tensor | None:
     if settings.method == "fbgemm_fp8" and len(rest) == 2 and about.shape == (first, rest[1], 1):
         about = replace(about, shape=(first, 1, rest[1]))  # of experts in × out, each output has one
     factors, name = scale(about, codes.shape, settings.block)
-    zeros = _zeros(group, settings)
+    zeros, halved = _zeros(group, settings), codes.dtype == "I8" and settings.bits == 4
 
     def rows(first: int, last: int) -> torch.Tensor:
-        values = code_rows(codes, first, last).float() - zeros(first, last)
+        stored = code_rows(codes, first, last)
+        if halved and stored.numel() and not -8 <= stored.min() <= stored.max() <= 7:
+            raise ValueError("codes, not measured: of 4 bits by the config, and these bytes hold more, as two codes")
+        values = stored.float() - zeros(first, last)
         return values / factors(first, last) if settings.divides else values * factors(first, last)
 
     return group.tensor(codes.shape, f"{codes.dtype}/{name}", rows)

@@ -38,6 +38,8 @@ def gptq(group: Group, settings: Settings) -> Tensor | None:
     width = words * WORD // bits
     if order is not None:
         expect(order, (width,), "g_idx", "I32", "I64")
+    elif settings.ordered and groups > 1:
+        raise ValueError("no g_idx lies beside them, and desc_act says that their groups are no neighbours")
     size = -(-width // groups)
 
     def prepared() -> tuple[torch.Tensor, ...]:

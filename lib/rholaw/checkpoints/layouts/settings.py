@@ -16,7 +16,8 @@ class Settings:
 
     method: what quantised it, "" where nothing says so.  gptq: its checkpoint_format, or "".  block: (rows, columns)
     that share a scale, or ().  affine: MLX's table of group_size and bits, by modules too.  divides: scales divide, as
-    in CTranslate2.
+    in CTranslate2.  bits: the most that a weight has by what is said, or 0.  ordered: GPTQ's desc_act, groups are no
+    neighbours.
     """
 
     method: str = ""
@@ -24,6 +25,8 @@ class Settings:
     block: tuple[int, ...] = ()
     affine: dict = field(default_factory=dict)
     divides: bool = False
+    bits: int = 0
+    ordered: bool = False
 
     def mlx(self, stem: str) -> tuple[int | None, int | None, str]:
         """(group size, bits, mode) of a module in MLX, None where nothing is said."""
@@ -55,7 +58,17 @@ def read(folder: Path, said: dict) -> Settings:
         tuple(_count({"weight_block_size": size}, "weight_block_size") for size in block or ()),
         affine,
         "binary_version" in said,
+        max(_bits(about), default=0),
+        about.get("desc_act") is True,
     )
+
+
+def _bits(about: dict) -> list[int]:
+    """All bits of weights that a quantization_config states."""
+    groups = _table(about, "config_groups").values()
+    stated = [about.get("bits"), about.get("w_bit")]
+    stated += [_table(group, "weights").get("num_bits") for group in groups if isinstance(group, dict)]
+    return [bits for bits in stated if type(bits) is int]
 
 
 def _table(values: dict, key: str) -> dict:
