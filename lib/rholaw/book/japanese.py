@@ -55,7 +55,7 @@ def amount(value: float, unit: str = "円") -> str:
     return f"{'▲' if value < 0 else ''}{rounded / scale:,.{digits}f}{word}{unit}"
 
 
-def scenario(name: str, yen_per_usd: float = 1.0, quick: bool = False) -> Scenario:
+def scenario(name: str, yen_per_usd: float = 150.0, quick: bool = False) -> Scenario:
     """A Scenario in yen: a worked case by its name, or a file; quick: with 200 draws. Raises ScenarioError."""
     path = ROOT / "chapters" / "scenarios" / f"{name}.toml"
     fewer = {"run": {"samples": 200}} if quick else {}
