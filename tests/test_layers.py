@@ -89,7 +89,7 @@ MODULES = {
     ],
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],
     "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles", "pruned"],
-    "hardware": ["devices", "kernels", "geometry", "speed", "observed", "reports", "benchmarks"],
+    "hardware": ["devices", "kernels", "geometry", "speed", "observed", "residuals", "reports", "benchmarks"],
     "train": [
         *(
             "masks",

@@ -4,13 +4,17 @@
 others are left for ``speeds`` and ``training``, which show every miss.
 """
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from .. import tables
+from ..checkpoints import families
+from ..checkpoints.config import from_json
 from ..formats.grammar import parse
 from . import geometry as shapes
 from . import speed
@@ -18,6 +22,8 @@ from .devices import Device, devices
 from .kernels import kernel
 
 MOST_SEQUENCES = 2048  # TensorRT-LLM's default limit of a batch
+PARALLEL = (0.6, 0.8, 1.0)
+"""Share of the ideal speed of several devices, where nobody gave one: assumed, not measured."""
 KV_SHARE = 0.9  # of the free memory, for the key-value cache
 
 
@@ -53,14 +59,19 @@ def mfu() -> tuple[float, float, float]:
 @cache
 def _speeds() -> pd.DataFrame:
     rows, requests = _rooflines()
-    bands = []
-    for row, (tokens, times) in zip(rows.itertuples(), requests, strict=True):
-        low, mid, high = system_efficiency(row.engine)
-        bands.append([tokens / times(*case) for case in ((low, -1, 1.0), (mid, 0, 0.5), (high, 1, 0.0))])
+    bands = [band(row, request) for row, request in zip(rows.itertuples(), requests, strict=True)]
     rows = rows.join(pd.DataFrame(bands, columns=["low", "predicted", "high"]))
     rows["error"] = rows.predicted / rows.tokens_per_second - 1
     rows["inside"] = rows.tokens_per_second.between(rows.low, rows.high)
     return rows
+
+
+def band(row: tuple, request: tuple[float, Callable]) -> list[float]:
+    """The plan's low, middle and high tokens/s of an observation; row, request: of ``rooflines``."""
+    tokens, times = request
+    together = PARALLEL if getattr(row, "devices", 1) > 1 else (1.0, 1.0, 1.0)
+    cases = zip(system_efficiency(row.engine), (-1, 0, 1), (1.0, 0.5, 0.0), together, strict=True)
+    return [tokens / times(share, z, place) * parallel for share, z, place, parallel in cases]
 
 
 def speeds() -> pd.DataFrame:
@@ -133,15 +144,33 @@ def training() -> pd.DataFrame:
 @cache
 def _rooflines() -> tuple[pd.DataFrame, tuple[tuple[float, Callable], ...]]:
     """The observations with what the roofline alone says of them; and (tokens, function for its time) of each."""
-    rows = tables.read("hardware/observed")
+    return rooflines(tables.read("hardware/observed"))
+
+
+def rooflines(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[tuple[float, Callable], ...]]:
+    """Rows as those of data/hardware/observed with ``sequences``, ``rung`` and ``roofline`` (tokens/s) beside them.
+
+    And of each (tokens, seconds as a function of the system efficiency, the kernel's quantile, the overhead's place).
+    Rows may have ``devices``, of which the roofline takes the memory, bandwidth and arithmetic together.
+    """
     predictions, requests = zip(*(_request(row) for row in rows.itertuples()), strict=True)
-    return rows.join(pd.DataFrame(predictions)), requests
+    return rows.join(pd.DataFrame(predictions, rows.index)), requests
+
+
+@cache
+def _shapes() -> dict[str, shapes.Geometry]:
+    public = tables.read("hardware/configs")
+    names = public.model.str.rpartition("/")[2]
+    read = {
+        name: families.geometry(from_json(json.loads(text))) for name, text in zip(names, public.config, strict=True)
+    }
+    return read | shapes.named()
 
 
 def _request(row: tuple) -> tuple[dict, tuple[float, Callable]]:
     """The batch, the rung and the tokens/s of an observation by the roofline; its tokens, and its time as a function
     of the system efficiency, the kernel's quantile and the place of the overhead."""
-    device, shape = devices()[row.device], shapes.named()[row.model]
+    device, shape = _together(devices()[row.device], getattr(row, "devices", 1)), _shapes()[row.model]
     weights, activations, kv = (parse(text) for text in (row.weights, row.activations, row.kv))
     own, fit = kernel(weights, activations, device, row.engine), speed.efficiency(device, row.engine)
     if not own.runs:  # it was run, so that there is one
@@ -161,7 +190,16 @@ def _request(row: tuple) -> tuple[dict, tuple[float, Callable]]:
 
     tokens = row.tokens_in if row.phase == "prefill" else row.tokens_out
     rung = str(faster[0 if row.phase == "prefill" else 1].rung)
-    return {"sequences": batch, "rung": rung, "roofline": tokens / times(1.0, 0, 0.0)}, (tokens, times)
+    return {"sequences": batch, "rung": rung, "roofline": tokens / times(1.0, 0, 0.0), "mixture": shape.sparse}, (
+        tokens,
+        times,
+    )
+
+
+def _together(device: Device, count: int) -> Device:
+    """``count`` devices as if they were one."""
+    sums = ("memory", "bandwidth", "bf16", "fp8", "fp4", "int8", "int4")
+    return replace(device, **{name: getattr(device, name) * count for name in sums})
 
 
 def _batch(row: tuple, device: Device, shape: shapes.Geometry, bits: float, kv_bits: float) -> int:

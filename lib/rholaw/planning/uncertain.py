@@ -11,9 +11,6 @@ from . import costs
 from .inputs import Spread
 from .scenario import Scenario
 
-PARALLEL = (0.6, 0.8, 1.0)
-"""Share of the ideal speed of several devices, where nobody gave one: assumed, not measured."""
-
 
 @dataclass(frozen=True)
 class Drawn:
@@ -58,7 +55,7 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
     assumed = "scenario; the default is assumed, not measured"
     return {
         "system": given(hardware.system_efficiency, observed.system_efficiency(hardware.engine), calibrated),
-        "parallel": given(hardware.parallel_efficiency, PARALLEL, "assumed, not measured"),
+        "parallel": given(hardware.parallel_efficiency, observed.PARALLEL, "assumed, not measured"),
         "mfu": given(project.mfu, observed.mfu(), "data/hardware/training"),
         **(
             {"utilisation": (traffic.utilisation, "scenario")}
