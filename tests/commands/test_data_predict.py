@@ -87,7 +87,7 @@ def test_losses_in_other_units_are_turned_into_nats(ask):
         ([HEADER, "1e8,1e10,int4,dense,23.1"], (), "of a perplexity take the natural logarithm"),
         ([HEADER, *ROWS], ("--unit", "bits-per-byte"), "give --bytes-per-token"),
         ([HEADER, *ROWS], ("--bytes-per-token", 4), "give --unit bits-per-byte with it"),
-        ([HEADER, *ROWS], ("--unit", "bit"), "did you mean bits?"),
+        ([HEADER, *ROWS], ("--unit", "bit"), "did you mean one of bits, bits-per-byte?"),
         ([HEADER, *ROWS], ("--fit", "frozen2025"), "did you mean frozen2026?"),
         ([HEADER, *ROWS], ("--law", "unifed"), "did you mean unified"),
         ([HEADER, *ROWS], ("--level", 95), "95 must be at least 0.5 and at most 0.999"),

@@ -55,12 +55,15 @@ def amount(value: float, unit: str = "円") -> str:
     return f"{'▲' if value < 0 else ''}{rounded / scale:,.{digits}f}{word}{unit}"
 
 
-def scenario(name: str, yen_per_usd: float = 150.0, quick: bool = False) -> Scenario:
-    """A Scenario in yen: a worked case by its name, or a file; quick: with 200 draws. Raises ScenarioError."""
+def scenario(name: str, yen_per_usd: float = math.nan, quick: bool = False) -> Scenario:
+    """A Scenario in yen, or as it stands where no rate is given: a worked case by its name, or a file.
+
+    quick: with 200 draws.  Raises ScenarioError.
+    """
     path = ROOT / "chapters" / "scenarios" / f"{name}.toml"
     fewer = {"run": {"samples": 200}} if quick else {}
-    dollars = Scenario.read(path if path.is_file() else name)
-    return dollars.replace(prices={"currency": "JPY", "rate": yen_per_usd}, **fewer)
+    money = {} if math.isnan(yen_per_usd) else {"prices": {"currency": "JPY", "rate": yen_per_usd}}
+    return Scenario.read(path if path.is_file() else name).replace(**money, **fewer)
 
 
 def payback(value: float) -> str:
