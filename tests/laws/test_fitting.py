@@ -1,5 +1,7 @@
 """Fits find the truth they are given, say what they cannot know, and agree with scipy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sampling import FULL
@@ -232,3 +234,11 @@ def test_minimise_finds_a_median_when_delta_is_small():
     )
     assert converged.all()
     assert u[0, 0] == pytest.approx(2, abs=2e-3)
+
+
+def test_a_table_says_how_far_a_parameter_is_known_where_that_says_anything():
+    fit = rl.fit("chinchilla", dense_runs(0.01))
+    errors = {"A": 1.0, "alpha": 1e6, "B": np.inf}
+    wide = dataclasses.replace(fit, standard_errors=errors, identified=dict.fromkeys(fit.params, False))
+    free = "other parameters can make up for it: these runs leave it free"
+    assert wide.table().why[list(errors)].tolist() == ["known to a factor of 7.1 only", free, free]

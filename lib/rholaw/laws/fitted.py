@@ -17,6 +17,9 @@ from .parameters import Parameters
 from .reach import Prediction, Reach, outside
 from .training_length import TOKENS_PER_PARAM
 
+WIDEST = 3.5
+"""Of the standard error of a logarithm: beyond a factor of a thousand a parameter is free."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -204,7 +207,7 @@ class Fit:
     def _open(self, name: str) -> str:
         """Why a parameter is not identified."""
         error = self.standard_errors[name]
-        if np.isfinite(error):
+        if error < WIDEST:
             return f"known to a factor of {np.exp(1.96 * error):.2g} only"
         at = self.status.removeprefix("bound hit: ").split(", ") if self.status.startswith("bound hit") else ()
         if name in at:
