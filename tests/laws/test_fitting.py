@@ -237,7 +237,7 @@ def test_minimise_finds_a_median_when_delta_is_small():
 
 
 def test_a_table_says_how_far_a_parameter_is_known_where_that_says_anything():
-    fit = rl.fit("chinchilla", dense_runs(0.01))
+    fit = rl.fit("chinchilla", dense_runs(0))
     errors = {"A": 1.0, "alpha": 1e6, "B": np.inf}
     wide = dataclasses.replace(fit, standard_errors=errors, identified=dict.fromkeys(fit.params, False))
     free = "other parameters can make up for it: these runs leave it free"
