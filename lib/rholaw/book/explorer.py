@@ -39,17 +39,7 @@ REQUESTS = (1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
 BUSY = (0.3, 0.5, 0.7)
 """Share of the paid hours in which devices are busy, where a scenario says none: assumed."""
 PROJECT = (0.0, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6)
-WRITTEN = {
-    "geometry",
-    "checkpoint",
-    "params",
-    "tokens",
-    "devices",
-    "batches",
-    "requests_per_month",
-    "latency_ms",
-    "ttft_ms",
-}
+WRITTEN = {"geometry", "checkpoint", "params", "tokens", "devices", "batches", "requests_per_month", "latency_ms"}
 WRITTEN |= {"gpu_hour_usd", "purchase_usd", "currency", "rate", "kind", "compare", "engineer_weeks", "evaluation_usd"}
 WRITTEN |= {"ttft_ms", "qat_tokens", "target_loss", "train_device"}
 """Keys of a scenario that the page's controls replace."""

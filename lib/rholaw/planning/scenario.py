@@ -54,12 +54,10 @@ class Scenario:
             data = reading.read(path)
         except ValueError as error:
             raise ScenarioError(str(error)) from None
-        for name, key in (("hardware", "overrides"), ("model", "checkpoint")):  # named from where the scenario lies
-            part = data.get(name) if isinstance(data, dict) else None
-            value = part.get(key) if isinstance(part, dict) else None
+        for holder, key in _files(data):
+            value = holder[key]
             if isinstance(value, str) and value and not value.startswith("~") and "://" not in value:
-                part[key] = str(path.parent / value)
-        _beside(data, path.parent)
+                holder[key] = str(path.parent / value)  # named from where the scenario lies
         return cls.of(data, str(path))
 
     @classmethod
@@ -127,15 +125,15 @@ class _Problems:
         return tuple(self.built(Option, item, f"formats {i}") for i, item in enumerate(formats, 1))
 
 
-def _beside(data: Any, folder: Path) -> None:
-    """Names the files of ``hardware.measured`` from the folder of the scenario."""
-    hardware = data.get("hardware") if isinstance(data, dict) else None
-    files = hardware.get("measured") if isinstance(hardware, dict) else None
+def _files(data: Any) -> Iterator[tuple[Any, Any]]:
+    """(holder, key) of each name of a file in nested dicts: overrides, the checkpoint, what was measured."""
+    parts = {name: part for name, part in data.items() if isinstance(part, dict)} if isinstance(data, dict) else {}
+    files = parts.get("hardware", {}).get("measured")
     for i, item in enumerate(files if isinstance(files, list) else ()):
-        if isinstance(item, str):
-            files[i] = {"file": str(folder / item)}
-        elif isinstance(item, dict) and isinstance(item.get("file"), str):
-            item["file"] = str(folder / item["file"])
+        yield (item, "file") if isinstance(item, dict) and "file" in item else (files, i)
+    for name, key in (("hardware", "overrides"), ("model", "checkpoint")):
+        if key in parts.get(name, {}):
+            yield parts[name], key
 
 
 def _refuse(where: str, lines: list[str]) -> None:
