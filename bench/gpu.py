@@ -46,7 +46,6 @@ from rholaw.train.trainer import Program
 
 MARGIN = 8  # seconds that are left for the last copies
 SPEED_SHARE, SPEED_SECONDS = 0.4, 60  # of the stay, and at most, for measuring
-MEMBERS = 18  # runs of one program
 STEPS, AHEAD = 8, 4  # a turn of a program, and how many turns the host may be ahead of the device
 DEATHS = 3  # of one part, after which it stays dead
 WEIGHTS = 15_500_000  # bytes of all kept models
@@ -71,6 +70,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--sweep", type=Path, default=Path("sweeps/gpu.toml"))
     parser.add_argument("--earlier", type=Path, help="runs.jsonl of a stay before")
     parser.add_argument("--side", type=int, default=3, help="programs side by side")
+    parser.add_argument("--members", type=int, default=18, help="runs of one program, at most")
     parser.add_argument(
         "--mode", choices=[*MODES], help="how to train (default: the fastest of captured, stacked and plain)"
     )
@@ -113,12 +113,12 @@ def read_text(options: argparse.Namespace, config: Config) -> corpora.Corpus:
     return corpus
 
 
-def units(configs: list[Config]) -> list[tuple[Config, ...]]:
-    """Neighbours of one shape, at most MEMBERS together, those that are compressed alike beside each other."""
+def units(configs: list[Config], members: int) -> list[tuple[Config, ...]]:
+    """Neighbours of one shape, at most so many together, those that are compressed alike beside each other."""
     parts = []
     for _, group in groupby(configs, key=lambda config: config.shape):
         runs = list(group)
-        size = math.ceil(len(runs) / math.ceil(len(runs) / MEMBERS))
+        size = math.ceil(len(runs) / math.ceil(len(runs) / members))
         parts += [tuple(sorted(runs[i : i + size], key=sort_key)) for i in range(0, len(runs), size)]
     return parts
 
@@ -141,7 +141,9 @@ def speed(options: argparse.Namespace) -> None:
     configs = read_sweep(options)
     corpus = read_text(options, configs[0])
     steps = 600 if device() == "cuda" else 40
-    firsts = [tuple(replace(c, tokens=steps * c.batch_tokens) for c in unit) for unit in units(configs)[:3]]
+    firsts = [
+        tuple(replace(c, tokens=steps * c.batch_tokens) for c in unit) for unit in units(configs, options.members)[:3]
+    ]
     ordered = sorted(firsts, key=lambda unit: unit[0].n_params)
     small, large = ordered[0], ordered[-1]
     rates: dict[str, float] = {}
@@ -278,7 +280,7 @@ def train(options: argparse.Namespace) -> None:
         time.sleep(0.1)
     mode = (options.work / "mode").read_text()
     matmul_rate(torch.device(device()), configs[0].dtype)  # while nothing else runs
-    queue = deque(piece for unit in units(configs) for piece in pieces(unit, options.work, store))
+    queue = deque(piece for unit in units(configs, options.members) for piece in pieces(unit, options.work, store))
     active: list[Task] = []
     pace: dict[int, float] = {}  # by size
     side = options.side if mode == "captured" else 1

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A short stay on a lent GPU: its speed, then the runs of a sweep, the most telling first, then rounding after training.
 #
-#   bench/gpu.sh SECONDS OUT --text FILE [--sweep sweeps/gpu.toml] [--earlier runs.jsonl] [--side 3] [--measure] [--tiny]
+#   bench/gpu.sh SECONDS OUT --text FILE [--sweep sweeps/gpu.toml] [--earlier runs.jsonl] [--side 3] [--members 18] [--measure] [--tiny]
 #
 # It ends itself within SECONDS and leaves at most eight files in OUT, each below 16 MiB.  A GPU machine may have no
 # network: the tokens travel as one file, which is made where the text is at hand by
