@@ -72,7 +72,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=3, help="programs side by side")
     parser.add_argument("--members", type=int, default=18, help="runs of one program, at most")
     parser.add_argument(
-        "--mode", choices=[*MODES], help="how to train (default: the fastest of captured, stacked and plain)"
+        "--mode",
+        choices=[*MODES],
+        help="how to train (default: the fastest of captured, stacked and plain, which are timed first)",
     )
     parser.add_argument("--measure", action="store_true", help="time all modes at length, before the training")
     parser.add_argument(
@@ -475,12 +477,14 @@ def main(options: argparse.Namespace) -> None:
         records = map(json.loads, options.earlier.read_text().splitlines())
         Store(options.work / "store").append(*(record for record in records if record["status"] != "failed"))
     about = provenance(options)
-    measuring, trainers = Part("speed", options), [Part("train", options)]
-    try:
-        measuring.process.wait(min(SPEED_SECONDS * (1 + options.measure), SPEED_SHARE * options.seconds))
-    except subprocess.TimeoutExpired:
-        print("measuring took too long; what it has is in speed.csv")
-    measuring.kill()
+    trainers = [Part("train", options)]
+    if options.measure or not options.mode:
+        measuring = Part("speed", options)
+        try:
+            measuring.process.wait(min(SPEED_SECONDS * (1 + options.measure), SPEED_SHARE * options.seconds))
+        except subprocess.TimeoutExpired:
+            print("measuring took too long; what it has is in speed.csv")
+        measuring.kill()
     best = options.work / "best"
     mode = options.mode or (best.read_text() if best.exists() else "plain")
     (options.work / "mode.part").write_text(mode)
