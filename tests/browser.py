@@ -45,6 +45,19 @@ OVERFLOW = """() => {
     return ['wider than the screen: ' + (wide ? wide.outerHTML.slice(0, 120) : 'the page')];
 }"""
 
+# Tables that are seen, and code that stands open: what is folded may scroll.
+CUT_OFF = """async () => {
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));  // tables fit themselves
+    const wide = e => {
+        const box = e.tagName === 'PRE' ? e : e.parentElement;
+        return box.scrollWidth > box.clientWidth + 1 || e.getBoundingClientRect().right > column + 1;
+    };
+    const article = document.querySelector('article') ?? document.body;
+    const column = article.getBoundingClientRect().right - parseFloat(getComputedStyle(article).paddingRight);
+    const open = [...article.querySelectorAll('table, pre')].filter(e => e.checkVisibility() && !e.closest('details'));
+    return open.filter(wide).map(e => 'wider than its column: ' + e.innerText.replace(/\\s+/g, ' ').slice(0, 80));
+}"""
+
 
 def missing(reason: str) -> None:
     """Skip; where the book and the browser are known to be there, fail."""
@@ -68,14 +81,15 @@ def problems(context, path: Path) -> list[str]:
         page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
         page.set_viewport_size(DESK)
         page.goto(path.as_uri())
-        for script in (MATHEMATICS, STRAY_TEX, IMAGES, OVERFLOW):
+        for script in (MATHEMATICS, STRAY_TEX, IMAGES, OVERFLOW, CUT_OFF):
             wrong += page.evaluate(script)
         local = {unquote(urlparse(link).path) for link in page.evaluate(LINKS) if link.startswith("file:")}
         wrong += [f"links to {name}, which does not exist" for name in sorted(local) if not Path(name).is_file()]
         headings = page.evaluate(HEADINGS)
         wrong += [] if headings == 1 else [f"{headings} titles (h1)"]
         page.set_viewport_size(PHONE)
-        wrong += [f"{problem} (at {PHONE['width']} px)" for problem in page.evaluate(OVERFLOW)]
+        narrow = [*page.evaluate(OVERFLOW), *page.evaluate(CUT_OFF)]
+        wrong += [f"{problem} (at {PHONE['width']} px)" for problem in narrow]
     finally:
         page.close()
     return wrong

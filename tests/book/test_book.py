@@ -86,6 +86,12 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
         (GOOD + '<a href="none.html">here</a>', "links to "),
         (GOOD + "<h1>Second</h1>", "2 titles (h1)"),
         ("<p>no title</p>", "0 titles (h1)"),
+        (GOOD + '<div style="overflow: auto"><table style="width: 2000px"></table></div>', "wider than its column: "),
+        (GOOD + '<pre style="overflow: auto">' + "code " * 300 + "</pre>", "wider than its column: code"),
+        (
+            GOOD + "<details><summary>code</summary><pre style='overflow: auto'>" + "code " * 300 + "</pre></details>",
+            None,
+        ),
         (GOOD + '<div style="width: 500px">wide</div>', 'wider than the screen: <div style="width: 500px">'),
     ],
 )

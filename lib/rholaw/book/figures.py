@@ -25,8 +25,6 @@ KINDS = {
 }
 COLOURS = (*(colour for colour, _ in KINDS.values()), "#56B4E9", "#8c510a")[1:]  # of series that are no kind of format
 GREY = "#767676"
-WIDE = [{"selector": "", "props": "display: block; overflow: auto"}, {"selector": "td", "props": "white-space: nowrap"}]
-"""Styles of a pandas Styler whose table is wider than a page: it scrolls."""
 
 
 def style(japanese: bool = False) -> None:

@@ -107,7 +107,7 @@ def table(predictions: pd.DataFrame) -> Styler:
     for name, label in columns.items():
         ends = predictions[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False)
         rows[label] = ["{:.2g} [{:.2g}, {:.2g}]".format(*row) for row in ends]
-    return rows.style.format("{:.2g}", subset="GMSE").set_table_styles(figures.WIDE)
+    return rows.style.format("{:.2g}", subset="GMSE")
 
 
 def over_sizes(pairs: pd.DataFrame) -> pd.DataFrame:

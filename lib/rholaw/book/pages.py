@@ -45,7 +45,8 @@ def stage(root: Path) -> None:
     mathjax = Path(importlib.util.find_spec("mathjax").origin).parent / "static" / "mathjax" / "es5"
     (target / "assets" / "mathjax").mkdir(parents=True)
     shutil.copy(mathjax / "tex-svg-full.js", target / "assets" / "mathjax")
-    shutil.copy(root / "assets" / "book.css", target / "assets")
+    for name in ("book.css", "tables.js"):
+        shutil.copy(root / "assets" / name, target / "assets")
     ignored = shutil.ignore_patterns("*.md", "*.toml", ".*", "scenarios")
     shutil.copytree(root / "chapters", target / "assets" / panel.NOTEBOOKS, ignore=ignored)
     if any(f"_static/{VEGA}" in page.read_text() for page in target.rglob("*.ipynb")):

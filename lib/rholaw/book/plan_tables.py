@@ -9,7 +9,6 @@ from ..planning.columns import COLUMNS, MONEY, PER_MILLION
 from ..planning.decide import Plan
 from .webtable import WebTable
 
-WIDE = [{"selector": "", "props": "display: block; overflow: auto"}, {"selector": "td", "props": "white-space: nowrap"}]
 UNITS = {
     "bits a weight": "{:.3g}",
     "share of N": "{:.3f}",
@@ -37,7 +36,7 @@ DIGITS = {part: UNITS[column.unit] for column in COLUMNS.values() for part in co
 
 def styled(frame: pd.DataFrame, index: bool = True, **digits: str) -> Styler:
     """Columns of a plan, or others; digits: how to write those that are not, or otherwise."""
-    table = frame.style.format(_digits(frame, digits), na_rep="–").set_table_styles(WIDE)
+    table = frame.style.format(_digits(frame, digits), na_rep="–")
     return table if index else table.hide(axis="index")
 
 
@@ -75,11 +74,9 @@ def losses(plans: Mapping[str, Plan]) -> Styler:
 
 
 def said(plans: Mapping[str, Plan]) -> Styler:
-    """The verdict of each plan, and why, in cells that wrap."""
+    """The verdict of each plan, and why."""
     rows = {name: {"verdict": plan.verdict, "because": plan.recommendation} for name, plan in plans.items()}
-    wrapped = [{"selector": "td", "props": "text-align: left; white-space: normal"}]
-    wrapped += [{"selector": "td.col1", "props": "min-width: 24em"}]  # a phone scrolls to it
-    return pd.DataFrame.from_dict(rows, orient="index").style.set_table_styles(wrapped)
+    return pd.DataFrame.from_dict(rows, orient="index").style
 
 
 def spreads(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
