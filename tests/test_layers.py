@@ -83,12 +83,12 @@ MODULES = {
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
         *("tensors", "pickles", "views", "states", "foreign", "containers", "gguf_keys", "config", "layouts", "places"),
-        *("strays", "roles", "orientation", "opening", "packaged", "resumable", "streaming", "parts", "families"),
-        *("ties", "counting", "surveying", "tokenizing", "llama_keys", "llama_tensors", "llama", "layered"),
+        *("strays", "roles", "orientation", "static", "opening", "packaged", "resumable", "streaming", "parts"),
+        *("families", "ties", "counting", "surveying", "tokenizing", "llama_keys", "llama_tensors", "llama", "layered"),
         *("parameters", "keeping", "transformed", "roundings", "estimating", "evaluating", "noise", "recorded"),
     ],
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],
-    "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles", "pruned"],
+    "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles", "products"],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed", "residuals", "reports", "benchmarks"],
     "train": [
         *(

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import sys
+import warnings
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -16,11 +17,12 @@ from ..error.measure import gmse
 from ..formats.format import DENSE_BITS, Format
 from ..formats.grammar import parse
 from ..untrusted import refusals
-from . import layered, llama, opening, resumable
+from . import layered, llama, opening, resumable, static
 from .estimating import estimate
 from .layered import Layered, Step
 from .opening import Checkpoint
 from .roundings import Rounding, matrices
+from .static import STATIC
 from .surveying import named_formats, usable_device
 
 DENSE = ""  # the name of the model's own activations, beside those of formats
@@ -49,16 +51,18 @@ def evaluate(
     ``texts.corpora`` (its held-out part) or a file, of which ``count`` blocks of ``length`` tokens are taken.
     activations: a Format in which the inputs of all rounded matrices are stored too, as engines do while they run:
     "sint8/row" and "fp8_row" scale each token, "nvfp4" and "mxfp4" blocks of its channels; a factor for a whole tensor
-    is one for a block of the text.  cache: a Format of keys, once turned by their positions, and values, which is what
-    attention reads: "fp8_row" and "sint8/row" scale each token of each head, "q8_0" 32 channels of it, as llama.cpp's
-    cache of that name; one factor for a layer, as of vLLM's plain fp8 cache, is another rule.  device: "cpu" or "cuda".
-    out: a .parquet or .csv to write; beside it OUT.partial keeps what the layers made, so that an interrupted
-    evaluation of the same files, formats and text goes on behind its last layer.  progress: shows a bar, and before it,
-    where the work is long, about how long it takes.
+    is one for a block of the text.  Or "static": inputs of matrices that lie in FP8, NVFP4 or INT8 are rounded with the
+    scale that the file has for each, as engines do that have calibrated.  cache: a Format of keys, once turned by their
+    positions, and values, which is what attention reads: "fp8_row" and "sint8/row" scale each token of each head,
+    "q8_0" 32 channels of it, as llama.cpp's cache of that name; one factor for a layer, as of vLLM's plain fp8 cache,
+    is another rule, whether the file has it or not.  device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside
+    it OUT.partial keeps what the layers made, so that an interrupted evaluation of the same files, formats and text
+    goes on behind its last layer.  progress: shows a bar, and before it, where the work is long, about how long it
+    takes.
 
     ==================  ===============================================================================================
     format              as it was asked for
-    activations, cache  the format of the inputs, and of keys and values, or ""
+    activations, cache  the format of the inputs, or "static", and of keys and values, or ""
     kl, kl_stderr       KL(model ‖ rounded model), nats per token, and its standard error over blocks
     rise, stderr        by how much the loss on the text rose, nats per token, and its standard error over blocks
     loss                of the model itself, nats per token
@@ -74,13 +78,16 @@ def evaluate(
     another, which is checked first.  Memory: two or three layers in float32, a slice of the head, and for each format
     and the model itself what a layer makes of the text (count · length · width float32).  Raises ValueError before any
     work for a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds
-    less than 95 % of the weights; during it for weights that are not finite.
+    less than 95 % of the weights; during it for weights that are not finite.  A UserWarning where the file has scales
+    of inputs or cache and others are used, by token or block.
     """
     place, out, inner = usable_device(device), resumable.destination(out), _running(activations, "activations")
-    stored = _running(cache, "keys and values")
+    if (stored := _running(cache, "keys and values")) == STATIC:
+        raise ValueError("keys and values with static scales are not computed; right would be a format, as fp8_row")
     named = {name: Rounding(format, inner, stored) for name, format in named_formats(formats).items()}
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
         model = described(checkpoint, place)
+        _refuse_without_scales(inner, model)
         blocks = llama.token_blocks(model.tokenizer, model.vocabulary, llama.text(text), count, length)
         shares = {name: _share(rounding, model) for name, rounding in named.items()}
         _refuse_partial(shares, named, model)
@@ -94,6 +101,8 @@ def evaluate(
     if out:
         resumable.write(table, out)
         stage.remove()
+    if checkpoint.scales and (isinstance(inner, Format) or stored):
+        warnings.warn(f"{path}: {checkpoint.scales}; not here, where scales follow from what is rounded", stacklevel=2)
     return table
 
 
@@ -196,8 +205,10 @@ def _log_sum(logits: torch.Tensor) -> torch.Tensor:
     return top[:, 0].double() + (logits - top).exp_().sum(-1).double().log()
 
 
-def _running(asked: str | Format | None, what: str) -> Format | None:
-    """The Format of ``what`` passes by, None for dense; ValueError for one that scales a whole tensor alone."""
+def _running(asked: str | Format | None, what: str) -> Format | str | None:
+    """The Format of ``what`` passes by, STATIC, None for dense; ValueError for one that scales a whole tensor alone."""
+    if asked == STATIC:
+        return asked
     if asked is None or not (format := parse(asked) if isinstance(asked, str) else asked).parts:
         return None
     if format.element is None or not (format.block or format.element.own_scales):
@@ -223,6 +234,12 @@ def _refuse_partial(shares: dict[str, float], named: dict[str, Rounding], model:
             f"{name} would round {shares[name]:.0%} of the weights in its layers, at least {LEAST:.0%} are needed: "
             f"{first.name} has rows of {first.matrix[1]}, a multiple of {named[name].multiple} is needed"
         )
+
+
+def _refuse_without_scales(inner: Format | str | None, model: Layered) -> None:
+    """ValueError where static scales are asked for and the matrices have none that can be used."""
+    if inner == STATIC and not [tensor for tensor in matrices(model) if static.step(tensor)]:
+        raise ValueError("none of its matrices has a static scale of its inputs")
 
 
 def _row(name: str, rounding: Rounding, share: float, measured: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict:

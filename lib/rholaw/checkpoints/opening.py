@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..checked import listed, shown
 from ..untrusted import refusals
-from . import containers, layouts, strays
+from . import containers, layouts, static, strays
 from .config import Config, from_gguf, from_json, json_object
 from .orientation import oriented
 from .places import holds, located, place
@@ -26,6 +26,7 @@ class Checkpoint:
 
     metadata: what the files say of themselves, such as GGUF's keys, and "config", a dict, where a config.json is there.
     remarks: what lies in the files, or beside them, and is not among the tensors, or is there twice; a line each.
+    scales: which static scales of inputs and cache are there, a line, or "".
     """
 
     path: Path
@@ -34,6 +35,7 @@ class Checkpoint:
     tensors: tuple[Tensor, ...]
     close: Callable = field(repr=False)
     remarks: tuple[str, ...] = ()
+    scales: str = ""
 
     def __getitem__(self, name: str) -> Tensor:
         """The Tensor of that name, or KeyError."""
@@ -95,10 +97,12 @@ def open(path: str | Path) -> Checkpoint:
         folder = path if path.is_dir() else path.parent
         if (beside := folder / "config.json").is_file():
             metadata["config"] = json_object(beside)
-        weights = layouts.logical(kept, layouts.read(folder, metadata))
+        settings = layouts.read(folder, metadata)
+        weights, cache = static.apart(layouts.logical(kept, settings), bool(settings.method))
         config = metadata.get("config")
         weights = oriented(weights, config if isinstance(config, dict) else {})
-        return Checkpoint(path, where.files, metadata, tuple(weights), opened.pop_all().close, (*remarks, *more))
+        close, said = opened.pop_all().close, static.remark(weights, cache)
+        return Checkpoint(path, where.files, metadata, tuple(weights), close, (*remarks, *more), said)
 
 
 @refusals()

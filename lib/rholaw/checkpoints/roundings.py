@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from ..formats.format import Format
-from . import llama
+from . import llama, static
 from .layered import Layered, Step
 from .roles import KEPT, is_matrix, role
 from .tensors import Tensor
@@ -14,16 +14,19 @@ from .tensors import Tensor
 
 @dataclass(frozen=True)
 class Rounding:
-    """What happens to the matrices of a layer, to their inputs, and to its keys and values; None where nothing does."""
+    """What happens to the matrices of a layer, to their inputs, and to its keys and values; None where nothing does.
+
+    activations: static.STATIC for the scales of the file.
+    """
 
     format: Format | None
-    activations: Format | None = None
+    activations: Format | str | None = None
     cache: Format | None = None
 
     @property
     def multiple(self) -> int:
         """Rows must have a multiple of so many weights."""
-        return math.lcm(self.format.multiple, self.activations.multiple if self.activations else 1)
+        return math.lcm(self.format.multiple, getattr(self.activations, "multiple", 1))
 
     def rounds(self, tensor: Tensor) -> bool:
         """Whether it rounds this tensor of a layer."""
@@ -39,6 +42,8 @@ class Rounding:
         """What rounds the inputs of a matrix, a block of the text at a time; None where they stay."""
         if not (self.activations and self.rounds(tensor)):
             return None
+        if self.activations == static.STATIC:
+            return static.step(tensor)
         store = self.activations.quantize
         return lambda x: torch.stack([store(part) for part in x]) if x.ndim > 2 else store(x)
 

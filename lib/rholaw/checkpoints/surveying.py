@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from .. import runs, threads
+from ..checked import listed
 from ..error.measure import gmse
 from ..formats.format import DENSE_BITS, Format
 from ..formats.grammar import parse
@@ -74,7 +75,7 @@ def survey(
     tiles) hold several copies of it in float32.  Each tensor is read twice, the second time out of the system's cache.
     Raises ValueError before any work for a wrong path, format, device or ``out`` and for a damaged file; a tensor that
     cannot be measured is a row with a note.  What is left out of the files, and what lies beside them, is a UserWarning
-    and in the table's attrs, a list "remarks".
+    and in the table's attrs, a list "remarks"; there too which static scales of inputs and cache the file holds.
     """
     named = named_formats(formats)
     device, out = usable_device(device), resumable.destination(out)
@@ -102,7 +103,7 @@ def survey(
     table["gmse"] = table.format.map(gaussian)
     table["ratio"] = table.error / table.gmse.where(table.gmse > 0)
     table = _with_capacity(table, named, fit)
-    table.attrs |= {"checkpoint": str(path), "remarks": list(checkpoint.remarks)}
+    table.attrs |= {"checkpoint": str(path), "remarks": list(filter(None, (*checkpoint.remarks, checkpoint.scales)))}
     if out:
         resumable.write(table, out)
         finished.remove()
@@ -284,5 +285,7 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
         notes.append("all zeros, which every format holds exactly")
     if tensor.quantised:
         notes.append(f"already {tensor.dtype}: errors on its own grid are misleadingly small")
+    if tensor.beside:
+        notes.append(f"{listed(tensor.beside)} beside it: how engines round its inputs")
     stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": "; ".join(notes)}
     return {"format": name, "error": error, "rotated_error": rotated} | stored

@@ -42,7 +42,8 @@ class Tensor:
     quantised: its values were rounded to at most 8 bits before.  load: (start, stop) → so many of its values in their
     order.  tied: whose values it shares, a name, or "".  note: what to know of its values, or "".  spans: how many of
     its last dimensions make a row of ``matrix``.  turned: (in, out, rest) where the file has blocks of these, which
-    ``load`` gives as (out, in, rest).  Raises ValueError for a shape that torch cannot count.
+    ``load`` gives as (out, in, rest).  beside: {"input_scale": Tensor, …}, what lies beside its codes and says how an
+    engine rounds inputs and cache.  Raises ValueError for a shape that torch cannot count.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Tensor:
     note: str = ""
     spans: int = 1
     turned: tuple[int, int, int] | None = None
+    beside: dict[str, "Tensor"] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if math.prod(max(size, 1) for size in self.shape) >= 2**63:

@@ -46,7 +46,9 @@ def evaluate(arguments: list[str], prog: str) -> None:
     parser.add_argument("path", help="a folder of the hub with its tokenizer.json, or a GGUF file")
     parser.add_argument("--formats", default="fp8_row, int4/g32, nvfp4", help="(default: %(default)s)")
     parser.add_argument("--text", default="shakespeare", help="a text file; or shakespeare (the default) or python")
-    parser.add_argument("--activations", help="the format of the matrices' inputs, such as sint8/row, fp8_row or nvfp4")
+    parser.add_argument(
+        "--activations", help="the format of the matrices' inputs, such as sint8/row, fp8_row or nvfp4; or static"
+    )
     parser.add_argument(
         "--cache", help="the format of keys and values, a row a token and head, such as fp8_row or q8_0"
     )

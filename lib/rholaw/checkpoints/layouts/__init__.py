@@ -15,7 +15,7 @@ from .floats import int8, mxfp4, nvfp4, scaled
 from .grouping import Group, Latest, grouped, orphan
 from .integers import affine, awq, dense, floats, gptq
 from .nibbles import bitsandbytes
-from .pruned import masked
+from .products import products, smoothed
 from .settings import Settings, read
 
 __all__ = ["Settings", "logical", "read"]
@@ -31,8 +31,8 @@ def logical(tensors: Iterable[Tensor], settings: Settings) -> list[Tensor]:
     Codes of an unknown layout, and those whose companions do not fit, are one Tensor that cannot be read and says why.
     Raises ValueError where two are called the same.
     """
-    result = {}
-    for item in grouped(masked(tensors), Latest()):
+    result, latest = {}, Latest()
+    for item in grouped(products(tensors, latest), latest):
         tensor = _matrix(item, settings) if isinstance(item, Group) else item
         if orphan(tensor):
             tensor = replace(tensor, load=unreadable("a companion of codes that are not there"))
@@ -49,11 +49,13 @@ def _matrix(group: Group, settings: Settings) -> Tensor:
             raise ValueError("they are no matrix")
         for layout in LAYOUTS:
             if (tensor := layout(group, settings)) is not None:
-                return tensor
+                return smoothed(tensor)
     except ValueError as error:
         return group.unread(str(error))
     if not (group.coded or group.codes.quantised):
-        return replace(group.codes, note=f"beside it lies {listed(group.parts)}, which is not applied")
+        unknown = [part for part in group.parts if part not in group.beside]
+        note = f"beside it lies {listed(unknown)}, which is not applied" if unknown else ""
+        return smoothed(replace(group.codes, note=note, beside=group.beside))
     if group.parts:
         return group.unread(f"no layout with {listed(group.parts)} is known")
     if group.certain and group.codes.name.endswith(("weight", "packed", "blocks")):  # the others may be indices, too

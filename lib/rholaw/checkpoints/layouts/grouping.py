@@ -31,7 +31,7 @@ COMPANION = re.compile(
 WORDS = re.compile(r"scal|zero|shape|g_idx|bitmask|SCB|format|absmax|quant_")  # one of which is in each
 ENDING = 100  # characters at the end of a name that say what it is, at most
 ACTIVATIONS = re.compile(
-    r"(input|output|activation)(_\w+)?_(scale(_ub)?|zero_point|factor)|scale_input|pre_?quant_scal\w*|[kv]_scale|"
+    r"(input|output|activation)(_\w+)?_(scale(_ub)?|zero_point|factor)|scale_input|pre_?quant_scal\w*|([qkv]|kv)_scale|"
     r"(input|output)_quantizer\..+"
 )
 """Companions that say how inputs are rounded: no weight depends on them."""
@@ -80,6 +80,11 @@ class Group:
         """Whether they may be codes: they are called so, or are a matrix of integers or of floats of at most 8 bits."""
         return _coded(self.codes, self.stem)
 
+    @property
+    def beside(self) -> dict[str, Tensor]:
+        """The companions that say how inputs are rounded."""
+        return {part: tensor for part, tensor in self.parts.items() if ACTIVATIONS.fullmatch(part)}
+
     def tensor(self, shape: tuple[int, ...], dtype: str, rows: Callable[[int, int], torch.Tensor]) -> Tensor:
         """The matrix, with all the bits that it takes in the file; ``rows``: (first, last) → these rows, float32."""
         width = max(shape[-1], 1)
@@ -96,7 +101,8 @@ class Group:
         """The matrix with a ``load`` of its own."""
         stored = sum(tensor.count * tensor.bits for tensor in (self.codes, *self.parts.values()))
         count = math.prod(shape)
-        return Tensor(self.name, shape, dtype, stored / count if count else 0.0, True, load, self.codes.tied)
+        bits = stored / count if count else 0.0
+        return Tensor(self.name, shape, dtype, bits, True, load, self.codes.tied, beside=self.beside)
 
     def unread(self, reason: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """The matrix where its values cannot be had; its ``shape``, where that is known, else that of the codes."""

@@ -1,0 +1,160 @@
+"""Static scales of inputs: what engines compute with them, by whole models, and the word where they are not used."""
+
+import json
+
+import pytest
+import torch
+from quantised_files import E2M1
+from safetensors.torch import load_file, save_file
+from tiny_families import transformers, written
+from tiny_llama import TEXT
+from torch import nn
+
+import rholaw as rl
+from rholaw.checkpoints import llama, opening
+
+WIDE = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "num_hidden_layers": 2}
+GRID = torch.tensor(E2M1[:8])
+
+
+def fours(x, scale):
+    """Values in blocks of 16 as NVFP4 gives them back, with this scale of the scales."""
+    blocks = x.float().reshape(-1, 16)
+    inner = (blocks.abs().amax(1, keepdim=True) / 6 / scale).clamp(max=448).to(torch.float8_e4m3fn).float() * scale
+    codes = (blocks.abs() / inner.clamp(min=1e-30))[..., None].sub(GRID).abs().argmin(-1)
+    return (GRID[codes] * blocks.sign() * inner).view(x.shape)
+
+
+def nvfp4(weight):
+    scale = float(weight.abs().max()) / 448 / 6
+    blocks = weight.reshape(len(weight), -1, 16)
+    inner = (blocks.abs().amax(-1) / 6 / scale).to(torch.float8_e4m3fn)
+    scaled = blocks / (inner.float() * scale)[..., None]
+    codes = ((scaled.abs()[..., None] - GRID).abs().argmin(-1) + 8 * (scaled < 0)).to(torch.uint8).flatten(1)
+    tensors = {"weight": codes[:, 0::2] | codes[:, 1::2] << 4, "weight_scale": inner}
+    return tensors | {"weight_scale_2": torch.tensor(scale)}, fours(weight, scale)
+
+
+def bytes_of(weight, top, kind):
+    scale = weight.abs().max() / top
+    codes = (weight / scale).round().to(kind) if kind == torch.int8 else (weight / scale).to(kind)
+    return {"weight": codes, "weight_scale": scale.reshape(1)}, codes.float() * scale
+
+
+def eights(x, scale, zero=0):
+    return ((x / scale).round() + zero).clamp(-128, 127).sub(zero) * scale
+
+
+FP8 = lambda x, s: (x / s).clamp(-448, 448).to(torch.float8_e4m3fn).float() * s  # noqa: E731
+KINDS = {  # how weights lie, what the file says of their inputs, and what engines make of them
+    "fp8": (
+        lambda w: bytes_of(w, 448, torch.float8_e4m3fn),
+        {"input_scale": torch.tensor(0.004)},
+        lambda x: FP8(x, 0.004),
+    ),
+    "fp8 that clips": (
+        lambda w: bytes_of(w, 448, torch.float8_e4m3fn),
+        {"input_scale": torch.tensor([0.001])},
+        lambda x: FP8(x, 0.001),
+    ),
+    "int8": (
+        lambda w: bytes_of(w, 127, torch.int8),
+        {"input_scale": torch.tensor([0.02]), "input_zero_point": torch.tensor([5], dtype=torch.int8)},
+        lambda x: eights(x, 0.02, 5),
+    ),
+    "nvfp4": (nvfp4, {"input_scale": torch.tensor(0.002)}, lambda x: fours(x, 0.002)),
+}
+
+
+@pytest.fixture
+def coded(tmp_path):
+    """kind → (a folder with codes and static scales, a text, the whole model with the values of the codes)."""
+
+    def made(kind, more=None):
+        coder, said, _ = KINDS[kind]
+        folder, _ = written(tmp_path / "coded", "llama", **WIDE)
+        files = load_file(folder / "model.safetensors")
+        whole = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        for name in [name for name in files if name.endswith("_proj.weight")]:
+            tensors, values = coder(files.pop(name))
+            files |= {name.replace("weight", part): tensor for part, tensor in (tensors | said).items()}
+            whole.get_parameter(name).data = values
+        save_file(files | (more or {}), folder / "model.safetensors", {"format": "pt"})
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "any"}}))
+        (tmp_path / "text").write_text(TEXT)
+        return folder, str(tmp_path / "text"), whole
+
+    return made
+
+
+def evaluate(folder, text, formats="dense", **more):
+    return rl.evaluate(folder, formats, text, count=3, length=16, progress=False, **more)
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_static_scales_round_as_engines_do(coded, kind, own, monkeypatch):
+    folder, text, whole = coded(kind)
+    with opening.open(folder) as checkpoint:
+        model = llama.described(checkpoint)
+    blocks = llama.token_blocks(model.tokenizer, 280, llama.text(text), 3, 16)
+    before = whole(blocks[:, :-1]).logits.double().log_softmax(-1)
+    for name, part in whole.named_modules():
+        if isinstance(part, nn.Linear) and name != "lm_head":
+            part.register_forward_pre_hook(lambda _, args: (KINDS[kind][2](args[0]),))
+    after = whole(blocks[:, :-1]).logits.double().log_softmax(-1)
+    if not own:
+        monkeypatch.setattr(llama, "described", lambda _: (_ for _ in ()).throw(ValueError("no")))
+    row = evaluate(folder, text, activations="static").iloc[0]
+    kl = float((before.exp() * (before - after)).sum(-1).mean())
+    assert row.kl == pytest.approx(kl, rel=0.02) and kl > 1e-6
+    assert row.activations == "static" and row.quantised
+
+
+def test_a_word_where_other_scales_are_used(coded):
+    scales = {f"model.layers.{i}.self_attn.{what}_scale": torch.tensor(0.1) for i in range(2) for what in "kv"}
+    folder, text, _ = coded("fp8", scales)
+    told = r"input_scale 14 times, k_scale 2 times, v_scale 2 times"
+    for asked in ({"activations": "fp8_row"}, {"cache": "fp8_row"}):
+        with pytest.warns(UserWarning, match=rf"{told}.*; not here, where scales follow from what is rounded"):
+            evaluate(folder, text, **asked)
+    evaluate(folder, text)
+    table = rl.survey(folder, "int4/g16", progress=False)
+    assert told in table.attrs["remarks"][0]
+    of_codes = table.quantised
+    assert of_codes.sum() == 14 and not table.name.str.contains("scale").any()
+    assert table.note[of_codes].str.contains("input_scale beside it: how engines round its inputs").all()
+    assert (table.note[~of_codes & table.error.notna()] == "").all()
+
+
+def test_static_scales_that_are_not_there_or_not_known_are_refused(coded, tmp_path):
+    folder, text, _ = coded("fp8")
+    with pytest.raises(ValueError, match="keys and values with static scales are not computed"):
+        evaluate(folder, text, cache="static")
+    plain, _ = written(tmp_path / "plain", "llama", **WIDE)
+    with pytest.raises(ValueError, match="none of its matrices has a static scale"):
+        evaluate(plain, text, activations="static")
+    name = "model.layers.1.mlp.up_proj.input_scale"
+    files = load_file(folder / "model.safetensors")
+    cases = {
+        "no positive number by itself": {name: torch.rand(64)},
+        "scaled by channels before": {name: torch.tensor(0.1), name.replace("input", "pre_quant"): torch.rand(64)},
+        "has no static scale": {},
+    }
+    for message, more in cases.items():
+        left = {key: value for key, value in files.items() if key != name}
+        save_file(left | more, folder / "model.safetensors", {"format": "pt"})
+        with pytest.raises(ValueError, match=message):
+            evaluate(folder, text, activations="static")
+
+
+def test_a_scale_of_channels_before_the_rounding_belongs_to_the_weight(coded):
+    """As ModelOpt's AWQ has it: its stored matrix is that of inputs that were scaled."""
+    name, factors = "model.layers.0.mlp.up_proj.", 1 + torch.rand(64)
+    folder, _, whole = coded("fp8", {f"{name}pre_quant_scale": factors})
+    with opening.open(folder) as checkpoint:
+        values = checkpoint[f"{name}weight"].read()
+        assert torch.allclose(values, whole.get_parameter(f"{name}weight") * factors)
+        assert torch.equal(checkpoint[f"{name}weight"].rows(3, 5), values[3:5])
