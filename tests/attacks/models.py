@@ -60,7 +60,7 @@ def _seen(folder):
     assert (table.error.notna() | table.note.ne("")).all() and table.note.str.len().max() <= 500
     table["error"] = table.error.astype(object).where(table.error.notna(), None)
     rows = {row.name: (row.parameters, row.error, row.quantised) for row in table.itertuples()}
-    return rows, table.attrs["remarks"]
+    return rows, [line for line in table.attrs["remarks"] if not line.startswith("scales of inputs")]
 
 
 def _written(folder, tensors, files):
