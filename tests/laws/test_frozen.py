@@ -1,5 +1,7 @@
 """Frozen laws: what was frozen cannot change unseen, and today's runs still give it."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,7 +85,10 @@ def test_capacity_has_an_interval_and_some_laws_have_none(laws):
         laws["additive"].capacity("int4")
 
 
-def test_noise_widens_in_quadrature():
-    samples = np.zeros((10, 2))
-    low, high = frozen.widened(samples, np.array([1.0, 2.0]), 0.95)
-    assert high == pytest.approx([1.96, 3.92], abs=0.001) and low == pytest.approx(-high)
+def test_noise_and_errors_of_what_is_measured_widen_in_quadrature(laws):
+    runs = pd.DataFrame({"n_params": 1e8, "n_tokens": 1e10, "weights": ["int4", "int2"], "activations": "dense"})
+    law = dataclasses.replace(laws["unified"], noise=3.0)  # beside it the samples hardly vary
+    middle, low, high = law.extra_interval(runs, variance=np.array([0.0, 16.0]))
+    assert high - middle == pytest.approx([1.96 * 3, 1.96 * 5], rel=1e-3)
+    assert middle - low == pytest.approx(high - middle, rel=1e-3)
+    assert (law.extra_interval(runs)[2] < high)[1]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rholaw.laws.intervals import holm, mean_interval, percentiles
+from rholaw.laws.intervals import holm, mean_interval, percentiles, widened
 
 
 def test_a_mean_has_students_interval():
@@ -24,6 +24,13 @@ def test_percentiles_are_the_middle_share():
     low, high = percentiles(np.arange(101.0)[:, None] * [1, 2], level=0.8)
     np.testing.assert_allclose(low, [10, 20])
     np.testing.assert_allclose(high, [90, 180])
+
+
+def test_scatter_widens_in_quadrature_on_the_side_that_the_samples_are_on():
+    samples = np.linspace(-4.0, 0.0, 101)[:, None] * [1, 1]
+    low, high = widened(np.zeros(2), samples, np.array([0.0, 3.0]), level=1.0)
+    np.testing.assert_allclose(low, [-4, -5])
+    np.testing.assert_allclose(high, [0, 3])
 
 
 def test_holm_multiplies_by_what_is_left_and_keeps_the_order():

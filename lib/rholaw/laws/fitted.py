@@ -11,7 +11,7 @@ from ..formats.format import Format
 from ..formats.grammar import parse
 from .chinchilla import Chinchilla
 from .curves import Form
-from .intervals import percentiles
+from .intervals import percentiles, widened
 from .law import Law, positive
 from .parameters import Parameters
 from .reach import Prediction, Reach, outside
@@ -94,14 +94,12 @@ class Fit:
         self._needs_samples()
         columns = self.model.columns(runs)
         middle, samples = (self.model.log_loss(p, columns) for p in (self._points, self._resamples))
-        scatter = self.noise(level) if noise else 0.0
-        low, high = percentiles(samples, level)
+        low, high = widened(middle, samples, self.noise(level) if noise else 0.0, level)
         distances = self.reach.distances(runs)
         wider = 1 + distances.max(axis=1)
-        down = wider * np.hypot(np.maximum(middle - low, 0), scatter)
-        up = wider * np.hypot(np.maximum(high - middle, 0), scatter)
         with np.errstate(over="ignore"):
-            return Prediction(np.exp(middle - down), np.exp(middle + up), outside(distances))
+            ends = (np.exp(middle + wider * (end - middle)) for end in (low, high))
+        return Prediction(*ends, outside(distances))
 
     def noise(self, level: float = 0.95) -> float:
         """The |log residual| that this share of runs stays within, widened for the parameters that were fitted.

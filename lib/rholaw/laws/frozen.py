@@ -8,20 +8,21 @@ made(row)                                   a recipe, a row of 2026.csv, fitted 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
 
 from .. import runs as run_tables
 from .. import tables
 from ..checked import unknown
 from ..formats.format import Format
-from . import registry
+from . import registry, resampling
 from .chinchilla import Chinchilla
 from .fitted import capacities
 from .fitting import fit
-from .intervals import percentiles
+from .intervals import percentiles, widened
 from .optimise import minimise
 from .parameters import Parameters
 from .training_length import TOKENS_PER_PARAM
@@ -56,7 +57,7 @@ class FrozenLaw:
 
     def predict_interval(self, runs: pd.DataFrame, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """(low, high), each (n,), of the loss: the samples' percentiles, widened by half the variance of ``noise``."""
-        return widened(self._loss(runs), self.noise / np.sqrt(2), level)
+        return _about(self._loss(runs), self.noise / np.sqrt(2), level)
 
     def extra(self, runs: pd.DataFrame) -> np.ndarray:
         """(S, n): for each sample, by how much the loss lies above a dense run of the same N and D, nats per token.
@@ -64,6 +65,16 @@ class FrozenLaw:
         Raises ValueError for a format that the law cannot predict.
         """
         return self._loss(runs) - self._loss(runs.assign(weights="dense", activations="dense"))
+
+    def extra_interval(
+        self, runs: pd.DataFrame, level: float = 0.95, variance: ArrayLike = 0.0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(median, low, high), each (n,), of ``extra``, widened by ``noise``, and by the variance of what is measured.
+
+        Raises ValueError as ``extra``.
+        """
+        samples = self.extra(runs)
+        return np.median(samples, axis=0), *_about(samples, np.sqrt(self.noise**2 + variance), level)
 
     def capacity(
         self,
@@ -91,14 +102,9 @@ class FrozenLaw:
         return np.exp(self.model.log_loss(self._points, self.model.columns(runs)))
 
 
-def widened(samples: np.ndarray, noise: float | np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high), each (n,), about the median of samples (S, n): their percentiles and Gaussian noise, in quadrature.
-
-    noise: the standard deviation, one or (n,).
-    """
-    middle, (low, high) = np.median(samples, axis=0), percentiles(samples, level)
-    reach = NormalDist().inv_cdf((1 + level) / 2) * noise
-    return middle - np.hypot(middle - low, reach), middle + np.hypot(high - middle, reach)
+def _about(samples: np.ndarray, noise: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high), each (n,), about the median of samples (S, n), with Gaussian noise of this standard deviation."""
+    return widened(np.median(samples, axis=0), samples, ndtri((1 + level) / 2) * noise, level)
 
 
 def names() -> list[str]:
@@ -143,28 +149,28 @@ def made(row: Mapping[str, str], seed: int = 0, count: int = 100) -> tuple[float
 
     row: the name of the ``law``, its ``form`` in the registry, ``series`` with spaces between, ``selection`` of their
     runs as pandas' query takes it, and ``held``: parameters as "E=0" or "C=1.39~0.08", drawn anew in each sample with
-    that standard deviation; sets of them, between which the samples take turns, stand apart by semicolons.  A sample
-    weighs all runs of one size alike, by an exponential variable (Rubin 1981): sizes, not runs, are what was drawn.
+    that standard deviation; sets of them, between which the samples take turns, stand apart by semicolons.  Sizes, not
+    runs, are drawn, as ``fit`` draws them; those of frozen2026 had exponential weights (Rubin 1981), which vary less.
     """
     table = _selected(row)
     generator = np.random.default_rng(seed)
     model = registry.find(row["form"])(table)
     columns, log_loss = model.columns(table), np.log(table["loss"].to_numpy(float))
-    sizes = pd.factorize(table["n_params"])[0]
+    sizes = resampling.labels(table, "n_params")
+    resamples = resampling.weights(sizes, resampling.strata(table), count, seed)
     variants = [_held(text) for text in row["held"].split(";")]
     fits = [fit(row["form"], table, fixed={name: mean for name, (mean, _) in held.items()}) for held in variants]
     points = []
-    for number in range(count):
+    for number, weights in enumerate(resamples):
         held, start = variants[number % len(variants)], fits[number % len(fits)].params
         drawn = {name: max(generator.normal(*spread), spread[0] / 10) for name, spread in held.items()}
         bounds = model.bounds | {name: (value,) * 2 for name, value in (model.held | drawn).items()}
         lower, upper = np.log(np.maximum([bounds[name] for name in model.names], 1e-300)).T
         begin = np.log([[start[name] for name in model.names]])
-        weights = generator.exponential(size=sizes.max() + 1)[sizes]
         points.append(
             minimise(
                 lambda u: model.log_loss(Parameters(model.names, u), columns) - log_loss,
-                *(begin, lower, upper, weights / weights.mean(), HUBER),
+                *(begin, lower, upper, weights, HUBER),
             )[0][0]
         )
     predicted = np.median(np.exp(model.log_loss(Parameters(model.names, np.array(points)), columns)), axis=0)

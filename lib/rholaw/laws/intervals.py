@@ -17,6 +17,17 @@ def percentiles(samples: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np
     return low, high
 
 
+def widened(middle: np.ndarray, samples: np.ndarray, scatter: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high), each (n,), about predictions: the percentiles of their samples and the scatter, in quadrature.
+
+    middle: (n,), what is predicted; samples: (S, n), the same by resamples; scatter: within which the ``level`` of what
+    is predicted lies about its own mean, one or (n,).
+    """
+    low, high = percentiles(samples, level)
+    down, up = np.hypot(np.maximum(middle - low, 0), scatter), np.hypot(np.maximum(high - middle, 0), scatter)
+    return middle - down, middle + up
+
+
 def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
     """(mean, low, high) of independent values by Student's t; low and high are nan for one value, all for none."""
     values = np.asarray(values, dtype=float)

@@ -15,7 +15,7 @@ from .. import runs as run_tables
 from .. import tables
 from ..checked import closest, limited, listed, shortened, shown, unknown
 from ..formats.grammar import parse
-from .frozen import FrozenLaw, widened
+from .frozen import FrozenLaw
 
 NEEDED = ("n_params", "n_tokens", "weights", "activations", "loss")
 LOSSES = ("loss", "dense_loss", "loss_stderr", "dense_loss_stderr")  # all in the unit of the loss
@@ -100,9 +100,8 @@ def predicted(runs: pd.DataFrame, laws: dict[str, FrozenLaw], level: float = 0.9
         for _, part in runs.groupby(["weights", "activations"], sort=False):
             row = part[["n_params", "n_tokens", "weights", "activations"]].assign(law=name, row=part.index, reason="")
             try:
-                samples = law.extra(part)
-                low, high = widened(samples, np.sqrt(law.noise**2 + variance[part.index].to_numpy()), level)
-                rows.append(row.assign(predicted=np.median(samples, axis=0), low=low, high=high))
+                middle, low, high = law.extra_interval(part, level, variance[part.index].to_numpy())
+                rows.append(row.assign(predicted=middle, low=low, high=high))
             except ValueError as error:
                 rows.append(row.assign(predicted=np.nan, low=np.nan, high=np.nan, reason=shortened(str(error), 200)))
     if not rows:
