@@ -1,6 +1,6 @@
 """Every law on QuEST's runs: in sample, on larger models, on formats left out; writes data/measured/rivals.csv.
 
-    .venv/bin/python bench/rivals.py        # then: .venv/bin/python -m rholaw update measured/rivals
+    .venv/bin/python bench/rivals.py        # then: .venv/bin/python -m rholaw data update measured/rivals
 
 Takes minutes: each number is a hundred fits.
 """
@@ -12,7 +12,7 @@ from rholaw import tables
 from rholaw.laws import held_out as validation
 
 LAWS = ["unified", "unified-bounded", "unified-logistic", "unified-composed", "additive", "additive-composed"]
-LAWS += ["decoupled", "chen", "kumar", "kumar-offset", "frantar", "sun"]
+LAWS += ["additive-exponents", "decoupled", "decoupled-exponents", "chen", "kumar", "kumar-offset", "frantar", "sun"]
 HELD = {"free": {}, "1.0": {"E": 1.0}, "1.5": {"E": 1.5}}
 
 chosen = validation.counted(rl.runs.one_estimator(rl.runs.load("quest2025")), 74)

@@ -12,7 +12,19 @@ MODULES = {path.stem for path in Path(rivals.__file__).parent.glob("[!_]*.py")}
 
 def test_every_law_is_there():
     assert len(MODULES) >= 7
-    laws = ["additive", "additive-composed", "chen", "decoupled", "frantar", "kumar", "kumar-offset", "quartet", "sun"]
+    laws = [
+        "additive",
+        "additive-composed",
+        "additive-exponents",
+        "chen",
+        "decoupled",
+        "decoupled-exponents",
+        "frantar",
+        "kumar",
+        "kumar-offset",
+        "quartet",
+        "sun",
+    ]
     assert set(registry.LAWS) >= {*OURS, *laws}
     assert list(registry.LAWS)[: len(OURS)] == list(OURS)
 

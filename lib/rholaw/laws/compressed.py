@@ -13,6 +13,7 @@ from .chinchilla import Chinchilla, Columns
 from .parameters import Parameters
 
 DENSE = parse("dense")
+SIZE = 1e8  # parameters at which a law with exponents of N by format states what each costs
 NEVER = -1e4  # the logarithm of a term that a run does not have
 
 Pair = tuple[Format, Format]  # the formats of weights and of activations

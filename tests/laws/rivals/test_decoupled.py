@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_runs import HELD, compressed_runs, constants
+from synthetic_runs import HELD, TRUTH, assert_gives_back, compressed_runs, constants, noiseless
 
 import rholaw as rl
 from rholaw import tables
@@ -32,6 +32,19 @@ def test_it_needs_dense_runs_and_knows_no_other_formats():
         rl.fit("decoupled", seen, fixed=HELD).predict(unseen)
     with pytest.raises(ValueError, match="needs dense runs"):
         rl.fit("decoupled", runs.assign(weights="int4"))
+
+
+def test_an_exponent_for_each_pair_comes_back_from_noiseless_runs():
+    pairs = [("dense", "dense"), ("int2", "dense"), ("int2", "int2"), ("int4", "int4")]
+    own = TRUTH | {"k[int2|dense]": 0.2, "k[int2|int2]": 0.5, "k[int4|int4]": 0.03}
+    own |= {"a[int2|dense]": 0.06, "a[int2|int2]": 0.1, "a[int4|int4]": 0.25}
+    runs = noiseless("decoupled-exponents", pairs, own)
+    assert_gives_back(fit := rl.fit("decoupled-exponents", runs, fixed=HELD), own)
+    larger = pd.DataFrame({"n_params": [1e8, 1e9], "n_tokens": 1e11, "weights": "int4", "activations": "int4"})
+    extra = fit.predict(larger) - fit.predict(larger.assign(weights="dense", activations="dense"))
+    assert extra == pytest.approx([0.03, 0.03 * 10**-0.25], rel=1e-3)
+    with pytest.raises(ValueError, match=r"no k for weights int3 with activations dense: it saw no such run"):
+        fit.predict(runs.assign(weights="int3", activations="dense"))
 
 
 def test_quests_efficiencies_follow_from_its_runs_and_constants():

@@ -5,7 +5,7 @@ import numpy as np
 from ...error.measure import gmse
 from ...formats.format import Format
 from ..chinchilla import Columns
-from ..compressed import NEVER, Compressed, Pair, composed_error
+from ..compressed import NEVER, SIZE, Compressed, Pair, composed_error
 from ..parameters import Parameters
 
 
@@ -28,10 +28,14 @@ class Additive(Compressed):
         logs = np.log(np.where(errors > 0, errors, 1.0))
         return {"log_error": logs, "present": np.where(errors > 0, 0.0, NEVER)}
 
+    def log_part(self, p: Parameters, columns: Columns, log_error: np.ndarray) -> np.ndarray:
+        """log m^c of a part in each run, from its log m: (…, n)."""
+        return p.c * log_error
+
     def log_terms(self, p: Parameters, columns: Columns) -> list[np.ndarray]:
-        """Chinchilla's terms, and k Σ m^c."""
+        """Chinchilla's terms, and k times the sum over the parts."""
         slots = zip(columns["log_error"], columns["present"], strict=True)
-        total = sum(np.exp(p.c * log_error + present) for log_error, present in slots)
+        total = sum(np.exp(self.log_part(p, columns, log_error) + present) for log_error, present in slots)
         return [*super().log_terms(p, columns), p.log("k") + np.log(total + 1e-300)]  # a dense run has no error
 
     def capacity_guesses(self) -> list[dict[str, float]]:
@@ -47,4 +51,24 @@ class AdditiveComposed(Additive):
         return [composed_error(parts)]
 
 
-LAWS = {"additive": Additive, "additive-composed": AdditiveComposed}
+class AdditiveExponents(Additive):
+    """Loss = A N^-α + B D^-β + E + k Σ m^c (N / 1e8)^-a over the parts, m the GMSE of each, a = r (log_{1/4} m)^s.
+
+    The finer a part, the faster its cost falls with N.  With r = 0 it is the law "additive".
+    """
+
+    capacity_names = (*Additive.capacity_names, "r", "s")
+    limits = Additive.limits | {"r": (1e-4, 1), "s": (1e-2, 2)}
+
+    def log_part(self, p: Parameters, columns: Columns, log_error: np.ndarray) -> np.ndarray:
+        """log m^c (N / 1e8)^-a of a part in each run, from its log m: (…, n)."""
+        fineness = np.where(log_error < 0, -log_error / np.log(4), 1.0)  # 1 where a run has no such part
+        a = np.exp(p.log("r") + p.s * np.log(fineness))
+        return super().log_part(p, columns, log_error) - a * (columns["n"] - np.log(SIZE))
+
+    def capacity_guesses(self) -> list[dict[str, float]]:
+        """Starting points of the parameters in ``capacity_names``."""
+        return [guess | {"r": 0.1, "s": 1.0} for guess in super().capacity_guesses()]
+
+
+LAWS = {"additive": Additive, "additive-composed": AdditiveComposed, "additive-exponents": AdditiveExponents}
