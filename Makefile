@@ -4,7 +4,7 @@
 #   make book QUICK=1     the same with quick = True in every chapter: smaller experiments, wider intervals
 #   make test             all tests; ARGS passes options on, as in make test ARGS="tests/book/test_book.py -x"
 #   make test FULL=1      the long form, for once a week: exhaustive products, long and wild tests
-#   make check-book       open every built page in headless Chromium
+#   make check-book       open every built page in headless Chromium, and follow every link
 #   make lab              JupyterLab in the same environment
 #   PYTHON=…              the interpreter the environment is made from: Python 3.11, 3.12 or 3.13
 
@@ -52,7 +52,7 @@ book: $(READY)
 	@$(PY) -m rholaw.book build $(if $(QUICK),--quick)
 
 check-book: $(READY)
-	@REQUIRE_BOOK=1 $(PY) -m pytest -q tests/book/test_book.py $(ARGS)
+	@REQUIRE_BOOK=1 $(PY) -m pytest -q tests/book/test_book.py tests/book/test_links.py $(ARGS)
 
 # A process a core, each with one thread: threads that wait for one another while others compute cost ten times the work.
 test: export OMP_NUM_THREADS ?= 1

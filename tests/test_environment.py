@@ -1,6 +1,7 @@
 """environment.yml, pyproject.toml and constraints.txt describe one environment."""
 
 import fcntl
+import json
 import re
 import shutil
 import subprocess
@@ -185,3 +186,18 @@ def test_a_disagreement_is_found(file, old, new, problem):
 def test_a_loose_spec_is_refused(spec):
     with pytest.raises(ValueError, match="scipy"):
         conda(texts()[2].replace("scipy>=1.13", spec))
+
+
+def test_what_opens_the_book_elsewhere_asks_for_what_is_there():
+    """The workflow calls what everybody calls, and needs no secret; the container and Binder name files that exist."""
+    text = (ROOT / ".github" / "workflows" / "book.yml").read_text()
+    steps = [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
+    assert {"run": ".ci/run"} in steps and "secrets." not in text
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    assert container["postCreateCommand"] == "make .venv/.ready"
+    assert "$(READY):" in (ROOT / "Makefile").read_text()
+    lines = (ROOT / ".binder" / "requirements.txt").read_text().splitlines()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert "-c ../constraints.txt" in lines and "-e .[book]" in lines and "book" in extras
+    versions = {container["image"].rsplit(":")[-1], (ROOT / ".binder" / "runtime.txt").read_text()[7:].strip()}
+    assert versions == {"3.12"}

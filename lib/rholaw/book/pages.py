@@ -11,10 +11,12 @@ from pathlib import Path
 
 from .. import files
 from . import panel, reference
+from .changes import FEED, changes, feed
+from .colophon import about, colophon, title
 from .execute import REFERENCE, chapters, contents, execute, executed, read
 from .workplace import ROOT, BuildError, workplace
 
-VEGA = "vega.js"  # among the assets, which the pages find in _static/
+VEGA, PICTURE = "vega.js", "social.png"  # among the assets, which the pages find in _static/
 OPEN = {"parameters", "show", "lesson", "remove-input", "remove-cell", "answer"}  # code that a page does not fold
 
 
@@ -26,14 +28,20 @@ def stage(root: Path) -> None:
     target = root / "_build" / "stage"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(root / "chapters", target, ignore=shutil.ignore_patterns("*.ipynb", ".*"))
-    problems = []
+    problems, titles = [], {}
     for chapter in chapters(root):
-        if chapter.suffix == ".ipynb":
-            name = chapter.relative_to(root / "chapters").with_suffix("").as_posix()
-            notebook = as_page(read(executed(chapter, root)), name)
-            problems += [f"{chapter.relative_to(root)}: {problem}" for problem in output_problems(notebook)]
-            page = target / chapter.relative_to(root / "chapters")
-            page.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")
+        page = target / chapter.relative_to(root / "chapters")
+        name = chapter.relative_to(root / "chapters").with_suffix("").as_posix()
+        if chapter.suffix == ".md":
+            text = page.read_text(encoding="utf-8")
+            titles[name] = title(text)
+            page.write_text(f"{text}\n\n{colophon(titles[name], name, root)}\n", encoding="utf-8")
+            continue
+        notebook = as_page(read(executed(chapter, root)), name)
+        problems += [f"{chapter.relative_to(root)}: {problem}" for problem in output_problems(notebook)]
+        titles[name] = title("".join(notebook["cells"][0]["source"]))
+        notebook["cells"].append(panel.markdown(colophon(titles[name], name, root), "colophon"))
+        page.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")
     if problems:
         raise BuildError("\n".join(problems))
     for name in contents(root):
@@ -45,8 +53,12 @@ def stage(root: Path) -> None:
     mathjax = Path(importlib.util.find_spec("mathjax").origin).parent / "static" / "mathjax" / "es5"
     (target / "assets" / "mathjax").mkdir(parents=True)
     shutil.copy(mathjax / "tex-svg-full.js", target / "assets" / "mathjax")
-    for name in ("book.css", "tables.js"):
+    for name in ("book.css", "tables.js", "favicon.svg"):
         shutil.copy(root / "assets" / name, target / "assets")
+    if listed := changes(root):
+        (target / "assets" / FEED).write_text(feed(listed, *about(root), titles), encoding="utf-8")
+    if figure := next(_figures(read(executed(chapters(root)[0], root))), None):
+        (target / "assets" / PICTURE).write_bytes(social_picture(figure))
     ignored = shutil.ignore_patterns("*.md", "*.toml", ".*", "scenarios")
     shutil.copytree(root / "chapters", target / "assets" / panel.NOTEBOOKS, ignore=ignored)
     if any(f"_static/{VEGA}" in page.read_text() for page in target.rglob("*.ipynb")):
@@ -58,6 +70,24 @@ def vega() -> str:
     from vl_convert import javascript_bundle
 
     return "(() => {\n" + javascript_bundle("window.vegaEmbed = vegaEmbed;") + "\n})();\n"
+
+
+def social_picture(figure: str) -> bytes:
+    """A figure, given as SVG, in the middle of a white PNG of the shape that is shown beside a shared link."""
+    from vl_convert import svg_to_png
+
+    place = r'<svg\1 x="60" y="30" width="1080" height="570"'
+    inner = re.sub(r'<svg([^>]*?) width="[^"]*" height="[^"]*"', place, figure[figure.index("<svg") :], count=1)
+    size = 'width="1200" height="630"'
+    return svg_to_png(f'<svg xmlns="http://www.w3.org/2000/svg" {size}><rect {size} fill="white"/>{inner}</svg>')
+
+
+def _figures(notebook: dict) -> Iterator[str]:
+    """The figures of an executed chapter, as SVG."""
+    for cell in notebook.get("cells", ()):
+        for output in cell.get("outputs", ()):
+            if "image/svg+xml" in output.get("data", {}):
+                yield "".join(output["data"]["image/svg+xml"])
 
 
 def as_page(notebook: dict, name: str) -> dict:

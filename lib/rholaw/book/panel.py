@@ -32,8 +32,8 @@ def arranged(cells: list[dict], name: str) -> list[dict]:
     last = next((i for i, cell in enumerate(rest) if _is_panel(cell, language)), None)
     head = [] if last is None else [rest.pop(last)]
     if not head:
-        head = [_markdown(f"## {WORDS[language][0]}", "panel")]
-    return [*rest, *head, _markdown(table(parameters[0], name, language), "parameters"), *setup]
+        head = [markdown(f"## {WORDS[language][0]}", "panel")]
+    return [*rest, *head, markdown(table(parameters[0], name, language), "parameters"), *setup]
 
 
 def table(cell: dict, name: str, language: str = "en") -> str:
@@ -48,7 +48,8 @@ def table(cell: dict, name: str, language: str = "en") -> str:
     return "\n".join([*rows, "", link])
 
 
-def _markdown(text: str, identity: str) -> dict:
+def markdown(text: str, identity: str) -> dict:
+    """A cell of a notebook."""
     return {"cell_type": "markdown", "id": identity, "metadata": {}, "source": text}
 
 
