@@ -25,6 +25,8 @@ KINDS = {
 }
 COLOURS = (*(colour for colour, _ in KINDS.values()), "#56B4E9", "#8c510a")[1:]  # of series that are no kind of format
 GREY = "#767676"
+ERROR = "GMSE: squared error / variance"
+"""The label of an axis on which the error of a format stands."""
 
 
 def style(japanese: bool = False) -> None:
