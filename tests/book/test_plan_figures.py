@@ -8,7 +8,7 @@ import rholaw as rl
 from rholaw.book import figures, plan_figures
 from rholaw.book.figures import plt
 
-WORDS = {"rho": "容量", "prefill": "P", "decode": "D", "pays": "有利", "none": "なし", "batch": "B", "bits": "ビット"}
+WORDS = {"rho": "容量", "prefill": "P", "decode": "D", "gains": "有利", "none": "なし", "batch": "B", "bits": "ビット"}
 WORDS |= {"requests": "R", "npv": "V（千円）", "low": "低", "high": "高", "saves": "節約"}
 WORDS |= {name: name.upper() for name in figures.KINDS}
 

@@ -53,10 +53,10 @@ ROWS = pd.DataFrame(
 )
 
 
-def test_what_pays_even_at_p10_and_by_how_much_more_than_a_data_sheet():
-    paying = comparisons.paying(ROWS, "decode", 8)
-    assert paying.option.tolist() == ["a", "b"] and paying.known.tolist() == [True, False]
-    assert comparisons.paying(ROWS, "decode", 1).empty
+def test_what_gains_even_at_p10_and_by_how_much_more_than_a_data_sheet():
+    gaining = comparisons.gaining(ROWS, "decode", 8)
+    assert gaining.option.tolist() == ["a", "b"] and gaining.known.tolist() == [True, False]
+    assert comparisons.gaining(ROWS, "decode", 1).empty
 
 
 def test_what_has_no_kernel_waits_for_one_over_rho():

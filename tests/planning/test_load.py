@@ -14,6 +14,10 @@ def step(n):
     return 0.010 + 0.0002 * n
 
 
+def serving(own, rate, peak, limits, whole, utilisation):
+    return load.serving(own, rate, peak, load.most(own, limits, whole, utilisation), whole, utilisation)
+
+
 def replica(most=64, prompt=0.03, tokens_out=TOKENS):
     return load.replica(FLIGHT, step(FLIGHT), np.full_like(FLIGHT, prompt), tokens_out).holding(most)
 
@@ -73,13 +77,13 @@ def test_more_traffic_never_shortens_a_latency_nor_needs_fewer_replicas():
     for name in ("in_flight", "between", "first"):
         assert (np.diff([getattr(one, name)[0] for one in loads]) > -1e-12).all(), name
     for whole in (True, False):
-        served = [load.serving(own, rate, 2.0, (0.02, 1.0), whole, None) for rate in 10 * rates]
+        served = [serving(own, rate, 2.0, (0.02, 1.0), whole, None) for rate in 10 * rates]
         assert (np.diff([one.paid[0] for one in served]) >= 0).all()
 
 
 def test_replicas_are_whole_ones_for_the_peak_and_at_least_one():
     own = replica()
-    few, many = (load.serving(own, rate, 2.5, (np.inf, np.inf), True, None) for rate in (1e-4, 100.0))
+    few, many = (serving(own, rate, 2.5, (np.inf, np.inf), True, None) for rate in (1e-4, 100.0))
     assert few.paid == 1 and few.working < 0.001
     assert many.paid == np.ceil(250 / (load.FULL * own.rates[-1])) and many.paid > many.working > 0.99 * many.paid
     assert many.load.in_flight < 64
@@ -87,7 +91,7 @@ def test_replicas_are_whole_ones_for_the_peak_and_at_least_one():
 
 @pytest.mark.parametrize("limits", [(0.016, np.inf), (np.inf, 0.05), (0.016, 0.05)])
 def test_replicas_keep_the_limits_at_the_peak_where_any_number_of_them_does(limits):
-    free, bound = (load.serving(replica(), 100.0, 2.0, ends, True, None) for ends in ((np.inf, np.inf), limits))
+    free, bound = (serving(replica(), 100.0, 2.0, ends, True, None) for ends in ((np.inf, np.inf), limits))
     assert bound.paid > free.paid
     assert bound.load.between <= limits[0] and bound.load.first <= limits[1]
     fewer = load.at(replica(), 200 / (0.95 * bound.paid))
@@ -101,18 +105,18 @@ def test_a_limit_that_one_request_alone_breaks_is_not_bought_with_replicas():
 
 def test_paid_as_used_scales_to_zero_and_with_a_given_utilisation_is_full_while_it_works():
     own = replica()
-    idle = load.serving(own, 1e-3, 2.0, (np.inf, np.inf), False, None)
+    idle = serving(own, 1e-3, 2.0, (np.inf, np.inf), False, None)
     assert idle.paid == pytest.approx(1e-3 / own.rates[0], rel=0.01) and idle.working == idle.paid
-    busy = load.serving(own, 500.0, 2.0, (np.inf, np.inf), False, None)
+    busy = serving(own, 500.0, 2.0, (np.inf, np.inf), False, None)
     assert busy.paid == pytest.approx(500 / (load.FULL * own.rates[-1]))
-    given = load.serving(own, 1e-3, 2.0, (np.inf, np.inf), False, 0.5)
+    given = serving(own, 1e-3, 2.0, (np.inf, np.inf), False, 0.5)
     assert given.paid == pytest.approx(2 * 1e-3 / own.rates[-1]) and given.working == pytest.approx(given.paid / 2)
 
 
 def test_draws_are_independent_and_unknown_speeds_stay_unknown():
     slow = np.array([1.0, 2.0, np.nan])
     own = load.replica(FLIGHT, step(FLIGHT) * slow, 0.03 * slow, TOKENS)
-    served = load.serving(own, 50.0, 2.0, (0.04, np.inf), True, None)
-    alone = load.serving(replica(), 50.0, 2.0, (0.04, np.inf), True, None)
+    served = serving(own, 50.0, 2.0, (0.04, np.inf), True, None)
+    alone = serving(replica(), 50.0, 2.0, (0.04, np.inf), True, None)
     assert served.paid[0] == alone.paid and served.paid[1] > served.paid[0] and np.isnan(served.paid[2])
     assert np.isnan(load.at(own, 1.0).first[2])

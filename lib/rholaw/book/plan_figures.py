@@ -44,11 +44,11 @@ def looks(options: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def break_even(table: pd.DataFrame, words: Words) -> Figure:
-    """Speed-up against capacity, prefill above decode, and the line speed-up × ρ = 1: above it a format pays.
+    """Speed-up against capacity, prefill above decode, and the line speed-up × ρ = 1: above it a format gains.
 
     table: a plan's rows of one machine, compressed options only.  Prefill is drawn at the largest batch; decode at all,
     the larger the bigger; bars from P10 to P90; hollow: not measured; crosses: no kernel known.
-    words: rho, prefill, decode, pays, none.
+    words: rho, prefill, decode, gains, none.
     """
     fig, panels = plt.subplots(2, 1, figsize=(5.6, 8.4), sharex=True)
     idle = table[table.speed_source_decode.isin(IDLE)].drop_duplicates("option")
@@ -67,7 +67,7 @@ def break_even(table: pd.DataFrame, words: Words) -> Figure:
         if len(idle):
             axes.plot(idle.rho, [1] * len(idle), "x", color=GREY, label=words["none"])
         axes.set(yscale="log", xlim=(left, 1.02), ylim=(0.6, 5), yticks=[1, 2, 4], ylabel=words[phase])
-        axes.text(0.98, 0.95, words["pays"], transform=axes.transAxes, ha="right", va="top", color=GREEN)
+        axes.text(0.98, 0.95, words["gains"], transform=axes.transAxes, ha="right", va="top", color=GREEN)
         plain_log(axes.yaxis)
     panels[1].set_xlabel(words["rho"])
     fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)

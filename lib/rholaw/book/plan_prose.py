@@ -13,7 +13,7 @@ from ..planning.words import money
 from .escaped import code, listed, text
 
 SIDES = {"prefill": ("prefill", -1), "decode of one sequence": ("decode", 0), "decode of most": ("decode", -1)}
-"""Where a format may pay: the phase, and which of the batches."""
+"""Where a format may gain: the phase, and which of the batches."""
 COMPARED = {
     "equal-loss": "equal loss: each is served with the N that reaches the dense model's loss.",
     "equal-n": "equal N: each keeps its size and loses Δloss (`dloss`, nats per token).",
@@ -42,15 +42,15 @@ def refused(plan: Plan) -> str:
 
 
 def above_the_line(table: pd.DataFrame, device: str, engine: str) -> str:
-    """Which formats pay on a device even at P10, by measured speeds or by data sheet, and which have no kernel.
+    """Which formats gain on a device at equal loss, even at P10, by measured speeds or by data sheet, and which have no kernel.
 
     table: of ``comparisons.formats_on``.
     """
     rows = table[table.device == device]
     batches = sorted(rows.batch.unique())
-    paying = {side: comparisons.paying(rows, phase, batches[i]) for side, (phase, i) in SIDES.items()}
-    told = "; ".join(f"{side}: {listed(above.option[above.known])}" for side, above in paying.items())
-    hollow = {option for above in paying.values() for option in above.option[~above.known]}
+    gaining = {side: comparisons.gaining(rows, phase, batches[i]) for side, (phase, i) in SIDES.items()}
+    told = "; ".join(f"{side}: {listed(above.option[above.known])}" for side, above in gaining.items())
+    hollow = {option for above in gaining.values() for option in above.option[~above.known]}
     return (
         f"**{text(device)}**, {text(engine)}. Above the line even at P10, with measured speeds: {told}. "
         f"By data sheet only: {listed(sorted(hollow))}. No kernel: {listed(comparisons.idle(rows).index)}."
@@ -65,8 +65,7 @@ def needed(idle: pd.DataFrame) -> str:
         for row in rows
     ]
     return (
-        "A format without a kernel pays no time back, whatever its capacity. "
-        f"If somebody writes one: {'; '.join(times)}."
+        f"A format without a kernel gains no time, whatever its capacity. If somebody writes one: {'; '.join(times)}."
     )
 
 

@@ -9,32 +9,30 @@ SURE = 0.9
 """Share of the draws in which it must pay to say so without a pilot."""
 PILOT = 0.5
 """Share of the draws in which it must pay to be tried at all."""
+TIES = ("devices_paid", "latency_ms", "batch")
+"""What decides between rows of equal money: columns, medians, the least first."""
 
 
 def choose(table: pd.DataFrame) -> int | None:
-    """The place of the row to recommend: the compressed, feasible one of greatest median net present value.
-
-    Without a baseline the cheapest a month; None where no option is feasible.
-    """
-    rows = table[table.feasible & (table.option != "dense")]
-    if rows.empty:
-        return None
-    return int(rows.npv.idxmax() if rows.npv.notna().any() else rows.cost_month.idxmin())
+    """The place of the row to recommend: the first of ``ranked`` that is compressed and feasible; None without one."""
+    rows = ranked(table[table.feasible & (table.option != "dense")])
+    return None if rows.empty else int(rows.index[0])
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:
-    """The best row of each option, the most valuable first: of the feasible ones that of greatest median net present
-    value, without a baseline the cheapest a month."""
+    """The best row of each option, the first that ``ranked`` has."""
     return ranked(table).drop_duplicates("option")
 
 
 def ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """All rows, the feasible ones first, then those to be measured; the most valuable of both at their head."""
+    """All rows, the feasible ones first, then those to be measured; of both the most valuable at their head.
+
+    By median net present value, without a baseline by money a month; of equal ones by TIES, the least first.
+    """
     value = table.npv if table.npv.notna().any() else -table.cost_month
-    rank = pd.DataFrame(
-        {"feasible": table.feasible, "value": value.where(table.feasible | table.unsettled, float("-inf"))}
-    )
-    return table.loc[rank.sort_values(["feasible", "value"], kind="stable").index[::-1]]
+    value = value.where(table.feasible | table.unsettled).fillna(float("-inf"))
+    keys = pd.DataFrame({"out": ~table.feasible, "loss": -value}).join(table[list(TIES)])
+    return table.loc[keys.sort_values(list(keys), kind="stable").index]
 
 
 def spoken(

@@ -36,8 +36,8 @@ def formats_on(
     return table[table.option != "dense"]
 
 
-def paying(table: pd.DataFrame, phase: str, batch: int) -> pd.DataFrame:
-    """The rows at a batch that pay at equal loss even at P10, with ``known``: whether by more than a data sheet.
+def gaining(table: pd.DataFrame, phase: str, batch: int) -> pd.DataFrame:
+    """The rows at a batch that gain at equal loss even at P10, with ``known``: whether by more than a data sheet.
 
     phase: "prefill" or "decode".
     """

@@ -16,7 +16,7 @@ cheapest way to serve the dense model on the hardware given.  ``scenario.replace
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,20 @@ from ..hardware.devices import devices
 from ..laws import draws as capacities
 from ..laws.draws import Draws
 from ..laws.fitting import Fit
-from . import advice, alternatives, cases, doubts, measuring, outcomes, rows, timed, uncertain, verifying, words
+from . import (
+    advice,
+    alternatives,
+    break_even,
+    cases,
+    doubts,
+    measuring,
+    outcomes,
+    rows,
+    timed,
+    uncertain,
+    verifying,
+    words,
+)
 from .cases import Case
 from .columns import COLUMNS
 from .outcomes import Outcome
@@ -133,6 +146,14 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     table["pareto"] = rows.pareto(table)
     reasons = pd.Series(reasons, table.index)
     best = advice.choose(table)
+
+    def alone(where: int) -> Case:  # the Case of a row, with its batch and no other
+        case, i = all_cases[places[where][0]], places[where][1]
+        return replace(case, batches=case.batches[[i]])
+
+    for where in _servable(table) if base is not None else ():
+        own, beside = alone(where), alone(places.index(base))
+        table.loc[where, "break_even_requests"] = break_even.requests(own, beside, drawn, draws)
     trainable = scenario.project.kind == "post-training" and not scenario.model.shape.sparse  # else no law says how
     npv = np.empty(0) if best is None else rows.at(outcome(all_cases[places[best][0]]).npv, places[best][1])
     if trainable:
@@ -143,11 +164,16 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     baseline = None if base is None else table.iloc[places.index(base)]
     about = advice.unsettled(table) if best is None else best
     tornado = _tornado(scenario, all_cases, draws, base, None if about is None else places[about])
+    conclusion = _conclusion(scenario, table, reasons, tornado, choice, baseline)
+    turns = {Ground.UNTRIED: break_even.speedup, Ground.UNPRICED: break_even.price}.get(conclusion.ground)
+    if turns and conclusion.baseline is not None:
+        rivals = (alone(row.name) for row in (conclusion.choice, conclusion.baseline))
+        conclusion = replace(conclusion, turning=turns(*rivals, drawn, draws))
     return Plan(
         scenario=scenario,
         table=table,
         reasons=reasons,
-        conclusion=_conclusion(scenario, table, reasons, tornado, choice, baseline),
+        conclusion=conclusion,
         choice=choice,
         baseline=baseline,
         tornado=tornado,
@@ -160,17 +186,23 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
 
 def _baseline(all_cases: list[Case], drawn: Drawn, draws: Draws) -> tuple[Place | None, np.ndarray | None]:
     """The cheapest dense model that runs, fits and is fast enough, and its USD a month; None where none is."""
-    least, place, monthly = np.inf, None, None
+    least, place, monthly = (np.inf,), None, None
     for j, case in enumerate(all_cases):
         if not case.option.dense or rows.unpriced(case):
             continue
         outcome = outcomes.outcome(case, drawn, draws)
         spreads = rows.spreads(outcome)
         for i in range(len(case.batches)):
-            cost = rows.at(spreads["usd_month"], i)[1]
+            cost = tuple(rows.at(spreads[name], i)[1] for name in ("usd_month", "devices_paid", "latency_ms"))
             if cost < least and not any(rows.reasons(case, spreads, i)):
                 least, place, monthly = cost, (j, i), rows.at(outcome.usd_month, i)
     return place, monthly
+
+
+def _servable(table: pd.DataFrame) -> pd.Index:
+    """The best row of each compressed option that may be served and has a net present value."""
+    best = advice.best(table[table.option != "dense"])
+    return best.index[(best.feasible | best.unsettled | best.untried) & best.npv.notna()]
 
 
 def _conclusion(

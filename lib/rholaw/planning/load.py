@@ -109,21 +109,24 @@ def carried(replica: Replica, between: float, first: float, share: float = FULL)
     return np.where(low > 0, low, np.minimum(high, replica.rates[0]))
 
 
+def most(replica: Replica, limits: tuple[float, float], whole: bool, utilisation: Numbers | None) -> np.ndarray:
+    """Requests a second that a replica carries at most, for ``serving``, within ``limits`` as ``carried`` has them."""
+    return carried(replica, *limits, share=FULL if whole or utilisation is None else 1.0)
+
+
 def serving(
-    replica: Replica, rate: float, peak: Numbers, limits: tuple[float, float], whole: bool, utilisation: Numbers | None
+    replica: Replica, rate: float, peak: Numbers, most: Numbers, whole: bool, utilisation: Numbers | None
 ) -> Serving:
-    """What serves ``rate``, a mean whose peak is ``peak`` times as much, within ``limits`` as ``carried`` has them.
+    """What serves ``rate``, a mean whose peak is ``peak`` times as much, by replicas that carry ``most`` each.
 
     whole: replicas are whole ones, as many as the peak needs, all month; else they are paid while they work, none where
     nobody asks, or for ``utilisation`` of the paid time if it is given, always full then.
     """
     full = FULL * replica.rates[-1]
     if whole:
-        most = carried(replica, *limits)
         paid = np.maximum(np.ceil(rate * peak / most - 1e-9), 1.0)
         working = paid * (1 - np.exp(-at(replica, rate / paid).in_flight))
         return Serving(paid, working, most, at(replica, rate * peak / paid))
-    most = carried(replica, *limits, share=FULL if utilisation is None else 1.0)
     load = at(replica, np.minimum(rate * peak, np.minimum(most, full)))
     if utilisation is not None:
         return Serving(rate / most / utilisation, rate / most, most, load)

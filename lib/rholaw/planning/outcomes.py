@@ -1,22 +1,19 @@
 """What one option does on one machine: memory, speed, quality and cost, for any number of draws at once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..hardware import geometry as shapes
 from ..hardware import speed
-from ..hardware.devices import Price
 from ..laws.draws import Draws
 from ..laws.law import rise_in_training
-from . import costs, damage, load
-from .cases import Case, bought
+from . import costs, damage, load, monthly
+from .cases import Case
+from .monthly import Numbers
 from .remarks import Origin
 from .uncertain import Drawn
-
-Numbers = np.ndarray | float
-"""What broadcasts to (B, n): batches × draws. A value that no draw moves is one number."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +77,24 @@ class Outcome:
 
 def outcome(case: Case, drawn: Drawn, draws: Draws) -> Outcome:
     """The Outcome of a Case for what was Drawn, without a baseline."""
+    return by_requests(case, drawn, draws)(case.scenario.traffic.requests_per_month)
+
+
+def by_requests(case: Case, drawn: Drawn, draws: Draws) -> Callable[[float], Outcome]:
+    """The ``outcome`` of a Case by its requests a month: what does not depend on them is computed once."""
     law = draws.at(drawn.law)
     with np.errstate(all="ignore"):  # ρ = 0 and unknown arithmetic end as infinities and nan, which the table shows
         quality = _quality(case, drawn, draws, law)
         memory = _memory(case, quality["size"])
         speeds, replica = _speeds(case, drawn, quality["size"], quality["rho"])
-        month = _month(case, drawn, replica, speeds["prefill_tokens_s"], speeds["decode_tokens_s"])
-        return Outcome(**quality, **memory, **speeds, **month, **_once(case, drawn, law, quality))
+        once, most = _once(case, drawn, law, quality), monthly.carried(case, drawn, replica)
+
+    def at(requests: float) -> Outcome:
+        with np.errstate(all="ignore"):
+            month = monthly.month(case, drawn, replica, most, speeds, requests)
+        return Outcome(**quality, **memory, **speeds, **month, **once)
+
+    return at
 
 
 def compared(case: Case, outcome: Outcome, baseline: Numbers | None) -> Outcome:
@@ -208,53 +216,10 @@ def _seconds(step: speed.Step, faster: speed.Speedup, gain: Numbers, drawn: Draw
     return step.seconds(gain, drawn.system, drawn.place)
 
 
-def _month(case: Case, drawn: Drawn, replica: load.Replica, prefill: Numbers, decode: Numbers) -> dict[str, Numbers]:
-    """What serves the traffic, and its latencies; USD and kWh, a month and per million tokens: those of prompts and of
-    output share them as they share the time of a replica that holds all it may, with so many tokens a second."""
-    traffic, prices = case.scenario.traffic, case.scenario.prices
-    hourly = _hourly(case.price, drawn) * case.gpus
-    watts = case.device.power * drawn.power * case.gpus
-    rate, limits = (
-        traffic.requests_per_month / (3600 * costs.HOURS),
-        (traffic.latency_ms / 1000, traffic.ttft_ms / 1000),
-    )
-    utilisation = drawn.utilisation if traffic.utilisation else None
-    terms = (rate, drawn.peak, limits, prices.billing == "machines", utilisation)
-    served = [load.serving(replica.holding(batch), *terms) for batch in case.batches[:, 0]]
-    paid, working = (np.array([getattr(one, name) for one in served]) for name in ("paid", "working"))
-    loads = {name: np.array([getattr(one.load, name) for one in served]) for name in ("in_flight", "between", "first")}
-    full = 1 / (traffic.tokens_in / prefill + traffic.tokens_out / decode)
-    busy = np.where(paid > 0, rate / (paid * full), 0.0)
-    kwh = working * costs.HOURS * watts / 1000 * drawn.pue
-    bill = np.nan_to_num(kwh) * drawn.electricity if bought(case.price) else 0.0
-    spent = np.where(rate > 0, working * full / rate, 1.0)
-    return {
-        "in_flight": loads["in_flight"],
-        "latency_ms": 1000 * loads["between"],
-        "ttft_ms": 1000 * loads["first"],
-        "usd_in": costs.per_million(prefill, hourly, busy),
-        "usd_out": costs.per_million(decode, hourly, busy),
-        "kwh_in": costs.kwh_per_million(prefill, watts, drawn.pue) * spent,
-        "kwh_out": costs.kwh_per_million(decode, watts, drawn.pue) * spent,
-        "hours_month": paid * costs.HOURS,
-        "replicas": paid,
-        "devices_paid": paid * case.gpus,
-        "utilisation": busy,
-        "kwh_month": kwh,
-        "usd_month": paid * costs.HOURS * hourly + bill,
-    }
-
-
-def _hourly(price: Price, drawn: Drawn) -> Numbers:
-    """USD an hour of one device, with what comes on top of a rent."""
-    rent = costs.triangular((price.low, price.mid, price.high), drawn.price)
-    return rent if bought(price) else rent * drawn.overhead
-
-
 def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) -> dict[str, Numbers]:
     """USD that is paid once: training; the project, beyond a dense model's; the cheapest way to a target loss."""
     scenario, project, dense = case.scenario, case.scenario.project, case.option.dense
-    device, hourly = case.training[0], _hourly(case.training[1], drawn)
+    device, hourly = case.training[0], monthly.hourly(case.training[1], drawn)
     N, D = case.shape.non_embedding, scenario.model.n_tokens
     slower = 1.0 if dense else costs.triangular(case.option.slowdown or project.slowdown, drawn.slowdown)
 

@@ -198,12 +198,24 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Turning:
+    """The value of what is not known at which an option begins to pay, and whether it pays above it; infinite: nowhere.
+
+    Times the speed of 16 bits where it is not known whether it runs, money an hour where a price is not known.
+    """
+
+    value: float
+    above: bool = True
+
+
+@dataclass(frozen=True)
 class Conclusion:
     """What a plan comes to, of which summaries and recommendations are made.
 
     choice, baseline: the rows of the table that it speaks of, or None; inputs: what moves the result most, the most
     first; obstacles: {option: the least that stands against it} where nothing is feasible, "dense" among them;
-    measurement: what to do first where the verdict is to measure, of the choice, else None.
+    measurement: what to do first where the verdict is to measure, of the choice, else None; turning: from where on it
+    pays, where a price or a kernel is not known and there is a baseline, else None.
     """
 
     verdict: Verdict
@@ -215,3 +227,4 @@ class Conclusion:
     horizon_months: float
     obstacles: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
     measurement: Measurement | None = None
+    turning: Turning | None = None

@@ -21,8 +21,8 @@ SENTENCES = {
     Ground.PAYS: ("saves", "pays_back", "measure"),
     Ground.GAINS: ("saves", "gains", "measure"),
     Ground.SWAPS: ("swaps", "swaps_less_in_time", "measure"),
-    Ground.LATE: ("late", "late_matters", "again"),
-    Ground.DEARER: ("dearer", "matters", "again"),
+    Ground.LATE: ("late", "late_matters", "from_traffic"),
+    Ground.DEARER: ("dearer", "matters", "from_traffic"),
     Ground.ONLY: ("only", "only_costs", "try"),
     Ground.ONLY_UNPRICED: ("only", "only_unpriced", "try"),
     Ground.UNPRICED: ("unpriced", "unpriced_hours", "give_price"),
@@ -126,13 +126,16 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "option": name(choice),
         "device": choice.device,
         "unpriced": choice.unpriced,
-        "batch": _counted("batch", choice.batch, language),
+        "paid": _paid(choice, language),
+        "batch": _counted("batch", choice.batch, language, until=_until(choice.ttft_ms, language)),
         "pays": f"{choice.pays:.0%}",
         "horizon": _counted("horizon", conclusion.horizon_months, language),
         "cost": money(choice.cost_month, currency, language),
         "dearer": money(-choice.saving_month, currency, language),
         "once": _phrase("once_less" if choice.cost_once < 0 else "once", language, amount=amount),
-        "base": "" if base is None else base.device,
+        "from_traffic": _from_traffic(choice, language),
+        "turning": _turning(conclusion, language),
+        "base_paid": "" if base is None else _paid(base, language),
         "base_hours": "" if base is None else _hours(base),
         **dict(zip(("first", "second"), inputs, strict=False)),
         **_measured(conclusion, language, name),
@@ -161,6 +164,27 @@ def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series],
         "settle": _phrase(key, language, option=name(choice), coarse=coarse, fine=fine, **limits),
         **{"loss" + part: f"{choice['dloss' + part]:.3g}" for part in ("", "_p10", "_p90")},
     }
+
+
+def _from_traffic(row: pd.Series, language: str) -> str:
+    """From how many requests a month on a row pays that does not at those of the scenario."""
+    requests = row.break_even_requests
+    key = "from_unknown" if np.isnan(requests) else "from_never" if np.isinf(requests) else "from_requests"
+    return _phrase(key, language, requests=f"{_three(requests):,.12g}" if np.isfinite(requests) else "")
+
+
+def _turning(conclusion: Conclusion, language: str) -> str:
+    """At which speed or price an option pays, where that is what is not known of it."""
+    turning = conclusion.turning
+    if turning is None or np.isnan(turning.value):
+        return _phrase("turning_unknown", language)
+    value, always = turning.value, "any" if turning.above else "never"
+    if conclusion.ground == Ground.UNTRIED:
+        key = "speed_never" if np.isinf(value) else "speed_any" if value <= 1 else "speed_from"
+    else:
+        key = f"price_{always}" if value <= 0 else "price_above" if turning.above else "price_below"
+    data = {"times": f"{value:.2g}", "amount": money(value, conclusion.currency, language)}
+    return _phrase(key, language, **data)
 
 
 def _phrase(key: str, language: str, **data: object) -> str:
@@ -203,8 +227,23 @@ def months(value: float, language: str = "en") -> str:
     return _phrase("months" if key == "months_few" and value >= 0.05 else key, language, value=value)
 
 
-def _counted(key: str, count: float, language: str) -> str:
-    return _phrase(key if count != 1 else f"{key}_one", language, count=count)
+def _counted(key: str, count: float, language: str, **data: str) -> str:
+    return _phrase(key if count != 1 else f"{key}_one", language, count=count, **data)
+
+
+def _paid(row: pd.Series, language: str) -> str:
+    """All devices that a row pays, of all replicas together; a mean, where hours are paid as used."""
+    count = row.devices_paid
+    key = "paid" if count == round(count) else "paid_few" if count < 0.01 else "paid_mean"
+    return _phrase(key, language, count=f"{_three(count):,.12g}" if np.isfinite(count) else "–", device=row.device)
+
+
+def _until(milliseconds: float, language: str) -> str:
+    """A time to the first token."""
+    if not np.isfinite(milliseconds):
+        return "–"
+    key, value = ("seconds", milliseconds / 1000) if milliseconds >= 1000 else ("milliseconds", milliseconds)
+    return _phrase(key, language, value=f"{_three(value):,.12g}")
 
 
 def _hours(row: pd.Series, part: str = "") -> str:

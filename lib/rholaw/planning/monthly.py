@@ -1,0 +1,82 @@
+"""What serves the traffic of a month, how soon it answers, and what that costs."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..hardware.devices import Price
+from . import costs, load
+from .cases import Case, bought
+from .uncertain import Drawn
+
+Numbers = np.ndarray | float
+"""What broadcasts to (B, n): batches × draws. A value that no draw moves is one number."""
+
+
+def carried(case: Case, drawn: Drawn, replica: load.Replica) -> list[Numbers]:
+    """Requests a second that a Replica carries at most, for each of the Case's batches."""
+    traffic = case.scenario.traffic
+    limits = (traffic.latency_ms / 1000, traffic.ttft_ms / 1000)
+    terms = (limits, _whole(case), _utilisation(case, drawn))
+    return [load.most(replica.holding(batch), *terms) for batch in case.batches[:, 0]]
+
+
+def _whole(case: Case) -> bool:
+    """Whether replicas are paid whole, all month."""
+    return case.scenario.prices.billing == "machines"
+
+
+def _utilisation(case: Case, drawn: Drawn) -> Numbers | None:
+    """The busy share of paid hours, where the scenario gives it."""
+    return drawn.utilisation if case.scenario.traffic.utilisation else None
+
+
+def month(
+    case: Case,
+    drawn: Drawn,
+    replica: load.Replica,
+    most: list[Numbers],
+    speeds: Mapping[str, Numbers],
+    requests: float,
+) -> dict[str, Numbers]:
+    """What serves so many requests a month, and its latencies; USD and kWh, a month and per million tokens.
+
+    Those of prompts and of output share them as they share the time of a replica that holds all it may; most: of
+    ``carried``; speeds: tokens a second of ``prefill_tokens_s`` and ``decode_tokens_s``.
+    """
+    traffic, prefill, decode = case.scenario.traffic, speeds["prefill_tokens_s"], speeds["decode_tokens_s"]
+    rent = hourly(case.price, drawn) * case.gpus
+    watts = case.device.power * drawn.power * case.gpus
+    rate, terms = requests / (3600 * costs.HOURS), (_whole(case), _utilisation(case, drawn))
+    served = [
+        load.serving(replica.holding(batch), rate, drawn.peak, own, *terms)
+        for batch, own in zip(case.batches[:, 0], most, strict=True)
+    ]
+    paid, working = (np.array([getattr(one, name) for one in served]) for name in ("paid", "working"))
+    loads = {name: np.array([getattr(one.load, name) for one in served]) for name in ("in_flight", "between", "first")}
+    full = 1 / (traffic.tokens_in / prefill + traffic.tokens_out / decode)
+    busy = np.where(paid > 0, rate / (paid * full), 0.0)
+    kwh = working * costs.HOURS * watts / 1000 * drawn.pue
+    bill = np.nan_to_num(kwh) * drawn.electricity if bought(case.price) else 0.0
+    spent = np.where(rate > 0, working * full / rate, 1.0)
+    return {
+        "in_flight": loads["in_flight"],
+        "latency_ms": 1000 * loads["between"],
+        "ttft_ms": 1000 * loads["first"],
+        "usd_in": costs.per_million(prefill, rent, busy),
+        "usd_out": costs.per_million(decode, rent, busy),
+        "kwh_in": costs.kwh_per_million(prefill, watts, drawn.pue) * spent,
+        "kwh_out": costs.kwh_per_million(decode, watts, drawn.pue) * spent,
+        "hours_month": paid * costs.HOURS,
+        "replicas": paid,
+        "devices_paid": paid * case.gpus,
+        "utilisation": busy,
+        "kwh_month": kwh,
+        "usd_month": paid * costs.HOURS * rent + bill,
+    }
+
+
+def hourly(price: Price, drawn: Drawn) -> Numbers:
+    """USD an hour of one device, with what comes on top of a rent."""
+    rent = costs.triangular((price.low, price.mid, price.high), drawn.price)
+    return rent if bought(price) else rent * drawn.overhead
