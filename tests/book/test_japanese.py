@@ -264,7 +264,7 @@ def known_numbers(plan, edge):
     found = [value for row in rows for name in money for value in three(row, name, RATE)]
     found += [value for row in rows for name in plain for value in three(row, name)]
     found += [value for row in rows for value in (row.pays, 1 - row.pays, row.gpus, row.batch, row.bits)]
-    found += [row.devices_paid for row in rows]
+    found += [value for row in rows for value in (row.devices_paid, row.ttft_ms)]
     found += [np.expm1(choice.dloss), np.expm1(project.tolerance), choice.break_even_requests]
     dense = table[(table.option == "dense") & (table.device == choice.device) & table.feasible]
     found.append(RATE * dense.cost_month.min())

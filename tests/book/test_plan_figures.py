@@ -10,6 +10,7 @@ from rholaw.book.figures import plt
 
 WORDS = {"rho": "容量", "prefill": "P", "decode": "D", "gains": "有利", "none": "なし", "batch": "B", "bits": "ビット"}
 WORDS |= {"requests": "R", "npv": "V（千円）", "low": "低", "high": "高", "saves": "節約"}
+WORDS |= {"rate": "R/s", "cost": "費用", "paid": "台", "uncompressed": "16", "compressed": "圧縮"}
 WORDS |= {name: name.upper() for name in figures.KINDS}
 
 
@@ -98,6 +99,18 @@ def test_payoff_shows_the_median():
     fig = plan_figures.payoff([1e3, 1e5], [(-3, -2, -1), (5, 10, 20)], WORDS)
     assert fig.axes[0].lines[0].get_xydata().tolist() == [[1e3, -2], [1e5, 10]]
     assert fig.axes[0].get_ylabel() == "V（千円）"
+
+
+def test_rates_show_costs_of_both_sides_above_the_devices():
+    sides = [
+        {"side": side, "cost": cost, "devices_paid": paid}
+        for side, cost, paid in (("dense", 8, 4), ("compressed", 4, 2))
+    ]
+    table = pd.DataFrame([one | {"rate": rate} for rate in (0.1, 10.0) for one in sides])
+    fig = plan_figures.rates(table.assign(cost_p10=table.cost / 2, cost_p90=2 * table.cost), WORDS)
+    above, below = ([line.get_xydata().tolist() for line in axes.lines] for axes in fig.axes)
+    assert above == [[[0.1, 8], [10, 8]], [[0.1, 4], [10, 4]]] and below == [[[0.1, 4], [10, 4]], [[0.1, 2], [10, 2]]]
+    assert [text.get_text() for text in fig.axes[0].get_legend().get_texts()] == ["16", "圧縮"]
 
 
 def test_tornado_shows_what_matters_widest_on_top():

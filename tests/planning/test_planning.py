@@ -162,7 +162,7 @@ def test_a_plan_without_uncertainty_is_what_one_computes_by_hand(certain):
     today = sum(1.05 ** (-month / 12) for month in range(1, 25))
     assert own.npv == pytest.approx(saved * today - once)
     assert own.roi == pytest.approx(own.npv / once) and own.pays == float(own.npv > 0)
-    assert own.break_even_requests == pytest.approx(once / (saved / 1e6 * today), rel=1e-3)
+    assert own.break_even_requests == pytest.approx(once / (saved / 1e6 * today))
     assert own.margin_decode == pytest.approx(1.25 * 0.8 - 1) and own.margin_memory == pytest.approx(
         1 - 8.0 / 12.8, abs=0.01
     )

@@ -109,7 +109,7 @@ class Explorer:
         return points
 
     def chart(self) -> Any:
-        """The gains at equal loss, a row per option, with the line from which there are any: an Altair chart of ``points``."""
+        """The gains at equal loss, a row per option, with the line of no gain: an Altair chart of ``points``."""
         import altair as alt
 
         options, phases = self.data["options"][1:], list(PHASES)

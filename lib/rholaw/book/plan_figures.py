@@ -143,6 +143,25 @@ def payoff(requests: np.ndarray, values: np.ndarray, words: Words, scale: float 
     return fig
 
 
+def rates(table: pd.DataFrame, words: Words) -> Figure:
+    """What a million tokens cost against requests a second, and below it the devices that are paid; 16 bits in grey.
+
+    table: of ``traffic.over_rates``.  Bands from P10 to P90.  words: rate, cost, paid, uncompressed, compressed.
+    """
+    fig, (above, below) = plt.subplots(2, 1, figsize=(5.6, 6.6), sharex=True)
+    for side, name, colour in (("dense", "uncompressed", GREY), ("compressed", "compressed", COLOURS[0])):
+        rows = table[table.side == side]
+        above.fill_between(rows.rate, rows.cost_p10, rows.cost_p90, color=colour, alpha=0.2, linewidth=0)
+        above.plot(rows.rate, rows.cost, color=colour, label=words[name])
+        below.plot(rows.rate, rows.devices_paid, color=colour)
+    above.set(xscale="log", yscale="log", ylabel=words["cost"])
+    below.set(yscale="log", xlabel=words["rate"], ylabel=words["paid"])
+    for axis in (above.yaxis, below.yaxis, below.xaxis):
+        plain_log(axis)
+    above.legend()
+    return fig
+
+
 def tornado(table: pd.DataFrame, names: Mapping[str, str], words: Words, scale: float = 1.0) -> Figure:
     """What moves the result: net present value with one input at its 10 % and 90 %, all others at their medians; inputs
     that move it by less than a hundredth of the first are left out.

@@ -42,7 +42,7 @@ def refused(plan: Plan) -> str:
 
 
 def above_the_line(table: pd.DataFrame, device: str, engine: str) -> str:
-    """Which formats gain on a device at equal loss, even at P10, by measured speeds or by data sheet, and which have no kernel.
+    """Which formats gain on a device even at P10, by measured speeds or by data sheet, and which have no kernel.
 
     table: of ``comparisons.formats_on``.
     """
@@ -98,9 +98,9 @@ def over_traffic(plan: Plan, traffic: pd.DataFrame) -> str:
     choice, table, sure = plan.choice, plan.table, traffic.requests[traffic.pays >= advice.SURE]
     told = ""
     if choice.break_even_requests == 0:
-        told += "At the medians it pays without any traffic: the project saves money at once. "
+        told += "In the median it pays without any traffic: the project saves money at once. "
     elif np.isfinite(choice.break_even_requests):
-        told += f"At the medians it breaks even at {float(f'{choice.break_even_requests:.2g}'):,.0f} requests a month. "
+        told += f"In the median it breaks even at {float(f'{choice.break_even_requests:.2g}'):,.0f} requests a month. "
     first = (
         f"Of the points drawn, {sure.min():,.0f} requests a month is the first at which it pays in nine of ten draws. "
     )
@@ -110,6 +110,22 @@ def over_traffic(plan: Plan, traffic: pd.DataFrame) -> str:
         dollars = money(same.cost_month.min(), plan.scenario.prices.currency)
         told += f"On {text(choice.device)} itself 16 bits cost {text(dollars)} a month."
     return told
+
+
+def over_rates(plan: Plan, table: pd.DataFrame) -> str:
+    """How much dearer little traffic makes a token; table: of ``traffic.over_rates``."""
+    told, unit = [], plan.scenario.prices.currency
+    for side, name in (("dense", "16 bits"), ("compressed", "the cheapest compressed option")):
+        rows = table[table.side == side]
+        if len(rows) > 1:
+            first, last = rows.iloc[0], rows.iloc[-1]
+            told.append(
+                f"With {name} a million tokens cost {text(money(first.cost, unit))} at {first.rate:.2g} requests a "
+                f"second, on {first.devices_paid:,.0f} × {text(first.device)} with the first token after "
+                f"{first.ttft_ms:,.0f} ms, and {text(money(last.cost, unit))} at {last.rate:,.4g}, on "
+                f"{last.devices_paid:,.0f} × {text(last.device)}: {first.cost / last.cost:,.0f} times less."
+            )
+    return " ".join(told) or "Nothing meets the limits of the scenario at these rates."
 
 
 def edge(whole: Plan, alone: Plan) -> str:

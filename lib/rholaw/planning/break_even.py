@@ -13,18 +13,18 @@ from ..hardware.devices import Price
 from ..laws.draws import Draws
 from . import outcomes
 from .cases import Case
-from .remarks import Turning
+from .remarks import Ground, Turning
 from .uncertain import Drawn
 
 FARTHEST = 1e4
-"""Times the traffic of a scenario, both ways, within which it is sought where an option begins to pay."""
+"""Times the traffic of a scenario, or a USD an hour, both ways, within which it is sought."""
 FASTEST = 16.0
 """Times the speed of 16 bits up to which it is."""
 STEP, HALVINGS = 10**0.25, 10
 """The factor by which it is sought, and how often the last step is halved: to 0.06 %."""
 
 
-def requests(case: Case, base: Case, drawn: Drawn, draws: Draws) -> float:
+def requests(case: Case, base: Case, drawn: Drawn, draws: Draws) -> Turning:
     """Requests a month: where the option pays at the scenario's traffic those below which it no more does, else those
     from which on it does. 0 where it pays without traffic worth the name, infinite where it never does."""
     own, dense = (outcomes.by_requests(one, drawn, draws) for one in (case, base))
@@ -33,7 +33,7 @@ def requests(case: Case, base: Case, drawn: Drawn, draws: Draws) -> float:
     def pays(count: float) -> bool:
         return _pays(case, own(count), dense(count))
 
-    return _lowest(pays, present / FARTHEST, present if pays(present) else present * FARTHEST)
+    return Turning(_lowest(pays, present / FARTHEST, present if pays(present) else present * FARTHEST))
 
 
 def speedup(case: Case, base: Case, drawn: Drawn, draws: Draws) -> Turning:
@@ -50,17 +50,23 @@ def speedup(case: Case, base: Case, drawn: Drawn, draws: Draws) -> Turning:
 def price(case: Case, base: Case, drawn: Drawn, draws: Draws) -> Turning:
     """An hour of the devices without a price, in the scenario's money, at which the option begins to pay or ends to.
 
-    What it is worth is linear in that price: of two of them follow all. Not finite where the price moves nothing.
+    What it is worth in each draw is linear in that price: two of them say all. A value of
+    0 is one at which it always pays, above it, or never does, below it.
     """
 
-    def worth(dollars: float) -> float:
+    def worth(dollars: float) -> outcomes.Numbers:
         own, dense = (outcomes.outcome(_at(one, dollars), drawn, draws) for one in (case, base))
-        return float(np.median(outcomes.compared(case, own, dense.usd_month).npv))
+        return outcomes.compared(case, own, dense.usd_month).npv
 
     one, two = worth(1.0), worth(2.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        dollars = float(1 - np.divide(one, two - one))
-    return Turning(dollars * case.scenario.prices.rate, two > one)
+
+    def pays(dollars: float) -> bool:
+        return bool(np.median(one + (dollars - 1) * (two - one)) > 0)
+
+    least, most, rate = 1 / FARTHEST, FARTHEST, case.scenario.prices.rate
+    if pays(most):
+        return Turning(rate * _lowest(pays, least, most))
+    return Turning(rate / _lowest(lambda hours: pays(1 / hours), least, most), above=False)
 
 
 def _at(case: Case, dollars: float) -> Case:
@@ -91,3 +97,7 @@ def _lowest(pays: Callable[[float], bool], least: float, high: float) -> float:
         middle = np.sqrt(low * high)
         low, high = (low, middle) if pays(middle) else (middle, high)
     return float(high)
+
+
+OF = {Ground.UNTRIED: speedup, Ground.UNPRICED: price, Ground.LATE: requests, Ground.DEARER: requests}
+"""What would have to be otherwise for an option to pay, by the ground of a verdict."""

@@ -1,6 +1,6 @@
 """What chapters compare beside a plan: formats on a machine, the line of memory, what is measured, and traffic."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -96,3 +96,17 @@ def over_traffic(decided: Plan, factors: Iterable[float]) -> pd.DataFrame:
         again = plan(alone.replace(traffic={"requests_per_month": float(requests)})).choice
         values.append([requests, *again[columns]])
     return pd.DataFrame(values, columns=["requests", *columns]).astype(float)
+
+
+def trained(plans: Mapping[str, Plan]) -> pd.DataFrame:
+    """The best row of each option over plans of the same model, 16 bits of the first alone; the most valuable first.
+
+    plans: {what their slowdown of training stands on: the plan}, which the column ``slowdown`` says.
+    """
+    first = next(iter(plans))
+    tables = [
+        plan.table[(plan.table.option != "dense") | (known == first)].assign(slowdown=known)
+        for known, plan in plans.items()
+    ]
+    rows = pd.concat(tables).sort_values("npv", kind="stable")
+    return rows.groupby("option", sort=False).tail(1)[::-1].set_index("option")

@@ -151,9 +151,9 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         case, i = all_cases[places[where][0]], places[where][1]
         return replace(case, batches=case.batches[[i]])
 
-    for where in _servable(table) if base is not None else ():
+    for where in _open(table) if base is not None else ():
         own, beside = alone(where), alone(places.index(base))
-        table.loc[where, "break_even_requests"] = break_even.requests(own, beside, drawn, draws)
+        table.loc[where, "break_even_requests"] = break_even.requests(own, beside, drawn, draws).value
     trainable = scenario.project.kind == "post-training" and not scenario.model.shape.sparse  # else no law says how
     npv = np.empty(0) if best is None else rows.at(outcome(all_cases[places[best][0]]).npv, places[best][1])
     if trainable:
@@ -165,7 +165,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     about = advice.unsettled(table) if best is None else best
     tornado = _tornado(scenario, all_cases, draws, base, None if about is None else places[about])
     conclusion = _conclusion(scenario, table, reasons, tornado, choice, baseline)
-    turns = {Ground.UNTRIED: break_even.speedup, Ground.UNPRICED: break_even.price}.get(conclusion.ground)
+    turns = break_even.OF.get(conclusion.ground)
     if turns and conclusion.baseline is not None:
         rivals = (alone(row.name) for row in (conclusion.choice, conclusion.baseline))
         conclusion = replace(conclusion, turning=turns(*rivals, drawn, draws))
@@ -199,10 +199,12 @@ def _baseline(all_cases: list[Case], drawn: Drawn, draws: Draws) -> tuple[Place 
     return place, monthly
 
 
-def _servable(table: pd.DataFrame) -> pd.Index:
-    """The best row of each compressed option that may be served and has a net present value."""
+def _open(table: pd.DataFrame) -> pd.Index:
+    """The best row of each compressed option that may be served, where it is open from which traffic on it pays."""
     best = advice.best(table[table.option != "dense"])
-    return best.index[(best.feasible | best.unsettled | best.untried) & best.npv.notna()]
+    return best.index[
+        (best.feasible | best.unsettled | best.untried) & best.npv.notna() & best.break_even_requests.isna()
+    ]
 
 
 def _conclusion(

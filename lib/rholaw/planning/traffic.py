@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from ..hardware.devices import devices
@@ -10,6 +11,9 @@ from ..laws import draws as capacities
 from . import cases, costs, outcomes, rows, timed, uncertain
 from .advice import TIES
 from .scenario import Scenario
+
+RATES = tuple(np.geomspace(1 / 60, 2000, 17))
+"""Requests a second from one a minute to what few services have."""
 
 
 def over_rates(scenario: Scenario, rates: Iterable[float]) -> pd.DataFrame:

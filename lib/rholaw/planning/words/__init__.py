@@ -35,6 +35,8 @@ SENTENCES = {
 }
 """The three sentences of a summary, for each ground of its verdict; a recommendation has the first two, or all three
 where it is to measure."""
+TURNING = {Ground.UNTRIED: "speed", Ground.UNPRICED: "price", Ground.LATE: "requests", Ground.DEARER: "requests"}
+"""What a Turning is of, by the ground of a verdict."""
 
 
 @cache
@@ -133,7 +135,6 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "cost": money(choice.cost_month, currency, language),
         "dearer": money(-choice.saving_month, currency, language),
         "once": _phrase("once_less" if choice.cost_once < 0 else "once", language, amount=amount),
-        "from_traffic": _from_traffic(choice, language),
         "turning": _turning(conclusion, language),
         "base_paid": "" if base is None else _paid(base, language),
         "base_hours": "" if base is None else _hours(base),
@@ -166,25 +167,21 @@ def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series],
     }
 
 
-def _from_traffic(row: pd.Series, language: str) -> str:
-    """From how many requests a month on a row pays that does not at those of the scenario."""
-    requests = row.break_even_requests
-    key = "from_unknown" if np.isnan(requests) else "from_never" if np.isinf(requests) else "from_requests"
-    return _phrase(key, language, requests=f"{_three(requests):,.12g}" if np.isfinite(requests) else "")
-
-
 def _turning(conclusion: Conclusion, language: str) -> str:
-    """At which speed or price an option pays, where that is what is not known of it."""
-    turning = conclusion.turning
+    """At which traffic, speed or price an option pays that does not now, or of which that is not known."""
+    what, turning = TURNING.get(conclusion.ground), conclusion.turning
+    if what is None:
+        return ""
     if turning is None or np.isnan(turning.value):
-        return _phrase("turning_unknown", language)
-    value, always = turning.value, "any" if turning.above else "never"
-    if conclusion.ground == Ground.UNTRIED:
-        key = "speed_never" if np.isinf(value) else "speed_any" if value <= 1 else "speed_from"
+        return _phrase(f"{what}_unknown", language)
+    value = turning.value
+    if value <= (1 if what == "speed" else 0):
+        key = "any" if turning.above else "never"
     else:
-        key = f"price_{always}" if value <= 0 else "price_above" if turning.above else "price_below"
+        key = "never" if np.isinf(value) else "from" if turning.above else "below"
     data = {"times": f"{value:.2g}", "amount": money(value, conclusion.currency, language)}
-    return _phrase(key, language, **data)
+    data |= {"requests": f"{_three(value):,.12g}" if np.isfinite(value) else ""}
+    return _phrase(f"{what}_{key}", language, **data)
 
 
 def _phrase(key: str, language: str, **data: object) -> str:
