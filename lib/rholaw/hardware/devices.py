@@ -119,8 +119,17 @@ def _own(overrides: Overrides) -> pd.DataFrame:
 
 def devices(overrides: Overrides = None) -> dict[str, Device]:
     """{name: Device} of all devices. Raises ValueError as ``facts`` does."""
+    return dict(_listed()) if overrides is None else _devices(facts(overrides))
+
+
+@cache
+def _listed() -> dict[str, Device]:
+    return _devices(_known())
+
+
+def _devices(rows: pd.DataFrame) -> dict[str, Device]:
     values = {}
-    for row in facts(overrides).itertuples():
+    for row in rows.itertuples():
         if row.property in PROPERTIES:
             name, factor = PROPERTIES[row.property]
             values.setdefault(row.device, {})[name] = row.value * factor

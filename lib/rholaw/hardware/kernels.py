@@ -81,13 +81,11 @@ def kernel(
         return DENSE
     if status != "auto":
         return _possible(Kernel(name, status, _compute(name, status), "status given by you", "scenario"), device)
-    rows = table("kernels")
     sparse = name.partition("+")[0] if "+" in name else name.partition(" x ")[0]
-    rows = rows[
-        (rows.engine == engine) & rows.kernel.isin([name, sparse]) & rows.platform.isin(["any", device.platform])
-    ]
     later = None
-    for row in rows.itertuples():
+    for row in _rows(engine):
+        if row.kernel not in (name, sparse) or row.platform not in ("any", device.platform):
+            continue
         below, above = device.capability < row.min_capability, device.capability > row.max_capability
         if not (below or above):
             note = f"removed from {row.engine} {row.version}" if row.status == "removed" else row.note or ""
@@ -99,6 +97,12 @@ def kernel(
         note = f"{engine} has {name} {least}; {device.name} has {device.capability:g}"
         return Kernel(name, "none", "bf16", note, later.source, later.as_of)
     return Kernel(name, "unknown", "bf16", f"whether {engine} runs {name} on {device.name} is not known")
+
+
+@cache
+def _rows(engine: str) -> list[tuple]:
+    rows = table("kernels")
+    return list(rows[rows.engine == engine].itertuples())
 
 
 def _possible(own: Kernel, device: Device) -> Kernel:
