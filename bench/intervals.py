@@ -48,5 +48,5 @@ for name, runs in SETS.items():
 
 covered = pd.DataFrame(rows, columns=["series", "runs left out", "with noise", "without"])
 print(covered.groupby(["series", "runs left out"]).agg({"with noise": ["size", "mean"], "without": "mean"}).round(2))
-errors = pd.DataFrame(errors, columns=["series", "parameter", "jackknife", "bootstrap"])
-print(errors.assign(ratio=errors["jackknife"] / errors["bootstrap"]).round(3).to_string(index=False))
+errors = pd.DataFrame(errors, columns=["series", "parameter", "curvature", "bootstrap"])
+print(errors.assign(ratio=errors["curvature"] / errors["bootstrap"]).round(3).to_string(index=False))

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from sampling import FULL
 from scipy.optimize import minimize
@@ -241,4 +242,6 @@ def test_a_table_says_how_far_a_parameter_is_known_where_that_says_anything():
     errors = {"A": 1.0, "alpha": 1e6, "B": np.inf}
     wide = dataclasses.replace(fit, standard_errors=errors, identified=dict.fromkeys(fit.params, False))
     free = "other parameters can make up for it: these runs leave it free"
-    assert wide.table().why[list(errors)].tolist() == ["known to a factor of 7.1 only", free, free]
+    assert wide.table().why[list(errors)].tolist() == ["hardly known: a bootstrap would say how far", free, free]
+    drawn = dataclasses.replace(wide, samples=pd.DataFrame([fit.params] * 2))
+    assert drawn.table().why[list(errors)].tolist() == ["known to a factor of 7.1 only", free, free]

@@ -68,6 +68,11 @@ def _jackknife(r: np.ndarray, basis: np.ndarray, back: np.ndarray, clusters: np.
     r: (n,) residuals; basis (n, K) and back (P, K): the Jacobian is basis · back⁻¹, the basis orthonormal.  The
     curvature of Huber's loss under noise is that of least squares times the density of the residuals near 0, but for
     those that so many parameters bring to zero.
+
+    They serve ``identified`` and are not printed: where E trades off against exponents, a bound is near or most
+    residuals are beyond delta, a straight line does not say how far a refit moves.  Of 35 on six real sets 12 are
+    within a factor 1.3 of the bootstrap's (bench/intervals.py); with CR2 of Bell and McCaffrey 17, but it calls E of
+    QuEST's dense runs identified, which is not; with a refit for each cluster left out, 10.
     """
     left = max(len(r) - basis.shape[1], 1)
     sizes = np.sort(np.abs(r))[-left:]

@@ -31,7 +31,7 @@ class Fit:
     residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, none without a bootstrap or for what is held
     or exact, and conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the
     parameters refitted to each resample, a row each, by name.  standard_errors: of the logarithms of the free
-    parameters, the bootstrap's, or without one those of a jackknife over the clusters; nan where exact.  reach: of the
+    parameters, the bootstrap's, or without one rough ones of the curvature; nan where exact.  reach: of the
     fitted runs.  condition: largest over smallest singular value of the Jacobian by the logarithms of the free
     parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for residuals
     that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts as a
@@ -205,6 +205,8 @@ class Fit:
     def _open(self, name: str) -> str:
         """Why a parameter is not identified."""
         error = self.standard_errors[name]
+        if error < WIDEST and self.samples.empty:
+            return "hardly known: a bootstrap would say how far"
         if error < WIDEST:
             return f"known to a factor of {np.exp(1.96 * error):.2g} only"
         at = self.status.removeprefix("bound hit: ").split(", ") if self.status.startswith("bound hit") else ()
