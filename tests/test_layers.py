@@ -87,7 +87,7 @@ MODULES = {
         *("families", "ties", "counting", "surveying", "tokenizing", "llama_keys", "llama_tensors", "llama", "layered"),
         *("parameters", "keeping", "transformed", "roundings", "estimating", "evaluating", "noise", "recorded"),
     ],
-    "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "gemma", "older"],
+    "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "newer", "gemma", "older"],
     "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles", "products"],
     "hardware": ["devices", "kernels", "geometry", "speed", "observed", "residuals", "reports", "benchmarks"],
     "train": [

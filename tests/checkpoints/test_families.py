@@ -68,6 +68,32 @@ def test_a_whole_config_of_transformers_is_read_as_its_few_keys_are():
         assert geometry(whole, model_type=config["model_type"]) == geometry(config), model
 
 
+def test_an_index_caches_its_keys_and_attention_reads_what_it_chooses():
+    own = geometry(CONFIGS["deepseek-ai/DeepSeek-V3.2"])
+    kinds = {(cache.width, cache.work, cache.window) for cache in own.body.caches}
+    work = geometry(DEEPSEEK).body.caches[0].work
+    assert kinds == {(512 + 64 + 128, 2 * 64 * 128, inf), (0, work, 2048)}
+    assert sum(cache.layers for cache in own.body.caches) == 2 * 61
+    assert own.kv_bytes() == 61 * (512 + 64 + 128) * 2
+    shared = geometry(CONFIGS["zai-org/GLM-5"], index_topk_freq=4)
+    assert geometry(CONFIGS["zai-org/GLM-5"]).total - shared.total == 57 * (2048 * 4096 + 6144 * 160 + 256)
+    assert sum(cache.layers for cache in shared.body.caches if cache.work == 0) == 57
+    assert "q_lora_rank is not there" in refusal(CONFIGS["zai-org/GLM-5"], q_lora_rank=None)
+
+
+def test_layers_with_a_state_keep_no_keys():
+    own = geometry(CONFIGS["moonshotai/Kimi-Linear-48B-A3B-Instruct"])
+    assert [(cache.layers, cache.width) for cache in own.body.caches] == [(7, 512 + 64)]
+    assert own.body.state == 20 * (32 * 128 * 128 + 3 * 32 * 128 * 4)
+    jamba, lfm2 = geometry(CONFIGS["ai21labs/Jamba-v0.1"]), geometry(CONFIGS["LiquidAI/LFM2-1.2B"])
+    assert [(cache.layers, cache.width) for cache in jamba.body.caches] == [(4, 2 * 8 * 128)]
+    assert [(cache.layers, cache.width) for cache in lfm2.body.caches] == [(6, 2 * 8 * 64)]
+    assert jamba.body.state == 28 * 8192 * (16 + 4) and lfm2.body.state == 10 * 2048 * 3
+    assert "linear_attn_config is no table" in refusal(
+        CONFIGS["moonshotai/Kimi-Linear-48B-A3B-Instruct"], linear_attn_config=[1]
+    )
+
+
 # --- cases of others, by the thread that tells of them ----------------------------------------------------------------
 
 
@@ -213,7 +239,7 @@ def test_layers_without_experts():
         (LLAMA, {"model_type": None}, "lacks model_type"),
         (LLAMA, {"model_type": "lama"}, "model_type is lama, a family that is not modelled"),
         (LLAMA, {"model_type": "nemotron-nas"}, "a survey of its tensors needs none"),
-        (DEEPSEEK, {"model_type": "deepseek_v32", "index_head_dim": 128}, "deepseek_v32, a family that is not"),
+        (DEEPSEEK, {"model_type": "deepseek_v4", "index_head_dim": 128}, "deepseek_v4, a family that is not"),
         (DEEPSEEK, {"index_head_dim": 128}, "index_head_dim is not modelled for deepseek_v3"),
         (LLAMA, {"num_local_experts": 8}, "num_local_experts is not modelled for llama, and may change"),
         (LLAMA, {"multi_query": True}, "multi_query is not modelled for llama"),

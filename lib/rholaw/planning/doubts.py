@@ -134,7 +134,7 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
         read = [sum(m.read(batch) for m in shape.body.matrices) / shape.linear for batch in (few, many)]
         counts = {"total": shape.total, "active": shape.active, "few": few, "many": many}
         yield Doubt("experts", counts | {"read_few": read[0], "read_many": read[1]})
-    windows = [cache for cache in shape.body.caches if cache.window < scenario.traffic.window]
+    windows = [cache for cache in shape.body.caches if cache.width and cache.window < scenario.traffic.window]
     if windows:
         layers = sum(cache.layers for cache in windows)
         yield Doubt("windows", {"layers": layers, "window": max(cache.window for cache in windows)})

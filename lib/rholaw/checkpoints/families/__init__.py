@@ -10,7 +10,7 @@ name it.  Defaults are those of transformers, counts are held against it and aga
 from ...checked import shortened
 from ..config import Config
 from ..parts import Geometry
-from . import gemma, hybrids, llamas, mixtures, older
+from . import gemma, hybrids, llamas, mixtures, newer, older
 from .keys import Keys
 
 ALIASES = {"qwen2_vl": "qwen2", "qwen2_5_vl": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen2_vl_text": "qwen2"}
@@ -19,7 +19,8 @@ ALIASES |= {"kimi_k25": "kimi_k2"}
 """Other names of a family, most of them of its text part in a model of several modalities."""
 
 
-FAMILIES = llamas.FAMILIES | mixtures.FAMILIES | hybrids.FAMILIES | gemma.FAMILIES | older.FAMILIES
+FAMILIES = llamas.FAMILIES | mixtures.FAMILIES | hybrids.FAMILIES | newer.FAMILIES | gemma.FAMILIES
+FAMILIES |= older.FAMILIES
 
 SIZES = {key for _, defaults in FAMILIES.values() for key in defaults}
 SIZES -= {"max_position_embeddings", "n_positions", "no_rope_layer_interval"}

@@ -16,7 +16,8 @@ SIZES = re.compile(
 )
 HARMLESS = re.compile(
     r"dropout|_pdrop|_token|_id$|_ids$|init|rope|rotary|position|aux|loss|jitter|norm_topk|topk_(group|method)|n_group"
-    r"|group_limited|scor(e|ing)|scal|multiplier|softcap|temperature|_act$|_eps$|epsilon|chunk|residual|summary|beam"
+    r"|group_limited|expert_group|renormalize|scor(e|ing)|scal|multiplier|softcap|temperature|_act$|_eps$|epsilon|chunk"
+    r"|residual|summary|beam"
     r"|return|output_|quantization|compression|generation|^id2label|label2id|use_(cache|kernel|mamba_kernels|mambapy"
     r"|bfloat16|flash|associative|bidirectional|logit)|time_step|is_(decoder|encoder|causal)|dtype|_swiglu|clip|limit|"
     r"pretrain|prune|transformers|ep_size|attn_implementation|alibi|prefix|sink|no_repeat|softmax|overlap|sparse_pred"

@@ -16,7 +16,8 @@ def every_layer(keys: Keys, i: int, bias: bool = False) -> Part:
 
 def chosen(keys: Keys, *spellings: str) -> tuple[int, int]:
     """(how many experts there are, how many a token uses)."""
-    experts, used = keys.size(*spellings), keys.size("num_experts_per_tok", "experts_per_token", "top_k_experts")
+    names = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "top_k_experts")
+    experts, used = keys.size(*spellings), keys.size(*names)
     if used > experts:
         raise keys.refusal("num_experts_per_tok", f"is {used}, and there are {experts} experts")
     return experts, used
@@ -35,8 +36,13 @@ def qwen(keys: Keys, i: int) -> Part:
     return part + (feed_forward(d, shared) + norm(d) if shared else Part())
 
 
-def deepseek(keys: Keys, i: int) -> Part:
-    """DeepSeek's and GLM's: the first layers dense, the others with shared experts beside the routed ones."""
+def deepseek(
+    keys: Keys, i: int, count: tuple[str, ...] = ("n_routed_experts",), shares: str = "n_shared_experts"
+) -> Part:
+    """DeepSeek's and GLM's: the first layers dense, the others with shared experts beside the routed ones.
+
+    count, shares: the keys of how many experts there are, and how many are shared.
+    """
     d, width = keys.size("hidden_size"), keys.size("moe_intermediate_size")
     first, dense = keys.maybe("first_k_dense_replace"), feed_forward(d, keys.size("intermediate_size"))
     keys.same("moe_layer_freq", 1)
@@ -45,7 +51,7 @@ def deepseek(keys: Keys, i: int) -> Part:
     )
     if kinds[i] == "dense":
         return dense
-    routed, shared = mixture(d, width, *chosen(keys, "n_routed_experts")), keys.maybe("n_shared_experts")
+    routed, shared = mixture(d, width, *chosen(keys, *count)), keys.maybe(shares)
     return routed + (feed_forward(d, shared * width) if shared else Part())
 
 
@@ -64,21 +70,25 @@ def gpt_oss(keys: Keys, i: int) -> Part:
 # --- models of their own kind of attention ----------------------------------------------------------------------------
 
 
-def latent(keys: Keys) -> Geometry:
-    """DeepSeek-V2 and V3, Kimi K2, GLM-4.7-Flash: MLA, with the layers for speculation (MTP) left out."""
-    d, bias = keys.size("hidden_size"), keys.flag("attention_bias")
-    own = latent_attention(
-        d,
+def latent_of(keys: Keys) -> Part:
+    """MLA by the keys of DeepSeek."""
+    keys.read.update(("num_key_value_heads", "head_dim", "qk_head_dim"))  # of no use to it
+    keys.same("mlp_bias", False)
+    return latent_attention(
+        keys.size("hidden_size"),
         keys.size("num_attention_heads"),
         keys.maybe("q_lora_rank"),
         keys.size("kv_lora_rank"),
         keys.size("qk_nope_head_dim"),
         keys.size("qk_rope_head_dim"),
         keys.size("v_head_dim"),
-        bias,
+        keys.flag("attention_bias"),
     )
-    keys.read.update(("num_key_value_heads", "head_dim", "qk_head_dim"))  # of no use to MLA
-    keys.same("mlp_bias", False)
+
+
+def latent(keys: Keys) -> Geometry:
+    """DeepSeek-V2 and V3, Kimi K2, GLM-4.7-Flash: MLA, with the layers for speculation (MTP) left out."""
+    d, own = keys.size("hidden_size"), latent_of(keys)
     body = layers([deepseek(keys, i) for i in range(keys.layers)], lambda feed: own + feed + 2 * norm(d)) + norm(d)
     return Geometry(keys.family, body, d, keys.size("vocab_size"), keys.flag("tie_word_embeddings"))
 

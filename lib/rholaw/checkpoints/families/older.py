@@ -69,6 +69,17 @@ def falcon(keys: Keys) -> Geometry:
     return Geometry(keys.family, body, d, keys.size("vocab_size"), keys.flag("tie_word_embeddings"))
 
 
+def bloom(keys: Keys) -> Geometry:
+    """BLOOM: positions by ALiBi, a LayerNorm behind the embedding, biases, no gate."""
+    d, heads = keys.size("hidden_size", "n_embed"), keys.size("n_head", "num_attention_heads")
+    keys.same("intermediate_size", 4 * d)  # GGUF says it
+    keys.same("num_key_value_heads", heads)
+    own = attention(d, heads, heads, d // heads, bias=True, out_bias=True)
+    one = own + feed_forward(d, 4 * d, gated=False, bias=True) + 2 * norm(d, True)
+    body = keys.layers * one + 2 * norm(d, True)
+    return Geometry(keys.family, body, d, keys.size("vocab_size"), keys.flag("tie_word_embeddings"))
+
+
 BERT = {"vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
 BERT |= {"intermediate_size": 3072, "max_position_embeddings": 512, "type_vocab_size": 2, "tie_word_embeddings": True}
 GPT2 = {
@@ -97,6 +108,10 @@ FAMILIES = {
         {"vocab_size": 50272, "hidden_size": 768, "ffn_dim": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
         | {"max_position_embeddings": 2048, "enable_bias": True, "do_layer_norm_before": True}
         | {"tie_word_embeddings": True},
+    ),
+    "bloom": (
+        bloom,
+        {"vocab_size": 250880, "hidden_size": 64, "n_layer": 2, "n_head": 8, "tie_word_embeddings": True},
     ),
     "falcon": (
         falcon,
