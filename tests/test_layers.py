@@ -113,6 +113,7 @@ MODULES = {
             "load",
             "remarks",
             "columns",
+            "names",
             "words",
             "inputs",
             "plausible",

@@ -8,28 +8,14 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from ..planning import damage, measuring, words
+from ..planning import damage, measuring, names, words
 from ..planning.decide import Plan
-from ..planning.inputs import Option
 from ..planning.remarks import Reason
 from ..planning.scenario import Scenario
 from .escaped import text
 from .workplace import ROOT
 
 LANGUAGE = "ja"
-FORMATS = {
-    "fp8_row": "FP8",
-    "fp8_tensor": "FP8",
-    "sint8/row": "INT8",
-    "sint8/g128": "INT8",
-    "sint4/g128": "INT4",
-    "nvfp4": "NVFP4",
-    "mxfp4": "MXFP4",
-    "mxfp8_e4m3": "MXFP8",
-    "2:4": "2:4スパース",
-}
-"""What engineers call a format; any other goes by its own name."""
-ROLES = {"weights": "重み", "activations": "活性化", "kv": "KVキャッシュ"}
 INPUTS = words.texts(LANGUAGE)["inputs"]
 """What the uncertain inputs of a plan are called."""
 LABELS = words.texts(LANGUAGE)["labels"]
@@ -82,8 +68,8 @@ def verdict(plan: Plan) -> str:
 
 
 def summary(plan: Plan) -> str:
-    """The summary of a plan without its verdict, its option named as here."""
-    return "".join(words.sentences(plan.conclusion, LANGUAGE, option))
+    """The summary of a plan without its verdict."""
+    return "".join(words.sentences(plan.conclusion, LANGUAGE))
 
 
 def reasons(against: Iterable[Reason]) -> str:
@@ -126,17 +112,6 @@ def _span(row: pd.Series, column: str, show: Callable[[float], str], opening: st
     return unknown if math.isnan(middle) else f"{show(middle)}{opening}{show(low)}～{show(high)}）"
 
 
-def option(row: pd.Series | Option) -> str:
+def option(row: names.Roles) -> str:
     """The option of a row of a plan's table, or an Option: FP8 weights and activations are "FP8（重み・活性化）"."""
-    roles: dict[str, list[str]] = {}
-    for role, word in ROLES.items():
-        format = getattr(row, role)
-        if format != "dense":
-            roles.setdefault(_format(format), []).append(word)
-    return "×".join(f"{name}（{'・'.join(used)}）" for name, used in roles.items()) or "16ビット"
-
-
-def _format(text: str) -> str:
-    """A format; of a sparsity and what it leaves both are named, where both are known by a name."""
-    parts = text.split("+")
-    return "＋".join(FORMATS[part] for part in parts) if all(part in FORMATS for part in parts) else text
+    return names.option(row, LANGUAGE)

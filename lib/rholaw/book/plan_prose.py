@@ -9,6 +9,7 @@ from ..hardware.geometry import RESERVE
 from ..laws import sources
 from ..planning import advice, comparisons
 from ..planning.decide import Plan
+from ..planning.remarks import Ground
 from ..planning.words import money
 from .escaped import code, listed, text
 
@@ -22,7 +23,7 @@ COMPARED = {
 
 def decision(plan: Plan) -> str:
     """The verdict, why, what is to be measured first and how, and how training on compares with rounding."""
-    more = "" if plan.recommendation in plan.summary_en else f"\n\n{text(plan.recommendation)}"
+    more = f"\n\n{text(plan.recommendation)}" if plan.conclusion.ground in (Ground.NONE, Ground.NOTHING) else ""
     return f"## The decision: {plan.verdict}\n\n{text(plan.summary_en)}{more}\n{steps(plan)}"
 
 

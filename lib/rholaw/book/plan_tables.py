@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from ..planning import names
 from ..planning.columns import COLUMNS, MONEY, PER_MILLION
 from ..planning.decide import Plan
-from .webtable import WebTable
+from ..planning.words import texts
+from .webtable import Named, WebTable
 
 UNITS = {
     "bits a weight": "{:.3g}",
@@ -28,27 +30,48 @@ UNITS = {
     "hours": "{:,.0f}",
     "copies": "{:,.2f}",
     "months": "{:.1f}",
+    "devices": "{:,.1f}",
+    "sequences": "{:,.1f}",
     "requests a month": "{:,.0f}",
 }
 """How a number of each unit is written."""
+FIRST = ("option", "device", "saving_month", "npv", "pays", "why_not")
+"""What decides, of a table of options: a narrow page has room for these."""
+LABELS = texts("en")["labels"]
+PARTS = [(column.name, part) for column in COLUMNS.values() for part in column.parts]
 DIGITS = {part: UNITS[column.unit] for column in COLUMNS.values() for part in column.parts if column.unit in UNITS}
 
 
-def styled(frame: pd.DataFrame, index: bool = True, **digits: str) -> Styler:
-    """Columns of a plan, or others; digits: how to write those that are not, or otherwise."""
-    table = frame.style.format(_digits(frame, digits), na_rep="–")
-    return table if index else table.hide(axis="index")
+def styled(frame: pd.DataFrame, index: bool = True, **digits: str) -> WebTable:
+    """Columns of a plan, or others: what decides first, headings and options by name; for readers who sort and filter.
+
+    index: whether its index is shown; digits: how to write those that are no columns of a plan, or otherwise.
+    """
+    frame = frame.reset_index() if index else frame
+    first = [name for name in FIRST if name in frame] if "option" in frame else []
+    frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
+    named = {name: [_called(option) for option in frame[name]] for name in ("option",) if name in frame}
+    headed = {name: _headed(name) for name in frame}
+    formats = {headed[name]: text for name, text in _digits(frame, digits).items()}
+    return WebTable(frame.assign(**named).rename(columns=headed).set_index(headed[frame.columns[0]]), formats)
 
 
-def sortable(frame: pd.DataFrame, **digits: str) -> WebTable:
-    """The same as a table that the reader sorts and filters."""
-    return WebTable(frame, _digits(frame, digits))
+def _called(option: str) -> Named:
+    return Named(names.called(option), option)
+
+
+def _headed(name: str) -> Named:
+    """A column of a plan in words, an option by its name, and any other as it is."""
+    column = next((column for column, part in PARTS if part == name), "")
+    ends = {f"{column}_p10": ", P10", f"{column}_p90": ", P90"}
+    return Named(LABELS[column] + ends.get(name, ""), name) if column else _called(name)
 
 
 def _digits(frame: pd.DataFrame, digits: Mapping[str, str]) -> dict[str, str]:
-    """How to write the numbers of a table; its texts stay."""
-    numbers = frame.select_dtypes("number").columns
-    return {name: text for name, text in (DIGITS | digits).items() if name in numbers}
+    """How to write the numbers of a table; its texts stay, and whole numbers of things."""
+    numbers = frame.select_dtypes("number")
+    whole = [name for name in numbers.select_dtypes("integer") if name in DIGITS]
+    return {name: text for name, text in (DIGITS | digits).items() if name in numbers and name not in whole}
 
 
 def speeds(observed: pd.DataFrame) -> WebTable:
@@ -57,10 +80,10 @@ def speeds(observed: pd.DataFrame) -> WebTable:
     whole = dict.fromkeys(("tokens_in", "tokens_out", "sequences"), "{:.0f}")
     whole |= dict.fromkeys(("tokens_per_second", "low", "predicted", "high"), "{:,.0f}")
     columns += ["tokens_per_second", "low", "predicted", "high", "error", "inside", "rung", "role", "source"]
-    return sortable(observed[columns].rename_axis("case"), **whole, error="{:+.0%}")
+    return styled(observed[columns].rename_axis("case"), **whole, error="{:+.0%}")
 
 
-def losses(plans: Mapping[str, Plan]) -> Styler:
+def losses(plans: Mapping[str, Plan]) -> WebTable:
     """What each option adds to the loss, median [P10, P90], and whether it is good enough, by what is measured.
 
     plans: {what is measured: Plan}, of the same options.

@@ -1,8 +1,25 @@
 """A table of numbers whose page sorts it by their values, whatever digits it shows (assets/tables.js)."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from .escaped import cell
+
+
+@dataclass(frozen=True)
+class Named:
+    """A text in a table by the name that people use; its code name shows where the pointer rests on it."""
+
+    shown: str
+    code: str
+
+    def __str__(self) -> str:
+        return self.shown
+
+    def _repr_html_(self) -> str:
+        title = f' title="{cell(self.code)}"' if self.code != self.shown else ""
+        return f"<span{title}>{cell(self.shown)}</span>"
 
 
 class WebTable:
@@ -19,10 +36,10 @@ class WebTable:
             return "<td>–</td>"
         if column in self.formats:
             return f'<td data-key="{cell(repr(value))}">{cell(self.formats[column].format(value))}</td>'
-        return f"<td>{cell(str(value))}</td>"
+        return f"<td>{_inside(value)}</td>"
 
     def _repr_html_(self) -> str:
-        heads = "".join(f'<th scope="col">{cell(str(column))}</th>' for column in self.frame)
+        heads = "".join(f'<th scope="col">{_inside(column)}</th>' for column in self.frame)
         rows = (
             "<tr>" + "".join(self._cell(c, v) for c, v in zip(self.frame, row, strict=True)) + "</tr>"
             for row in self.frame.astype(object).itertuples(index=False)
@@ -34,3 +51,7 @@ class WebTable:
 
     def __repr__(self) -> str:
         return repr(self.frame)
+
+
+def _inside(value: object) -> str:
+    return value._repr_html_() if isinstance(value, Named) else str(cell(str(value)))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .. import names
 from ..remarks import Conclusion, Gap, Ground, LossOrigin, Reason, Remark
 
 LANGUAGES = ("en", "ja")
@@ -88,10 +89,10 @@ def reasons(remarks: Iterable[Reason], language: str = "en") -> str:
 
 
 def sentences(
-    conclusion: Conclusion, language: str = "en", name: Callable[[pd.Series], str] = lambda row: row.option
+    conclusion: Conclusion, language: str = "en", name: Callable[[pd.Series, str], str] = names.option
 ) -> list[str]:
-    """The three sentences of a Conclusion; name: what to call the option of a row."""
-    filling = _filling(conclusion, language, name)
+    """The three sentences of a Conclusion; name: what to call the option of a row, in a language."""
+    filling = _filling(conclusion, language, lambda row: name(row, language))
     return [texts(language)["sentences"][key].format(**filling) for key in SENTENCES[conclusion.ground]]
 
 
@@ -101,8 +102,8 @@ def summary(conclusion: Conclusion, language: str = "en") -> str:
 
 
 def recommendation(conclusion: Conclusion, language: str = "en") -> str:
-    """The verdict and why; where no option is feasible, the least that stands against each."""
-    why = sentences(conclusion, language)[: 3 if conclusion.measurement else 2]
+    """The verdict and why, options by their code names; where none is feasible, the least that stands against each."""
+    why = sentences(conclusion, language, lambda row, _: row.option)[: 3 if conclusion.measurement else 2]
     if conclusion.ground in (Ground.NONE, Ground.NOTHING):
         named = {option: option for option in conclusion.obstacles} | {"dense": _phrase("dense", language)}
         why = why[:1] + [

@@ -1,0 +1,53 @@
+"""Names that people use: the same formats in both languages, each of them one."""
+
+import pytest
+
+import rholaw as rl
+from rholaw.planning import names
+from rholaw.planning.inputs import Option
+
+
+def test_both_languages_name_the_same():
+    english, japanese = names.table("en"), names.table("ja")
+    assert set(english) == set(japanese)
+    assert all(set(english[section]) == set(japanese[section]) for section in ("formats", "caches", "roles"))
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_every_key_is_a_format_and_no_two_share_a_name(language):
+    table = names.table(language)
+    assert all(rl.parse(code) for section in ("formats", "caches") for code in table[section])
+    assert len(set(table["formats"].values())) == len(table["formats"])
+    assert set(table["roles"]) == {"weights", "activations", "kv"}
+
+
+@pytest.mark.parametrize(
+    ("option", "english", "japanese"),
+    [
+        (Option(), "16 bits", "16ビット"),
+        (Option("sint4/g128"), "INT4 weights", "INT4（重み）"),
+        (Option("fp8_row", "fp8_row"), "FP8 weights and activations", "FP8（重み・活性化）"),
+        (
+            *(Option("fp8_row", "fp8_row", "fp8_tensor"), "FP8 weights and activations, FP8 cache"),
+            "FP8（重み・活性化・KVキャッシュ）",
+        ),
+        (
+            *(Option("2:4+fp8_row", "fp8_row"), "2:4-sparse FP8 weights, FP8 activations"),
+            "2:4スパース＋FP8（重み）×FP8（活性化）",
+        ),
+        (Option("fp8_tensor"), "per-tensor FP8 weights", "テンソル単位のFP8（重み）"),
+        (
+            Option("int4+out0.01", "s0.5"),
+            "int4+out0.01 weights, s0.5 activations",
+            "int4+out0.01（重み）×s0.5（活性化）",
+        ),
+    ],
+)
+def test_options(option, english, japanese):
+    assert names.option(option) == names.called(option.name) == english
+    assert names.option(option, "ja") == names.called(option.name, "ja") == japanese
+
+
+def test_a_language_without_names():
+    with pytest.raises(KeyError, match="fr"):
+        names.table("fr")
