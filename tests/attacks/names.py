@@ -72,10 +72,8 @@ def _table(given: str, rng: np.random.Generator, folder: Path) -> None:
     assert {tag for tag, *_ in elements} <= allowed and words.count(shown(given)[:400]) >= 4, styled
     assert "mathjax_ignore" in styled and "mathjax_ignore" in frame._repr_html_()
     page = WebTable(frame, {"y": "{:.1f}"})._repr_html_()
-    elements, words, scripts = parsed(page)
-    assert {tag for tag, *_ in elements} <= PLAIN | {"button", "label", "input", "output", "script"} and len(
-        scripts
-    ) == 1
+    elements, words, _ = parsed(page)
+    assert {tag for tag, *_ in elements} <= PLAIN
     assert words.count(shown(given)[:400]) >= 4
 
 

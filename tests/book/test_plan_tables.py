@@ -33,8 +33,9 @@ def test_means_of_things_have_a_digit_and_numbers_of_them_none():
 
 def test_options_and_headings_are_named_and_what_decides_comes_first():
     options = ["fp8_row x fp8_row kv fp8_tensor", "dense"]
-    frame = pd.DataFrame({"bits": 8.0, "fp8_row x fp8_row": 1.0, "pays": 0.5, "npv_p90": 9.0, "option": options})
+    frame = pd.DataFrame({"own": 1, "fp8_row x fp8_row": 1.0, "pays": 0.5, "npv_p90": 9.0, "option": options})
     html = plan_tables.styled(frame, index=False)._repr_html_()
+    assert "<span>own</span>" in html
     for code, name in {
         options[0]: "FP8 weights and activations, FP8 cache",
         "dense": "16 bits",
@@ -44,7 +45,7 @@ def test_options_and_headings_are_named_and_what_decides_comes_first():
     }.items():
         assert f'<span title="{code}">{name}</span>' in html
     heads = re.findall("<span.*?>(.*?)<", html.partition("<tbody>")[0])
-    assert heads[:3] == ["option", "share of draws that pay", "stored bits"]
+    assert heads[:3] == ["option", "share of draws that pay", "own"]
 
 
 def test_spreads_are_medians_with_their_ends():

@@ -48,6 +48,11 @@ def test_options(option, english, japanese):
     assert names.option(option, "ja") == names.called(option.name, "ja") == japanese
 
 
+@pytest.mark.parametrize("text", ["", "engine", "a x b", "FP8（重み・活性化）", "tokens_per_second"])
+def test_what_is_no_option_stays(text):
+    assert names.called(text) == text
+
+
 def test_a_language_without_names():
     with pytest.raises(KeyError, match="fr"):
         names.table("fr")

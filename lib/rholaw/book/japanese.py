@@ -21,13 +21,6 @@ INPUTS = words.texts(LANGUAGE)["inputs"]
 LABELS = words.texts(LANGUAGE)["labels"]
 """What the columns of a plan's table are called."""
 
-TABLE = [
-    {"selector": "th.row_heading", "props": "white-space: normal; min-width: 8.5em"},
-    {"selector": "td", "props": "white-space: nowrap"},
-    {"selector": "td:last-child", "props": "white-space: normal; min-width: 9em"},
-]
-"""How a table of options is set: its names may wrap, its figures may not."""
-
 
 def amount(value: float, unit: str = "円") -> str:
     """A number to three significant digits with 万 or 億; ▲ marks a negative one, as in Japanese accounts."""

@@ -15,6 +15,7 @@ from ..formats.grammar import Format
 from ..hardware.speed import IDLE
 from ..planning import words as planned
 from ..planning.comparisons import KNOWN
+from ..planning.names import called
 from .escaped import in_figure
 from .figures import COLOURS, GREY, kind, marks, plain_log, plt
 
@@ -63,7 +64,7 @@ def break_even(table: pd.DataFrame, words: Words) -> Figure:
             look["markerfacecolor"] = look["color"] if known else "white"
             for i, row in enumerate(rows.itertuples() if phase == "decode" else ()):
                 axes.plot(row.rho, row.speedup_decode, markersize=2 + 5 * i / len(rows), **look)
-            _point(axes, rows.iloc[-1], phase, look | {"markersize": 7, "label": option})
+            _point(axes, rows.iloc[-1], phase, look | {"markersize": 7, "label": called(option)})
         if len(idle):
             axes.plot(idle.rho, [1] * len(idle), "x", color=GREY, label=words["none"])
         axes.set(yscale="log", xlim=(left, 1.02), ylim=(0.6, 5), yticks=[1, 2, 4], ylabel=words[phase])
@@ -116,7 +117,7 @@ def batches(table: pd.DataFrame, words: Words) -> Figure:
             rows = table[table.option == option].sort_values("batch")
             low, mid, high = (rows[f"speedup_{phase}{part}"] for part in ("_p10", "", "_p90"))
             axes.fill_between(rows.batch, low, high, color=look["color"], alpha=0.15, linewidth=0)
-            axes.plot(rows.batch, mid, label=option, **look)
+            axes.plot(rows.batch, mid, label=called(option), **look)
             if rows.rho.notna().all():
                 axes.axhline(1 / rows.rho.iloc[0], color=look["color"], linestyle="--", linewidth=1)
         axes.axhline(1, color="black", linewidth=1)

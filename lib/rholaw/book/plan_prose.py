@@ -1,17 +1,17 @@
 """What the chapter on plans says in sentences, with the numbers of the plans before it: Markdown, in English."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from ..hardware.geometry import RESERVE
 from ..laws import sources
-from ..planning import advice, comparisons
+from ..planning import advice, comparisons, names
 from ..planning.decide import Plan
 from ..planning.remarks import Ground
 from ..planning.words import money
-from .escaped import code, listed, text
+from .escaped import cell, code, listed, text
 
 SIDES = {"prefill": ("prefill", -1), "decode of one sequence": ("decode", 0), "decode of most": ("decode", -1)}
 """Where a format may gain: the phase, and which of the batches."""
@@ -19,6 +19,17 @@ COMPARED = {
     "equal-loss": "equal loss: each is served with the N that reaches the dense model's loss.",
     "equal-n": "equal N: each keeps its size and loses Δloss (`dloss`, nats per token).",
 }
+
+
+def called(option: str) -> str:
+    """An option by its name, its code name where the pointer rests on it; as code where it has no other."""
+    name = names.called(option)
+    return code(option) if name == option else f'<span title="{cell(option)}">{text(name)}</span>'
+
+
+def all_called(options: Iterable[str]) -> str:
+    """Options in a sentence, or "none"."""
+    return ", ".join(map(called, options)) or "none"
 
 
 def decision(plan: Plan) -> str:
@@ -32,7 +43,7 @@ def refused(plan: Plan) -> str:
     best, project = advice.best(plan.table), plan.scenario.project
     told = {"To be measured": best[best.unsettled], "Out of the question": best[~best.unsettled & (best.why_not != "")]}
     lists = {
-        head: "".join(f"- {code(row.option)}: {text(row.why_not)}.\n" for row in rows.itertuples())
+        head: "".join(f"- {called(row.option)}: {text(row.why_not)}.\n" for row in rows.itertuples())
         for head, rows in told.items()
     }
     return (
@@ -50,11 +61,11 @@ def above_the_line(table: pd.DataFrame, device: str, engine: str) -> str:
     rows = table[table.device == device]
     batches = sorted(rows.batch.unique())
     gaining = {side: comparisons.gaining(rows, phase, batches[i]) for side, (phase, i) in SIDES.items()}
-    told = "; ".join(f"{side}: {listed(above.option[above.known])}" for side, above in gaining.items())
+    told = "; ".join(f"{side}: {all_called(above.option[above.known])}" for side, above in gaining.items())
     hollow = {option for above in gaining.values() for option in above.option[~above.known]}
     return (
         f"**{text(device)}**, {text(engine)}. Above the line even at P10, with measured speeds: {told}. "
-        f"By data sheet only: {listed(sorted(hollow))}. No kernel: {listed(comparisons.idle(rows).index)}."
+        f"By data sheet only: {all_called(sorted(hollow))}. No kernel: {all_called(comparisons.idle(rows).index)}."
     )
 
 
@@ -62,7 +73,7 @@ def needed(idle: pd.DataFrame) -> str:
     """The speed-ups that formats without a kernel wait for; idle: rows of ``comparisons.idle``."""
     rows = idle.sort_values("needed").itertuples()
     times = [
-        f"{code(row.Index)} needs {row.needed:.2f} times the speed of 16 bits [{row.low:.2f}, {row.high:.2f}]"
+        f"{called(row.Index)} needs {row.needed:.2f} times the speed of 16 bits [{row.low:.2f}, {row.high:.2f}]"
         for row in rows
     ]
     return (
@@ -145,17 +156,15 @@ def finished(plans: Mapping[str, Plan]) -> str:
     """What measuring settles for a finished model; plans: of ``comparisons.by_knowledge``."""
     losses = {known: plan.table.drop_duplicates("option").set_index("option") for known, plan in plans.items()}
     truth, other, guess = losses.values()
-    names = truth.index[truth.index != "dense"]
-    spans = [(known.dloss_p90 / known.dloss_p10)[names].max() for known in (guess, other)]
-    inside = [
-        truth.dloss[names].between(known.dloss_p10[names], known.dloss_p90[names]).sum() for known in (guess, other)
-    ]
-    off, chosen = (other.dloss / truth.dloss)[names], [plan.choice.option for plan in plans.values()]
+    ours = truth.index[truth.index != "dense"]
+    spans = [(known.dloss_p90 / known.dloss_p10)[ours].max() for known in (guess, other)]
+    inside = [truth.dloss[ours].between(known.dloss_p10[ours], known.dloss_p90[ours]).sum() for known in (guess, other)]
+    off, chosen = (other.dloss / truth.dloss)[ours], [plan.choice.option for plan in plans.values()]
     return (
         f"With nothing measured the interval spans a factor of {spans[0]:.1f} and holds {inside[0]} of the "
-        f"{len(names)} measured losses. With two other formats measured it spans {spans[1]:.1f} and holds {inside[1]}; "
+        f"{len(ours)} measured losses. With two other formats measured it spans {spans[1]:.1f} and holds {inside[1]}; "
         f"the medians are {off.min():.2f} to {off.max():.2f} times what was measured, partly with an importance "
-        f"matrix. Recommended: {listed(dict.fromkeys(chosen))}."
+        f"matrix. Recommended: {all_called(dict.fromkeys(chosen))}."
     )
 
 
@@ -228,10 +237,10 @@ def answer(cases: Mapping[str, Plan], alone: Plan) -> str:
     worth, least, most = (money(training["npv" + part], "USD") for part in ("", "_p10", "_p90"))
     return (
         "**It pays where a kernel is fast, the traffic heavy, or a smaller device will do.** "
-        f"Cloud: {code(cloud.option)} on {text(cloud.device)} saves {saved} a month [{low}, {high}] "
+        f"Cloud: {called(cloud.option)} on {text(cloud.device)} saves {saved} a month [{low}, {high}] "
         f"against 16 bits on {base}, and pays in {cloud.pays:.0%} of the draws. "
-        f"Edge: {code(edge.option)} saves {money(edge.saving_month, 'USD')} a month per device, because a smaller one "
-        f"will do; on the larger one the verdict is “{alone.verdict}”. "
+        f"Edge: {called(edge.option)} saves {money(edge.saving_month, 'USD')} a month per device, because a smaller "
+        f"one will do; on the larger one the verdict is “{alone.verdict}”. "
         f"Training: FP8 is worth {worth} [{least}, {most}], in part because it trains faster. "
         "Formats without a kernel, 2:4 in vLLM among them, pay nowhere."
     )

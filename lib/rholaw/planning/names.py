@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
 
+from ..formats.grammar import parse
+
 
 class Roles(Protocol):
     """What has a format for each role: an Option, or a row of a plan's table."""
@@ -48,7 +50,12 @@ def option(row: Roles, language: str = "en") -> str:
 
 
 def called(name: str, language: str = "en") -> str:
-    """The same for the name of an option as tables have it, ``Option.name``: "sint4/g128 kv fp8_tensor"."""
+    """The same for the name of an option as tables have it, "sint4/g128 kv fp8_tensor"; any other text stays."""
     rest, _, kv = name.partition(" kv ")
     weights, _, activations = rest.partition(" x ")
-    return option(SimpleNamespace(weights=weights, activations=activations or "dense", kv=kv or "dense"), language)
+    roles = SimpleNamespace(weights=weights, activations=activations or "dense", kv=kv or "dense")
+    try:
+        parse(weights)
+    except ValueError:
+        return name
+    return option(roles, language)
