@@ -14,6 +14,19 @@ from .scenario import Scenario
 KNOWN = (Rung.TIMED, Rung.MEASURED, Rung.FITTED, Rung.YOURS)
 """Rungs of a speed-up that say more than a data sheet."""
 
+ODD = {
+    "no traffic": {"traffic": {"requests_per_month": 0}},
+    "one token in, one out": {"traffic": {"tokens_in": 1, "tokens_out": 1}},
+    "a billion tokens of prompt": {"traffic": {"tokens_in": 1e9}},
+    "a device without the format": {"hardware": {"devices": ["A100 80GB SXM"]}},
+    "a target below E": {"project": {"kind": "train", "target_loss": 0.01}},
+    "a capacity that may be 0": {"formats": [{"weights": "fp8_row", "rho": [0, 0.1, 0.3]}]},
+    "a finished model, not measured": {"project": {"kind": "post-training"}},
+    "a device without a price": {"hardware": {"devices": ["B300 SXM"]}},
+    "a device too small": {"hardware": {"devices": ["Jetson Orin NX 16GB"], "gpus": [1]}},
+}
+"""What is changed at the edges of sense, by what is odd about it."""
+
 
 def formats_on(
     scenario: Scenario, pairs: Iterable[str], devices: Sequence[str], gpus: int, batches: Sequence[int]
@@ -110,3 +123,13 @@ def trained(plans: Mapping[str, Plan]) -> pd.DataFrame:
     ]
     rows = pd.concat(tables).sort_values("npv", kind="stable")
     return rows.groupby("option", sort=False).tail(1)[::-1].set_index("option")
+
+
+def at_the_edges(scenario: Scenario) -> dict[str, Plan]:
+    """{what is odd about it: the plan} of scenarios that should not work, each ``scenario`` with one thing changed."""
+    plain = scenario.replace(
+        formats=[{"weights": "fp8_row", "activations": "fp8_row"}],
+        hardware={"devices": ["H100 80GB SXM"], "gpus": [4], "batches": [1, 256]},
+        traffic={"latency_ms": float("inf")},
+    )
+    return {name: plan(plain.replace(**change)) for name, change in ODD.items()}
