@@ -35,7 +35,8 @@ JAPANESE = re.compile(f"[{bilingual.CHARACTERS}]")
 
 NAMES = r"[A-Za-z]+[\d.]+[A-Za-z\d]*|2:4"  # P10, FP8, H100 name things, as does the sparsity 2 of 4
 CONSTANTS = (
-    r"16ビットを1と|16ビット|÷ 16|速度比は1|積が1を|＝1）|1米ドル|1件あたり|1トークンあたり|手順[1-5]|(?m:^[1-3]\. )"
+    r"16ビットを1と|16ビット|÷ 16|速度比は1|積が1を|＝1）|1米ドル|1件あたり|1トークンあたり|"
+    r"5回に1回|手順[1-5]|(?m:^[1-3]\. )"
 )
 ALLOWED = re.compile(f"{NAMES}|{CONSTANTS}")
 
@@ -140,8 +141,9 @@ def plans(fewer):
     return {"cloud": rl.plan(scenarios["cloud"]), "edge": rl.plan(scenarios["edge"].replace(hardware={"devices": big}))}
 
 
-NUMBER = re.compile(r"(▲?)([\d,]+(?:\.\d+)?)([億万]?)(円|件|か月|パラメータ|%|倍|日|台| nats|ミリ秒|通り|形式|事例)?")
-LARGE = {"億": 1e8, "万": 1e4, "": 1.0}
+UNITS = "円|件|か月|パラメータ|%|倍|日|台|基|組|基|組|基|組| nats|ミリ秒|通り|形式|事例"
+NUMBER = re.compile(rf"(▲?)([\d,]+(?:\.\d+)?)([兆億万]?)({UNITS})?")
+LARGE = {"兆": 1e12, "億": 1e8, "万": 1e4, "": 1.0}
 
 
 def numbers(text):
@@ -194,7 +196,8 @@ def test_the_conclusion_has_the_numbers_of_the_english_plan(pages, plans):
     money = [three(row, name, RATE) for name in ("saving_month", "cost_once", "npv")]
     once = [*money[1], *three(row, "payback_months"), plan.scenario.project.horizon_months, *money[2], row.pays]
     text = the(pages["01_summary"], "**結論**")
-    check(text, [row.devices_paid, base.devices_paid, *money[0], *once, errors()[0], reach])
+    requests = plan.scenario.traffic.requests_per_month
+    check(text, [requests, row.devices_paid, base.devices_paid, *money[0], *once, errors()[0], reach])
     assert japanese.verdict(plan) in text and row.device in text and base.device in text
 
 
@@ -241,10 +244,10 @@ def test_the_gates_have_the_numbers_of_the_english_plan(pages, plans):
     least = RATE * row.cost_once_p90 / costs.annuity(project.horizon_months, project.discount_rate)
     quality = [project.tolerance, np.expm1(project.tolerance)]
     gates = [least, project.horizon_months, row.break_even_requests, *quality, plan.scenario.traffic.latency_ms]
-    check(the(shown, "- **進む条件**：次の"), gates)
-    check(the(shown, "- **進む条件**：採算"), [advice.SURE, advice.SURE, row.pays])
-    check(the(shown, "- **進む条件**：ほとんど"), [model_cards.DISTURBED] * 2)
-    check(the(shown, "- **続ける条件**"), [hardware.STALE_DAYS])
+    check(the(shown, "- **続行条件**：次の"), gates)
+    check(the(shown, "- **続行条件**：黒字"), [advice.SURE, advice.SURE, row.pays])
+    check(the(shown, "- **続行条件**：ほとんど"), [model_cards.DISTURBED] * 2)
+    check(the(shown, "- **続行条件**：手順"), [hardware.STALE_DAYS])
     check(the(shown, "**小さく測り"), [least, project.tolerance])
     owned = plans["edge"].choice
     edge = [RATE * owned.saving_month, RATE * owned.cost_once]
@@ -264,7 +267,7 @@ def known_numbers(plan, edge):
     found = [value for row in rows for name in money for value in three(row, name, RATE)]
     found += [value for row in rows for name in plain for value in three(row, name)]
     found += [value for row in rows for value in (row.pays, 1 - row.pays, row.gpus, row.batch, row.bits)]
-    found += [value for row in rows for value in (row.devices_paid, row.ttft_ms)]
+    found += [value for row in rows for value in (row.devices_paid, row.replicas, row.ttft_ms)]
     found += [np.expm1(choice.dloss), np.expm1(project.tolerance), choice.break_even_requests]
     dense = table[(table.option == "dense") & (table.device == choice.device) & table.feasible]
     found.append(RATE * dense.cost_month.min())
@@ -280,6 +283,10 @@ def known_numbers(plan, edge):
     ratio = [each.bits / 16 / np.quantile(draws.capacity(each)[0], 0.5) for each in formats]
     found += [len(formats), np.mean(np.less(ratio, 1)), min(ratio), TOKENS_PER_PARAM, sources.LEVEL, 4]
     found += [*sources.spread("int4"), *sources.spread("int4", "int4")]
+    prior = rl.prior_sensitivity(8e9, 15e12, method="imatrix")  # of the dialogue, as its capacities are
+    found += [8e9, 8e9 * sources.spread("int4")[0], 15e12, 8, 2, 4 / 16, 5]
+    found += [*prior.rise(["q4_k", "q2_k"]), *np.ravel(prior.rise_interval(["q4_k", "q2_k"]))]
+    found += [rl.gmse(name).value for name in ("int8", "int4", "int2")]
     return [*found, RATE, scenario.run.samples, advice.SURE, model_cards.DISTURBED, hardware.STALE_DAYS]
 
 
@@ -312,6 +319,7 @@ def test_another_rate_moves_money_and_nothing_else(pages, fewer):
         (-5_310_000, "円", "▲531万円"),
         (0, "円", "0円"),
         (2e7, "件", "2,000万件"),
+        (1.5e13, "件", "15.0兆件"),
         (256, "件", "256件"),
         (np.inf, "円", "–"),
     ],
@@ -392,7 +400,7 @@ def test_figures_write_japanese_as_outlines_and_leave_english_alone(monkeypatch,
         english = dict(plt.rcParams)
         figures.style(japanese=True)
         fig, ax = plt.subplots()
-        ax.set(xlabel="".join(plan_figures.named("ja", "JPY").values()), ylabel="容量 ρ − 1")  # a missing glyph warns
+        ax.set(xlabel="".join(plan_figures.named("ja", "JPY").values()), ylabel="比 ρ − 1")  # a missing glyph warns
         fig.savefig(tmp_path / "figure.svg")
         plt.close(fig)
         figures.style()

@@ -54,7 +54,7 @@ def test_an_option_that_always_pays_has_no_break_even_and_one_that_never_does_an
     slow = {**FP8, "speedup_prefill": 0.5, "speedup_decode": 0.5, "measured_on": "a slow machine"}
     plan = planned(formats=[slow])
     assert np.isinf(plan.choice.break_even_requests) and "No traffic makes it pay" in plan.summary_en
-    assert "利用量が増えても採算は取れません" in plan.summary_ja
+    assert "利用量が増えても黒字になりません" in plan.summary_ja
 
 
 def test_without_a_price_the_plan_says_from_which_on_it_pays():

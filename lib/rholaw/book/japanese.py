@@ -23,13 +23,13 @@ LABELS = words.texts(LANGUAGE)["labels"]
 
 
 def amount(value: float, unit: str = "円") -> str:
-    """A number to three significant digits with 万 or 億; ▲ marks a negative one, as in Japanese accounts."""
+    """A number to three significant digits with 万, 億 or 兆; ▲ marks a negative one, as in Japanese accounts."""
     if not math.isfinite(value):
         return "–"
     rounded = float(f"{abs(value):.3g}")
     if not rounded:
         return f"0{unit}"
-    scale, word = next((large for large in ((1e8, "億"), (1e4, "万")) if rounded >= large[0]), (1, ""))
+    scale, word = next((large for large in ((1e12, "兆"), (1e8, "億"), (1e4, "万")) if rounded >= large[0]), (1, ""))
     digits = 0 if unit != "円" and scale == 1 else 2 - min(2, math.floor(math.log10(max(rounded / scale, 1))))
     return f"{'▲' if value < 0 else ''}{rounded / scale:,.{digits}f}{word}{unit}"
 
@@ -43,6 +43,12 @@ def scenario(name: str, yen_per_usd: float = math.nan, quick: bool = False) -> S
     fewer = {"run": {"samples": 200}} if quick else {}
     money = {} if math.isnan(yen_per_usd) else {"prices": {"currency": "JPY", "rate": yen_per_usd}}
     return Scenario.read(path if path.is_file() else name).replace(**money, **fewer)
+
+
+def devices(row: pd.Series) -> str:
+    """All devices that a row of a plan's table pays, as "H100 計約9基（4基×平均2.2組）"."""
+    about, mean = ("", "") if float(row.replicas).is_integer() else ("約", "平均")
+    return f"{row.device} 計{about}{row.devices_paid:.3g}基（{row.gpus}基×{mean}{row.replicas:.3g}組）"
 
 
 def payback(value: float) -> str:
