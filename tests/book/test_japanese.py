@@ -141,7 +141,7 @@ def plans(fewer):
     return {"cloud": rl.plan(scenarios["cloud"]), "edge": rl.plan(scenarios["edge"].replace(hardware={"devices": big}))}
 
 
-UNITS = "円|件|か月|パラメータ|%|倍|日|台|基|組|基|組|基|組| nats|ミリ秒|通り|形式|事例"
+UNITS = "円|件|か月|パラメータ|%|倍|日|台|基|組| nats|ミリ秒|通り|形式|事例"
 NUMBER = re.compile(rf"(▲?)([\d,]+(?:\.\d+)?)([兆億万]?)({UNITS})?")
 LARGE = {"兆": 1e12, "億": 1e8, "万": 1e4, "": 1.0}
 
