@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from urllib.parse import unquote
 
 import pandas as pd
@@ -10,7 +11,7 @@ from browser import CUT_OFF, DESK, PAGE, PHONE
 from hostile import NAMES
 
 from rholaw.book import ROOT
-from rholaw.book.webtable import WebTable
+from rholaw.book.webtable import HEADINGS, WebTable, headed
 
 CSS, SCRIPT = ((ROOT / "assets" / name).read_text(encoding="utf-8") for name in ("book.css", "tables.js"))
 LONG = pd.DataFrame(
@@ -144,3 +145,12 @@ def test_web_table_escapes_and_marks_missing_numbers():
     html = WebTable(frame, {"x": "{:.1f}"})._repr_html_()
     assert "&lt;a&gt;" in html and "<a>" not in html
     assert ">1.5<" in html and ">–<" in html
+
+
+def test_headings_are_words_and_their_code_names_stay_on_hover():
+    frame = pd.DataFrame({"gmse": [0.1], "own": ["gmse"]}, index=pd.Index([1], name="n_params"))
+    for html in (WebTable(frame, {})._repr_html_(), frame.style.to_html(), frame._repr_html_()):
+        page = headed(html)
+        assert '<span title="gmse">error (GMSE)</span></th>' in page and '<span title="n_params">N, param' in page
+        assert page.count("gmse") == html.count("gmse") and "own" in page
+    assert all(re.fullmatch(r"[a-z0-9_]+", name) and words.strip() != name for name, words in HEADINGS.items())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import files
-from . import panel, reference
+from . import panel, reference, webtable
 from .changes import FEED, changes, feed
 from .colophon import about, colophon, title
 from .execute import REFERENCE, chapters, contents, execute, executed, read
@@ -114,11 +114,11 @@ def as_page(notebook: dict, name: str) -> dict:
 
 
 def _settle(shown: dict, tables: Iterator[int]) -> None:
-    """Put numbers for what differs from run to run: the name that a pandas Styler draws, addresses in memory."""
+    """Put numbers for what differs from run to run, the name that a pandas Styler draws say, and words for headings."""
     html, plain = ("".join(shown.get(kind, ())) for kind in ("text/html", "text/plain"))
     for name in re.findall(r'<table id="(T_[0-9a-f]{5})"', html):
         html = html.replace(name, f"T_{next(tables)}")
-    shown |= {"text/html": html} if html else {}
+    shown |= {"text/html": webtable.headed(html)} if html else {}
     shown |= {"text/plain": re.sub(r" at 0x[0-9a-f]+", "", plain)} if plain else {}
 
 

@@ -1,10 +1,19 @@
-"""A table of numbers whose page sorts it by their values, whatever digits it shows (assets/tables.js)."""
+"""A table of numbers whose page sorts it by their values, whatever digits it shows, and what pages call any columns.
 
+What a page does to all tables, so that none is cut off, stands in assets/tables.js.
+"""
+
+import re
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from .escaped import cell
+
+HEADINGS = tomllib.loads((Path(__file__).parent / "headings.toml").read_text(encoding="utf-8"))
+"""{name of a column as programs have it: in words}."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +64,13 @@ class WebTable:
 
 def _inside(value: object) -> str:
     return value._repr_html_() if isinstance(value, Named) else str(cell(str(value)))
+
+
+def headed(html: str) -> str:
+    """The HTML of tables, columns called by HEADINGS."""
+
+    def words(heading: re.Match) -> str:
+        name = heading[1].strip()
+        return f">{Named(HEADINGS[name], name)._repr_html_()}</th>" if name in HEADINGS else heading[0]
+
+    return re.sub(r"<thead>.*?</thead>", lambda head: re.sub(r">([^<>]+)</th>", words, head[0]), html, flags=re.DOTALL)
