@@ -1,7 +1,9 @@
-# book · test · lab · lint · clean. Each target first sets up .venv when it is missing or stale.
+# book · pdf · desk · test · lab · lint · clean. Each target first sets up .venv when it is missing or stale.
 #
 #   make book             execute the changed chapters and write _build/html/index.html
 #   make book QUICK=1     the same with quick = True in every chapter: smaller experiments, wider intervals
+#   make pdf              print the pages into _build/book.pdf, with Chromium; EVIDENCE=1 prints folded code too
+#   make desk             a plan on one sheet in English and one in Japanese, _build/desk.pdf; SCENARIO=my.toml is yours
 #   make test             all tests; ARGS passes options on, as in make test ARGS="tests/book/test_book.py -x"
 #   make test FULL=1      the long form, for once a week: exhaustive products, long and wild tests
 #   make check-book       open every built page in headless Chromium, and follow every link
@@ -29,7 +31,7 @@ ifneq ($(shell $(PY) -c "print(open('$(READY)').read(), end='')" 2>/dev/null),$(
 new := yes
 endif
 
-.PHONY: help book check-book test lab lint format clean
+.PHONY: help book pdf desk check-book test lab lint format clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -50,6 +52,12 @@ $(READY): pyproject.toml constraints.txt content.txt
 
 book: $(READY)
 	@$(PY) -m rholaw.book build $(if $(QUICK),--quick)
+
+pdf: book
+	@$(PY) -m rholaw.book pdf $(if $(EVIDENCE),--evidence)
+
+desk: $(READY)
+	@$(PY) -m rholaw.book desk $(SCENARIO)
 
 check-book: $(READY)
 	@REQUIRE_BOOK=1 $(PY) -m pytest -q tests/book/test_book.py tests/book/test_links.py $(ARGS)

@@ -1,0 +1,64 @@
+"""The sheet for the desk says what the plan says, in both languages, and nothing that the plan does not know."""
+
+import re
+
+import pytest
+from browser import BROWSER, missing
+
+import rholaw as rl
+from rholaw.book import desk, japanese
+from rholaw.planning import words
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return rl.plan(japanese.scenario("cloud", quick=True))
+
+
+def changed(**sections):
+    return rl.plan(japanese.scenario("cloud", quick=True).replace(**sections))
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_the_sheet_has_the_numbers_of_the_plan(plan, language):
+    text = desk.sheet(plan, language)
+    assert words.texts(language)["verdicts"][plan.verdict] in text
+    row, currency = plan.choice, plan.conclusion.currency
+    for column in ("cost_month", "saving_month", "npv", "saving_month_p10", "npv_p90"):
+        assert words.money(row[column], currency, language) in text, column
+    assert f"{row.pays:.0%}" in text and f"{1 - row.pays:.0%}" in text
+    assert words.months(row.payback_months, language) in text
+    inputs = [words.texts(language)["inputs"][key] for key in plan.conclusion.inputs]
+    assert all(f"<li>{name}</li>" in text for name in inputs[: desk.SHOWN]) and f"<li>{inputs[-1]}</li>" not in text
+    assert not re.search(r"\bnan\b|\{|None", text)
+
+
+def test_japanese_names_no_format_by_its_code(plan):
+    assert "fp8" not in desk.sheet(plan, "ja")
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"hardware": {"devices": ["H100 80GB SXM"], "gpus": [1]}},  # nothing fits
+        {"traffic": {"requests_per_month": 0}},
+        {"project": {"kind": "post-training"}},
+    ],
+)
+def test_what_a_plan_does_not_know_is_left_out(sections, language):
+    other = changed(**sections)
+    text = desk.sheet(other, language)
+    assert words.texts(language)["verdicts"][other.verdict] in text
+    assert not re.search(r"\bnan\b|\binf\b|\{|None", text)
+    if other.choice is None:
+        assert words.texts(language)["labels"]["npv"] not in text
+
+
+def test_each_language_has_one_sheet(plan, tmp_path):
+    if BROWSER is None:
+        missing("no Chromium on this machine")
+    (tmp_path / "_build").mkdir()
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "ipython_kernel_config.py").touch()
+    assert desk.desk(plan, tmp_path).read_bytes().count(b"/Type /Page\n") == 2
