@@ -85,7 +85,8 @@ def assembled(root: Path, evidence: bool = False) -> str:
     return f"""<html lang="en" data-theme="light"><meta charset="utf-8"><title>{book}</title>{style}
 <style>{(root / "assets" / "print.css").read_text(encoding="utf-8")}</style>{script}
 <main class="bd-article"><section class="cover"><h1>{book}</h1><p>{author}</p><dl>{"".join(listed)}</dl></section>
-{"".join(moved(page, name, names, evidence) for name, page in pages.items())}</main>"""
+{"".join(moved(page, name, names, evidence) for name, page in pages.items())}</main>
+<script src="../html/_static/tables.js"></script>"""
 
 
 def moved(page: str, name: str, names: list[str], evidence: bool = False) -> str:
