@@ -33,8 +33,9 @@ def test_the_sheet_has_the_numbers_of_the_plan(plan, language):
     assert not re.search(r"\bnan\b|\{|None", text)
 
 
-def test_japanese_names_no_format_by_its_code(plan):
-    assert "fp8" not in desk.sheet(plan, "ja")
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_a_format_has_the_name_that_people_use(plan, language):
+    assert "FP8" in desk.sheet(plan, language) and "fp8" not in desk.sheet(plan, language)
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)

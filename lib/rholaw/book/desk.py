@@ -9,7 +9,6 @@ import pandas as pd
 
 from ..planning import words
 from ..planning.decide import Plan
-from . import japanese
 from .printed import paper
 from .workplace import ROOT, workplace
 
@@ -39,8 +38,7 @@ def desk(plan: Plan, root: Path = ROOT) -> Path:
 def sheet(plan: Plan, language: str) -> str:
     """The sheet of a plan, as HTML; what has no number is left out."""
     said, about = words.texts(language)["desk"], plan.scenario
-    name = japanese.option if language == "ja" else lambda row: row.option
-    told = words.texts(language)["phrases"]["between_sentences"].join(words.sentences(plan.conclusion, language, name))
+    told = words.texts(language)["phrases"]["between_sentences"].join(words.sentences(plan.conclusion, language))
     model, traffic = about.model, about.traffic
     named = isinstance(model.geometry, str)
     premise = said["premise"].format(
