@@ -32,6 +32,10 @@ class Replica:
     prompts: np.ndarray
     tokens_out: float
 
+    def drawn(self, draws: np.ndarray) -> "Replica":
+        """The same in some of the draws only: their places."""
+        return Replica(self.flight, self.rates[:, draws], self.prompts[:, draws], self.tokens_out)
+
     def holding(self, most: float) -> "Replica":
         """The same, which may hold at most so many sequences; ``most``: one of ``flight``."""
         count = int((self.flight <= most).sum())
@@ -72,10 +76,11 @@ def at(replica: Replica, rate: Numbers) -> Load:
     """The Load of a Replica at ``rate``; beyond its greatest rate it is full, and the wait for a place has no end."""
     flight, rates, draws = replica.flight[:, 0], replica.rates, np.arange(replica.rates.shape[1])
     above = np.minimum((rates < rate).sum(axis=0), len(flight) - 1)
-    below, within = np.maximum(above - 1, 0), np.clip(rate, rates[0], rates[-1])
+    below, within = np.maximum(above - 1, 0), np.minimum(np.maximum(rate, rates[0]), rates[-1])
+    lower, upper = rates[below, draws], rates[above, draws]
     with np.errstate(divide="ignore", invalid="ignore"):  # no traffic, one place, full: each has its limit
-        share = np.log(within / rates[below, draws]) / np.log(rates[above, draws] / rates[below, draws])
-        n = flight[below] * (flight[above] / flight[below]) ** np.nan_to_num(share)
+        share = np.where(lower < upper, np.log(within / lower) / np.log(upper / lower), 0.0)
+        n = flight[below] * (flight[above] / flight[below]) ** share
         prompt, rate = replica.prompts[above, draws], np.minimum(rate, rates[-1])
         reading, busy, places = rate * prompt, rate / rates[-1], flight[-1]
         waiting = reading / (1 - reading) / 2  # for a prompt, in prompts
@@ -95,18 +100,22 @@ def carried(replica: Replica, between: float, first: float, share: float = FULL)
     """
     high = share * replica.rates[-1]
 
-    def kept(rate: np.ndarray) -> np.ndarray:
+    def kept(rate: np.ndarray, replica: Replica = replica) -> np.ndarray:
         load = at(replica, rate)
         return ((load.between <= between) | np.isinf(between)) & ((load.first <= first) | np.isinf(first))
 
-    if (np.isinf(between) and np.isinf(first)) or kept(high).all():
+    keeps = kept(high) if np.isfinite(between) or np.isfinite(first) else np.ones_like(high, dtype=bool)
+    if keeps.all():
         return high
-    low, top = np.where(kept(high), high, 0.0), high
+    most = np.where(keeps, high, np.minimum(high, replica.rates[0]))
+    open_ = np.flatnonzero(~keeps & kept(np.zeros_like(high)))
+    own, low, top = replica.drawn(open_), np.zeros(len(open_)), high[open_]
     for _ in range(HALVINGS):
         middle = (low + top) / 2
-        keeps = kept(middle)
+        keeps = kept(middle, own)
         low, top = np.where(keeps, middle, low), np.where(keeps, top, middle)
-    return np.where(low > 0, low, np.minimum(high, replica.rates[0]))
+    most[open_] = np.where(low > 0, low, most[open_])
+    return most
 
 
 def most(replica: Replica, limits: tuple[float, float], whole: bool, utilisation: Numbers | None) -> np.ndarray:
