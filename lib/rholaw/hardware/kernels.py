@@ -5,7 +5,7 @@ All of it stands in ``data/hardware``: kernels, gemm_speedups and roofline_fits.
 
 import re
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -69,6 +69,7 @@ class Kernel:
 DENSE = Kernel("bf16 x bf16", "native", "bf16")
 
 
+@lru_cache(maxsize=4096)
 def kernel(
     weights: Format | str, activations: Format | str, device: Device, engine: str, status: str = "auto"
 ) -> Kernel:

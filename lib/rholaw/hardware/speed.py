@@ -10,6 +10,7 @@ measured products → a fitted roofline → the nominal ratio, an upper bound.
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -44,6 +45,7 @@ class Efficiency:
         return self.source != "nominal"
 
 
+@lru_cache(maxsize=4096)
 def efficiency(device: Device, engine: str, kernel: Kernel = DENSE) -> Efficiency:
     """The Efficiency of a kernel on a Device under an engine; nominal where nobody measured it."""
     row = fitted_roofline(device.name, engine, kernel.name)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..formats.grammar import parse
+from ..hardware import devices, speed
 from ..hardware import geometry as shapes
-from ..hardware import speed
 from ..hardware.benchmarks import Shift
-from ..hardware.devices import Device, Price, price
+from ..hardware.devices import Device, Price
 from ..hardware.kernels import Kernel, kernel
 from ..laws.draws import Draws
 from . import costs
@@ -58,11 +58,11 @@ def cases(scenario: Scenario, known: Mapping[str, Device]) -> list[Case]:
     Batches that have more than VALUES draws together are in a Case each, or a few in each.
     """
     trainer = scenario.project.train_device or scenario.hardware.devices[0]
-    training = (known[trainer], priced(scenario, trainer))
+    paid = {name: (known[name], priced(scenario, name)) for name in {trainer, *scenario.hardware.devices}}
     column = np.array(scenario.hardware.batches, dtype=float)[:, None]
     most = max(1, VALUES // int(scenario.run.samples))
     return [
-        case(scenario, option, known[name], gpus, batches, training)
+        case(scenario, option, paid[name], gpus, batches, paid[trainer])
         for option in scenario.options
         for name in scenario.hardware.devices
         for gpus in scenario.hardware.gpus
@@ -73,12 +73,16 @@ def cases(scenario: Scenario, known: Mapping[str, Device]) -> list[Case]:
 def case(
     scenario: Scenario,
     option: Option,
-    device: Device,
+    serving: tuple[Device, Price],
     gpus: int,
     batches: np.ndarray,
     training: tuple[Device, Price],
 ) -> Case:
-    """The Case of an Option on ``gpus`` devices, at (B, 1) batches; training: the Device that trains, and its Price."""
+    """The Case of an Option on ``gpus`` devices, at (B, 1) batches.
+
+    serving, training: the Device of which so many serve, and that which trains, each with its Price.
+    """
+    device, price = serving
     engine, shape = scenario.hardware.engine, scenario.model.shape
     weights, activations, kv = (parse(text) for text in (option.weights, option.activations, option.kv))
     own = kernel(weights, activations, device, engine, option.kernel)
@@ -109,7 +113,7 @@ def case(
         fit=speed.efficiency(device, engine),
         faster=(prefill, decode),
         credited=credited,
-        price=priced(scenario, device.name),
+        price=price,
         training=training,
     )
 
@@ -120,7 +124,7 @@ def priced(scenario: Scenario, device: str) -> Price:
     rents, purchases = dict(prices.gpu_hour_usd), dict(prices.purchase_usd)
     if device in rents:
         return Price(*rents[device], np.nan, "scenario", day)
-    listed = price(device, scenario.run.date, scenario.hardware.overrides or None)
+    listed = devices.price(device, scenario.run.date, scenario.hardware.overrides or None)
     bought = purchases.get(device, (listed.purchase,) * 3)
     if not np.isfinite(bought[1]) or (np.isfinite(listed.mid) and device not in purchases):
         return replace(listed, purchase=np.nan)

@@ -135,14 +135,14 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         return outcomes.compared(case, outcomes.outcome(case, drawn, draws), monthly)
 
     origins = {option: cases.origin(scenario, option, draws) for option in scenario.options}
-    lines, reasons = [], []
+    parts, reasons = [], []
     for case in all_cases:
         result = outcome(case)
         spreads = rows.spreads(result)
-        for i in range(len(case.batches)):
-            reasons.append((*rows.reasons(case, spreads, i), *rows.unpriced(case)))
-            lines.append(rows.row(case, result, spreads, i, origins[case.option], reasons[-1]))
-    table = pd.DataFrame(lines)
+        own = [(*rows.reasons(case, spreads, i), *rows.unpriced(case)) for i in range(len(case.batches))]
+        parts.append(rows.columns(case, result, spreads, origins[case.option], own))
+        reasons += own
+    table = pd.DataFrame({name: [value for part in parts for value in part[name]] for name in parts[0]})
     table["pareto"] = rows.pareto(table)
     reasons = pd.Series(reasons, table.index)
     best = advice.choose(table)

@@ -1,7 +1,6 @@
-"""The table of a plan: each row from an Outcome, and what stands against it."""
+"""The table of a plan: the rows of each Outcome, and what stands against it."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -102,54 +101,66 @@ def unpriced(case: Case) -> list[Reason]:
     return [Reason("no_price", {"device": name}) for name in names]
 
 
-def row(
-    case: Case, outcome: Outcome, spreads: Spreads, i: int, origin: Origin, against: tuple[Reason, ...]
-) -> dict[str, Any]:
-    """A row of the table, by COLUMNS: a Case at its batch ``i``; origin: of its capacity; against: its Reasons."""
-    scenario, option = case.scenario, case.option
+def columns(
+    case: Case, outcome: Outcome, spreads: Spreads, origin: Origin, against: Sequence[tuple[Reason, ...]]
+) -> dict[str, list]:
+    """The rows of a Case in the table, one a batch, as {column: values}, by COLUMNS.
+
+    origin: of its capacity; against: the Reasons of each row.
+    """
+    scenario, option, project = case.scenario, case.option, case.scenario.project
     fit = speed.efficiency(case.device, scenario.hardware.engine, case.kernel)
-    npv, codes = at(outcome.npv, i), {reason.code for reason in against}
-    values = {
+    count, codes = len(case.batches), [{reason.code for reason in reasons} for reasons in against]
+    npv, dloss = (np.atleast_2d(values) for values in (outcome.npv, outcome.dloss))
+    same = {
         "option": option.name,
         "weights": option.weights,
         "activations": option.activations,
         "kv": option.kv,
         "device": case.device.name,
         "gpus": case.gpus,
-        "batch": int(case.batches[i, 0]),
-        "comparison": scenario.project.comparison,
+        "comparison": project.comparison,
         "kernel": case.kernel.status,
         "bits": case.bits[0],
         "rho_source": str(origin),
         "dloss_source": words.source(damage.origin(scenario, option), len(scenario.model.measured)),
-        "good_enough": float((at(outcome.dloss, i) <= scenario.project.tolerance).mean()),
         "speed_source_prefill": str(case.faster[0].rung),
         "speed_source_decode": str(case.faster[1].rung),
-        "limit_prefill": _limit(outcome.limits_prefill, i),
-        "limit_decode": _limit(outcome.limits_decode, i),
         "critical_batch": speed.critical_batch(case.device, case.bits[0], case.kernel, fit),
-        "pays": np.nan if np.isnan(npv).any() else float((npv > 0).mean()),
-        "break_even_requests": _break_even(scenario, spreads, i),
-        "fits": not codes & TOO_LARGE,
-        "feasible": not codes,
-        "meets": not codes - {"no_price"},
-        "unsettled": codes - {"no_price"} == {"loss_unsettled"},
-        "untried": codes - {"no_price", "loss_unsettled"} == {"kernel_unknown"},
-        "unpriced": ", ".join(reason.data["device"] for reason in against if reason.code == "no_price"),
-        "why_not": words.reasons(against),
+    }
+    own = {
+        "batch": case.batches[:, 0].astype(int).tolist(),
+        "good_enough": _by_row((dloss <= project.tolerance).mean(axis=1), count),
+        "limit_prefill": _by_row(_limits(outcome.limits_prefill), count),
+        "limit_decode": _by_row(_limits(outcome.limits_decode), count),
+        "pays": _by_row(np.where(np.isnan(npv).any(axis=1), np.nan, (npv > 0).mean(axis=1)), count),
+        "break_even_requests": [_break_even(scenario, spreads, i) for i in range(count)],
+        "fits": [not own & TOO_LARGE for own in codes],
+        "feasible": [not own for own in codes],
+        "meets": [not own - {"no_price"} for own in codes],
+        "unsettled": [own - {"no_price"} == {"loss_unsettled"} for own in codes],
+        "untried": [own - {"no_price", "loss_unsettled"} == {"kernel_unknown"} for own in codes],
+        "unpriced": [", ".join(one.data["device"] for one in reasons if one.code == "no_price") for reasons in against],
+        "why_not": [words.reasons(reasons) for reasons in against],
     }
     for column in COLUMNS.values():
         if column.of:
             factor = scenario.prices.rate if column.money else column.factor
-            shown = factor * at(spreads[column.of], i)
-            values |= {part: float(value) for part, value in zip(column.parts, shown, strict=True)}
+            shown = factor * spreads[column.of].T
+            own |= {part: _by_row(values, count) for part, values in zip(column.parts, shown, strict=True)}
+    values = own | {name: [value] * count for name, value in same.items()}
     return {part: values[part] for column in COLUMNS.values() for part in column.parts if part in values}
 
 
-def _limit(limits: dict[str, Numbers], i: int) -> str:
-    """The name of what takes most time at batch ``i``."""
-    seconds = {name: np.nan_to_num(quantiles(at(values, i))[1]) for name, values in limits.items()}
-    return max(seconds, key=seconds.get)
+def _by_row(values: np.ndarray, count: int) -> list:
+    """A value a row, of one for each or of one for all."""
+    return np.broadcast_to(values, count).tolist()
+
+
+def _limits(limits: Mapping[str, Numbers]) -> np.ndarray:
+    """The name of what takes most time at each batch."""
+    seconds = np.array([np.nan_to_num(quantiles(np.atleast_2d(values))[:, 1]) for values in limits.values()])
+    return np.array(list(limits))[seconds.argmax(axis=0)]
 
 
 def _break_even(scenario: Scenario, spreads: Spreads, i: int) -> float:

@@ -72,7 +72,12 @@ def _ratio(run: Run, beside: Case) -> float:
         weights=run.weights, activations=run.activations, kv=run.kv
     )
     case = cases.case(
-        replace(scenario, traffic=load), option, beside.device, run.gpus, np.array([[run.concurrency]]), beside.training
+        replace(scenario, traffic=load),
+        option,
+        (beside.device, beside.price),
+        run.gpus,
+        np.array([[run.concurrency]]),
+        beside.training,
     )
     middle = {name: np.full(1, 0.5) for name in uncertain.NAMES}
     read, wrote = outcomes.reckoned(_running(case), uncertain.draw(scenario, np.zeros(1, dtype=int), middle))
@@ -87,7 +92,7 @@ def _running(case: Case) -> Case:
     if case.kernel.runs:
         return case
     option = replace(case.option, kernel="dequantising")
-    own = cases.case(case.scenario, option, case.device, case.gpus, case.batches, case.training)
+    own = cases.case(case.scenario, option, (case.device, case.price), case.gpus, case.batches, case.training)
     return replace(own, option=case.option)
 
 
