@@ -18,6 +18,8 @@ MIXTRAL, GPT_OSS = CONFIGS["mistralai/Mixtral-8x7B-v0.1"], CONFIGS["openai/gpt-o
 DEEPSEEK, NEXT = CONFIGS["deepseek-ai/DeepSeek-V3"], CONFIGS["Qwen/Qwen3-Next-80B-A3B-Instruct"]
 LLAMA, GEMMA = CONFIGS["meta-llama/Llama-3.1-8B"], CONFIGS["google/gemma-3-27b-it"]
 
+KIMI = CONFIGS["moonshotai/Kimi-Linear-48B-A3B-Instruct"]
+
 
 def geometry(config, **changes):
     return families.geometry(from_json(config | changes))
@@ -270,6 +272,16 @@ def test_layers_without_experts():
         (CONFIGS["mistralai/Mamba-Codestral-7B-v0.1"], {"expand": 3}, "expand is 3, which is not modelled"),
         (NEXT, {"mlp_only_layers": ["0"]}, "mlp_only_layers is .*, not a list of whole numbers"),
         (LLAMA, {"x" * 5000 + "_size": 3}, "not modelled for llama"),
+        (LLAMA, {"num_key_value_heads": 64}, "num_key_value_heads is 64, which does not divide the 32 heads"),
+        (LLAMA, {"pruned_heads": {"0": [1, 2]}}, "pruned_heads is not modelled for llama"),
+        (KIMI, {"linear_attn_config": {"full_attn_layers": "4,8"}}, "full_attn_layers is '4,8', not a list of whole"),
+        (
+            KIMI,
+            {"linear_attn_config": {"full_attn_layers": [4, 99], "kda_layers": [1, 2]}},
+            "does not say of every layer, once, what it is",
+        ),
+        (CONFIGS["zai-org/GLM-5"], {"index_topk_pattern": ["full"]}, "indexer_types has 1 layers"),
+        (CONFIGS["zai-org/GLM-5"], {"index_topk_pattern": 4}, "index_topk_pattern is 4, not a list of texts"),
     ],
 )
 def test_what_is_not_modelled_is_named(config, changes, message):

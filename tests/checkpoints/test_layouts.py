@@ -369,6 +369,24 @@ def test_a_mask_of_another_shape_leaves_no_weight(tmp_path):
         checkpoint["up.weight"].read()
 
 
+@pytest.mark.parametrize("offset", [0, 8])
+def test_bytes_of_two_codes_are_not_read_as_one_each(tmp_path, offset):
+    """Nothing says so but how often their halves occur; int8 of Gaussian weights, and int4 kept in bytes, are read."""
+    weight = torch.randn(64, 128, generator=torch.Generator().manual_seed(0)) / 3
+    four = (7 * weight).round().clamp(-8, 7).int()
+    two = ((four[:, 1::2] + offset) << 4) | ((four[:, 0::2] + offset) & 15)
+    kinds = {"two": two & 255, "wide": (127 * weight).round().clamp(-127, 127).int() & 255, "narrow": four & 255}
+    for name, codes in kinds.items():
+        scale = torch.ones(64, 1)
+        file = written(tmp_path, {"up.weight": codes.to(torch.uint8).view(torch.int8), "up.weight_scale": scale})
+        with checkpoints.open(file) as checkpoint:
+            if name == "two":
+                with pytest.raises(ValueError, match="as of two codes of 4 bits each"):
+                    checkpoint["up.weight"].read()
+            else:
+                assert checkpoint["up.weight"].read().std() > 1
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_gptq_without_its_order_is_read_where_groups_are_neighbours(tmp_path, ordered):
     tensors, files, weights = LAYOUTS["GPTQ"](np.random.default_rng(0))

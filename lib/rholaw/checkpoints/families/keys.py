@@ -20,7 +20,7 @@ HARMLESS = re.compile(
     r"|residual|summary|beam"
     r"|return|output_|quantization|compression|generation|^id2label|label2id|use_(cache|kernel|mamba_kernels|mambapy"
     r"|bfloat16|flash|associative|bidirectional|logit)|time_step|is_(decoder|encoder|causal)|dtype|_swiglu|clip|limit|"
-    r"pretrain|prune|transformers|ep_size|attn_implementation|alibi|prefix|sink|no_repeat|softmax|overlap|sparse_pred"
+    r"pretrain|transformers|ep_size|attn_implementation|alibi|prefix|sink|no_repeat|softmax|overlap|sparse_pred"
     r"|num_logits|num_labels|diversity|max_(length|seq|window)|min_length|seq_len|sampl|top_|bad_words|cross|tp_degree"
     r"|num_nextn|mtp|vocab_size_multiple|eager|floor_|layernorm_before|query_pre_attn|classifier|attn_scale|type_vocab"
     r"|multi_query_group|apply_|^auto|^torch|vision|image|audio|video|chunk|qkv_packed|task|head_pooled|rescale|reorder"
@@ -98,7 +98,9 @@ class Keys:
         head = self.maybe("head_dim") or self.size("hidden_size") // heads
         if not head:
             raise self.refusal("num_attention_heads", f"is {heads:,}, more than hidden_size")
-        return heads, self.maybe("num_key_value_heads") or heads, head
+        if heads % (kv_heads := self.maybe("num_key_value_heads") or heads):
+            raise self.refusal("num_key_value_heads", f"is {kv_heads}, which does not divide the {heads} heads")
+        return heads, kv_heads, head
 
     @property
     def family(self) -> str:

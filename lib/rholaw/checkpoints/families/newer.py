@@ -35,9 +35,10 @@ def _index_kinds(keys: Keys) -> list[str]:
     """Which layers choose tokens themselves."""
     every, first = keys.size("index_topk_freq"), keys.size("index_skip_topk_offset", zero=True)
     usual = ["shared" if max(i - first + 1, 0) % every else "full" for i in range(keys.layers)]
-    if isinstance(keys.values.get("index_topk_pattern"), str):
-        pattern = keys.text("index_topk_pattern")
+    if isinstance(pattern := keys.values.get("index_topk_pattern"), str):
         usual = [{"F": "full", "S": "shared"}.get(letter, letter) for letter in pattern]
+    elif pattern is not None:
+        usual = keys.several("index_topk_pattern")
     return keys.kinds(usual, ["full", "shared"], "indexer_types")
 
 
@@ -53,8 +54,12 @@ def kimi_linear(keys: Keys) -> Geometry:
     head, heads, kernel = ((inner if name in inner.values else keys).size(name) for name in named.values())
     keys.read.update(named.values())
     usual = ["full_attention" if i and i % 4 == 0 else "linear_attention" for i in range(keys.layers)]
-    if full := about.get("full_attn_layers"):
+    said = Keys({key: about.get(key) for key in ("full_attn_layers", "kda_layers")}, {}, keys.source, keys.names)
+    full, others = (said.several(key, int) for key in said.values)
+    if full is not None:
         usual = ["full_attention" if i + 1 in full else "linear_attention" for i in range(keys.layers)]
+        if sorted(full + (others or [])) != list(range(1, keys.layers + 1)):
+            raise keys.refusal("linear_attn_config", "does not say of every layer, once, what it is")
     kinds = keys.kinds(usual, ["full_attention", "linear_attention"])
     width, bottle = heads * head, product(d, head) + product(head, heads * head)
     linear = product(d, 3 * width) + product(d, heads) + bottle + bottle + product(width, d)

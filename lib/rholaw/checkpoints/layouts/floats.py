@@ -15,6 +15,7 @@ from .grouping import REAL, Group
 from .settings import Settings
 from .unpacking import E2M1, Rows, code_rows, expect, scale, unpacked
 
+TELLING, UNLIKE = 512, 0.2  # bytes, at least; and |E exp(2πi b/16)|, below 1e-5 for wide numbers, .6 for two codes
 INT8 = 127  # the code of the largest weight of a row
 
 
@@ -37,6 +38,8 @@ def scaled(group: Group, settings: Settings) -> Tensor | None:
         stored = code_rows(codes, first, last)
         if halved and stored.numel() and not -8 <= stored.min() <= stored.max() <= 7:
             raise ValueError("codes, not measured: of 4 bits by the config, and these bytes hold more, as two codes")
+        if codes.dtype == "I8" and _hold_two(stored):
+            raise ValueError("codes, not measured: the halves of these bytes are as of two codes of 4 bits each")
         values = stored.float() - zeros(first, last)
         return values / factors(first, last) if settings.divides else values * factors(first, last)
 
@@ -105,6 +108,15 @@ def fours(codes: Tensor, first: int, last: int, width: int | None = None) -> tor
     width = codes.shape[-1] if width is None else width
     stored = codes.load(first * width, last * width).view(last - first, width)
     return E2M1[unpacked(stored, 4).long()]
+
+
+def _hold_two(stored: torch.Tensor) -> bool:
+    """Whether bytes are two codes of 4 bits: their lower halves are not alike often, as those of wide numbers are."""
+    values = stored.double().flatten()
+    if len(values) < TELLING or values.std() < 16:
+        return False
+    turned = values * (2 * torch.pi / 16)
+    return bool(turned.cos().mean().hypot(turned.sin().mean()) > UNLIKE)
 
 
 def _zeros(group: Group, settings: Settings) -> Rows:
