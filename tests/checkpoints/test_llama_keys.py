@@ -258,6 +258,10 @@ def test_a_token_without_a_row_is_refused_by_its_name(tmp_path, weights):
     assert "gives 'a special token' the number 99999" in refusal(
         changed(hub(tmp_path / "hub", weights), post_processor=template)
     )
+    template["special_tokens"] = {}  # which its package panics of
+    assert "its tokenizer cannot be built: no entry" in refusal(
+        changed(hub(tmp_path / "hub", weights), post_processor=template)
+    )
     few = {place: w[:270].clone() if place[1] in ("embedding", "head") else w for place, w in weights.items()}
     assert "the number 270, and the embedding has 270 rows" in refusal(hub(tmp_path / "few", few))
     assert "the number 270, and the embedding has 270 rows" in refusal(gguf_file(tmp_path / "a.gguf", few))

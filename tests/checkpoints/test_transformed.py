@@ -47,6 +47,15 @@ def test_layer_by_layer_it_is_the_whole_model(tmp_path, family):
     assert matrices == sum(weight.numel() for weight in own.values() if weight.dim() > 1)
 
 
+@pytest.mark.parametrize(("family", "key"), [("llama", "clip_qkv"), ("qwen3", "final_logit_softcapping")])
+def test_a_key_that_its_class_ignores_is_refused(tmp_path, family, key):
+    folder, _ = written(tmp_path / family, family)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {key: 8.0}))
+    with opening.open(folder) as checkpoint, pytest.raises(ValueError, match=rf"'{key}' is 8.0, which transformers'"):
+        transformed.Transformed(checkpoint, torch.device("cpu"))
+
+
 @pytest.mark.parametrize("family", ["qwen3", "gpt2", "mixtral", "qwen3_moe", "gpt_oss"])
 def test_formats_round_what_the_file_has(tmp_path, family):
     folder, model = written(tmp_path / family, family)

@@ -7,18 +7,25 @@ are applied here to a parameter at a time.
 import re
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
 
 from ..checked import shown
+from . import llama_keys
 from .layered import Read
 from .opening import Checkpoint
 from .tensors import Tensor
 
 # Tensors of a file that no language model computes with: buffers, other modalities, layers that only training has.
 UNUSED = r"inv_freq$|masked_bias$|attn\.bias$|rotary_emb|(^|\.)((embed_)?(vision|audio)|visual|multi_modal|mtp|mm_)"
+
+# Names of keys that change the function of a decoder, whatever its family.
+CHANGES = re.compile(
+    r"sliding_window(?!_pattern)|window_size|softcap|clip_qkv|alibi|(logit|residual|embedding|attention|head)_(scale|multiplier)$|"
+    r"qk_(layer)?norm|temperature_tuning|bidirectional|no_rope|^layer_types$|^mup|^use_mup|attn_logit"
+)
 
 LARGEST = 2**28  # numbers in a buffer, at most
 
@@ -55,6 +62,7 @@ def built(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
         raise ValueError(f"its model_type is {shown(family)}, which transformers does not have")
     options = {"local_files_only": True, "trust_remote_code": False}
     config = AutoConfig.from_pretrained(checkpoint.files[0].parent, **options).get_text_config()
+    _refuse_ignored(about.get("text_config") or about, config)
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ValueError(f"its model_type is {shown(family)}, for which transformers has no causal language model")
     count = len(checkpoint.tensors)
@@ -64,6 +72,17 @@ def built(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, experts_implementation="eager").eval()
     _fill_buffers(model, device)
     return model
+
+
+def _refuse_ignored(about: dict, config: object) -> None:
+    """ValueError for a key that changes what is computed and that this family's class of transformers does not heed."""
+    heeded = {field.name for field in fields(config)} | config.attribute_map.keys()
+    only = llama_keys.ONLY if config.model_type == "llama" else {}
+    for key in sorted(about.keys() - heeded - {"architectures", "is_causal"}):
+        value = about[key]
+        changes = value not in only[key] if key in only else bool(value) and CHANGES.search(key)
+        if value is not None and changes:
+            raise ValueError(f"{shown(key)} is {shown(value)}, which transformers' {type(config).__name__} ignores")
 
 
 def _fill_buffers(model: nn.Module, device: torch.device) -> None:

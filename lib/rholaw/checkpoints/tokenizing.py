@@ -30,9 +30,9 @@ def built(checkpoint: Checkpoint, rows: int) -> tokenizers.Tokenizer:
         if getattr(tokenizer.model, "dropout", None):
             tokenizer.model.dropout = None  # or split words at random
         around = tokenizer.encode("").ids
-    except ValueError:
+    except (ValueError, KeyboardInterrupt):
         raise
-    except Exception as error:  # the package raises no kind of its own
+    except BaseException as error:  # the package raises no kind of its own, and panics, which are no Exception
         raise ValueError(f"its tokenizer cannot be built: {error}") from None
     known = {place: token for token, place in tokenizer.get_vocab().items()}
     if beyond := sorted(place for place in {*known, *around} if place >= rows):
