@@ -1,37 +1,40 @@
-"""The ledger of the running example as a chapter shows it: the lines up to its own, each linked to where it comes from.
-"""
+"""The ledger of the running example as a chapter shows it: the lines up to its own, each linked to where it comes from."""
 
 from collections.abc import Callable
 
 import pandas as pd
 from IPython.display import Markdown
 
-from ..planning import ledger, names, words
+from ..planning import ledger, names
+from ..planning.advice import PILOT
 
-PLACES = {"chat_8b": "on H100s, for many", "laptop_8b": "on a laptop, for one"}
+SHORT = {"loss_unsettled": "measure its loss first", "loss_too_high": "no, it loses too much"}
+"""What stands against an option, in few words; for anything else it does not meet the scenario."""
 
 
-def _span(column: str, show: str, factor: float = 1.0) -> Callable[[pd.Series], str]:
+LEAD = "**The ledger**, one model through the book: a chapter adds a line, and [the plan](18_plan) has the verdict."
+
+
+def _span(column: str, show: str) -> Callable[[pd.Series], str]:
     """Median and P10 to P90 of a column, each as ``show`` prints it."""
 
     def text(row: pd.Series) -> str:
-        low, middle, high = (show.format(factor * row[column + part]) for part in ledger.SPREAD)
+        low, middle, high = (show.format(row[column + part]) for part in ledger.SPREAD)
         return f"{middle} [{low}, {high}]"
 
     return text
 
 
 def _verdict(row: pd.Series) -> str:
-    if row.against:
-        reasons = words.texts("en")["reasons"]
-        return "no: " + ", ".join(reasons[code] for code in row.against.split())
-    return f"{row.verdict}: pays in {row.pays:.0%} of the draws"
+    against = [SHORT.get(code, "no, it does not meet the scenario") for code in row.against.split()]
+    advised = row.verdict if row.pays >= PILOT else "do not compress"
+    return f"{against[0] if against else advised}; it pays in {row.pays:.0%} of the draws"
 
 
 LINES: dict[str, tuple[str, Callable[[pd.Series], str]]] = {
     "01_numbers": ("bits a weight, scales included", lambda row: f"{row.bits:.4g}"),
     "02_blocks": ("error of the weights, of variance 1", lambda row: f"{row.gmse:.2g}"),
-    "06_capacity": ("capacity, if it were trained so", _span("rho", "{:.2f}")),
+    "06_capacity": ("capacity, if it were trained so", _span("rho", "{:.3f}")),
     "14_law_after_training": ("rise of the loss when rounded, nats", _span("dloss", "{:.2g}")),
     "17_hardware": ("times the speed of 16 bits, writing", _span("speedup_decode", "{:.2f}")),
     "18_plan": ("saved a month, USD", _span("saving_month", "{:,.0f}")),
@@ -43,14 +46,16 @@ LINES: dict[str, tuple[str, Callable[[pd.Series], str]]] = {
 def upto(chapter: str) -> Markdown:
     """The ledger up to the line of a chapter, which is bold, as a table; "18_plan" and "index" have the whole of it.
 
-    KeyError for a chapter without a line.
+    Brackets hold P10 and P90.  ValueError for a chapter without a line.
     """
     options = ledger.recorded().fillna({"against": ""})
-    shown = list(LINES) if chapter == "index" else list(LINES)[: list(LINES).index(chapter) + 1]
-    if chapter == "18_plan":
-        shown = list(LINES)
-    heads = [f"{names.option(row)}, {PLACES[row.case]}" for row in options.assign(kv="dense").itertuples()]
-    rows = ["| " + " | ".join(["**Llama-3.1-8B**", *heads]) + " |", "|---" * (1 + len(heads)) + "|"]
+    lines = list(LINES)
+    shown = lines if chapter in ("index", lines[-2]) else lines[: lines.index(chapter) + 1]
+    heads = [
+        f"{names.option(row)} on {row.devices_paid:.3g} × {row.device}"
+        for row in options.assign(kv="dense").itertuples()
+    ]
+    rows = ["| " + " | ".join(["Llama-3.1-8B", *heads]) + " |", "|---" * (1 + len(heads)) + "|"]
     for name in shown:
         title, says = LINES[name]
         cells = [says(row) for _, row in options.iterrows()]
@@ -59,4 +64,4 @@ def upto(chapter: str) -> Markdown:
         elif name != chapter:
             title = f"[{title}]({name})"
         rows.append("| " + " | ".join([title, *cells]) + " |")
-    return Markdown("\n".join(rows))
+    return Markdown("\n".join([LEAD, "", *rows]))

@@ -1,0 +1,42 @@
+"""The lines of the ledger that chapters show."""
+
+import re
+
+import nbformat
+import pytest
+
+from rholaw.book import ROOT, ledger
+
+CHAPTERS = {path.stem: nbformat.read(path, 4) for path in sorted((ROOT / "chapters").glob("*.ipynb"))}
+CALL = re.compile(r'ledger\.upto\("([\w]+)"\)')
+
+
+def lines(chapter):
+    return ledger.upto(chapter).data.splitlines()[4:]
+
+
+def test_each_chapter_with_a_line_shows_the_ledger_up_to_it():
+    shown = {name: CALL.findall("\n".join(cell.source for cell in book.cells)) for name, book in CHAPTERS.items()}
+    calls = {name: said for name, said in shown.items() if said}
+    assert calls == {name: [name] for name in ["index", *ledger.LINES] if name in CHAPTERS}
+
+
+def test_a_chapter_adds_one_line():
+    counts = [len(lines(name)) for name in ledger.LINES if name in CHAPTERS]
+    assert counts == [1, 2, 3, 4, 5, 7] and len(lines("index")) == 7  # the plan adds the verdict too
+
+
+def test_own_line_is_bold_and_the_others_lead_to_their_chapters():
+    *before, own = lines("06_capacity")
+    assert own.startswith("| **capacity") and own.count("**") == 2 * 5
+    assert [re.findall(r"\]\((\w+)\)", line) for line in before] == [["01_numbers"], ["02_blocks"]]
+
+
+def test_a_chapter_without_a_line():
+    with pytest.raises(ValueError, match="not in list"):
+        ledger.upto("03_sparsity")
+
+
+def test_what_stands_against_an_option_comes_first():
+    verdict = lines("index")[-1]
+    assert "measure its loss first" in verdict and "no, it loses too much" in verdict and "compress; it pays" in verdict
