@@ -1,4 +1,4 @@
-"""The ledger of the running example as a chapter shows it: the lines up to its own, each linked to where it comes from."""
+"""The ledger of the running example as a chapter shows it: lines up to its own, each linked to where it comes from."""
 
 from collections.abc import Callable
 
