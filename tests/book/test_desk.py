@@ -1,5 +1,6 @@
 """The sheet for the desk says what the plan says, in both languages, and nothing that the plan does not know."""
 
+import dataclasses
 import re
 
 import pytest
@@ -26,7 +27,7 @@ def test_the_sheet_has_the_numbers_of_the_plan(plan, language):
     row, currency = plan.choice, plan.conclusion.currency
     for column in ("cost_month", "saving_month", "npv", "saving_month_p10", "npv_p90"):
         assert words.money(row[column], currency, language) in text, column
-    assert f"{row.pays:.0%}" in text and f"{1 - row.pays:.0%}" in text
+    assert f"{row.pays:.0%}" in text
     assert words.months(row.payback_months, language) in text
     inputs = [words.texts(language)["inputs"][key] for key in plan.conclusion.inputs]
     assert all(f"<li>{name}</li>" in text for name in inputs[: desk.SHOWN]) and f"<li>{inputs[-1]}</li>" not in text
@@ -36,6 +37,15 @@ def test_the_sheet_has_the_numbers_of_the_plan(plan, language):
 @pytest.mark.parametrize("language", words.LANGUAGES)
 def test_a_format_has_the_name_that_people_use(plan, language):
     assert "FP8" in desk.sheet(plan, language) and "fp8" not in desk.sheet(plan, language)
+
+
+@pytest.mark.parametrize("share", [0.955, 0.945, 0.005, 1.0])
+def test_profit_and_loss_make_a_whole(plan, share):
+    row = plan.choice.copy()
+    row["pays"] = share
+    text = desk.sheet(dataclasses.replace(plan, choice=row), "en")
+    shares = re.search(r"In (\d+)% of the draws .* in (\d+)% a loss", text)
+    assert sum(map(int, shares.groups())) == 100
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)

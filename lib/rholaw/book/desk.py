@@ -96,7 +96,8 @@ def _phrases(plan: Plan, language: str) -> Iterator[str]:
         less = words.texts(language)["phrases"]["once_less" if row.cost_once < 0 else "once"]
         once = less.format(amount=words.money(abs(row.cost_once), currency, language))
         horizon = f"{plan.conclusion.horizon_months:g}"
-        yield said["odds"].format(once=once, horizon=horizon, pays=f"{row.pays:.0%}", loses=f"{1 - row.pays:.0%}")
+        pays = round(row.pays, 2)  # so that both shares make a whole
+        yield said["odds"].format(once=once, horizon=horizon, pays=f"{pays:.0%}", loses=f"{1 - pays:.0%}")
     if plan.conclusion.inputs:
         inputs = [words.texts(language)["inputs"][key] for key in plan.conclusion.inputs[:2]]
         yield said["first"].format(inputs=said["and"].join(inputs))
