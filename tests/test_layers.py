@@ -151,6 +151,7 @@ MODULES = {
             "reference",
             "tied",
             "workplace",
+            "warm",
             "execute",
             "panel",
             "changes",

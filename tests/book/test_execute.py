@@ -85,7 +85,7 @@ def test_a_chapter_is_not_begun_on_what_was_edited_since_the_others(tmp_path, mo
         chapter = root / "chapters" / "index.ipynb"
         state = execute._state(chapter, root)
         (root / "lib" / "new.py").write_text("")
-        monkeypatch.setattr(type(work), "run", None)
+        monkeypatch.setattr(execute.warm, "papermill", None)
         assert execute._run(work, chapter, "", state, False).startswith("chapters/index.ipynb: lib/new.py was edited")
 
 

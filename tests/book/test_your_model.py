@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,6 +11,7 @@ from tiny_llama import TEXT, hub, trained
 
 import rholaw as rl
 from rholaw import book
+from rholaw.book import warm
 from rholaw.book.workplace import ROOT
 from rholaw.fidelity.mixtures import MIXES
 from rholaw.fidelity.sensitivity import inferred
@@ -21,14 +20,12 @@ CHAPTER = ROOT / "chapters" / "16_your_model.ipynb"
 
 
 def papermill(folder, **parameters):
-    """(the process, the notebook it wrote) of the chapter, run in ``folder``."""
+    """(the exit status, what was said, the notebook written) of the chapter, run in ``folder``."""
     given = [word for name, value in {"quick": True, **parameters}.items() for word in ("-p", name, str(value))]
     out = folder / "out.ipynb"
-    command = [sys.executable, "-m", "papermill", str(CHAPTER), str(out), "-k", "python3", "--no-progress-bar", *given]
-    paths = os.pathsep.join([str(ROOT / "lib"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths, "TQDM_DISABLE": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    return done, json.loads(out.read_text())
+    options = [str(CHAPTER), str(out), "--cwd", str(folder), "-k", "python3", "--no-progress-bar"]
+    status = warm.papermill([*options, *given], {**os.environ, "TQDM_DISABLE": "1"}, folder / "said.txt")
+    return status, (folder / "said.txt").read_text(), json.loads(out.read_text())
 
 
 def shown(notebook):
@@ -39,12 +36,12 @@ def shown(notebook):
 
 def test_a_log_of_two_types_gets_a_table_of_all_formats(tmp_path):
     (tmp_path / "my.log").write_text(loaded("q4_k_m") + divergence("0.0313") + loaded("q3_k_s") + divergence("0.1"))
-    done, notebook = papermill(tmp_path, log="my.log", checkpoint=model(tmp_path), formats="int4/g32")
-    assert done.returncode == 0, done.stderr[-2000:]
-    said = shown(notebook)
-    assert f"Two measured types predict {len({*rl.catalogue(), *inferred(), *MIXES})} formats" in said
-    assert "my.log, line 1: `q4_k_m` a mix" in said and "other types that the source measured" not in said
-    assert "Nothing of this model was measured" not in said  # the page of the checkpoint has κ from the log
+    status, said, notebook = papermill(tmp_path, log="my.log", checkpoint=model(tmp_path), formats="int4/g32")
+    assert status == 0, said[-2000:]
+    page = shown(notebook)
+    assert f"Two measured types predict {len({*rl.catalogue(), *inferred(), *MIXES})} formats" in page
+    assert "my.log, line 1: `q4_k_m` a mix" in page and "other types that the source measured" not in page
+    assert "Nothing of this model was measured" not in page  # the page of the checkpoint has κ from the log
 
 
 def model(folder):
@@ -57,10 +54,10 @@ def model(folder):
 def test_a_checkpoint_from_anywhere_gets_its_page(tmp_path):
     hub(tmp_path / "mine", trained()[1])
     (tmp_path / "my.txt").write_text(TEXT)
-    done, notebook = papermill(
+    status, said, notebook = papermill(
         tmp_path, checkpoint="mine", formats="int8/g8, int4/g32, 2:4+int4/g8", text="my.txt", card="my.md"
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert status == 0, said[-2000:]
     page = (tmp_path / "my.md").read_text(encoding="utf-8")
     assert page.startswith("## mine\n") and "](my.svg)" in page and "<svg" in (tmp_path / "my.svg").read_text()
     assert "14 matrices" in page and "Nothing of this model was measured" not in page

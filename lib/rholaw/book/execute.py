@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .. import files
+from . import warm
 from .workplace import BuildError, Workplace
 
 REFERENCE = "api/"  # pages in _toc.yml that are written from the code
@@ -129,12 +130,12 @@ def _run(work: Workplace, chapter: Path, mark: str, state: dict, quick: bool) ->
     target, partial = executed(chapter, work.root), work.folder / name
     for path in (target, partial):
         path.parent.mkdir(parents=True, exist_ok=True)
-    command = ["papermill", chapter, partial, "--cwd", chapter.parent, "--no-progress-bar", "--kernel", "python3"]
-    command += ["--start-timeout", START, "--execution-timeout", LIMIT, *(["-p", "quick", "True"] if quick else [])]
-    done = work.run(*command, capture_output=True)
-    if done.returncode != 0:
-        failed = "PapermillExecutionError" in done.stderr
-        return f"{name}: {_failure(read(partial)) if failed else _last_words(done.stderr)}"
+    options = ["--cwd", chapter.parent, "--no-progress-bar", "--kernel", "python3", "--start-timeout", START]
+    options += ["--execution-timeout", LIMIT, *(["-p", "quick", "True"] if quick else [])]
+    errors = partial.with_suffix(".log")
+    if warm.papermill([*map(str, (chapter, partial, *options))], work.variables(), errors) != 0:
+        said = errors.read_text(encoding="utf-8")
+        return f"{name}: {_failure(read(partial)) if 'PapermillExecutionError' in said else _last_words(said)}"
     if problem := _edited(chapter, state, work.root):
         return f"{name}: {problem}"
     notebook = read(partial)

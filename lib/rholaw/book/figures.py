@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from ..formats.grammar import Format
 from .escaped import in_figure
@@ -34,6 +33,8 @@ def style(japanese: bool = False) -> None:
 
     japanese: whether to write Japanese as well.  Letters are drawn as outlines, so that a page needs no font for them.
     """
+    from matplotlib_inline.backend_inline import set_matplotlib_formats  # which shows figures in the kernel that asks
+
     set_matplotlib_formats("svg")
     if japanese:
         with mpl.rc_context():  # the import makes its font that of everything

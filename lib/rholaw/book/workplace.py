@@ -33,9 +33,10 @@ class Workplace:
         All that it and its kernels write besides what they are asked for goes to ``folder``, temporary files too.
         """
         command = [sys.executable, "-m", "rholaw.book.tied", *map(str, command)]
-        return subprocess.run(command, env=self._variables(), stdin=self.pipe, text=True, **options)
+        return subprocess.run(command, env=self.variables(), stdin=self.pipe, text=True, **options)
 
-    def _variables(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """The environment of what a build starts, and of its kernels."""
         places = {"IPYTHONDIR": "ipython", "JUPYTER_RUNTIME_DIR": "runtime", "TMPDIR": "tmp"}
         commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=self.root, capture_output=True, text=True)
         return {
