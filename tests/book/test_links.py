@@ -24,6 +24,7 @@ class Page(HTMLParser):
 
 def broken(book: Path) -> list[str]:
     """Links of the pages of a book that lead nowhere; those to other sites are not followed."""
+    book = book.resolve()
     paths = [path for path in book.rglob("*.html") if "_static" not in path.parts]
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(paths)}
     wrong = []
