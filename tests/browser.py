@@ -1,15 +1,16 @@
 """What tests of pages share: headless Chromium, where the built book lies, and a check that finds what is wrong."""
 
 import os
-import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
 
+from rholaw.book.printed import browser
+
 BOOK = Path(__file__).resolve().parents[1] / "_build" / "html"
 PAGES = sorted(path for path in BOOK.rglob("*.html") if "_static" not in path.parts)
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = browser()
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 PAGE = """<!doctype html><meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">
 <title>t</title><article>%s</article>"""
