@@ -1,8 +1,8 @@
-"""Every law on QuEST's runs: in sample, on larger models, on formats left out; writes data/measured/rivals.csv.
+"""Every law on QuEST's runs: in sample, on larger models, on formats left out; and three of them on this project's own.
 
     .venv/bin/python bench/rivals.py        # then: .venv/bin/python -m rholaw data update measured/rivals
 
-Takes minutes: each number is a hundred fits.
+Writes data/measured/rivals.csv and rivals_gpu.csv.  Takes minutes: each number is a hundred fits.
 """
 
 import pandas as pd
@@ -38,3 +38,15 @@ columns = [
 frame = pd.concat(parts)[columns]
 frame["reason"] = frame["reason"].str.replace("ρ", "rho")  # tables are ASCII
 frame.to_csv(tables.DATA / "measured" / "rivals.csv", index=False, lineterminator="\n", float_format="%.6g")
+
+own = rl.runs.load("gpu2026")
+own = validation.counted(own[~own["weights"].str.contains(r":|^s0|vq|\+")].reset_index(drop=True), 112)
+rows = []
+for law in ("unified", "additive", "additive-exponents"):
+    fit = rl.fit(law, own)
+    row = {"law": law, "free": len(fit.standard_errors), "aic": round(fit.aic, 1), "seen": round(fit.rmse, 5)}
+    row["format"] = validation.leave_one_format_out(law, own).iloc[-1].log_rmse
+    row["size"] = validation.leave_one_size_out(law, own).iloc[-1].log_rmse
+    rows.append(row)
+path = tables.DATA / "measured" / "rivals_gpu.csv"
+pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n", float_format="%.6g")

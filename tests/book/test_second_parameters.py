@@ -42,17 +42,31 @@ ODD = {
     "10_theory": ({"seeds": 3, "steps": 700}, r"\[", r"nan"),
     "12_training_sparse": ({"share": 0.5, "area": 0.25, "tokens": 20_000}, r"at 50% .*area-banded-rms:0\.25", r"8,000"),
     "13_recorded_runs": ({"level": 0.9}, r"intervals of 90 %", r"95 %"),
+    "14_law_after_training": ({"formats": "q4_k, q2_k", "model": "GLM-4.7"}, r"q4_k and q2_k", r"q5_0|q3_k|Qwen"),
     "15_which_tensors": (
         {"model": "GLM-4.5", "bits": 5.0, "types": "q4_k, q6_k"},
         r"`GLM-4\.5` in .* (5\.0|4\.9)\d bits",
         r"Qwen3\.6|4\.00 bits",
+    ),
+    "16_your_model": (
+        {"formats": "int4/g64, fp8_row", "tolerance": 0.5},
+        r"\*\*`int4/g64`\*\*.*A format may cost 0\.5 nats",
+        r"fp8_row|2:4|0\.1 nats",
     ),
     "17_hardware": (
         {"engine": "TensorRT-LLM", "model": "Llama-3.1-70B"},
         r"Of TensorRT-LLM.*Llama-3\.1-70B",
         r"vLLM|8B",
     ),
+    "18_plan": ({"scenario": "edge"}, r"Jetson", r"Cloud|H100|Training"),
     "19_explorer": ({"engine": "TensorRT-LLM", "devices": "H100 80GB SXM, B200 SXM"}, r"TensorRT-LLM", r"vLLM|L40S"),
+    "index": (
+        {"formats": "int2, ternary, lm2", "n_params": 3e9, "n_tokens": 2e12},
+        r"3B parameters and 2T.*weights in `(lm2|ternary|int2)`",
+        r"8B|`int3`",
+    ),
+    "four_bits": ({"level": 0.6}, r"60% of further", r"80%"),
+    "training_length": ({"most_tokens": 210.0, "n_bootstrap": 30}, r"up to 210 tokens", r"up to 110"),
 }
 """{chapter: (other parameters, what its answer has to say then, what it must not)}."""
 
