@@ -9,11 +9,14 @@
   };
   const words = WORDS[document.documentElement.lang] ?? WORDS.en;
   const EMPTY = /^[\s–-]*$/;
-  const NUMBER = /^[~<>≤≥±$¥€×÷]*\s*([+−-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)\s*(?:%|×|\p{L}{1,3})?(?:\s*\[.*\])?$/iu;
+  const NUMBER = /^[~<>≤≥±$¥€×÷]*\s*([+−-]?(?:inf|[\d,]*\.?\d+(?:e[+-]?\d+)?))\s*(?:%|×|\p{L}{1,3})?(?:\s*\[.*\])?$/iu;
 
   const said = cell => cell?.textContent.replace(/\s+/g, " ").trim() ?? "";
   const empty = cell => EMPTY.test(said(cell));
-  const number = cell => Number(cell.dataset.key ?? said(cell).match(NUMBER)?.[1].replaceAll(",", "").replace("−", "-") ?? NaN);
+  const number = cell => {
+    const text = cell.dataset.key ?? said(cell).match(NUMBER)?.[1] ?? "none";
+    return Number(text.replaceAll(",", "").replace("−", "-").replace("inf", "Infinity"));
+  };
   const copied = cell => cell.cloneNode(true).childNodes;
 
   function made(name, attributes, ...inside) {

@@ -73,6 +73,11 @@ def test_a_long_table_turns_filters_and_sorts(opened):
     assert shown(page) == [] and page.locator("output").text_content() == "0–0 of 0"
 
 
+def test_what_is_infinite_is_a_number(opened):
+    page = opened(pd.DataFrame({"x": ["inf", "1,200", "-inf", "3.5 %"]}).style)
+    assert page.locator("td.number").count() == 4
+
+
 def test_a_short_table_has_neither(opened):
     page = opened(WebTable(LONG[:12], {}))
     assert page.get_by_role("searchbox").count() == page.get_by_role("button", name="GMSE").count() == 0
