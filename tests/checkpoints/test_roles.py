@@ -51,6 +51,9 @@ NO_FIT = SimpleNamespace(families=())
         ("decoder.conv_pre.parametrizations.weight.original0", "norm"),
         ("rwkv.blocks.0.attention.output.weight", "attention"),
         ("blk.0.time_mix_key.weight", "attention"),
+        ("model.layers.0.self_attn.indexer.weights_proj.weight", "router"),
+        ("model.layers.0.self_attn.indexer.wq_b.weight", "attention"),
+        ("v_head.summary.weight", "head"),
     ],
 )
 def test_roles_by_name(name, expected):

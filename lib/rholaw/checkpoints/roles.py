@@ -17,7 +17,7 @@ ROLES = {
         r"running_(mean|var)|num_batches_tracked|alibi|slope_rate|(query|key|diagonal)_decay$|layer_scalar$|"
         r"mel_(filters|basis)|_window$|cluster_(size|usage)|embed_avg|inited$|alphas_cumprod|(^|\.)betas$"
     ),
-    "router": rf"router|gate_inp|expert_gate|gate[._/]wg|gates[._]\d+[._]wg|{GATE}",
+    "router": rf"router|gate_inp|expert_gate|indexer[._/]weights_proj|gate[._/]wg|gates[._]\d+[._]wg|{GATE}",
     "norm": (
         r"norm\w{0,30}([._/]\d+)?([._/](weight|bias|gamma|beta|scale|g|b))?$|(^|[._/])ln_?(\d|f|\w{0,30}[._/])|"
         r"weight_g$|parametrizations\.weight\.original0$"
@@ -27,7 +27,7 @@ ROLES = {
         r"time_(decay|first|faaaa|maa)|time_mix_(first|decay|lerp|[wvag]\d)|(^|[._])[if]gate"
     ),
     "head": (
-        r"lm_head|unembed|embed_out|(shared|codec|codebooks?|value|score)_heads?\.|(^|[._])heads?\.(weight|bias)$|"
+        r"lm_head|unembed|embed_out|(shared|codec|codebooks?|v|value|score)_heads?\.|(^|[._])heads?\.(weight|bias)$|"
         r"^((\w{0,30}model|transformer|llm)\.){0,4}output(_layer)?\.(weight|bias)$|(^|decoder\.)output_projection|"
         r"transformer\.ff_out|^(proj_out|fc)\.|(^|/)projection/|predictions\.decoder|classifier|score\.|qa_outputs|"
         r"to_logits"
@@ -45,7 +45,8 @@ ROLES = {
 """Role → what the name of a tensor contains in the usual schemes; the first that matches counts, else "other".
 
 buffer: what no training changes: masks, rotary frequencies, indices, running statistics, a balance of experts.
-router: chooses among experts.  state: what carries a recurrence along: decays, step sizes, convolutions of some steps.
+router: chooses among experts, or tokens.  state: what carries a recurrence along: decays, step sizes, convolutions of
+some steps.
 """
 
 
