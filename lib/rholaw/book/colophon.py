@@ -4,8 +4,6 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-import yaml
-
 from .changes import LINK, PAGE, Change, changes
 
 WORDS = {
@@ -17,6 +15,8 @@ HEAD = re.compile(r"(?:\[[^\]]*\]\([^)]*\)(?:, | and |・)?)+[:：] ?")  # the p
 
 def about(root: Path) -> tuple[str, str]:
     """Title and author of the book, of _config.yml."""
+    import yaml
+
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     return config["title"], config["author"]
 

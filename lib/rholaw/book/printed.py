@@ -7,8 +7,6 @@ import subprocess
 from html import escape
 from pathlib import Path
 
-import yaml
-
 from .. import files
 from .colophon import about
 from .execute import REFERENCE, contents
@@ -67,6 +65,8 @@ def browser() -> str | None:
 
 def assembled(root: Path, evidence: bool = False) -> str:
     """The document: a cover with the contents, then each page; BuildError: a page of _toc.yml is not built."""
+    import yaml
+
     html = root / "_build" / "html"
     names = [name for name in contents(root) if name not in SCREEN_ONLY and not name.startswith(REFERENCE)]
     if lacking := [name for name in names if not (html / f"{name}.html").is_file()]:
