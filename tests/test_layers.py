@@ -115,6 +115,7 @@ MODULES = {
             "columns",
             "names",
             "words",
+            "prices",
             "inputs",
             "plausible",
             "plain_yaml",

@@ -63,4 +63,4 @@ def test_a_rent_that_may_be_in_another_currency_is_doubted(law, rent, doubted):
     plan = rl.plan(
         SCENARIO | {"prices": {"currency": "JPY", "rate": 155, "gpu_hour_usd": {"H100 80GB SXM": rent}}}, law
     )
-    assert any("prices are typed in USD" in warning for warning in plan.warnings) == doubted
+    assert any("gpu_hour_usd is in USD" in warning for warning in plan.warnings) == doubted

@@ -47,7 +47,7 @@ def refusal(**parts) -> str:
         ({"traffic": {"latency_ms": 0.05}}, "0.05 ms a token is faster than any engine; 50 for 0.05 s"),
         (
             {"prices": {"gpu_hour_usd": {H100: 2}, "purchase_usd": {H100: 30_000}}},
-            "prices: H100 80GB SXM is rented (gpu_hour_usd) and bought (purchase_usd): give one",
+            "prices: H100 80GB SXM is rented and bought (gpu_hour_usd, purchase_usd): give one",
         ),
     ],
 )

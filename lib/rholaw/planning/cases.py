@@ -121,7 +121,7 @@ def case(
 def priced(scenario: Scenario, device: str) -> Price:
     """The Price of a device (its name): the scenario's own, else the table's; a purchase is spread over its life."""
     prices, day = scenario.prices, scenario.run.date.isoformat()
-    rents, purchases = dict(prices.gpu_hour_usd), dict(prices.purchase_usd)
+    rents, purchases = prices.rents, prices.purchases
     if device in rents:
         return Price(*rents[device], np.nan, "scenario", day)
     listed = devices.price(device, scenario.run.date, scenario.hardware.overrides or None)

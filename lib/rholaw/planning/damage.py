@@ -15,7 +15,8 @@ from ..fidelity.population import prior_sensitivity
 from ..fidelity.sensitivity import SensitivityFit, file_error, fit_sensitivity
 from ..formats.grammar import parse
 from . import costs
-from .inputs import Model, Option, Spread
+from .inputs import Model, Option
+from .prices import Spread
 from .remarks import Gap, LossOrigin
 from .scenario import Scenario, ScenarioError
 

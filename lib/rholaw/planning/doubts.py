@@ -31,7 +31,9 @@ UNITS = {
 MANY = 10_000
 """Devices, of more than which a plan asks whether the traffic is meant."""
 UNUSUAL = 5.0
-"""Times the highest rent seen, above which a rent is doubted: it may have been typed in another currency."""
+"""Times the highest rent seen, or below the lowest, where a rent is doubted: it may stand in another currency."""
+CARD = 200.0
+"""Watts, above which a device is a card that needs a server around it, and no machine of its own."""
 SMALL = 0.02
 """A capacity, at P10, at which a model of equal loss has no bound worth the name."""
 UNSAFE = 1.0
@@ -146,8 +148,11 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
     for case in cases:
         name, price = {"device": case.device.name}, case.price
         usual = devices.price(case.device.name, scenario.run.date, scenario.hardware.overrides or None)
-        if price.source == "scenario" and not bought(price) and price.mid > UNUSUAL * usual.high:
-            yield Doubt("price_unusual", name | {"price": price.mid, "high": usual.high})
+        odd = price.mid > UNUSUAL * usual.high or price.mid < usual.low / UNUSUAL
+        if price.source == "scenario" and not bought(price) and odd:
+            yield Doubt("price_unusual", name | {"price": price.mid, "low": usual.low, "high": usual.high})
+        if bought(price) and not scenario.prices.around and case.device.power > CARD:
+            yield Doubt("bought_alone", name)
         if price.stale:
             yield Doubt("price_stale", name | {"days": price.stale, "limit": STALE_DAYS})
         if not np.isfinite(price.mid):
@@ -158,6 +163,8 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
             yield Doubt("peaks", name)
         if not np.isfinite(case.device.bf16):
             yield Doubt("arithmetic_unknown", name)
+    if scenario.prices.interruption[2] > 0:
+        yield Doubt("interrupted", {"share": scenario.prices.interruption[1]})
     own = facts(scenario.hardware.overrides or None)
     own = own[own.device.isin(scenario.hardware.devices) & own.property.isin(FACTS) & (own.value != 0)]
     for row in own[own.status == "conflict"].itertuples():

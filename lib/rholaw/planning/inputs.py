@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..checked import build, by_name, counts, names, number, shown, spread, text, unknown
+from ..checked import build, counts, names, number, shown, spread, text, unknown
 from ..fidelity.population import METHODS
 from ..formats.grammar import parse
 from ..hardware import benchmarks, reports
@@ -25,8 +25,6 @@ KINDS = {
 }
 """What a project may be, and what each does."""
 COMPARISONS = ("equal-loss", "equal-n")
-Spread = tuple[float, ...]
-"""(low, middle, high) of what is uncertain; () where the scenario says nothing."""
 
 
 def _geometry(value: object, about: Mapping) -> str | shapes.Geometry:
@@ -246,22 +244,6 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Prices:
-    """What things cost; rents that are not given here come from data/hardware/prices."""
-
-    currency: str = text("USD")
-    rate: float = number(1.0, "units of the currency a USD", above=True)
-    gpu_hour_usd: tuple[tuple[str, Spread], ...] = by_name("USD an hour, one number or [low, middle, high]")
-    purchase_usd: tuple[tuple[str, Spread], ...] = by_name("USD, one number or [low, middle, high]")
-    lifetime_months: float = number(36.0, "months", above=True)
-    billing: str = text("machines", ("machines", "hours"))
-    overhead: tuple[float, ...] = spread((1.3, 1.4, 1.5), "times the rent", 1.0, 10.0)
-    electricity_usd_kwh: tuple[float, ...] = spread((0.08, 0.12, 0.2), "USD a kWh", 0.0, 10.0)
-    pue: tuple[float, ...] = spread((1.05, 1.2, 1.4), "power of the building over power of the machines", 1.0, 5.0)
-    power_share: tuple[float, ...] = spread((0.4, 0.7, 0.9), "share of the greatest power", 0.0, 1.0)
-
-
-@dataclass(frozen=True)
 class Project:
     """What it takes to get there, and what would be good enough; a Scenario without a kind is refused."""
 
@@ -271,7 +253,9 @@ class Project:
     target_loss: float = number(0.0, "nats per token", high=50)
     engineer_weeks: tuple[float, ...] = spread((2.0, 4.0, 8.0), "weeks")
     engineer_week_usd: float = number(4000.0, "USD a week")
+    engineer_week: float = number(math.nan, "of prices.currency a week")
     evaluation_usd: float = number(5000.0, "USD")
+    evaluation: float = number(math.nan, "of prices.currency")
     qat_tokens: float = number(1e9, "tokens")
     calibration_hours: float = number(8.0, "device hours")
     slowdown: tuple[float, ...] = spread((1.0, 1.3, 2.0), "times a training step of 16 bits", 0.1, 100.0)

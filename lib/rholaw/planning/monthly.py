@@ -45,11 +45,13 @@ def month(
     ``carried``; speeds: tokens a second of ``prefill_tokens_s`` and ``decode_tokens_s``.
     """
     traffic, prefill, decode = case.scenario.traffic, speeds["prefill_tokens_s"], speeds["decode_tokens_s"]
-    rent = hourly(case.price, drawn) * case.gpus
+    rent = hourly(case, case.price, drawn) * case.gpus
     watts = case.device.power * drawn.power * case.gpus
-    rate, terms = requests / (3600 * costs.HOURS), (_whole(case), _utilisation(case, drawn))
+    rate = requests / (3600 * costs.HOURS)
+    lost = 0.0 if bought(case.price) else drawn.interruption  # nobody takes away what is one's own
+    asked, terms = rate / (1 - lost), (_whole(case), _utilisation(case, drawn))
     served = [
-        load.serving(replica.holding(batch), rate, drawn.peak, own, *terms)
+        load.serving(replica.holding(batch), asked, drawn.peak, own, *terms)
         for batch, own in zip(case.batches[:, 0], most, strict=True)
     ]
     paid, working = (np.array([getattr(one, name) for one in served]) for name in ("paid", "working"))
@@ -76,7 +78,9 @@ def month(
     }
 
 
-def hourly(price: Price, drawn: Drawn) -> Numbers:
-    """USD an hour of one device, with what comes on top of a rent."""
+def hourly(case: Case, price: Price, drawn: Drawn) -> Numbers:
+    """USD an hour of one device, with what comes on top of a rent, or stands around a purchase."""
     rent = costs.triangular((price.low, price.mid, price.high), drawn.price)
-    return rent if bought(price) else rent * drawn.overhead
+    if not bought(price):
+        return rent * drawn.overhead
+    return rent * drawn.server * (1 + drawn.upkeep * case.scenario.prices.lifetime_months / 12)

@@ -219,7 +219,7 @@ def _seconds(step: speed.Step, faster: speed.Speedup, gain: Numbers, drawn: Draw
 def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) -> dict[str, Numbers]:
     """USD that is paid once: training; the project, beyond a dense model's; the cheapest way to a target loss."""
     scenario, project, dense = case.scenario, case.scenario.project, case.option.dense
-    device, hourly = case.training[0], monthly.hourly(case.training[1], drawn)
+    device, hourly = case.training[0], monthly.hourly(case, case.training[1], drawn)
     N, D = case.shape.non_embedding, scenario.model.n_tokens
     slower = 1.0 if dense else costs.triangular(case.option.slowdown or project.slowdown, drawn.slowdown)
 
@@ -236,7 +236,8 @@ def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) 
         whole = extra = training(N, project.qat_tokens, slower)
     else:
         whole = extra = project.calibration_hours * hourly
-    once = drawn.effort * project.engineer_week_usd + project.evaluation_usd + extra
+    week = scenario.prices.usd(project.engineer_week, project.engineer_week_usd)
+    once = drawn.effort * week + scenario.prices.usd(project.evaluation, project.evaluation_usd) + extra
     if dense:
         whole, once = whole if project.kind == "train" else 0 * hourly, 0 * hourly
     return {

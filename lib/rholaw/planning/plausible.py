@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from ..hardware.devices import Device
-from .inputs import Hardware, Model, Option, Prices, Traffic
+from .inputs import Hardware, Model, Option, Traffic
+from .prices import Prices
 
 MOST_ROWS = 50_000
 """Of a table: 10 kB a row, half a gigabyte, while it is made."""
@@ -70,8 +71,12 @@ def of_traffic(traffic: Traffic) -> Iterator[str]:
 
 
 def of_prices(prices: Prices) -> Iterator[str]:
-    """A device that is rented and bought."""
-    bought = dict(prices.purchase_usd)
-    for name in dict(prices.gpu_hour_usd):
+    """A device that is rented and bought, and what is priced in USD and in the currency."""
+    bought, rented = prices.purchases, prices.rents
+    for name in rented:
         if name in bought:
-            yield f"prices: {name} is rented (gpu_hour_usd) and bought (purchase_usd): give one"
+            keys = [key for key in ("gpu_hour_usd", "gpu_hour", "purchase_usd", "purchase") if getattr(prices, key)]
+            yield f"prices: {name} is rented and bought ({', '.join(keys)}): give one"
+    for own, dollars in (("gpu_hour", "gpu_hour_usd"), ("purchase", "purchase_usd")):
+        for name in dict(getattr(prices, own)).keys() & dict(getattr(prices, dollars)).keys():
+            yield f"prices: {name} stands in {own} and in {dollars}: give one"

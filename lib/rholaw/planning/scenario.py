@@ -22,7 +22,8 @@ from ..hardware import benchmarks
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
 from . import plausible, reading
-from .inputs import KINDS, Hardware, Model, Option, Prices, Project, Run, Traffic, measured
+from .inputs import KINDS, Hardware, Model, Option, Project, Run, Traffic, measured
+from .prices import Prices
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
 
@@ -164,8 +165,10 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
     for where, chosen in (
         ("hardware.devices", hardware.devices),
         ("project.train_device", [project.train_device] if project.train_device else []),
-        ("prices.gpu_hour_usd", dict(prices.gpu_hour_usd)),
-        ("prices.purchase_usd", dict(prices.purchase_usd)),
+        *(
+            (f"prices.{key}", dict(getattr(prices, key)))
+            for key in ("gpu_hour_usd", "gpu_hour", "purchase_usd", "purchase")
+        ),
     ):
         if ("hardware", "overrides") not in problems.refused:
             yield from (f"{where}: {unknown(name, list(known), 'device')}" for name in chosen if name not in known)
@@ -180,7 +183,7 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
         if yours and not option.measured_on and (f"formats {i}", "measured_on") not in problems.refused:
             yield f"formats {i}: a speed-up of yours needs measured_on: the kernel, machine and version"
     if prices.currency != "USD" and prices.rate == 1 and ("prices", "rate") not in problems.refused:
-        yield f"prices.rate: say how many {shortened(prices.currency)} a USD is; prices are typed in USD"
+        yield f"prices.rate: say how many {shortened(prices.currency)} a USD is; keys that end in _usd are in USD"
     if not project.kind and not {("project", "kind"), ("project", "")} & problems.refused:
         meanings = ", ".join(f'"{kind}" {does}' for kind, does in KINDS.items())
         yield f"project.kind: say what is planned: {meanings}"

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from ..hardware import observed
 from . import costs
-from .inputs import Spread
+from .prices import Spread
 from .scenario import Scenario
 
 
@@ -38,6 +38,9 @@ class Drawn:
     pue: np.ndarray
     electricity: np.ndarray
     damage: np.ndarray
+    interruption: np.ndarray
+    server: np.ndarray
+    upkeep: np.ndarray
 
 
 NAMES = tuple(item.name for item in fields(Drawn) if item.name != "rank")
@@ -67,7 +70,10 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
         "slowdown": (project.slowdown, assumed),
         "power": (prices.power_share, "scenario; 0.4 to 0.9 is what inference services report"),
         "pue": (prices.pue, "scenario"),
-        "electricity": (prices.electricity_usd_kwh, "scenario"),
+        "electricity": (prices.electricity, "scenario"),
+        "interruption": (prices.interruption, "scenario"),
+        "server": (prices.server, "scenario"),
+        "upkeep": (prices.upkeep, "scenario"),
     }
 
 

@@ -1,0 +1,61 @@
+"""What things cost, and how they are paid: rented or bought, in USD or in the scenario's currency."""
+
+import math
+from dataclasses import dataclass
+
+from ..checked import by_name, number, spread, text
+
+Spread = tuple[float, ...]
+"""(low, middle, high) of what is uncertain; () where the scenario says nothing."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What things cost; rents that are not given here come from data/hardware/prices.
+
+    A purchase is the device alone: server and upkeep say what stands around it.
+    """
+
+    currency: str = text("USD")
+    rate: float = number(1.0, "units of the currency a USD", above=True)
+    gpu_hour_usd: tuple[tuple[str, Spread], ...] = by_name("USD an hour, one number or [low, middle, high]")
+    gpu_hour: tuple[tuple[str, Spread], ...] = by_name("of prices.currency an hour, or [low, middle, high]")
+    purchase_usd: tuple[tuple[str, Spread], ...] = by_name("USD, one number or [low, middle, high]")
+    purchase: tuple[tuple[str, Spread], ...] = by_name("of prices.currency, one number or [low, middle, high]")
+    lifetime_months: float = number(36.0, "months", above=True)
+    billing: str = text("machines", ("machines", "hours"))
+    overhead: tuple[float, ...] = spread((1.3, 1.4, 1.5), "times the rent", 1.0, 10.0)
+    interruption: tuple[float, ...] = spread((0.0,) * 3, "share of paid hours lost to interruptions", 0.0, 0.9)
+    server: tuple[float, ...] = spread((1.0,) * 3, "times the purchase, with server, network and rack", 1.0, 20.0)
+    upkeep: tuple[float, ...] = spread((0.0,) * 3, "share of the purchase a year: staff, space, repairs", 0.0, 5.0)
+    electricity_usd_kwh: tuple[float, ...] = spread((0.08, 0.12, 0.2), "USD a kWh", 0.0, 10.0)
+    electricity_kwh: tuple[float, ...] = spread((), "of prices.currency a kWh")
+    pue: tuple[float, ...] = spread((1.05, 1.2, 1.4), "power of the building over power of the machines", 1.0, 5.0)
+    power_share: tuple[float, ...] = spread((0.4, 0.7, 0.9), "share of the greatest power", 0.0, 1.0)
+
+    def usd(self, own: float, dollars: float) -> float:
+        """An amount in USD: ``own``, of the currency, where it is given, else ``dollars``."""
+        return dollars if math.isnan(own) else own / self.rate
+
+    @property
+    def rents(self) -> dict[str, Spread]:
+        """USD an hour, {device: (low, middle, high)} of those that the scenario gives."""
+        return dict(self.gpu_hour_usd) | self._in_usd(self.gpu_hour)
+
+    @property
+    def purchases(self) -> dict[str, Spread]:
+        """USD, {device: (low, middle, high)} of those that the scenario gives."""
+        return dict(self.purchase_usd) | self._in_usd(self.purchase)
+
+    @property
+    def electricity(self) -> Spread:
+        """USD a kWh."""
+        return tuple(value / self.rate for value in self.electricity_kwh) or self.electricity_usd_kwh
+
+    @property
+    def around(self) -> bool:
+        """Whether anything is counted beside a device that is bought, and its electricity."""
+        return self.server[2] > 1 or self.upkeep[2] > 0
+
+    def _in_usd(self, own: tuple[tuple[str, Spread], ...]) -> dict[str, Spread]:
+        return {name: tuple(value / self.rate for value in values) for name, values in own}
