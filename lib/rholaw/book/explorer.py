@@ -41,7 +41,7 @@ BUSY = (0.3, 0.5, 0.7)
 PROJECT = (0.0, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6)
 WRITTEN = {"geometry", "checkpoint", "params", "tokens", "devices", "batches", "requests_per_month", "latency_ms"}
 WRITTEN |= {"gpu_hour_usd", "purchase_usd", "currency", "rate", "kind", "compare", "engineer_weeks", "evaluation_usd"}
-WRITTEN |= {"ttft_ms", "qat_tokens", "target_loss", "train_device"}
+WRITTEN |= {"ttft_ms", "qat_tokens", "target_loss", "train_device", "gpu_hour", "purchase", "evaluation"}
 """Keys of a scenario that the page's controls replace."""
 
 
@@ -168,9 +168,10 @@ def explore(
     scenario = scenario.replace(traffic=busy, prices={"billing": "hours"})
     sizes, tokens = _plain(list(sizes)), _plain(list(tokens))
     names, draws = scenario.hardware.devices, capacities.draws(law)
-    base = dataclasses.replace(scenario, model=Model(params=sizes[0], tokens=BILLION)).replace(
+    unpaid = dataclasses.replace(scenario.project, evaluation=math.nan)
+    base = dataclasses.replace(scenario, model=Model(params=sizes[0], tokens=BILLION), project=unpaid).replace(
         traffic={"requests_per_month": 1.0, "latency_ms": math.inf, "ttft_ms": math.inf},
-        prices={"gpu_hour_usd": dict.fromkeys(names, 1.0)},
+        prices={"gpu_hour_usd": dict.fromkeys(names, 1.0), "gpu_hour": {}, "purchase_usd": {}, "purchase": {}},
         project={"kind": "qat", "compare": "", "qat_tokens": BILLION, "engineer_weeks": 0.0, "evaluation_usd": 0.0},
     )
     drawn = uncertain.random(base, draws.order(base.options))
@@ -211,7 +212,7 @@ def _toml(scenario: Scenario) -> dict[str, str]:
         for item in dataclasses.fields(part):
             value = getattr(part, item.name)
             default = item.default_factory() if item.default is dataclasses.MISSING else item.default
-            if item.name not in WRITTEN and value != default:
+            if item.name not in WRITTEN and value != default and value == value:  # nan: not given
                 yield f"{item.name} = {json.dumps(value, ensure_ascii=False)}\n"
 
     parts = ("hardware", "traffic", "prices", "project", "run")
