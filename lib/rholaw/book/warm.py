@@ -22,7 +22,8 @@ def papermill(arguments: list[str], variables: dict[str, str], errors: Path) -> 
 
     It ends, as its kernel does, when this process ends.
     """
-    with STARTS, _environment(variables):
+    lasting = {name: value for name, value in variables.items() if name != "TMPDIR"}  # it outlives a build's folder
+    with STARTS, _environment(lasting):
         SERVER.set_forkserver_preload([__name__, *IMPORTED])
         forkserver.ensure_running()
         process = SERVER.Process(target=_papermill, args=(arguments, variables, errors))
