@@ -17,7 +17,7 @@ from rholaw.book import figures, japanese, plan_figures
 from rholaw.book import search as bilingual
 from rholaw.book.figures import plt
 from rholaw.hardware import devices as hardware
-from rholaw.hardware import observed
+from rholaw.hardware import residuals
 from rholaw.laws import draws as capacities
 from rholaw.laws import sources
 from rholaw.laws.training_length import TOKENS_PER_PARAM
@@ -184,7 +184,7 @@ def the(shown, start):
 
 def errors():
     """Of the plan's speeds: the median where kernels were timed and where not, and the number of the former."""
-    fresh = observed.speeds().query("role == 'validation'")
+    fresh = residuals.held_out()
     timed = fresh.rung == "measured"
     return fresh.error[timed].abs().median(), fresh.error[~timed].abs().median(), int(timed.sum())
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rholaw.book import plan_prose, plan_tables
-from rholaw.hardware import observed
+from rholaw.hardware import residuals
 from rholaw.planning.columns import COLUMNS
 
 FRAME = pd.DataFrame(
@@ -71,12 +71,11 @@ def test_the_memory_line_names_what_saves_most_and_what_saves_nothing():
 
 
 def test_misses_are_those_of_the_observed_speeds():
-    speeds, accuracy = observed.speeds(), observed.accuracy()
-    fresh = speeds[speeds.role == "validation"]
+    fresh, accuracy = residuals.held_out(), residuals.accuracy()
     timed = fresh[fresh.rung == "measured"]
     assert accuracy.loc["timed", "runs"] == len(timed) and accuracy.runs.sum() == len(fresh)
     assert accuracy.loc["timed", "error"] == pytest.approx(timed.error.abs().median())
     assert accuracy.loc["timed", "close"] == pytest.approx((timed.error.abs() <= 0.25).mean())
-    text = plan_prose.misses(speeds, accuracy)
+    text = plan_prose.misses(fresh, accuracy)
     assert text.count("\n- ") == (~fresh.inside).sum() and f"{timed.error.abs().median():.0%}" in text
     assert f"{len(timed)} cases" in plan_prose.accuracy(accuracy)

@@ -27,7 +27,7 @@ OPEN = float(f"{prior_sensitivity(geometry.named()['Llama-3.1-8B'].total, 15e12)
 BASE = {
     "model": {"geometry": "Llama-3.1-8B", "tokens": 15e12},
     "formats": [INT4],
-    "hardware": {"devices": ["H100 80GB SXM"], "batches": [64]},
+    "hardware": {"devices": ["H100 80GB SXM"], "batches": [64], "system_efficiency": [0.6, 0.65, 0.7]},
     "traffic": {"requests_per_month": 1e9},
     "project": {"kind": "post-training", "tolerance": OPEN},
     "run": {"samples": 400, "today": "2026-06-01"},

@@ -186,20 +186,18 @@ def tornado(table: pd.DataFrame, names: Mapping[str, str], words: Words, scale: 
 
 
 def errors(speeds: pd.DataFrame) -> Figure:
-    """Predicted over observed speeds, case by case, with the plan's band; hollow: calibration; grey: within 25 %.
+    """Predicted over observed speeds, case by case, with 80 % intervals; grey: within 25 %.
 
-    speeds: of ``hardware.observed.speeds``, in the order of the axis.
+    speeds: of ``hardware.residuals.held_out``, in the order of the axis.
     """
     fig, axes = plt.subplots(figsize=(5.6, 4.4))
     axes.axhspan(0.8, 1.25, color="#dddddd", linewidth=0)
     ratio, low, high = (speeds[name] / speeds.tokens_per_second for name in ("predicted", "low", "high"))
     below, above = (ratio - low).clip(lower=0), (high - ratio).clip(lower=0)
     for engine, look in looks(speeds.engine).items():
-        for role, face in (("validation", look["color"]), ("calibration", "white")):
-            part = speeds.index[(speeds.engine == engine) & (speeds.role == role)]
-            shape = look | {"linestyle": "none", "markerfacecolor": face, "linewidth": 0.6, "markersize": 5}
-            shape |= {"label": engine} if role == "validation" else {}
-            axes.errorbar(part, ratio[part], [below[part], above[part]], **shape)
+        part = speeds.index[speeds.engine == engine]
+        shape = look | {"linestyle": "none", "linewidth": 0.6, "markersize": 5, "label": engine}
+        axes.errorbar(part, ratio[part], [below[part], above[part]], **shape)
     axes.axhline(1, color="black", linewidth=1)
     axes.set(yscale="log", yticks=[0.5, 1, 2, 5, 10, 20])
     axes.set(ylabel="predicted / observed", xlabel="case, in the order of the table")

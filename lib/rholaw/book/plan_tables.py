@@ -75,11 +75,11 @@ def _digits(frame: pd.DataFrame, digits: Mapping[str, str]) -> dict[str, str]:
 
 
 def speeds(observed: pd.DataFrame) -> WebTable:
-    """Observed and predicted speeds of whole engines, case by case; observed: of ``hardware.observed.speeds``."""
+    """Observed and predicted speeds of whole engines, case by case; observed: of ``hardware.residuals.held_out``."""
     columns = ["engine", "device", "model", "weights", "activations", "phase", "tokens_in", "tokens_out", "sequences"]
     whole = dict.fromkeys(("tokens_in", "tokens_out", "sequences"), "{:.0f}")
     whole |= dict.fromkeys(("tokens_per_second", "low", "predicted", "high"), "{:,.0f}")
-    columns += ["tokens_per_second", "low", "predicted", "high", "error", "inside", "rung", "role", "source"]
+    columns += ["tokens_per_second", "low", "predicted", "high", "error", "inside", "rung", "source"]
     return styled(observed[columns].rename_axis("case"), **whole, error="{:+.0%}")
 
 

@@ -7,7 +7,7 @@ source and as_of where you have them; prices are the properties price_low, price
 import datetime
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -76,6 +76,12 @@ class Device:
         if self.capability > 0:
             return "cuda"
         return next((what for name, what in PLATFORMS.items() if self.name.startswith(name)), "other")
+
+
+def together(device: Device, count: int) -> Device:
+    """``count`` Devices as if they were one: memory, bandwidth and arithmetic in sum."""
+    sums = ("memory", "bandwidth", "bf16", "fp8", "fp4", "int8", "int4")
+    return replace(device, **{name: getattr(device, name) * count for name in sums})
 
 
 def facts(overrides: Overrides = None) -> pd.DataFrame:

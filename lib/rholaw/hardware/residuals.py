@@ -20,28 +20,36 @@ from scipy.optimize import minimize
 from .. import tables
 from . import observed
 from .devices import Device, devices
+from .speed import Numbers, Rung
 
 Z = 1.2816
 """Standard deviations from the median to the 10 % and to the 90 % quantile."""
 BATCHES = (1, 32, 512)
 """One sequence, some, many: effects of the batch are interpolated between them, in its logarithm."""
-KIND = ["phase", "model", "where", "rung"]
+LEARNT = (Rung.MEASURED, Rung.FITTED, Rung.NOMINAL)
+"""Where a format has kernels of its own."""
+KIND = ["type", "where", "rung"]
 """What the rows of ``coverage`` have in common."""
 
 
 @dataclass(frozen=True)
 class Belief:
-    """What an engine's time is over that of the roofline, and how sure that is.
+    """What an engine's times are over those of the roofline: of 16 bits, and of a format beside them.
 
-    factor: median; error: standard deviation of its logarithm; rung: of the speed-up; source: what it was learnt from;
-    runs: the reports of the same engine among these.
+    factor: medians, (2, …), one for each number of sequences; error: standard deviations of their logarithms; shared:
+    correlation of the two errors; runs: the reports of the same engine among those it was learnt from, ``source``.
     """
 
-    factor: float
-    error: float
-    rung: str
-    source: str
+    factor: np.ndarray
+    error: np.ndarray
+    shared: np.ndarray
     runs: int
+    source: str
+
+    def over(self, z: Numbers, own: Numbers) -> tuple[np.ndarray, np.ndarray]:
+        """Times over the roofline, of 16 bits and of the format; z, own: standard normal, shared and of the format."""
+        both = self.shared * z + np.sqrt(1 - self.shared**2) * own
+        return self.factor[0] * np.exp(self.error[0] * z), self.factor[1] * np.exp(self.error[1] * both)
 
 
 @dataclass(frozen=True)
@@ -58,18 +66,21 @@ class Fit:
 
     def predict(self, effects: list[dict[str, float]]) -> tuple[np.ndarray, np.ndarray]:
         """(mean, standard deviation) of the logarithm of time over roofline for new reports of a new source."""
+        mean, covariance = self.joint(effects)
+        return mean, np.sqrt(np.diag(covariance))
+
+    def joint(self, effects: list[dict[str, float]]) -> tuple[np.ndarray, np.ndarray]:
+        """(mean, covariance) of the logarithms of time over roofline for new reports of one new source."""
         effect, source, own = self.deviations**2
-        design = _design(effects, self.names)
-        across = 1 + effect * design @ self.design.T
-        # what no report had stands in no column, but is as unsure as any effect
-        size = np.array([sum(weight**2 for weight in one.values()) for one in effects])
-        variance = 1 + effect * size + source + own - (across * cho_solve(self.solved[1], across.T).T).sum(1)
-        return across @ self.solved[0], np.sqrt(variance)
+        across = 1 + effect * _design(effects, self.names) @ self.design.T
+        every = _design(effects, _names(effects))  # what no report had is as unsure as any effect
+        prior = 1 + source + effect * every @ every.T + own * np.eye(len(effects))
+        return across @ self.solved[0], prior - across @ cho_solve(self.solved[1], across.T)
 
 
 def fit(effects: list[dict[str, float]], sources: list[str], logs: np.ndarray) -> Fit:
     """The Fit to logarithms of time over roofline; effects: {name: how much of it} of each report."""
-    names = tuple(sorted({name for one in effects for name in one}))
+    names = _names(effects)
     design = _design(effects, names)
     same = (np.array(sources)[:, None] == np.array(sources)).astype(float)
     logs = np.asarray(logs, dtype=float)
@@ -88,15 +99,26 @@ def fit(effects: list[dict[str, float]], sources: list[str], logs: np.ndarray) -
     return Fit(names, deviations, design, solved(deviations))
 
 
-def belief(engine: str, device: Device, phase: str, batch: float, rung: str, mixture: bool, gpus: int = 1) -> Belief:
+def belief(
+    engine: str, device: Device, phase: str, sequences: np.ndarray, rung: str, mixture: bool, gpus: int = 1
+) -> Belief:
     """The Belief about an engine on a Device; phase: "prefill", "decode" or "mixed", as data/hardware/observed has it.
 
-    batch: sequences in flight; rung: of ``speed.Rung``; mixture: whether the model is one of experts.
+    sequences: in flight; rung: of ``speed.Rung``; mixture: whether the model is one of experts.  What runs no kernel of
+    its own errs as 16 bits do.
     """
     rows, own = _learnt()
-    mean, error = own.predict([effects(engine, device, phase, batch, rung, mixture, gpus)])
+    rungs = (str(Rung.DENSE), str(rung)) if rung in LEARNT else (str(Rung.DENSE),)
+    count = np.size(sequences)
+    mean, covariance = own.joint(
+        [effects(engine, device, phase, n, one, mixture, gpus) for one in rungs for n in np.ravel(sequences)]
+    )
+    mean, covariance = mean.round(12), covariance.round(12)  # the same in whatever company it is asked for
+    factor, error = np.exp(mean), np.sqrt(np.diag(covariance))
+    shared = np.diag(covariance[:count, -count:]) / (error[:count] * error[-count:]) if rungs[1:] else np.ones(count)
+    pairs = (np.stack([values[:count], values[-count:]]).reshape(2, *np.shape(sequences)) for values in (factor, error))
     source = f"{len(rows)} calibration rows of data/hardware/observed and reports"
-    return Belief(float(np.exp(mean[0])), float(error[0]), str(rung), source, int((rows.engine == engine).sum()))
+    return Belief(*pairs, shared.reshape(np.shape(sequences)), int((rows.engine == engine).sum()), source)
 
 
 def effects(
@@ -123,22 +145,52 @@ def kind(device: Device) -> str:
     return "consumer" if device.platform == "cuda" else device.platform
 
 
+def where(device: Device) -> str:
+    """ "data centre" or "edge"."""
+    return "data centre" if kind(device) == "data centre" else "edge"
+
+
+def type_of(mixture: bool) -> str:
+    """Of a model: "mixture" of experts, or "dense"."""
+    return "mixture" if mixture else "dense"
+
+
 def held_out() -> pd.DataFrame:
-    """A row per reported speed that took no part in what it is held against; time over roofline, in logarithms.
+    """A row per reported speed that took no part in what it is held against.
 
     Validation rows of data/hardware/reports, and each source of data/hardware/observed in turn, by what the calibration
-    rows of the others say.  Columns of KIND; log; mean and error of the belief, its ``inside`` and ``off`` (the factor
-    that its median is off, at least 1); ``plan_inside`` and ``plan_off`` of the band that a plan has.
+    rows of the others say.  Columns of both tables, of ``observed.rooflines`` and KIND; log: of time over roofline;
+    mean and deviation of the belief; low, predicted and high, its P10 to P90 in tokens/s; error: predicted / observed −
+    1; ``off``: the factor between the two, at least 1; ``inside``: whether P10 to P90 hold it.
     """
     return _held_out().copy()
 
 
 def coverage(by: list[str] | None = None) -> pd.DataFrame:
-    """``held_out`` by KIND, or by some of it: rows, and the share inside and the median factor off, of both."""
+    """``held_out`` by KIND, or by some of it: rows, and the share inside, and the median and largest factor off."""
     grouped = held_out().groupby(by or KIND)
-    columns = {name: (name, "mean" if "inside" in name else "median") for name in ("inside", "off")}
-    columns |= {f"plan_{name}": (f"plan_{name}", how) for name, (_, how) in columns.items()}
-    return grouped.agg(rows=("log", "size"), **columns)
+    return grouped.agg(rows=("log", "size"), inside=("inside", "mean"), off=("off", "median"), most=("off", "max"))
+
+
+@cache
+def held(device: Device, rung: str, mixture: bool) -> tuple[int, int]:
+    """(rows, of which inside) of ``held_out`` of the kind of a plan's speeds; see ``belief``."""
+    kinds, own = held_out(), str(rung if rung in LEARNT else Rung.DENSE)
+    rows = kinds[(kinds.type == type_of(mixture)) & (kinds["where"] == where(device)) & (kinds.rung == own)]
+    return len(rows), int(rows.inside.sum())
+
+
+def accuracy() -> pd.DataFrame:
+    """Of ``held_out``, two rows, "timed" and "untimed": by the products of the format.
+
+    runs; error: the median |error|; close: the share of observations within 25 %; inside: of those inside their band.
+    """
+    table = held_out()
+    products = np.where(table.rung == Rung.MEASURED, "timed", "untimed")
+    table = table.assign(error=table.error.abs(), close=table.error.abs() <= 0.25, products=products)
+    return table.groupby("products").agg(
+        runs=("error", "size"), error=("error", "median"), close=("close", "mean"), inside=("inside", "mean")
+    )
 
 
 @cache
@@ -149,11 +201,14 @@ def _held_out() -> pd.DataFrame:
         parts.append((own, rows[rows.source != source]))
     done = []
     for test, rest in parts:
-        mean, error = _fit(rest[rest.role == "calibration"]).predict(list(test.effects))
-        done.append(test.assign(mean=mean, error=error))
+        mean, deviation = _fit(rest[rest.role == "calibration"]).predict(list(test.effects))
+        done.append(test.assign(mean=mean, deviation=deviation))
     table = pd.concat(done)
-    miss = (table["log"] - table["mean"]).abs()
-    table = table.assign(inside=miss <= Z * table["error"], off=np.exp(miss))
+    for name, z in (("low", Z), ("predicted", 0.0), ("high", -Z)):
+        table[name] = table.roofline / np.exp(table["mean"] + z * table.deviation)
+    table["error"] = table.predicted / table.tokens_per_second - 1
+    table["off"] = np.exp(np.abs(np.log(table.predicted / table.tokens_per_second)))
+    table["inside"] = table.tokens_per_second.between(table.low, table.high)
     return table.drop(columns=["effects"]).reset_index(drop=True)
 
 
@@ -169,25 +224,23 @@ def _fit(rows: pd.DataFrame) -> Fit:
 
 @cache
 def _reports() -> pd.DataFrame:
-    """All reports, with their effects, and what the plan's own band says of them."""
+    """All reports, with their effects."""
     both = {name: tables.read(f"hardware/{name}").assign(table=name) for name in ("observed", "reports")}
     rows = pd.concat(both.values(), ignore_index=True)
     rows = rows.assign(kv=rows.kv.fillna("dense"), devices=rows.devices.fillna(1).astype(int))
-    rows, requests = observed.rooflines(rows)
+    rows, known = observed.rooflines(rows), devices()
     rows["log"] = np.log(rows.roofline / rows.tokens_per_second)
-    known = devices()
-    where = rows.device.map(lambda name: kind(known[name]))
-    rows["where"] = where.where(where == "data centre", "edge")
-    rows["model"] = np.where(rows.mixture, "mixture", "dense")
+    rows["where"] = [where(known[name]) for name in rows.device]
+    rows["type"] = [type_of(mixture) for mixture in rows.mixture]
     rows["effects"] = [
         effects(row.engine, known[row.device], row.phase, row.sequences, row.rung, row.mixture, row.devices)
         for row in rows.itertuples()
     ]
-    bands = [observed.band(*pair) for pair in zip(rows.itertuples(), requests, strict=True)]
-    low, middle, high = np.array(bands).T
-    rows["plan_inside"] = rows.tokens_per_second.between(low, high)
-    rows["plan_off"] = np.exp(np.abs(np.log(middle / rows.tokens_per_second)))
     return rows
+
+
+def _names(effects: list[dict[str, float]]) -> tuple[str, ...]:
+    return tuple(sorted({name for one in effects for name in one}))
 
 
 def _design(effects: list[dict[str, float]], names: tuple[str, ...]) -> np.ndarray:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..formats.grammar import parse
-from ..hardware import devices, speed
+from ..hardware import devices, residuals, speed
 from ..hardware import geometry as shapes
 from ..hardware.benchmarks import Shift
-from ..hardware.devices import Device, Price
+from ..hardware.devices import Device, Price, together
 from ..hardware.kernels import Kernel, kernel
 from ..laws.draws import Draws
 from . import costs
@@ -28,9 +28,11 @@ class Case:
 
     batches: (B, 1) sequences that a replica may hold; flight: (G, 1) sequences in flight at which its speeds are
     computed, powers of two up to the most, and the batches; tokens: (G, 1) prefilled at once; bits: of a weight and an
-    activation, as stored; faster: the Speedups of prefill and decode; credited: whether a speed-up of the scenario
-    stands in for a kernel that is not known; training: the Device that trains, and its Price; timed:
-    what your measurements do to the speeds of prefill and decode.
+    activation, as stored; faster: the Speedups of prefill and decode; beliefs: how far times are from the roofline, of
+    both, or () where the scenario says how efficient the engine is; machine: the devices as if they were one, or one of
+    them where the scenario says how efficient several are; credited: whether a speed-up of the scenario stands in for a
+    kernel that is not known; training: the Device that trains, and its Price; timed: what your measurements do to the
+    speeds of prefill and decode.
     """
 
     scenario: Scenario
@@ -46,6 +48,8 @@ class Case:
     tokens: np.ndarray
     fit: speed.Efficiency
     faster: tuple[speed.Speedup, speed.Speedup]
+    beliefs: tuple[residuals.Belief, ...]
+    machine: Device
     credited: bool
     price: Price
     training: tuple[Device, Price]
@@ -98,6 +102,11 @@ def case(
         else speed.speedup(shape, device, engine, own, bits, together)
         for yours, together in ((option.speedup_prefill, tokens), (option.speedup_decode, flight))
     )
+    as_one = 1 if scenario.hardware.parallel_efficiency else gpus
+    beliefs = (
+        residuals.belief(engine, device, phase, flight, faster.rung, shape.sparse, as_one)
+        for phase, faster in (("prefill", prefill), ("decode", decode))
+    )
     return Case(
         scenario=scenario,
         option=option,
@@ -112,6 +121,8 @@ def case(
         tokens=tokens,
         fit=speed.efficiency(device, engine),
         faster=(prefill, decode),
+        beliefs=() if scenario.hardware.system_efficiency else tuple(beliefs),
+        machine=together(device, as_one),
         credited=credited,
         price=price,
         training=training,
@@ -137,6 +148,16 @@ def priced(scenario: Scenario, device: str) -> Price:
 def bought(price: Price) -> bool:
     """Whether a Price is that of a purchase: its electricity is paid apart, and nothing comes on top of a rent."""
     return bool(np.isfinite(price.purchase))
+
+
+def tested(case: Case) -> bool:
+    """Whether reports may have tested the interval of its speeds: not where you say or measured them."""
+    return bool(case.beliefs) and case.faster[1].rung != speed.Rung.TIMED
+
+
+def held(case: Case) -> tuple[int, int]:
+    """How many reports of the kind of a Case were held out, and how many of them its 80 % interval of decode held."""
+    return residuals.held(case.device, str(case.faster[1].rung), case.shape.sparse)
 
 
 def origin(scenario: Scenario, option: Option, draws: Draws) -> Origin:

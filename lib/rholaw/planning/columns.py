@@ -67,6 +67,7 @@ COLUMNS = {
         Column("speedup_decode", "times", "speedup_decode"),
         Column("speed_source_prefill"),
         Column("speed_source_decode"),
+        Column("held_out"),
         Column("limit_prefill"),
         Column("limit_decode"),
         Column("critical_batch", "tokens"),

@@ -1,5 +1,6 @@
 """What a plan assumed, with sources and dates, and what to doubt about it."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
@@ -9,13 +10,13 @@ import pandas as pd
 from .. import tables
 from ..checked import unknown
 from ..checkpoints.parts import STATE_BYTES
-from ..hardware import devices, observed
+from ..hardware import devices, residuals
 from ..hardware.devices import STALE_DAYS, facts
 from ..hardware.kernels import engines
 from ..hardware.speed import Rung
 from ..laws.draws import NAMES, Draws, default_runs
 from . import advice, damage, timed, uncertain, words
-from .cases import Case, bought
+from .cases import Case, bought, held, tested
 from .inputs import Option
 from .remarks import Doubt, Gap, LossOrigin, Origin
 from .scenario import Scenario, ScenarioError
@@ -28,6 +29,7 @@ UNITS = {
     "electricity": "USD a kWh",
 }
 """Of the uncertain inputs that are no shares."""
+TIMES = "times as long as the roofline"
 MANY = 10_000
 """Devices, of more than which a plan asks whether the traffic is meant."""
 UNUSUAL = 5.0
@@ -71,6 +73,11 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
                 source,
             )
 
+    for case in {(case.device.name, case.gpus): case for case in cases if case.beliefs}.values():
+        for phase, belief in zip(("prefill", "decode"), case.beliefs, strict=True):
+            middle, error = float(belief.factor[0].flat[-1]), float(belief.error[0].flat[-1])
+            bounds = tuple(middle * math.exp(z * error) for z in (-residuals.Z, 0, residuals.Z))
+            add(f"{hardware.engine} on {case.gpus} × {case.device.name}: {phase}", bounds, TIMES, belief.source)
     for name, (bounds, source) in uncertain.ranges(scenario).items():
         if name != "parallel" or max(hardware.gpus) > 1:
             add(names[name], bounds, UNITS.get(name, "share"), source)
@@ -93,7 +100,7 @@ def doubts(
     yield from _of_the_shape(scenario)
     yield from _of_devices(scenario, {case.device.name: case for case in cases}.values())
     yield from _of_kernels({(case.option, case.device.name): case for case in cases}.values())
-    yield from _of_engines(scenario)
+    yield from _of_engines(scenario, cases)
     for run in timed.by_name(cases):
         yield Doubt(
             "measured_by_name", {name: getattr(run, name) for name in ("file", "model", "weights", "activations")}
@@ -204,14 +211,17 @@ def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
         yield Doubt("energy", {"changes": tuple(changes)})
 
 
-def _of_engines(scenario: Scenario) -> Iterator[Doubt]:
+def _of_engines(scenario: Scenario, cases: list[Case]) -> Iterator[Doubt]:
     hardware = scenario.hardware
     if hardware.engine not in engines():
         yield Doubt("engine_unknown", {"hint": unknown(hardware.engine, engines(), "engine")})
     if max(hardware.gpus) > 1 and not hardware.parallel_efficiency:
         yield Doubt("parallel_assumed")
-    if not hardware.system_efficiency and hardware.engine not in observed.calibrated():
+    if any(not belief.runs for case in cases for belief in case.beliefs):
         yield Doubt("engine_unobserved", {"engine": hardware.engine})
+    untested = (case for case in cases if tested(case) and not held(case)[0])
+    if names := dict.fromkeys(f"{case.option.name} on {case.device.name}" for case in untested):
+        yield Doubt("speed_untested", {"options": ", ".join(names)})
 
 
 def _of_rounding(scenario: Scenario, table: pd.DataFrame) -> Iterator[Doubt]:

@@ -163,16 +163,16 @@ def _memory(case: Case, size: Numbers) -> dict[str, Numbers]:
 def _speeds(case: Case, drawn: Drawn, size: Numbers, rho: Numbers) -> tuple[dict[str, Numbers], load.Replica]:
     """Of a replica that holds all it may: tokens a second, the speed-up over 16 bits at equal N, what limits 16 bits
     there, and margins; and the Replica, with any number in flight."""
-    together = case.gpus * (drawn.parallel if case.gpus > 1 else 1.0)
+    share = _share(case, drawn)
     faster_decode = case.option.speculation or (1.0,) * 3
     credit = {"prefill": 1.0, "decode": speed.given(faster_decode, np.ones(1), "").draw(drawn.kernels)}
     values: dict[str, Numbers] = {"margin_memory": 1 - case.bits[0] / (16 * rho)}
     full, rates = np.searchsorted(case.flight[:, 0], case.batches[:, 0]), {}
-    for phase, tokens, faster in (("prefill", case.tokens, case.faster[0]), ("decode", case.flight, case.faster[1])):
-        gain, same = faster.draw(drawn.kernels), _step(case, phase, 1.0)
-        own, beside = (_seconds(step, faster, gain, drawn) for step in (_step(case, phase, size), same))
-        speedup = (same.dense(drawn.system) / beside)[full]
-        rates[phase] = _as_timed(case, phase, tokens * together * credit[phase] / own, drawn)
+    for phase, tokens in (("prefill", case.tokens), ("decode", case.flight)):
+        same = _step(case, phase, 1.0)
+        (_, own), (dense, beside) = (_seconds(case, phase, step, drawn) for step in (_step(case, phase, size), same))
+        speedup = (dense / beside)[full]
+        rates[phase] = _as_timed(case, phase, tokens * share * credit[phase] / own, drawn)
         values |= {
             f"{phase}_tokens_s": rates[phase][full],
             f"speedup_{phase}": speedup,
@@ -192,28 +192,41 @@ def _as_timed(case: Case, phase: str, rates: Numbers, drawn: Drawn) -> Numbers:
 
 def reckoned(case: Case, drawn: Drawn) -> tuple[Numbers, Numbers]:
     """Tokens a second of prefill and of decode at equal N, whatever you measured, each (G, n)."""
-    together = case.gpus * (drawn.parallel if case.gpus > 1 else 1.0)
-    phases = (("prefill", case.tokens, case.faster[0]), ("decode", case.flight, case.faster[1]))
+    share = _share(case, drawn)
     return tuple(
-        tokens * together / _seconds(_step(case, phase, 1.0), faster, faster.draw(drawn.kernels), drawn)
-        for phase, tokens, faster in phases
+        tokens * share / _seconds(case, phase, _step(case, phase, 1.0), drawn)[1]
+        for phase, tokens in (("prefill", case.tokens), ("decode", case.flight))
     )
+
+
+def _share(case: Case, drawn: Drawn) -> Numbers:
+    """Speed of a replica over that of its ``machine``."""
+    return drawn.parallel * case.gpus if case.scenario.hardware.parallel_efficiency and case.gpus > 1 else 1.0
 
 
 def _step(case: Case, phase: str, size: Numbers) -> speed.Step:
     """The Step of a phase of a model ``size`` times as large."""
     traffic = case.scenario.traffic
     if phase == "prefill":
-        return speed.prefill(case.shape, case.device, case.fit, case.tokens, traffic.tokens_in, size)
+        return speed.prefill(case.shape, case.machine, case.fit, case.tokens, traffic.tokens_in, size)
     context = traffic.tokens_in + traffic.tokens_out / 2
-    return speed.decode(case.shape, case.device, case.fit, case.flight, context, case.kv_bits, size)
+    return speed.decode(case.shape, case.machine, case.fit, case.flight, context, case.kv_bits, size)
 
 
-def _seconds(step: speed.Step, faster: speed.Speedup, gain: Numbers, drawn: Drawn) -> Numbers:
-    """Seconds of a Step in the format; a speed-up of yours is of the whole engine, not of its products alone."""
-    if faster.rung == speed.Rung.YOURS:
-        return step.dense(drawn.system) / gain
-    return step.seconds(gain, drawn.system, drawn.place)
+def _seconds(case: Case, phase: str, step: speed.Step, drawn: Drawn) -> tuple[Numbers, Numbers]:
+    """Seconds of a Step, of 16 bits and in the format: the roofline's, as far off as engines are believed to be.
+
+    A speed-up of yours is of the whole engine, not of its products alone.
+    """
+    decode = phase == "decode"
+    faster = case.faster[decode]
+    gain, yours = faster.draw(drawn.kernels), faster.rung == speed.Rung.YOURS
+    if not case.beliefs:
+        dense = step.dense(drawn.system)
+        return dense, dense / gain if yours else step.seconds(gain, drawn.system, drawn.place)
+    over, own = case.beliefs[decode].over(drawn.system, drawn.kernels)
+    dense = step.dense(1.0) * over
+    return dense, dense / gain if yours else step.seconds(faster.mid, 1.0, 0.0) * own
 
 
 def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) -> dict[str, Numbers]:

@@ -142,6 +142,7 @@ class Doubt(Remark):
         "engine_unknown": ("hint",),
         "parallel_assumed": (),
         "engine_unobserved": ("engine",),
+        "speed_untested": ("options",),
         "many_devices": ("devices",),
         "beyond_activations": ("option",),
         "beyond_rows": ("option",),

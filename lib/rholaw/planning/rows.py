@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..hardware import speed
 from . import costs, damage, words
-from .cases import Case
+from .cases import Case, held, tested
 from .columns import COLUMNS
 from .outcomes import Numbers, Outcome
 from .remarks import Origin, Reason
@@ -126,6 +126,7 @@ def columns(
         "dloss_source": words.source(damage.origin(scenario, option), len(scenario.model.measured)),
         "speed_source_prefill": str(case.faster[0].rung),
         "speed_source_decode": str(case.faster[1].rung),
+        "held_out": words.held(*held(case)) if tested(case) else "",
         "critical_batch": speed.critical_batch(case.device, case.bits[0], case.kernel, fit),
     }
     own = {

@@ -16,9 +16,10 @@ from .scenario import Scenario
 class Drawn:
     """Draws of what is uncertain, each (n,), or one number () where it is certain.
 
-    law: which draw of the law; rank: the quantile behind it; kernels: standard normal; place: of the overhead, 0 where
-    all of it shrinks, 1 where none does; price, slowdown, damage: quantiles, of each device and option, and of what
-    rounding costs; effort: weeks; the rest: values of what they are called.
+    law: which draw of the law; rank: the quantile behind it; kernels: standard normal, of a format; system: standard
+    normal, of an engine, or the efficiency that the scenario gives it; place: of the overhead, 0 where all of it
+    shrinks, 1 where none does, where that is given; price, slowdown, damage: quantiles, of each device and option, and
+    of what rounding costs; effort: weeks; the rest: values of what they are called.
     """
 
     law: np.ndarray
@@ -54,11 +55,10 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
     def given(value: Spread, known: Spread, source: str) -> tuple[Spread, str]:
         return (value, "scenario") if value else (known, source)
 
-    calibrated = "data/hardware/observed, calibration rows"
     assumed = "scenario; the default is assumed, not measured"
     return {
-        "system": given(hardware.system_efficiency, observed.system_efficiency(hardware.engine), calibrated),
-        "parallel": given(hardware.parallel_efficiency, observed.PARALLEL, "assumed, not measured"),
+        **({"system": (hardware.system_efficiency, "scenario")} if hardware.system_efficiency else {}),
+        **({"parallel": (hardware.parallel_efficiency, "scenario")} if hardware.parallel_efficiency else {}),
         "mfu": given(project.mfu, observed.mfu(), "data/hardware/training"),
         **(
             {"utilisation": (traffic.utilisation, "scenario")}
@@ -88,7 +88,7 @@ def draw(scenario: Scenario, order: np.ndarray, quantiles: Mapping[str, np.ndarr
         law=order[place],
         rank=quantiles["law"],
         kernels=ndtri(quantiles["kernels"]),
-        **{"utilisation": np.nan} | values | own,
+        **{"utilisation": np.nan, "parallel": 1.0, "system": ndtri(quantiles["system"])} | values | own,
     )
 
 

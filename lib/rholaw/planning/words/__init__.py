@@ -69,6 +69,12 @@ def source(origin: LossOrigin, count: int, language: str = "en") -> str:
     return texts(language)["sources"][key].format(count=count)
 
 
+def held(rows: int, inside: int, language: str = "en") -> str:
+    """How an interval of speed did on the reports of its kind that were held out."""
+    share = inside / rows if rows else 0.0
+    return _phrase("held" if rows else "held_none", language, rows=rows, share=share)
+
+
 def gap(gap: Gap | None, language: str = "en") -> str:
     """What the law after training leaves out; "" for None."""
     return texts(language)["gaps"][gap] if gap else ""
