@@ -185,7 +185,8 @@ def test_a_scenario_is_planned_in_words_and_numbers(ask, tmp_path):
 
 def test_a_plan_says_what_to_measure_and_what_training_on_may_cost(ask, tmp_path):
     lines = ["[model]", 'geometry = "Llama-3.1-8B"', "kappa = [3, 5, 8]", "[[formats]]", 'weights = "sint4/g128"']
-    lines += ["[traffic]", "requests_per_month = 1e9", "[project]", 'kind = "post-training"', "tolerance = 0.07"]
+    lines += ["[hardware]", "batches = [16]", "[traffic]", "requests_per_month = 1e9"]
+    lines += ["[project]", 'kind = "post-training"', "tolerance = 0.07"]
     (tmp_path / "finished.toml").write_text("\n".join(lines))
     code, out, _ = ask("plan", tmp_path / "finished.toml")
     assert code == 0 and out.startswith("Measure this first: sint4/g128 on 61 × H100")
