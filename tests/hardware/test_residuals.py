@@ -97,3 +97,9 @@ def test_what_a_plan_may_say_of_its_kind_is_counted():
     assert count == table.rows and inside == pytest.approx(table.inside * count)
     assert residuals.held(device, "no kernel", False) == residuals.held(device, "dense", False)
     assert residuals.held(device, "fitted", True) == (0, 0)
+
+
+def test_no_engine_is_believed_to_read_16_bits_faster_than_its_memory():
+    for name in ("Apple M3 Pro", "Apple M4 Max", "RTX 4090", "H100 80GB SXM"):
+        own = residuals.belief("llama.cpp", devices()[name], "decode", np.array([[1.0]]), "dense", False)
+        assert (own.factor >= 1).all()

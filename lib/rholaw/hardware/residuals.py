@@ -114,6 +114,7 @@ def belief(
         [effects(engine, device, phase, n, one, mixture, gpus) for one in rungs for n in np.ravel(sequences)]
     )
     mean, covariance = mean.round(12), covariance.round(12)  # the same in whatever company it is asked for
+    mean[:count] = np.maximum(mean[:count], 0)  # nothing reads 16 bits faster than its memory
     factor, error = np.exp(mean), np.sqrt(np.diag(covariance))
     shared = np.diag(covariance[:count, -count:]) / (error[:count] * error[-count:]) if rungs[1:] else np.ones(count)
     pairs = (np.stack([values[:count], values[-count:]]).reshape(2, *np.shape(sequences)) for values in (factor, error))
