@@ -273,7 +273,7 @@ def test_numbers_are_read_as_they_are_written(tmp_path, ending, content):
         ("toml", ".".join("a" * 20_000) + " = 1", "line 1 has more than 2000 characters"),
         ("toml", TOML.format("1\nparams = 2"), "this is not TOML.*line 3"),
         ("toml", "#\n" * 30_000, "more than 50000 bytes"),
-        ("toml", "\n".join(f"k{i} = 1" for i in range(3000)), "and 2973 more"),
+        ("toml", "\n".join(f"k{i} = 1" for i in range(3000)), "and 2983 more"),
         ("toml", TOML.format("8e9").encode() + b"\n# caf\xe9", "a.toml: the text is not UTF-8 in line 8"),
         ("toml", TOML.format("8e9").encode("utf-16"), "not UTF-8 in line 1"),
     ],

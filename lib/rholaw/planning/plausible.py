@@ -1,8 +1,11 @@
 """Values that are allowed alone and make no sense together, or in their unit: a line for each."""
 
+import re
 from collections.abc import Iterator, Mapping
 
+from ..checked import closest, shortened
 from ..hardware.devices import Device
+from ..hardware.kernels import engines
 from .inputs import Hardware, Model, Option, Traffic
 from .prices import Prices
 
@@ -10,6 +13,8 @@ MOST_ROWS = 50_000
 """Of a table: 10 kB a row, half a gigabyte, while it is made."""
 FEWEST_PARAMS, MOST_PARAMS = 1e5, 1e15
 FEWEST_TOKENS = 1e6
+LONGEST = 2e7
+"""Tokens of a request, beyond what any model is known to take."""
 FASTEST = 0.1
 """Milliseconds a token of output, below which no engine is known to write."""
 
@@ -43,7 +48,9 @@ def of_formats(formats: tuple[Option, ...]) -> Iterator[str]:
 
 
 def of_hardware(hardware: Hardware, formats: int, known: Mapping[str, Device]) -> Iterator[str]:
-    """Twice the same, no room left, and more rows than memory takes."""
+    """An engine's name misspelt, twice the same, no room left, and more rows than memory takes."""
+    if hardware.engine not in (known_engines := engines()) and (meant := closest(hardware.engine, known_engines)):
+        yield f"hardware.engine: {shortened(hardware.engine)}: there is no such engine; did you mean {meant}?"
     for name in ("devices", "gpus", "batches"):
         values = getattr(hardware, name)
         twice = (
@@ -60,7 +67,9 @@ def of_hardware(hardware: Hardware, formats: int, known: Mapping[str, Device]) -
 
 
 def of_traffic(traffic: Traffic) -> Iterator[str]:
-    """A context that does not hold what is asked of it, and seconds taken for milliseconds."""
+    """Requests longer than any model takes, a context that does not hold them, and seconds taken for milliseconds."""
+    if traffic.window > LONGEST:
+        yield f"traffic: {traffic.window:.3g} tokens a sequence are more than any model takes, {LONGEST:g}"
     if 0 < traffic.context < traffic.tokens_in:
         yield f"traffic.context: {traffic.context:g} tokens do not hold a prompt of {traffic.tokens_in:g}"
     if traffic.latency_ms < FASTEST:
@@ -71,7 +80,9 @@ def of_traffic(traffic: Traffic) -> Iterator[str]:
 
 
 def of_prices(prices: Prices) -> Iterator[str]:
-    """A device that is rented and bought, and what is priced in USD and in the currency."""
+    """A currency by no code, a device that is rented and bought, and what is priced in USD and in the currency."""
+    if not re.fullmatch("[A-Z]{3}", prices.currency):
+        yield f"prices.currency: {shortened(prices.currency)}: write its code of three letters, as JPY for yen"
     bought, rented = prices.purchases, prices.rents
     for name in rented:
         if name in bought:

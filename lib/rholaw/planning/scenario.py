@@ -27,6 +27,9 @@ from .prices import Prices
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
 
+MOST = 20
+"""Lines of a message, which then has less than 10,000 characters."""
+
 
 class ScenarioError(ValueError):
     """A scenario cannot be used; the message has a line for each thing that is wrong with it."""
@@ -139,7 +142,7 @@ def _files(data: Any) -> Iterator[tuple[Any, Any]]:
 
 def _refuse(where: str, lines: list[str]) -> None:
     if lines:
-        raise ScenarioError("\n  ".join([f"{shortened(where)} cannot be used:", *few(lines)]))
+        raise ScenarioError("\n  ".join([f"{shortened(where)} cannot be used:", *few(lines, MOST)]))
 
 
 def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
