@@ -9,6 +9,7 @@ import nbformat
 import numpy as np
 import pytest
 from IPython.display import Markdown
+from matplotlib_inline import backend_inline
 from pandas.io.formats.style import Styler
 
 import rholaw as rl
@@ -120,7 +121,7 @@ def fewer():
     """A law of few resamples, the same for both languages, so that the file is quick."""
     fits, patch = capacities.default_fit(20), pytest.MonkeyPatch()
     patch.setattr(capacities, "default_fit", lambda: fits)
-    patch.setattr(figures, "set_matplotlib_formats", lambda *_: None)
+    patch.setattr(backend_inline, "set_matplotlib_formats", lambda *_: None)
     yield
     patch.undo()
 
@@ -394,7 +395,7 @@ def test_the_glossary_has_a_meaning_for_each_term():
 
 
 def test_figures_write_japanese_as_outlines_and_leave_english_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr(figures, "set_matplotlib_formats", lambda *_: None)
+    monkeypatch.setattr(backend_inline, "set_matplotlib_formats", lambda *_: None)
     with plt.rc_context():
         figures.style()
         english = dict(plt.rcParams)
