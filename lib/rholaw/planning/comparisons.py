@@ -17,7 +17,7 @@ KNOWN = (Rung.TIMED, Rung.MEASURED, Rung.FITTED, Rung.YOURS)
 ODD = {
     "no traffic": {"traffic": {"requests_per_month": 0}},
     "one token in, one out": {"traffic": {"tokens_in": 1, "tokens_out": 1}},
-    "a billion tokens of prompt": {"traffic": {"tokens_in": 1e9}},
+    "ten million tokens of prompt": {"traffic": {"tokens_in": 1e7}},
     "a device without the format": {"hardware": {"devices": ["A100 80GB SXM"]}},
     "a target below E": {"project": {"kind": "train", "target_loss": 0.01}},
     "a capacity that may be 0": {"formats": [{"weights": "fp8_row", "rho": [0, 0.1, 0.3]}]},
