@@ -144,6 +144,11 @@ def test_a_document_names_files_that_are_there(document):
     assert paths and [path for path in paths if not (ROOT / path).exists() and "NN_name" not in path] == []
 
 
+def test_no_two_files_of_tests_share_a_name():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))  # pytest imports them by name alone
+
+
 def test_no_test_imports_another():
     wrong = [
         path.name
