@@ -4,29 +4,12 @@ import re
 
 import numpy as np
 import pytest
+from small_plans import FP8, SCENARIO
 
 import rholaw as rl
-from rholaw.laws import draws as capacities
 from rholaw.planning import break_even
 
-FP8 = {"weights": "fp8_row", "activations": "fp8_row"}
-SCENARIO = {
-    "model": {"params": 8e9},
-    "formats": [FP8],
-    "hardware": {"devices": ["H100 80GB SXM"], "batches": [64]},
-    "traffic": {"requests_per_month": 1e6},
-    "project": {"kind": "qat", "tolerance": 0.05},
-    "run": {"samples": 100},
-}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few():
-    """The default law on few resamples."""
-    fits, patch = capacities.default_fit(16), pytest.MonkeyPatch()
-    patch.setattr(capacities, "default_fit", lambda: fits)
-    yield
-    patch.undo()
+pytestmark = pytest.mark.usefixtures("few")
 
 
 def planned(**parts):

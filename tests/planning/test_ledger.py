@@ -9,7 +9,7 @@ FOLDER = ROOT / "chapters" / "scenarios"
 
 
 def test_the_record_is_what_plans_say_today():
-    today, recorded = ledger.made(FOLDER), ledger.recorded().fillna({"against": ""})
+    today, recorded = ledger.made(FOLDER), ledger.recorded()
     assert list(today) == list(recorded)
     for name in today:
         if today[name].dtype.kind == "f":

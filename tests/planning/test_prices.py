@@ -1,30 +1,18 @@
 """Money as it is typed and paid: in the scenario's currency, with interruptions, and what stands around a purchase."""
 
 import pytest
+import small_plans
 
 import rholaw as rl
-from rholaw.laws import draws as capacities
 from rholaw.planning.inputs import Project
 from rholaw.planning.scenario import ScenarioError
 
-SCENARIO = {
-    "model": {"params": 8e9},
-    "formats": [{"weights": "fp8_row", "activations": "fp8_row"}],
+pytestmark = pytest.mark.usefixtures("few")
+SCENARIO = small_plans.SCENARIO | {
     "hardware": {"devices": ["L40S"], "batches": [64]},
     "traffic": {"requests_per_month": 3e7},
-    "project": {"kind": "qat", "tolerance": 0.05},
-    "run": {"samples": 100},
 }
 MONEY = ["cost_month_p10", "cost_month", "cost_month_p90", "cost_once", "npv"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few():
-    """The default law on few resamples."""
-    fits, patch = capacities.default_fit(16), pytest.MonkeyPatch()
-    patch.setattr(capacities, "default_fit", lambda: fits)
-    yield
-    patch.undo()
 
 
 def planned(**parts):

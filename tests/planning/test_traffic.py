@@ -1,30 +1,18 @@
 """What a token costs against traffic is what a plan of that traffic says, of the cheapest row that meets its limits."""
 
 import pytest
+import small_plans
 
 import rholaw as rl
-from rholaw.laws import draws as capacities
 from rholaw.planning import costs, traffic
 
 RATES = (1 / 60, 0.5, 40.0)
-SCENARIO = {
-    "model": {"params": 8e9},
-    "formats": [{"weights": "fp8_row", "activations": "fp8_row"}],
+pytestmark = pytest.mark.usefixtures("few")
+SCENARIO = small_plans.SCENARIO | {
     "hardware": {"devices": ["H100 80GB SXM", "L40S"], "batches": [16, 64]},
     "traffic": {"latency_ms": 40, "utilisation": 0.5},
     "prices": {"billing": "hours", "currency": "EUR", "rate": 0.9},
-    "project": {"kind": "qat", "tolerance": 0.05},
-    "run": {"samples": 100},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few():
-    """The default law on few resamples."""
-    fits, patch = capacities.default_fit(16), pytest.MonkeyPatch()
-    patch.setattr(capacities, "default_fit", lambda: fits)
-    yield
-    patch.undo()
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,11 @@ from pathlib import Path
 import pytest
 
 import rholaw as rl
-from rholaw.laws import draws as capacities
 
+pytestmark = pytest.mark.usefixtures("few")
 CASES = {path.stem: path for path in (Path(__file__).parents[2] / "chapters" / "scenarios").glob("*.toml")}
 PUBLISHED = {"gpt_oss_120b": 116.83e9, "moe_edge": 30.53e9}
 """All parameters, as their authors print them."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few():
-    """The default law on few resamples."""
-    fits, patch = capacities.default_fit(16), pytest.MonkeyPatch()
-    patch.setattr(capacities, "default_fit", lambda: fits)
-    yield
-    patch.undo()
 
 
 @pytest.fixture(scope="module")

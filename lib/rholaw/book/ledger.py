@@ -48,7 +48,7 @@ def upto(chapter: str) -> Markdown:
 
     Brackets hold P10 and P90.  ValueError for a chapter without a line.
     """
-    options = ledger.recorded().fillna({"against": ""})
+    options = ledger.recorded()
     lines = list(LINES)
     shown = lines if chapter in ("index", lines[-2]) else lines[: lines.index(chapter) + 1]
     heads = [

@@ -25,7 +25,7 @@ TAKEN = ("bits", *(f"{name}{part}" for name in ("dloss", "speedup_decode", "savi
 
 def recorded() -> pd.DataFrame:
     """What ``made`` gave: a row for each option, in their order."""
-    return tables.read(RECORDED)
+    return tables.read(RECORDED).fillna({"against": ""})
 
 
 def made(scenarios: Path) -> pd.DataFrame:

@@ -1,0 +1,14 @@
+"""The default law on few resamples, for plans that take no law of their own."""
+
+import pytest
+
+from rholaw.laws import draws as capacities
+
+
+@pytest.fixture(scope="module")
+def few():
+    """While a module runs that asks for it."""
+    fits, patch = capacities.default_fit(16), pytest.MonkeyPatch()
+    patch.setattr(capacities, "default_fit", lambda: fits)
+    yield
+    patch.undo()
