@@ -2,6 +2,7 @@
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,7 @@ CHAPTERS = sorted(p for p in (ROOT / "chapters").rglob("*.ipynb") if ".ipynb_che
 EXPERIMENT = re.compile(r"index|\d\d_")  # the index and the numbered chapters; the others explain, and may do without
 LIMITS = {"ja": "## ここでは分からないこと"}  # in a folder's language
 DRAWS = re.compile(r"\bsubplots\(|\bplt\.(figure|plot|show)\(")
+EXERCISE = re.compile(r"(?m)^\*\*(Exercise|練習問題) \d\.\*\* ")
 LINES = 20
 
 
@@ -77,12 +79,27 @@ def cell_problems(notebook) -> list[str]:
             problems.append(f"cell {cell.id} defines a function or class: move it to lib/, or tag the cell `lesson`")
         mystnb = cell.metadata.get("mystnb", {})
         figure, alt = mystnb.get("figure", {}), mystnb.get("image", {}).get("alt")
-        if ("mystnb" in cell.metadata or DRAWS.search(source)) and not (
+        if ({"figure", "image"} & set(mystnb) or DRAWS.search(source)) and not (
             figure.get("caption") and re.fullmatch(r"fig-[\w-]+", figure.get("name", "")) and alt
         ):
             problems.append(f"cell {cell.id}: mystnb.figure.caption, .name (fig-…), mystnb.image.alt belong together")
         if re.search(r"\bsuptitle\(|\bplt\.title\(", source):
             problems.append(f"cell {cell.id}: the caption says it; no title inside a figure")
+    return problems
+
+
+def exercise_problems(notebook) -> list[str]:
+    """An exercise is asked in the Markdown before its cell, which asserts the answer and tells it."""
+    problems = []
+    for before, cell in pairwise(notebook.cells):
+        if "exercise" in cell.metadata.get("tags", ()):
+            if not (before.cell_type == "markdown" and EXERCISE.search(before.source)):
+                problems.append(f"cell {cell.id}: the Markdown before it does not ask: {EXERCISE.pattern}")
+            body = ast.parse(cell.source).body
+            if not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source))):
+                problems.append(f"cell {cell.id}: nothing asserts the answer to its exercise")
+            if not ast.unparse(body[-1]).startswith("Markdown("):
+                problems.append(f"cell {cell.id}: it does not end with Markdown(…), the answer to its exercise")
     return problems
 
 
@@ -110,6 +127,7 @@ def test_a_chapter_keeps_the_conventions(path):
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     nbformat.validate(notebook)
     problems = form_problems(notebook) + parameter_problems(notebook) + cell_problems(notebook)
+    problems += exercise_problems(notebook)
     limits = [LIMITS[path.parent.name]] if path.parent.name in LIMITS else []
     assert problems + structure_problems(notebook, path.stem, *limits) == []
 
@@ -141,6 +159,7 @@ def chapter(parameters=GOOD, setup="book.parameters(globals())", extra=(), **cha
         text(changes.get("title", "# Numbers\n\nWhich?")),
         code(parameters, metadata={"tags": ["parameters"]}),
         code(setup),
+        *([text(changes["asks"])] if "asks" in changes else []),
         *(code(source, metadata=metadata) for source, metadata in extra),
         text(changes.get("end", "## What this does not show\n\n```bash\n# again\npapermill x\n```")),
         code("answer", metadata={"tags": changes.get("tags", ["answer"])}),
@@ -152,16 +171,22 @@ def chapter(parameters=GOOD, setup="book.parameters(globals())", extra=(), **cha
 
 
 def all_problems(notebook) -> list[str]:
-    checks = (form_problems, parameter_problems, cell_problems)
+    checks = (form_problems, parameter_problems, cell_problems, exercise_problems)
     return [p for check in checks for p in check(notebook)] + structure_problems(notebook, "01_numbers")
 
 
+ASKS, EXERCISES = "## Exercises\n\n**Exercise 1.** How many?", {"tags": ["exercise"]}
 CAPTION = {"figure": {"caption": "Loss.", "name": "fig-loss"}, "image": {"alt": "a line"}}
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"extra": [("def f(): ...", {"tags": ["lesson"]})]}, {"extra": [("plt.show()", {"mystnb": CAPTION})]}],
+    [
+        {},
+        {"extra": [("assert x\nMarkdown('4')", EXERCISES)], "asks": ASKS},
+        {"extra": [("def f(): ...", {"tags": ["lesson"]})]},
+        {"extra": [("plt.show()", {"mystnb": CAPTION})]},
+    ],
 )
 def test_a_good_chapter_passes(changes):
     assert all_problems(chapter(**changes)) == []
@@ -184,6 +209,10 @@ def test_a_good_chapter_passes(changes):
         ({"extra": [("fig, ax = plt.subplots()", {})]}, "belong together"),
         ({"extra": [("1", {"mystnb": {**CAPTION, "image": {}}})]}, "belong together"),
         ({"extra": [("plt.title('x')", {})]}, "no title inside a figure"),
+        ({"extra": [("assert x\nMarkdown('4')", EXERCISES)]}, "does not ask"),
+        ({"extra": [("assert x\nMarkdown('4')", EXERCISES)], "asks": "How many?"}, "does not ask"),
+        ({"extra": [("Markdown('4')", EXERCISES)], "asks": ASKS}, "nothing asserts"),
+        ({"extra": [("assert x", EXERCISES)], "asks": ASKS}, "does not end with Markdown"),
         ({"title": "Numbers"}, "begins with the title"),
         ({"end": "# Second\n## What this does not show\npapermill x"}, "not exactly one heading"),
         ({"end": "papermill x"}, "no `## What this does not show`"),

@@ -47,6 +47,34 @@ def test_a_page_has_its_answer_first_and_no_clocks(tmp_path):
     assert "now" not in json.dumps(page)
 
 
+def test_the_first_screen_is_the_answer_a_picture_and_a_line_without_code():
+    tags = {"plot()": ["first"], "ledger()": ["first"], "Markdown('42')": ["answer"], "table": []}
+    cells = [new_code_cell(source, metadata={"tags": tag}) for source, tag in tags.items()]
+    page = pages.as_page(new_notebook(cells=[new_markdown_cell("# Title"), *cells]), "index")["cells"]
+    assert [cell["source"] for cell in page] == ["# Title", "Markdown('42')", "plot()", "ledger()", "table"]
+    assert ["remove-input" in cell["metadata"]["tags"] for cell in page[1:]] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("tag", "name", "folded", "bar"),
+    [
+        ("exercise", "01_numbers", "hide-cell", "Answer"),
+        ("exercise", "ja/01_summary", "hide-cell", "答えを見る"),
+        ("evidence", "01_numbers", "hide-cell", "Evidence"),
+        (None, "01_numbers", "hide-input", "Code"),
+        (None, "ja/01_summary", "hide-input", "コード"),
+    ],
+)
+def test_what_is_folded_says_what_it_is(tag, name, folded, bar):
+    said = {}
+    for words in ({}, {"code_prompt_show": "All rows"}):
+        cell = new_code_cell("x", metadata={"tags": [tag] * bool(tag), "mystnb": words})
+        (cell,) = pages.as_page(new_notebook(cells=[cell]), name)["cells"]
+        assert folded in cell["metadata"]["tags"]
+        said[len(words)] = {cell["metadata"]["mystnb"][f"code_prompt_{state}"] for state in ("show", "hide")}
+    assert said == {0: {bar}, 1: {"All rows"}}
+
+
 @pytest.mark.parametrize(
     ("cell", "problem"),
     [

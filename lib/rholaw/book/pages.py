@@ -17,7 +17,12 @@ from .execute import REFERENCE, chapters, contents, execute, executed, read
 from .workplace import ROOT, BuildError, workplace
 
 VEGA, PICTURE = "vega.js", "social.png"  # among the assets, which the pages find in _static/
-OPEN = {"parameters", "show", "lesson", "remove-input", "remove-cell", "answer"}  # code that a page does not fold
+OPEN = {"parameters", "show", "lesson", "remove-input", "remove-cell"}  # code that a page does not fold
+FIRST = ("answer", "first")  # results that come after the question, in this order
+BARS = {  # what a reader opens, by the tag of the cell; "" for any other code
+    "en": {"exercise": "Answer", "evidence": "Evidence", "": "Code"},
+    "ja": {"exercise": "答えを見る", "evidence": "根拠を見る", "": "コード"},
+}
 
 
 def stage(root: Path) -> None:
@@ -91,26 +96,38 @@ def _figures(notebook: dict) -> Iterator[str]:
 
 
 def as_page(notebook: dict, name: str) -> dict:
-    """The notebook as it is read: no clocks, marks and chance, code folded, the answer after the question.
+    """The notebook as it is read: no clocks, marks and chance, code folded, the first screen after the question.
 
     name: of its chapter below chapters/, without suffix; see ``panel`` for what is at its end.
     """
     cells, tables = notebook["cells"], itertools.count(1)
+    language = "ja" if name.startswith("ja/") else "en"
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"  # papermill draws that of a cell which it adds
         for output in cell.get("outputs", ()):
             _settle(output.get("data", {}), tables)
         cell["metadata"] = {key: cell["metadata"][key] for key in ("tags", "mystnb") if key in cell["metadata"]}
-        if cell["cell_type"] == "code" and not OPEN & set(tags := cell["metadata"].setdefault("tags", [])):
-            tags.append("hide-input")
-    answers = [cell for cell in cells if "answer" in cell["metadata"].get("tags", ())]
-    rest = [cell for cell in cells if cell not in answers]
-    for cell in answers:
-        cell["metadata"]["tags"].append("remove-input")
-    first = next((i for i, cell in enumerate(rest) if cell["cell_type"] == "markdown"), -1) + 1
+        if cell["cell_type"] == "code":
+            _fold(cell["metadata"], BARS[language])
+    screen = [cell for tag in FIRST for cell in cells if tag in cell["metadata"].get("tags", ())]
+    rest = [cell for cell in cells if cell not in screen]
+    title = next((i for i, cell in enumerate(rest) if cell["cell_type"] == "markdown"), -1) + 1
     kept = {key: notebook["metadata"][key] for key in ("kernelspec", "language_info") if key in notebook["metadata"]}
-    cells = panel.arranged([*rest[:first], *answers, *rest[first:]], name)
+    cells = panel.arranged([*rest[:title], *screen, *rest[title:]], name)
     return {**notebook, "metadata": kept, "cells": cells}
+
+
+def _fold(metadata: dict, bars: dict[str, str]) -> None:
+    """Fold the code of a cell, with its result where it is an exercise's or evidence; the first screen has no code."""
+    tags = metadata.setdefault("tags", [])
+    folded = next((tag for tag in bars if tag in tags), "")
+    if set(FIRST) & set(tags):
+        tags.append("remove-input")
+    elif folded or not OPEN & set(tags):
+        tags.append("hide-cell" if folded else "hide-input")
+        given = metadata.get("mystnb", {})
+        bar = given.get("code_prompt_show", bars[folded])
+        metadata["mystnb"] = {**given, "code_prompt_show": bar, "code_prompt_hide": bar}
 
 
 def _settle(shown: dict, tables: Iterator[int]) -> None:

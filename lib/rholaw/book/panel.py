@@ -77,8 +77,8 @@ def _folded(cell: dict, results: bool = False) -> bool:
 
 
 def _shows(cell: dict) -> bool:
-    """Whether it is a result, or code that is part of the lesson; the answer was moved up and comes before all."""
-    return cell["cell_type"] == "code" and not _folded(cell) and "answer" not in _tags(cell)
+    """Whether it is a result, or code that is part of the lesson; what the first screen shows came before."""
+    return cell["cell_type"] == "code" and not _folded(cell) and not {"answer", "first"} & set(_tags(cell))
 
 
 def _tags(cell: dict) -> list[str]:
