@@ -1,9 +1,14 @@
 """Money as it is typed and paid: in the scenario's currency, with interruptions, and what stands around a purchase."""
 
+import pathlib
+import re
+
 import pytest
 import small_plans
 
 import rholaw as rl
+from rholaw.hardware import offers
+from rholaw.hardware.devices import devices
 from rholaw.planning.inputs import Project
 from rholaw.planning.scenario import ScenarioError
 
@@ -76,3 +81,71 @@ def test_a_purchase_has_a_server_around_it_and_people_beside_it():
 def test_what_is_not_given_in_the_currency_is_in_dollars():
     prices = rl.Scenario.of(SCENARIO).replace(prices={"currency": "EUR", "rate": 0.9}).prices
     assert prices.usd(Project().engineer_week, Project().engineer_week_usd) == 4000 and prices.usd(90, 1) == 100
+
+
+OFFERS = """instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot,disk_size,gpu_vendor,flags
+small,eu,1.2,8,64,1,L40S,48,False,,nvidia,
+large,us,3.6,32,256,4,L40S,45.0,false,,nvidia,
+large,us,1.6,32,256,4,L40S,48,True,,nvidia,
+none,us,0.1,4,16,0,,,False,,,
+old,us,0.5,8,64,1,A100,40,False,,nvidia,
+"""
+
+
+@pytest.fixture()
+def catalogue(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(OFFERS)
+    return str(path)
+
+
+def test_a_catalogue_says_what_the_cheapest_offer_asks_for_a_device(catalogue):
+    def month(**prices):
+        return planned(prices=prices).baseline.cost_month
+
+    plan = planned(prices={"catalogue": catalogue})
+    assert plan.baseline.cost_month == pytest.approx(month(gpu_hour_usd={"L40S": 0.9}))
+    (warning,) = [line for line in plan.warnings if "offers on demand in mine.csv" in line]
+    assert "lowest of 2" in warning and "large in us, a machine of 4" in warning
+    spot = {"catalogue": catalogue, "interruption": 0.1}
+    assert month(**spot) == pytest.approx(month(gpu_hour_usd={"L40S": 0.4}, interruption=0.1))
+    assert month(catalogue=catalogue, gpu_hour_usd={"L40S": 2.0}) == pytest.approx(month(gpu_hour_usd={"L40S": 2.0}))
+
+
+def test_a_catalogue_lies_beside_its_scenario(catalogue, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'model.params = 8e9\nformats = [{weights = "fp8_row"}]\nproject.kind = "qat"\n'
+        'hardware.devices = ["L40S"]\nprices.catalogue = "mine.csv"\n'
+    )
+    assert len(rl.Scenario.read(path).prices.offers) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "mine.csv: there is no such file"),
+        ("", "it lacks instance_name, location"),
+        (OFFERS.replace("price", "cost"), "it lacks price"),
+        (OFFERS.splitlines()[0] + "\n", "no offer in it has a gpu_name"),
+        (OFFERS.replace("3.6", "cheap"), "line 3: price must be a number above 0, not 'cheap'"),
+        (OFFERS.replace("false", "no"), "line 3: spot must be True or False, not 'no'"),
+        (OFFERS.replace("L40S", "L4"), "mine.csv offers no L40S on demand: give its price in gpu_hour_usd"),
+        (OFFERS.replace("small,eu", '"small,eu'), "is none of a CSV"),
+        ("\udcff", "mine.csv: 'utf-8' codec can't decode"),
+    ],
+)
+def test_a_catalogue_that_is_none_is_refused_in_words(text, words, catalogue):
+    path = pathlib.Path(catalogue)
+    path.unlink() if text is None else path.write_text(text, errors="surrogateescape")
+    with pytest.raises(ScenarioError, match=f"prices.catalogue: .*{re.escape(words)}"):
+        planned(prices={"catalogue": catalogue})
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "memory"),
+    [("H100 80GB SXM", "H100", 80), ("RTX PRO 6000 Server", "RTXPRO6000", 96), ("B200 SXM", "B200", 180)],
+)
+def test_a_device_is_known_by_its_name_and_its_memory(device, name, memory, catalogue):
+    pathlib.Path(catalogue).write_text(OFFERS.replace("L40S,48", f"{name},{memory}"))
+    assert len(offers.of(offers.read(catalogue), devices()[device], spot=False)) == 1

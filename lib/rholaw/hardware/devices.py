@@ -172,9 +172,14 @@ def price(device: str, today: datetime.date, overrides: Overrides = None) -> Pri
     mid = value["price_mid"] if math.isfinite(value["price_mid"]) else math.sqrt(low * high)
     dates = sorted(str(text) for text in rows.as_of.dropna())
     sources = "; ".join(dict.fromkeys(str(text) for text in rows.source.dropna()))
-    age = (today - _date(dates[0])).days if dates else 0
-    stale = age if age > STALE_DAYS else 0
-    return Price(low, mid, high, value["price_purchase"], sources, dates[0] if dates else "", stale)
+    oldest = dates[0] if dates else ""
+    return Price(low, mid, high, value["price_purchase"], sources, oldest, stale(oldest, today) if oldest else 0)
+
+
+def stale(as_of: str, today: datetime.date) -> int:
+    """Days since a price was seen, where they are more than STALE_DAYS, else 0; as_of: a day, a month or a year."""
+    age = (today - _date(as_of)).days
+    return age if age > STALE_DAYS else 0
 
 
 def _date(text: str) -> datetime.date:

@@ -130,12 +130,19 @@ def case(
 
 
 def priced(scenario: Scenario, device: str) -> Price:
-    """The Price of a device (its name): the scenario's own, else the table's; a purchase is spread over its life."""
-    prices, day = scenario.prices, scenario.run.date.isoformat()
+    """The Price of a device (its name): the scenario's own, that of its catalogue, else the table's.
+
+    A purchase is spread over its life.
+    """
+    prices, day, own = scenario.prices, scenario.run.date.isoformat(), scenario.hardware.overrides or None
     rents, purchases = prices.rents, prices.purchases
     if device in rents:
         return Price(*rents[device], np.nan, "scenario", day)
-    listed = devices.price(device, scenario.run.date, scenario.hardware.overrides or None)
+    if (offered := prices.offered(devices.devices(own)[device])) is not None:
+        about, best = prices.offers.attrs, offered.iloc[0]
+        source = f"{about['file']}: {best.instance}, {best.location}"
+        return Price(*(best.price,) * 3, np.nan, source, about["date"], devices.stale(about["date"], scenario.run.date))
+    listed = devices.price(device, scenario.run.date, own)
     bought = purchases.get(device, (listed.purchase,) * 3)
     if not np.isfinite(bought[1]) or (np.isfinite(listed.mid) and device not in purchases):
         return replace(listed, purchase=np.nan)

@@ -164,13 +164,15 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
             yield Doubt("price_stale", name | {"days": price.stale, "limit": STALE_DAYS})
         if not np.isfinite(price.mid):
             yield Doubt("price_unknown", name)
+        elif (offered := scenario.prices.offered(case.device)) is not None:
+            yield Doubt("price_spot" if scenario.prices.spot else "price_offered", name | _offered(scenario, offered))
         elif price.low == price.high and price.source != "scenario":
             yield Doubt("price_single", name)
         if not case.fit.measured:
             yield Doubt("peaks", name)
         if not np.isfinite(case.device.bf16):
             yield Doubt("arithmetic_unknown", name)
-    if scenario.prices.interruption[2] > 0:
+    if scenario.prices.spot:
         yield Doubt("interrupted", {"share": scenario.prices.interruption[1]})
     own = facts(scenario.hardware.overrides or None)
     own = own[own.device.isin(scenario.hardware.devices) & own.property.isin(FACTS) & (own.value != 0)]
@@ -180,6 +182,12 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
     for device, rows in own[own.status == "unverified"].groupby("device", sort=False):
         values = (f"{row.property} {row.value:g} {row.unit}" for row in rows.itertuples())
         yield Doubt("fact_unseen", {"device": device, "facts": ", ".join(values)})
+
+
+def _offered(scenario: Scenario, offered: pd.DataFrame) -> dict[str, str | float]:
+    """What the price of a device stands on, of its offers."""
+    best = {name: offered[name].iloc[0] for name in ("instance", "location", "gpus", "price")}
+    return scenario.prices.offers.attrs | best | {"count": len(offered), "highest": offered.price.iloc[-1]}
 
 
 def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:

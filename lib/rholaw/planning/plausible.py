@@ -1,7 +1,7 @@
 """Values that are allowed alone and make no sense together, or in their unit: a line for each."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..checked import closest, shortened
 from ..hardware.devices import Device
@@ -91,3 +91,16 @@ def of_prices(prices: Prices) -> Iterator[str]:
     for own, dollars in (("gpu_hour", "gpu_hour_usd"), ("purchase", "purchase_usd")):
         for name in dict(getattr(prices, own)).keys() & dict(getattr(prices, dollars)).keys():
             yield f"prices: {name} stands in {own} and in {dollars}: give one"
+
+
+def of_offers(prices: Prices, devices: Iterable[Device]) -> Iterator[str]:
+    """A catalogue that cannot be read, and devices that it does not offer."""
+    try:
+        for device in devices:
+            offered = prices.offered(device)
+            if offered is not None and offered.empty:
+                how = "spot" if prices.spot else "on demand"
+                name = shortened(prices.offers.attrs["file"])
+                yield f"prices.catalogue: {name} offers no {device.name} {how}: give its price in gpu_hour_usd"
+    except ValueError as error:
+        yield f"prices.catalogue: {error}"

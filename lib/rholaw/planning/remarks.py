@@ -119,6 +119,8 @@ class Doubt(Remark):
         "price_stale": ("device", "days", "limit"),
         "price_unknown": ("device",),
         "price_single": ("device",),
+        "price_offered": ("device", "file", "date", "count", "instance", "location", "gpus", "price", "highest"),
+        "price_spot": ("device", "file", "date", "count", "instance", "location", "gpus", "price", "highest"),
         "price_unusual": ("device", "price", "low", "high"),
         "bought_alone": ("device",),
         "interrupted": ("share",),

@@ -130,12 +130,12 @@ class _Problems:
 
 
 def _files(data: Any) -> Iterator[tuple[Any, Any]]:
-    """(holder, key) of each name of a file in nested dicts: overrides, the checkpoint, what was measured."""
+    """(holder, key) of each name of a file in nested dicts: overrides, checkpoint, catalogue, what was measured."""
     parts = {name: part for name, part in data.items() if isinstance(part, dict)} if isinstance(data, dict) else {}
     files = parts.get("hardware", {}).get("measured")
     for i, item in enumerate(files if isinstance(files, list) else ()):
         yield (item, "file") if isinstance(item, dict) and "file" in item else (files, i)
-    for name, key in (("hardware", "overrides"), ("model", "checkpoint")):
+    for name, key in (("hardware", "overrides"), ("model", "checkpoint"), ("prices", "catalogue")):
         if key in parts.get(name, {}):
             yield parts[name], key
 
@@ -165,6 +165,8 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
     yield from plausible.of_hardware(hardware, len(scenario.formats), known)
     yield from plausible.of_traffic(scenario.traffic)
     yield from plausible.of_prices(prices)
+    rented = (known[name] for name in dict.fromkeys([*hardware.devices, project.train_device]) if name in known)
+    yield from plausible.of_offers(prices, rented)
     for where, chosen in (
         ("hardware.devices", hardware.devices),
         ("project.train_device", [project.train_device] if project.train_device else []),
