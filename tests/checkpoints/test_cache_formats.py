@@ -56,7 +56,7 @@ def test_one_layer_by_hand(given):
     x = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(0))
     with opening.open(given[0]) as checkpoint, torch.no_grad():
         model = Llama(checkpoint, llama.described(checkpoint), torch.device("cpu"))
-        kept = Rounding(None, None, rl.parse("sint3/row:fp32")).kept
+        kept = Rounding(None, None, rl.parse("sint3/row:fp32")).kept(0)
         made = model.layer(0, llama.values, lambda _: None, kept)(x)
         weights = {part: llama.values(checkpoint[model.model.names[0, part]]) for part in
                    ("query", "key", "value", "out", "gate", "up", "down", "attention norm", "mlp norm")}  # fmt: skip

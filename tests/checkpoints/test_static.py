@@ -1,4 +1,4 @@
-"""Static scales of inputs: what engines compute with them, by whole models, and the word where they are not used."""
+"""Static scales of inputs and cache: what engines compute with them, by whole models, and the words around them."""
 
 import json
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from tiny_llama import CONFIG, TEXT, hub
 
 import rholaw as rl
-from rholaw.checkpoints import llama, llama_tensors, opening, static
+from rholaw.checkpoints import llama, llama_tensors, opening
 
 INTO = {"embedding": (280, 64), "head": (280, 64), "gate": (96, 64), "up": (96, 64), "down": (64, 96)}
 GRID = torch.tensor(E2M1[:8])
@@ -116,9 +116,9 @@ def test_static_scales_round_as_engines_do(coded, kind, monkeypatch):
 def test_a_step_is_the_rule(coded, kind):
     x = 3 * torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
     with opening.open(coded(kind)[0]) as checkpoint:
-        step = static.step(checkpoint["model.layers.1.mlp.up_proj.weight"])
+        step = checkpoint.scales.step(checkpoint["model.layers.1.mlp.up_proj.weight"])
         assert torch.allclose(step(x), KINDS[kind][2](x), atol=1e-6, rtol=0)
-        assert static.step(checkpoint["lm_head.weight"]) is None
+        assert checkpoint.scales.step(checkpoint["lm_head.weight"]) is None
 
 
 def test_any_decoder_rounds_so(coded, monkeypatch):
@@ -149,8 +149,6 @@ def test_a_word_where_other_scales_are_used(coded):
 
 def test_static_scales_that_are_not_there_or_not_known_are_refused(coded):
     folder, text, plain = coded("fp8")
-    with pytest.raises(ValueError, match="keys and values with static scales are not computed"):
-        evaluate(folder, text, cache="static")
     with pytest.raises(ValueError, match="none of its matrices has a static scale"):
         evaluate(plain, text, activations="static")
     name = "model.layers.1.mlp.up_proj.input_scale"
@@ -175,3 +173,117 @@ def test_a_scale_of_channels_before_the_rounding_belongs_to_the_weight(coded):
         values = checkpoint[f"{name}weight"].read()
         assert torch.allclose(values, other[f"{name}weight"].read() * factors)
         assert torch.equal(checkpoint[f"{name}weight"].rows(3, 5), values[3:5])
+
+
+def changed(folder, values):
+    """Other numbers in the file, by the ends of their names."""
+    files = load_file(folder / "model.safetensors")
+    for ending, value in values.items():
+        files |= {name: torch.tensor(value) for name in files if name.endswith(ending)}
+    save_file(files, folder / "model.safetensors")
+
+
+JOINED = {  # what the file says of the inputs of q, k and v, and what vLLM makes of it for all three
+    "fp8": ({"input_scale": (0.001, 0.003, 0.002)}, lambda x: FP8(x, 0.003)),
+    "int8": (  # from −4.56, of the first, to 5.88, of the second, in 255 steps; −16.6 is cut
+        {"input_scale": (0.02, 0.04, 0.01), "input_zero_point": (100, -20, 28)},
+        lambda x: eights(x, 10.44 / 255, -16),
+    ),
+    "nvfp4 that clips": ({"input_global_scale": (1024.0, 8192.0, 2048.0)}, lambda x: fours(x, 2.0**-13)),
+}
+
+
+@pytest.mark.parametrize("kind", JOINED)
+def test_matrices_that_an_engine_joins_have_one_scale(coded, kind):
+    folder, (said, rule) = coded(kind)[0], JOINED[kind]
+    for part, values in said.items():
+        changed(folder, {f"{one}_proj.{part}": value for one, value in zip("qkv", values, strict=True)})
+    x = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
+    with opening.open(folder) as checkpoint:
+        steps = [checkpoint.scales.step(checkpoint[f"model.layers.1.self_attn.{one}_proj.weight"]) for one in "qkvo"]
+    for step in steps[:3]:
+        assert torch.allclose(step(x), rule(x), atol=1e-6, rtol=0)
+    assert not torch.allclose(steps[3](x), rule(x))
+
+
+def attention_that_rounds(scales):
+    """Attention that reads keys and values in FP8, by the scales of its layer: {layer: (of keys, of values)}."""
+    attend, calls = llama.F.scaled_dot_product_attention, []
+
+    def attention(query, key, value, **more):
+        calls.append(None)
+        key, value = (FP8(x, s) for x, s in zip((key, value), scales[(len(calls) - 1) % len(scales)], strict=True))
+        return attend(query, key, value, **more)
+
+    return attention
+
+
+def kept(scale):
+    return torch.tensor(scale) if isinstance(scale, float) else torch.tensor(scale)[:, None, None]
+
+
+@pytest.mark.parametrize(
+    ("names", "scales"),
+    [
+        (("k_scale", "v_scale"), [(0.002, 0.0005), (0.01, 0.004)]),
+        (("k_proj.k_scale", "v_proj.v_scale"), [(0.002, 0.0005), (0.01, 0.004)]),
+        (("k_proj.output_scale", "v_proj.output_scale"), [(0.002, 0.0005), (0.01, 0.004)]),
+        (("kv_scale",), [(0.002, 0.002), (0.01, 0.01)]),
+        (("k_scale", "v_scale"), [([0.01, 0.002, 0.001, 0.03], [0.002, 0.002, 0.001, 0.02])] * 2),
+    ],
+)
+@torch.no_grad()
+def test_static_scales_of_the_cache_round_as_vllm_does(coded, names, scales, monkeypatch):
+    own = {
+        f"model.layers.{i}.self_attn.{name}": kept(s) for i in (0, 1) for name, s in zip(names, scales[i], strict=False)
+    }
+    folder, text, plain = coded("fp8", own)
+    row, model = evaluate(folder, text, cache="static").iloc[0], llama.load(plain)
+    blocks = llama.blocks(model, TEXT, 3, 16)
+    before = logs(model, blocks)
+    rounding = {layer: tuple(map(kept, pair)) for layer, pair in enumerate(scales)}
+    monkeypatch.setattr(llama.F, "scaled_dot_product_attention", attention_that_rounds(rounding))
+    after = logs(model, blocks)
+    assert row.kl == pytest.approx(float((before.exp() * (before - after)).sum(-1).mean()), rel=0.01) and row.kl > 1e-7
+    assert row.cache == "static" and row.activations == ""
+
+
+def test_any_decoder_keeps_so(coded, monkeypatch):
+    pytest.importorskip("transformers", "5")
+    more = {f"model.layers.{i}.self_attn.{one}_scale": torch.tensor(0.01 * i + 0.02) for i in (0, 1) for one in "kv"}
+    folder, text, _ = coded("fp8", more)
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "vocab_size": 280, "tie_word_embeddings": False}
+    (folder / "config.json").write_text(json.dumps(CONFIG | sizes))
+    first = evaluate(folder, text, cache="static").kl[0]
+    monkeypatch.setattr(llama, "described", lambda _: (_ for _ in ()).throw(ValueError("no")))
+    assert evaluate(folder, text, cache="static").kl[0] == pytest.approx(first, rel=0.02)
+
+
+def test_a_cache_without_scales_has_ones_and_a_word(coded):
+    folder, text, _ = coded("fp8")
+    with pytest.warns(UserWarning, match="2 of its 2 layers have no static scales of keys and values; they are 1"):
+        assert evaluate(folder, text, cache="static").kl[0] > 0
+
+
+def test_scales_of_the_cache_that_are_not_known_are_refused(coded):
+    name = "model.layers.1.self_attn."
+    folder, text, _ = coded("fp8")
+    files = load_file(folder / "model.safetensors")
+    own, ones = torch.tensor(0.1), torch.ones(1)
+    cases = {
+        "layer 1 has static scales of values alone": {"v_scale": own},
+        "v_zero_point' is not zero": {"k_scale": own, "v_scale": own, "v_zero_point": ones},
+        "k_scale' is no positive number": {"k_scale": -own, "v_scale": own},
+        "k_scale' has 3 scales, where 4 heads have keys and values": {"k_scale": torch.ones(3), "v_scale": own},
+        "are of the same layer": {"k_scale": own, "v_scale": own, "k_proj.k_scale": own},
+    }
+    for message, more in cases.items():
+        save_file(files | {name + part: tensor.clone() for part, tensor in more.items()}, folder / "model.safetensors")
+        with pytest.raises(ValueError, match=message):
+            evaluate(folder, text, cache="static")
+    save_file(files, folder / "model.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    for scheme in ({"kv_cache_quant_algo": "NVFP4"}, {"kv_cache_scheme": {"type": "int", "num_bits": 8}}):
+        (folder / "config.json").write_text(json.dumps(config | {"quantization_config": scheme}))
+        with pytest.raises(ValueError, match=r"keys and values are (nvfp4|int8) by its config"):
+            evaluate(folder, text, cache="static")

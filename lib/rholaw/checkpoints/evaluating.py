@@ -17,12 +17,12 @@ from ..error.measure import gmse
 from ..formats.format import DENSE_BITS, Format
 from ..formats.grammar import parse
 from ..untrusted import refusals
-from . import layered, llama, opening, resumable, static
+from . import layered, llama, opening, resumable
 from .estimating import estimate
 from .layered import Layered, Step
 from .opening import Checkpoint
 from .roundings import Rounding, matrices
-from .static import STATIC
+from .static import STATIC, Scales
 from .surveying import named_formats, usable_device
 
 DENSE = ""  # the name of the model's own activations, beside those of formats
@@ -52,17 +52,19 @@ def evaluate(
     activations: a Format in which the inputs of all rounded matrices are stored too, as engines do while they run:
     "sint8/row" and "fp8_row" scale each token, "nvfp4" and "mxfp4" blocks of its channels; a factor for a whole tensor
     is one for a block of the text.  Or "static": inputs of matrices that lie in FP8, NVFP4 or INT8 are rounded with the
-    scale that the file has for each, as engines do that have calibrated.  cache: a Format of keys, once turned by their
-    positions, and values, which is what attention reads: "fp8_row" and "sint8/row" scale each token of each head,
-    "q8_0" 32 channels of it, as llama.cpp's cache of that name; one factor for a layer, as of vLLM's plain fp8 cache,
-    is another rule, whether the file has it or not.  device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside
+    scale that the file has for each, those of queries, keys and values with one scale, and of gate and up with another,
+    as vLLM does; weights stay as the file has them, where vLLM rounds those of FP8 once more to one scale.  cache: a
+    Format of keys, once turned by their positions, and values, which is what attention reads: "fp8_row" and "sint8/row"
+    scale each token of each head, "q8_0" 32 channels of it, as llama.cpp's cache of that name.  Or "static", vLLM's fp8
+    cache: the scales that the file has for the keys and the values of each layer or head, and 1 where it has none.
+    device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside
     it OUT.partial keeps what the layers made, so that an interrupted evaluation of the same files, formats and text
     goes on behind its last layer.  progress: shows a bar, and before it, where the work is long, about how long it
     takes.
 
     ==================  ===============================================================================================
     format              as it was asked for
-    activations, cache  the format of the inputs, or "static", and of keys and values, or ""
+    activations, cache  the format of the inputs and of keys and values, or "static", or ""
     kl, kl_stderr       KL(model ‖ rounded model), nats per token, and its standard error over blocks
     rise, stderr        by how much the loss on the text rose, nats per token, and its standard error over blocks
     loss                of the model itself, nats per token
@@ -79,15 +81,15 @@ def evaluate(
     and the model itself what a layer makes of the text (count · length · width float32).  Raises ValueError before any
     work for a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds
     less than 95 % of the weights; during it for weights that are not finite.  A UserWarning where the file has scales
-    of inputs or cache and others are used, by token or block.
+    of inputs or cache and others are used, by token or block, and where static scales of the cache are 1.
     """
-    place, out, inner = usable_device(device), resumable.destination(out), _running(activations, "activations")
-    if (stored := _running(cache, "keys and values")) == STATIC:
-        raise ValueError("keys and values with static scales are not computed; right would be a format, as fp8_row")
-    named = {name: Rounding(format, inner, stored) for name, format in named_formats(formats).items()}
+    place, out, asked = usable_device(device), resumable.destination(out), named_formats(formats)
+    running = _running(activations, "activations"), _running(cache, "keys and values")
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
         model = described(checkpoint, place)
+        inner, stored = (checkpoint.scales if format == STATIC else format for format in running)
         _refuse_without_scales(inner, model)
+        named = {name: Rounding(format, inner, stored) for name, format in asked.items()}
         blocks = llama.token_blocks(model.tokenizer, model.vocabulary, llama.text(text), count, length)
         shares = {name: _share(rounding, model) for name, rounding in named.items()}
         _refuse_partial(shares, named, model)
@@ -101,8 +103,12 @@ def evaluate(
     if out:
         resumable.write(table, out)
         stage.remove()
-    if checkpoint.scales and (isinstance(inner, Format) or stored):
-        warnings.warn(f"{path}: {checkpoint.scales}; not here, where scales follow from what is rounded", stacklevel=2)
+    if checkpoint.scales.remark and any(isinstance(format, Format) for format in running):
+        others = "not here, where scales follow from what is rounded"
+        warnings.warn(f"{path}: {checkpoint.scales.remark}; {others}", stacklevel=2)
+    if isinstance(stored, Scales) and (lacking := stored.lacking(model.layers)):
+        some = f"{len(lacking)} of its {model.layers} layers have no static scales of keys and values"
+        warnings.warn(f"{path}: {some}; they are 1 there, as vLLM takes them", stacklevel=2)
     return table
 
 
@@ -157,7 +163,7 @@ def _through(
         for name, rounding in roundings.items():
             parts = states[name].split(rows)
             states[name] = _each(
-                model.layer(index, partial(rounding.read, device), rounding.inputs, rounding.kept), parts
+                model.layer(index, partial(rounding.read, device), rounding.inputs, rounding.kept(index)), parts
             )
             bar.update()
         stage.keep(index + 1, states)
@@ -236,9 +242,9 @@ def _refuse_partial(shares: dict[str, float], named: dict[str, Rounding], model:
         )
 
 
-def _refuse_without_scales(inner: Format | str | None, model: Layered) -> None:
+def _refuse_without_scales(inner: Format | Scales | None, model: Layered) -> None:
     """ValueError where static scales are asked for and the matrices have none that can be used."""
-    if inner == STATIC and not [tensor for tensor in matrices(model) if static.step(tensor)]:
+    if isinstance(inner, Scales) and not [tensor for tensor in matrices(model) if inner.step(tensor)]:
         raise ValueError("none of its matrices has a static scale of its inputs")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .layered import Step
+from .layered import Kept
 
 NAMES = ("cache", "past_key_values", "past_key_value", "layer_past")  # that families and versions give it
 
@@ -20,7 +20,7 @@ class Cache:
     """
 
     layer: int
-    kept: Step
+    kept: Kept
     used: bool = False
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, *_: object, **__: object) -> tuple[torch.Tensor, ...]:
@@ -28,7 +28,7 @@ class Cache:
         if keys.shape != values.shape:
             raise ValueError(f"layer {self.layer} keeps no keys and values of heads, but latents of both")
         self.used = True
-        return self.kept(keys), self.kept(values)
+        return self.kept[0](keys), self.kept[1](values)
 
     def __getattr__(self, name: str) -> object:
         raise ValueError(f"layer {self.layer} keeps more than keys and values, which cannot be rounded ({name})")

@@ -15,13 +15,15 @@ import torch
 
 from . import llama
 from .opening import Checkpoint
+from .static import Step
 from .tensors import Tensor
 
 Read = Callable[[Tensor], torch.Tensor]
 """The values of a tensor of the file, in its shape: float32, as they are or rounded."""
-Step = Callable[[torch.Tensor], torch.Tensor]
 Inputs = Callable[[Tensor], Step | None]
 """What rounds the inputs of a matrix, (…, columns), or None where they stay."""
+Kept = tuple[Step, Step]
+"""What rounds keys, and what rounds values, (B, heads, T, channels)."""
 
 
 class Layered(Protocol):
@@ -39,16 +41,16 @@ class Layered(Protocol):
     def embedded(self, ids: torch.Tensor) -> torch.Tensor:
         """What the first layer sees: ids (B, T) → (B, T, width)."""
 
-    def layer(self, index: int, read: Read, inputs: Inputs, kept: Step | None) -> Step:
+    def layer(self, index: int, read: Read, inputs: Inputs, kept: Kept | None) -> Step:
         """What a layer makes of that, (B, T, width) again, with weights and inputs of matrices as these give them.
 
-        kept: what rounds its keys and its values (B, heads, T, channels), or None.
+        kept: what rounds its keys and its values, or None.
         """
 
-    def check(self, ids: torch.Tensor, kept: Step | None) -> None:
+    def check(self, ids: torch.Tensor, kept: Callable[[int], Kept | None]) -> None:
         """ValueError where this, on some tokens ids (B, T), is not what the model computes as a whole.
 
-        And where keys and values cannot be kept so.
+        And where keys and values of a layer cannot be ``kept`` so.
         """
 
     def head(self, start: int, stop: int) -> Step:
@@ -87,17 +89,20 @@ class Llama:
         rows, places = used_rows(self._once("embedding"), ids)
         return self._with("embedding", rows).embedded(places.to(self.device))
 
-    def layer(self, index: int, read: Read, inputs: Inputs, kept: Step | None) -> Step:
+    def layer(self, index: int, read: Read, inputs: Inputs, kept: Kept | None) -> Step:
         """As in ``Layered``."""
         own = {name: self.checkpoint[name] for (layer, _), name in self.model.names.items() if layer == index}
         model = self.model.with_weights({name: read(tensor) for name, tensor in own.items()})
         steps = {name: step for name, tensor in own.items() if (step := inputs(tensor))}
         return lambda x: model.after(x, index, given=lambda name, y: steps[name](y) if name in steps else y, kept=kept)
 
-    def check(self, ids: torch.Tensor, kept: Step | None) -> None:
+    def check(self, ids: torch.Tensor, kept: Callable[[int], Kept | None]) -> None:
         """ValueError where its heads cannot be kept so; it computes as a whole what it does layer by layer."""
-        if kept:
-            kept(torch.zeros(1, 1, 1, 2 * len(self.model.frequencies)))
+        channels = 2 * len(self.model.frequencies)
+        for index in range(self.layers):
+            heads = self.checkpoint[self.model.names[index, "key"]].shape[0] // channels
+            for step in kept(index) or ():
+                step(torch.zeros(1, heads, 1, channels))
 
     def head(self, start: int, stop: int) -> Step:
         """As in ``Layered``."""

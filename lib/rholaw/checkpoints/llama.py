@@ -32,7 +32,7 @@ FACTORS = "rope_freqs.weight"  # of GGUF: what divides the frequencies of the ro
 BUFFERS = (".inv_freq", ".cos_cached", ".sin_cached")  # what older files keep, and every reader computes anew
 Observer = Callable[[str, torch.Tensor], None] | None
 Given = Callable[[str, torch.Tensor], torch.Tensor] | None
-Kept = Callable[[torch.Tensor], torch.Tensor] | None
+Kept = tuple[Callable[[torch.Tensor], torch.Tensor], ...] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ class Decoder:
         """What a layer makes of ``x`` (B, T, width); of the weights it needs its own alone.
 
         given: called with the name of each matrix and its inputs (B, T, columns), for what it is given instead.
-        kept: what its keys, once turned, and its values (B, heads, T, channels) are kept as.
+        kept: what its keys, once turned, and its values (B, heads, T, channels) are kept as, two functions.
         """
         rows, length = x.shape[:2]
         angle, activated = torch.arange(length)[:, None] * self.frequencies, llama_keys.ACTIVATIONS[self.activation]
@@ -133,7 +133,7 @@ class Decoder:
         y = self._norm(x, "attention norm", layer)
         query, key, value = (heads(linear(y, part)) for part in ("query", "key", "value"))
         query, key = self._turned(query, turn), self._turned(key, turn)
-        key, value = (kept(key), kept(value)) if kept else (key, value)
+        key, value = (kept[0](key), kept[1](value)) if kept else (key, value)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
         x = x + linear(mixed.transpose(1, 2).reshape(rows, length, -1), "out")
         y = self._norm(x, "mlp norm", layer)

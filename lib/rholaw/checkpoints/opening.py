@@ -26,7 +26,7 @@ class Checkpoint:
 
     metadata: what the files say of themselves, such as GGUF's keys, and "config", a dict, where a config.json is there.
     remarks: what lies in the files, or beside them, and is not among the tensors, or is there twice; a line each.
-    scales: which static scales of inputs and cache are there, a line, or "".
+    scales: the static scales of inputs and cache.
     """
 
     path: Path
@@ -35,7 +35,7 @@ class Checkpoint:
     tensors: tuple[Tensor, ...]
     close: Callable = field(repr=False)
     remarks: tuple[str, ...] = ()
-    scales: str = ""
+    scales: static.Scales = field(default_factory=lambda: static.Scales({}), repr=False)
 
     def __getitem__(self, name: str) -> Tensor:
         """The Tensor of that name, or KeyError."""
@@ -101,8 +101,9 @@ def open(path: str | Path) -> Checkpoint:
         weights, cache = static.apart(layouts.logical(kept, settings), bool(settings.method))
         config = metadata.get("config")
         weights = oriented(weights, config if isinstance(config, dict) else {})
-        close, said = opened.pop_all().close, static.remark(weights, cache)
-        return Checkpoint(path, where.files, metadata, tuple(weights), close, (*remarks, *more), said)
+        scales = static.Scales({tensor.name: tensor for tensor in weights}, cache, settings.cache)
+        close = opened.pop_all().close
+        return Checkpoint(path, where.files, metadata, tuple(weights), close, (*remarks, *more), scales)
 
 
 @refusals()

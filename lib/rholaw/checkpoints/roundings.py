@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 
 from ..formats.format import Format
-from . import llama, static
-from .layered import Layered, Step
+from . import llama
+from .layered import Kept, Layered, Step
 from .roles import KEPT, is_matrix, role
+from .static import Scales
 from .tensors import Tensor
 
 
@@ -16,12 +17,12 @@ from .tensors import Tensor
 class Rounding:
     """What happens to the matrices of a layer, to their inputs, and to its keys and values; None where nothing does.
 
-    activations: static.STATIC for the scales of the file.
+    Static scales stand for those of the file.
     """
 
     format: Format | None
-    activations: Format | str | None = None
-    cache: Format | None = None
+    activations: Format | Scales | None = None
+    cache: Format | Scales | None = None
 
     @property
     def multiple(self) -> int:
@@ -42,19 +43,21 @@ class Rounding:
         """What rounds the inputs of a matrix, a block of the text at a time; None where they stay."""
         if not (self.activations and self.rounds(tensor)):
             return None
-        if self.activations == static.STATIC:
-            return static.step(tensor)
+        if isinstance(self.activations, Scales):
+            return self.activations.step(tensor)
         store = self.activations.quantize
         return lambda x: torch.stack([store(part) for part in x]) if x.ndim > 2 else store(x)
 
-    @property
-    def kept(self) -> Step | None:
-        """What rounds keys or values (B, heads, T, channels): a row for each token and head, a text at a time.
+    def kept(self, layer: int) -> Kept | None:
+        """What rounds the keys and the values (B, heads, T, channels) of a layer; None where they stay.
 
-        It raises ValueError for heads whose channels the format does not divide.
+        By a format a row for each token and head, a text at a time.  They raise ValueError for heads whose channels the
+        format does not divide, and as ``Scales.kept``.
         """
         if (cache := self.cache) is None:
             return None
+        if isinstance(cache, Scales):
+            return cache.kept(layer)
 
         def step(x: torch.Tensor) -> torch.Tensor:
             if x.shape[-1] % cache.multiple:
@@ -64,7 +67,7 @@ class Rounding:
                 )
             return torch.stack([cache.quantize(part.flatten(0, -2)).view(part.shape) for part in x])
 
-        return step
+        return step, step
 
 
 def matrices(model: Layered) -> list[Tensor]:

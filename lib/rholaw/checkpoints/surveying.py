@@ -103,7 +103,10 @@ def survey(
     table["gmse"] = table.format.map(gaussian)
     table["ratio"] = table.error / table.gmse.where(table.gmse > 0)
     table = _with_capacity(table, named, fit)
-    table.attrs |= {"checkpoint": str(path), "remarks": list(filter(None, (*checkpoint.remarks, checkpoint.scales)))}
+    table.attrs |= {
+        "checkpoint": str(path),
+        "remarks": list(filter(None, (*checkpoint.remarks, checkpoint.scales.remark))),
+    }
     if out:
         resumable.write(table, out)
         finished.remove()

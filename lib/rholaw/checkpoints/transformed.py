@@ -17,7 +17,7 @@ from torch.func import functional_call
 
 from ..checked import listed
 from . import keeping, llama, parameters, tokenizing
-from .layered import Inputs, Read, Step
+from .layered import Inputs, Kept, Read, Step
 from .opening import Checkpoint
 from .orientation import turned_back
 from .tensors import Tensor
@@ -74,7 +74,7 @@ class Transformed:
             _refuse_other(self.beside, other, "the tokens")
         return torch.cat(hidden)
 
-    def check(self, ids: torch.Tensor, kept: Step | None) -> None:
+    def check(self, ids: torch.Tensor, kept: Callable[[int], Kept | None]) -> None:
         """ValueError unless its own forward gives its layers the same and has the same logits, layer after layer.
 
         And where a layer keeps something else than keys and values of heads, or in another way, if they are rounded.
@@ -84,7 +84,7 @@ class Transformed:
 
         def own(index: int, hidden: torch.Tensor, given: Beside) -> object:
             _refuse_other([noted[index]], [given], "the layers before")
-            cache = keeping.Cache(index, kept) if kept else None
+            cache = keeping.Cache(index, steps) if (steps := kept(index)) else None
             beside = keeping.given(self.alone[index], given, cache) if cache else given
             made = self._run(index, self._weights(index, self._plain), hidden, beside)
             if cache and not cache.used:
@@ -99,7 +99,7 @@ class Transformed:
         if not torch.allclose(torch.cat(parts, -1), whole, atol=CLOSE * float(whole.std()), rtol=0):
             raise ValueError("layer by layer its logits are not those of its own forward")
 
-    def layer(self, index: int, read: Read, inputs: Inputs, kept: Step | None) -> Step:
+    def layer(self, index: int, read: Read, inputs: Inputs, kept: Kept | None) -> Step:
         """As in ``Layered``. ValueError where inputs are to be rounded that no module takes by itself: experts'."""
         weights, steps = self._weights(index, read), self._input_steps(index, inputs)
         beside = self.beside[index]

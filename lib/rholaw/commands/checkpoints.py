@@ -50,7 +50,7 @@ def evaluate(arguments: list[str], prog: str) -> None:
         "--activations", help="the format of the matrices' inputs, such as sint8/row, fp8_row or nvfp4; or static"
     )
     parser.add_argument(
-        "--cache", help="the format of keys and values, a row a token and head, such as fp8_row or q8_0"
+        "--cache", help="the format of keys and values, a row a token and head, such as fp8_row or q8_0; or static"
     )
     parser.add_argument("--count", type=int, default=16, help="blocks of the text (default: %(default)s)")
     parser.add_argument("--length", type=int, default=256, help="tokens of a block (default: %(default)s)")

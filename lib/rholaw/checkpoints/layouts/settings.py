@@ -17,7 +17,7 @@ class Settings:
     method: what quantised it, "" where nothing says so.  gptq: its checkpoint_format, or "".  block: (rows, columns)
     that share a scale, or ().  affine: MLX's table of group_size and bits, by modules too.  divides: scales divide, as
     in CTranslate2.  bits: the most that a weight has by what is said, or 0.  ordered: GPTQ's desc_act, groups are no
-    neighbours.
+    neighbours.  cache: what keys and values are rounded to, such as "fp8", or "".
     """
 
     method: str = ""
@@ -27,6 +27,7 @@ class Settings:
     divides: bool = False
     bits: int = 0
     ordered: bool = False
+    cache: str = ""
 
     def mlx(self, stem: str) -> tuple[int | None, int | None, str]:
         """(group size, bits, mode) of a module in MLX, None where nothing is said."""
@@ -60,6 +61,7 @@ def read(folder: Path, said: dict) -> Settings:
         "binary_version" in said,
         max(_bits(about), default=0),
         about.get("desc_act") is True,
+        _text(about, "kv_cache_quant_algo") or _cache(_table(about, "kv_cache_scheme")),
     )
 
 
@@ -69,6 +71,11 @@ def _bits(about: dict) -> list[int]:
     stated = [about.get("bits"), about.get("w_bit")]
     stated += [_table(group, "weights").get("num_bits") for group in groups if isinstance(group, dict)]
     return [bits for bits in stated if type(bits) is int]
+
+
+def _cache(scheme: dict) -> str:
+    """What compressed-tensors' kv_cache_scheme says, such as "float8"; "" for none."""
+    return f"{_text(scheme, 'type')}{scheme.get('num_bits')}" if scheme else ""
 
 
 def _table(values: dict, key: str) -> dict:
