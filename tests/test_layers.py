@@ -167,6 +167,7 @@ MODULES = {
             "checkpoint_card",
         ),
         *(
+            "live_block",
             "rounding",
             "model_figures",
             "kept_figures",
