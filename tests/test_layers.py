@@ -158,6 +158,7 @@ MODULES = {
             "changes",
             "colophon",
             "webtable",
+            "figure_data",
             "pages",
             "head",
             "printed",

@@ -31,12 +31,14 @@ def test_the_first_screen_has_no_code():
         code("x", result=True),
         text("## With your own values\n\npapermill"),
     ]
-    title, answer, why, shown, own, table, setup = sources(panel.arranged(cells, "01_numbers"))
+    title, answer, why, shown, own = sources(panel.arranged(cells, "01_numbers", ["figures/fig-a.csv"]))
     assert (title, answer, why, shown) == ("# Title", "'42'", "Why.", "x")
-    assert own.startswith("## With your own values") and setup == "import numpy\n\nx = 1"
-    assert "| `level` | `0.8` | of the intervals, 0.5 to 0.95 |" in table
-    assert "| `log` | nothing | a file \\| or two |" in table
-    assert 'href="_static/notebooks/01_numbers.ipynb"' in table
+    assert own.startswith("::::{dropdown} Run this chapter with your own values\n\npapermill\n\n|")
+    assert own.endswith("~~~python\nimport numpy\n\nx = 1\n~~~\n\n::::") and "## With" not in own
+    assert "| `level` | `0.8` | of the intervals, 0.5 to 0.95 |" in own
+    assert "| `log` | nothing | a file \\| or two |" in own
+    assert 'href="_static/notebooks/01_numbers.ipynb"' in own
+    assert 'the data of its figures: <a href="_static/figures/fig-a.csv" download>a</a>' in own
 
 
 def test_code_that_prints_nothing_joins_what_follows_it():
@@ -51,7 +53,9 @@ def test_a_result_does_not_join_what_follows_it():
 
 def test_a_page_without_words_of_its_own_has_a_panel_in_its_language():
     cells = [text("# 表題"), code("x: int = 1  # 数", "parameters"), code("y", result=True)]
-    japanese = sources(panel.arranged(cells, "ja/01_summary"))
-    assert japanese[-2] == "## 自社の数字で計算し直す" and "| `x` | `1` | 数 |" in japanese[-1]
-    assert 'href="../_static/notebooks/ja/01_summary.ipynb"' in japanese[-1]
-    assert sources(panel.arranged(cells, "forecasts"))[-2] == "## With your own values"
+    (japanese,) = sources(panel.arranged(cells, "ja/01_summary", ["figures/fig-a.csv"]))[2:]
+    assert japanese.startswith("::::{dropdown} 自社の数字で計算し直す") and "| `x` | `1` | 数 |" in japanese
+    assert all(
+        f'href="../_static/{path}"' in japanese for path in ("notebooks/ja/01_summary.ipynb", "figures/fig-a.csv")
+    )
+    assert "Run this chapter" in sources(panel.arranged(cells, "forecasts"))[-1]

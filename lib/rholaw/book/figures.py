@@ -10,6 +10,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..formats.grammar import Format
+from . import figure_data
 from .escaped import in_figure
 
 FONTS = ["DejaVu Sans", "IPAexGothic"]  # the second, which matplotlib-fontja brings, for what the first lacks
@@ -29,13 +30,14 @@ ERROR = "GMSE: squared error / variance"
 
 
 def style(japanese: bool = False) -> None:
-    """Set the style: legible at phone width, vector graphics, the same file from the same data.
+    """Set the style: legible at phone width, vector graphics with their data, the same file from the same data.
 
     japanese: whether to write Japanese as well.  Letters are drawn as outlines, so that a page needs no font for them.
     """
     from matplotlib_inline.backend_inline import set_matplotlib_formats  # which shows figures in the kernel that asks
 
     set_matplotlib_formats("svg")
+    figure_data.show_beside()
     if japanese:
         with mpl.rc_context():  # the import makes its font that of everything
             import matplotlib_fontja  # noqa: F401

@@ -6,11 +6,11 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .. import files
-from . import panel, reference, webtable
+from . import figure_data, panel, reference, webtable
 from .changes import FEED, changes, feed
 from .colophon import about, colophon, title
 from .execute import REFERENCE, chapters, contents, execute, executed, read
@@ -33,7 +33,7 @@ def stage(root: Path) -> None:
     target = root / "_build" / "stage"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(root / "chapters", target, ignore=shutil.ignore_patterns("*.ipynb", ".*"))
-    problems, titles = [], {}
+    problems, titles, data = [], {}, {}
     for chapter in chapters(root):
         page = target / chapter.relative_to(root / "chapters")
         name = chapter.relative_to(root / "chapters").with_suffix("").as_posix()
@@ -42,7 +42,9 @@ def stage(root: Path) -> None:
             titles[name] = title(text)
             page.write_text(f"{text}\n\n{colophon(titles[name], name, root)}\n", encoding="utf-8")
             continue
-        notebook = as_page(read(executed(chapter, root)), name)
+        notebook = read(executed(chapter, root))
+        data |= (its := figure_data.taken(notebook, name))
+        notebook = as_page(notebook, name, its)
         problems += [f"{chapter.relative_to(root)}: {problem}" for problem in output_problems(notebook)]
         titles[name] = title("".join(notebook["cells"][0]["source"]))
         notebook["cells"].append(panel.markdown(colophon(titles[name], name, root), "colophon"))
@@ -64,6 +66,9 @@ def stage(root: Path) -> None:
         (target / "assets" / FEED).write_text(feed(listed, *about(root), titles), encoding="utf-8")
     if figure := next(_figures(read(executed(chapters(root)[0], root))), None):
         (target / "assets" / PICTURE).write_bytes(social_picture(figure))
+    (target / "assets" / figure_data.FOLDER).mkdir()
+    for path, text in data.items():
+        (target / "assets" / path).write_text(text, encoding="utf-8")
     ignored = shutil.ignore_patterns("*.md", "*.toml", ".*", "scenarios")
     shutil.copytree(root / "chapters", target / "assets" / panel.NOTEBOOKS, ignore=ignored)
     if any(f"_static/{VEGA}" in page.read_text() for page in target.rglob("*.ipynb")):
@@ -95,10 +100,11 @@ def _figures(notebook: dict) -> Iterator[str]:
                 yield "".join(output["data"]["image/svg+xml"])
 
 
-def as_page(notebook: dict, name: str) -> dict:
+def as_page(notebook: dict, name: str, data: Iterable[str] = ()) -> dict:
     """The notebook as it is read: no clocks, marks and chance, code folded, the first screen after the question.
 
-    name: of its chapter below chapters/, without suffix; see ``panel`` for what is at its end.
+    name: of its chapter below chapters/, without suffix; data: paths of its figures' data among the assets; see
+    ``panel`` for what is at its end.
     """
     cells, tables = notebook["cells"], itertools.count(1)
     language = "ja" if name.startswith("ja/") else "en"
@@ -113,7 +119,7 @@ def as_page(notebook: dict, name: str) -> dict:
     rest = [cell for cell in cells if cell not in screen]
     title = next((i for i, cell in enumerate(rest) if cell["cell_type"] == "markdown"), -1) + 1
     kept = {key: notebook["metadata"][key] for key in ("kernelspec", "language_info") if key in notebook["metadata"]}
-    cells = panel.arranged([*rest[:title], *screen, *rest[title:]], name)
+    cells = panel.arranged([*rest[:title], *screen, *rest[title:]], name, data)
     return {**notebook, "metadata": kept, "cells": cells}
 
 
