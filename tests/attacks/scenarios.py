@@ -129,7 +129,8 @@ def _change(data: dict, rng: np.random.Generator) -> None:
     if rng.random() < 0.03:
         data[part] = value
     elif part == "formats" and isinstance(data.get(part), list):
-        data[part][0][key] = value
+        if data[part] and isinstance(data[part][0], dict):
+            data[part][0][key] = value
     elif isinstance(data.setdefault(part, {}), dict):
         data[part][key] = value
 

@@ -18,7 +18,7 @@ import rholaw as rl
 from rholaw.hardware import devices as hardware
 from rholaw.hardware import geometry
 from rholaw.laws import draws as capacities
-from rholaw.planning import cases, columns, costs, doubts, load, outcomes, rows, uncertain, words
+from rholaw.planning import advice, cases, columns, costs, doubts, load, outcomes, rows, uncertain, words
 from rholaw.planning.remarks import Verdict
 
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
@@ -635,15 +635,24 @@ SPOKEN = {  # how a plan speaks where a number is one, nothing, or below nothing
     ),
     "nothing once": (
         {"project": {"kind": "post-training", "calibration_hours": 0} | FREE, "formats": [FP8 | {"dloss": 0.001}]},
-        ["costs USD 0 once, so that nothing has to be paid back"],
+        ["costs nothing once, so that nothing has to be paid back"],
     ),
     "cheaper once, dearer a month": (
         {
             "project": {"kind": "train", "slowdown": 0.5},
             "formats": [FP8 | {"rho": 0.9, "speedup_prefill": 1.0, "speedup_decode": 1.0, "measured_on": "x"}],
+            "traffic": {"requests_per_month": 1e6, "utilisation": [0.3, 0.5, 0.7]},
+            "prices": {"billing": "hours"},
+        },
+        ["less once than 16 bits do and USD", "more a month than the cheapest"],
+    ),
+    "cheaper once, the same a month": (
+        {
+            "project": {"kind": "train", "slowdown": 0.5},
+            "formats": [FP8 | {"rho": 0.9, "speedup_prefill": 1.0, "speedup_decode": 1.0, "measured_on": "x"}],
             "traffic": {"requests_per_month": 1e6},
         },
-        ["less once than 16 bits do and USD", "more a month"],
+        ["less once than 16 bits do and as much a month as the cheapest"],
     ),
     "next to nothing saved": (
         {"traffic": {"requests_per_month": 1, "utilisation": [0.3, 0.5, 0.7]}, "prices": {"billing": "hours"}},
@@ -712,3 +721,19 @@ def test_the_example_of_the_module():
     assert plan.verdict in set(Verdict) and len(plan.table) == 4 * 2 * 5
     case = cases.cases(plan.scenario, hardware.devices())[0]
     assert case.option.dense and case.batches.shape == (5, 1)
+
+
+def test_what_the_hours_in_use_would_cost_stands_beside_what_is_paid():
+    quiet = planned(prices={"billing": "machines"}, traffic={"requests_per_month": 1e4}).table
+    used = planned(prices={"billing": "hours"}, traffic={"requests_per_month": 1e4}).table
+    assert (quiet.cost_used < quiet.cost_month / 5).all()
+    np.testing.assert_allclose(quiet.cost_used, used.cost_month, rtol=0.02)
+    np.testing.assert_allclose(used.cost_used, used.cost_month)
+
+
+@pytest.mark.parametrize(("near", "told"), [(0.03, True), (0.0, False)])
+def test_a_verdict_near_its_limit_is_said_to_be_close(near, told, monkeypatch):
+    sure = computed()
+    monkeypatch.setattr(advice, "SURE", float(sure.choice.pays) - 0.01)
+    monkeypatch.setattr(advice, "NEAR", near)
+    assert ("close" in {doubt.code for doubt in computed().doubts}) == told

@@ -59,14 +59,13 @@ def test_what_other_engines_measure_is_named_in_the_scenario(engine, weights, ac
     assert set(entry) <= {"file", "device", "weights", "activations", "kv", "engine", "gpus"}
 
 
-def test_a_loss_a_price_and_a_law_are_verified_by_other_means():
+def test_a_loss_and_a_price_are_verified_by_other_means():
     assert "dloss = …" in steps(plan(), "damage").values()
     assert steps(plan(), "price")["give_key"] == 'prices.gpu_hour_usd = { "H100 80GB SXM" = … }'
     told = steps(plan(), "effort")
     assert (
         told["give_key"] == "project.engineer_weeks = [low, middle, high]" and len(told) > 1
     )  # and what can be measured
-    assert steps(plan(), "law")["survey"].startswith("rholaw survey MODEL --formats")
 
 
 def test_every_plan_says_it_in_words_and_every_key_exists():
@@ -89,3 +88,12 @@ def test_the_rung_of_each_speed_stands_among_the_assumptions():
     table = plan().assumptions.set_index("item")
     assert table.source["fp8_row x fp8_row on 1 × H100 80GB SXM: decode"].startswith("measured: vLLM")
     assert table.source["dense on 1 × H100 80GB SXM: prefill"] == "dense"
+
+
+def test_a_finished_model_is_never_verified_by_the_law_of_training():
+    told = steps(plan(), "peak")
+    assert told["give_key"] == "traffic.peak_over_mean = [low, middle, high]" and "survey" not in told
+    lawful = dataclasses.replace(plan().conclusion, inputs=("peak", "law", "kernels"))
+    assert "bench" in dict(verifying.commands(plan().scenario, lawful))
+    trained = plan().scenario.replace(project={"kind": "qat"})
+    assert dict(verifying.commands(trained, lawful))["survey"].startswith("rholaw survey MODEL --formats")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from ..planning import damage, measuring, names, words
+from ..planning import damage, measuring, names, verifying, words
 from ..planning.decide import Plan
 from ..planning.remarks import Reason
 from ..planning.scenario import Scenario
@@ -92,7 +92,16 @@ def within(row: pd.Series, against: Iterable[Reason], tolerance: float) -> str:
 def steps(plan: Plan) -> str:
     """The steps of the measurement that a plan asks for, as Markdown; "" where it asks for none."""
     wanted = plan.conclusion.measurement
-    told = words.steps(measuring.commands(wanted), LANGUAGE) if wanted else ()
+    return _listed(measuring.commands(wanted) if wanted else ())
+
+
+def verify(plan: Plan) -> str:
+    """The steps that would verify what moves the result of a plan most, as ``Plan.verify`` has them, as Markdown."""
+    return _listed(verifying.commands(plan.scenario, plan.conclusion))
+
+
+def _listed(commands: Iterable[tuple[str, str]]) -> str:
+    told = words.steps(tuple(commands), LANGUAGE)
     return "".join(f"\n{text(why)}\n\n```bash\n{command}\n```\n" for why, command in told)
 
 

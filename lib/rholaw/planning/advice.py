@@ -9,6 +9,8 @@ SURE = 0.9
 """Share of the draws in which it must pay to say so without a pilot."""
 PILOT = 0.5
 """Share of the draws in which it must pay to be tried at all."""
+NEAR = 0.03
+"""Of a share of the draws: within so much of SURE or PILOT the verdict is said to be a close one."""
 TIES = ("devices_paid", "latency_ms", "batch")
 """What decides between rows of equal money: columns, medians, the least first."""
 

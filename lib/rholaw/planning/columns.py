@@ -84,6 +84,7 @@ COLUMNS = {
         Column("utilisation", "share", "utilisation"),
         Column("kwh_month", "kWh", "kwh_month"),
         Column("cost_month", MONEY, "usd_month"),
+        Column("cost_used", MONEY, "usd_used"),
         Column("cost_training", MONEY, "usd_training"),
         Column("cost_once", MONEY, "usd_once"),
         Column("target_params", "parameters", "target_params"),

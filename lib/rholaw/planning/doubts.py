@@ -112,6 +112,9 @@ def doubts(
         yield Doubt("many_devices", {"devices": fewest})
     yield from _of_rounding(scenario, table)
     best, better = advice.choose(table), advice.unsettled(table)
+    for least in (advice.PILOT, advice.SURE):
+        if best is not None and abs(table.pays[best] - least) <= advice.NEAR:
+            yield Doubt("close", {"share": table.pays[best], "least": least})
     if best is not None and better is not None and table.pays[best] >= advice.PILOT:
         own = table.loc[better]
         if own.npv > table.npv[best]:

@@ -75,6 +75,7 @@ def month(
         "utilisation": busy,
         "kwh_month": kwh,
         "usd_month": paid * costs.HOURS * rent + bill,
+        "usd_used": working * costs.HOURS * rent + bill,
     }
 
 

@@ -62,6 +62,7 @@ class Outcome:
     utilisation: Numbers
     kwh_month: Numbers
     usd_month: Numbers
+    usd_used: Numbers
     target_params: Numbers
     target_tokens: Numbers
     usd_target: Numbers

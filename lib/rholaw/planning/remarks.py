@@ -153,6 +153,7 @@ class Doubt(Remark):
         "kappa_of_others": (),
         "unsafe": ("option", "loss"),
         "rounding_may_do": ("option", "low", "high"),
+        "close": ("share", "least"),
         "worth_measuring": ("option", "low", "high"),
         "extrapolated": ("times",),
         "length_extrapolated": ("ratio", "shortest", "longest"),

@@ -20,7 +20,11 @@ KEYS = {
     "electricity": "prices.electricity_usd_kwh",
     "power": "prices.power_share",
     "pue": "prices.pue",
+    "interruption": "prices.interruption",
+    "server": "prices.server",
+    "upkeep": "prices.upkeep",
     "utilisation": "traffic.utilisation",
+    "peak": "traffic.peak_over_mean",
     "effort": "project.engineer_weeks",
     "slowdown": "project.slowdown",
     "mfu": "project.mfu",
@@ -46,7 +50,8 @@ def commands(scenario: Scenario, conclusion: Conclusion) -> tuple[tuple[str, str
     first = conclusion.inputs[0]
     value = f'{{ "{row.device}" = … }}' if first == "price" else "[low, middle, high]"
     given = (("give_key", f"{KEYS[first]} = {value}"),) if first in KEYS else ()
-    measurable = next((name for name in conclusion.inputs if name in (*SPEED, *LOSS, LAW)), "")
+    law = () if scenario.project.kind == "post-training" else (LAW,)  # of training, which is not planned there
+    measurable = next((name for name in conclusion.inputs if name in (*SPEED, *LOSS, *law)), "")
     if measurable in SPEED:
         return given + _speed(*speed)
     if measurable in LOSS:

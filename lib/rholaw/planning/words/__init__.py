@@ -130,6 +130,7 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
     if choice is None:
         return {}
     amount = money(abs(choice.cost_once), currency, language)
+    once = "once_less" if choice.cost_once < 0 else "once" if choice.cost_once else "once_none"
     inputs = [texts(language)["inputs"][key] for key in conclusion.inputs[:2]]
     filling = {
         "option": name(choice),
@@ -140,8 +141,8 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "pays": f"{choice.pays:.0%}",
         "horizon": _counted("horizon", conclusion.horizon_months, language),
         "cost": money(choice.cost_month, currency, language),
-        "dearer": money(-choice.saving_month, currency, language),
-        "once": _phrase("once_less" if choice.cost_once < 0 else "once", language, amount=amount),
+        "dearer": _dearer(-choice.saving_month, currency, language),
+        "once": _phrase(once, language, amount=amount),
         "turning": _turning(conclusion, language),
         "base_paid": "" if base is None else _paid(base, language),
         "base_hours": "" if base is None else _hours(base),
@@ -172,6 +173,11 @@ def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series],
         "settle": _phrase(key, language, option=name(choice), coarse=coarse, fine=fine, **limits),
         **{"loss" + part: f"{choice['dloss' + part]:.3g}" for part in ("", "_p10", "_p90")},
     }
+
+
+def _dearer(amount: float, currency: str, language: str) -> str:
+    """How a bill of so much more a month compares with that of 16 bits, which may be the same."""
+    return _phrase("dearer" if amount > 0 else "dearer_none", language, amount=money(amount, currency, language))
 
 
 def _turning(conclusion: Conclusion, language: str) -> str:
