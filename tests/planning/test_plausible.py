@@ -44,6 +44,15 @@ def refusal(**parts) -> str:
             {"traffic": {"tokens_in": 8000, "tokens_out": 500, "context": 1000}},
             "1000 tokens do not hold a prompt of 8000",
         ),
+        (
+            {"hardware": {"gpus": [1_000_000]}},
+            "1,000,000 devices serve no copy of a model; at most 1,024",
+        ),
+        ({"hardware": {"engine": " "}}, "hardware.engine: it is empty; name one, as vLLM"),
+        ({"model": {"geometry": SHAPE | {"layers": 10**400}}}, "layers must be positive and finite"),
+        ({"model": {"params": 8e9, "tokens": 1e17}}, "model.tokens: 1e+17 are more than were ever written"),
+        ({"prices": {"lifetime_months": 1e-9}}, "prices.lifetime_months: 1e-09 must be at least 1 and at most 600"),
+        ({"run": {"today": "1066-10-14"}}, "run.today: 1066-10-14: no plan is made on that day; one from 2020 on"),
         ({"traffic": {"latency_ms": 0.05}}, "0.05 ms a token is faster than any engine; 50 for 0.05 s"),
         (
             {"prices": {"gpu_hour_usd": {H100: 2}, "purchase_usd": {H100: 30_000}}},

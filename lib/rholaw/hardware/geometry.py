@@ -1,11 +1,10 @@
 """The shape of a model: how many parameters, how many bytes of memory and of key-value cache it has."""
 
-import math
 from functools import cache
 from pathlib import Path
 
 from .. import tables
-from ..checked import shown
+from ..checked import LARGEST, shown
 from ..checkpoints import counting
 from ..checkpoints.families.pieces import attention, feed_forward, norm
 from ..checkpoints.parts import Cache, Geometry, Matrix, Part
@@ -49,7 +48,7 @@ def llama(
     """
     sizes = (layers, d_model, heads, kv_heads, head_dim, d_ff, vocabulary)
     for name, value in zip(SHAPE, sizes, strict=True):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
             raise ValueError(f"geometry: {name} must be positive and finite, got {shown(value)}")
     if kv_heads > heads:
         raise ValueError(f"geometry: kv_heads, {kv_heads:g}, are more than the {heads:g} heads that share them")

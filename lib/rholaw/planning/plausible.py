@@ -1,18 +1,23 @@
 """Values that are allowed alone and make no sense together, or in their unit: a line for each."""
 
+import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..checked import closest, shortened
+from ..checked import closest, listed, shortened
 from ..hardware.devices import Device
 from ..hardware.kernels import engines
-from .inputs import Hardware, Model, Option, Traffic
+from .inputs import Hardware, Model, Option, Run, Traffic
 from .prices import Prices
 
 MOST_ROWS = 50_000
 """Of a table: 10 kB a row, half a gigabyte, while it is made."""
 FEWEST_PARAMS, MOST_PARAMS = 1e5, 1e15
-FEWEST_TOKENS = 1e6
+FEWEST_TOKENS, MOST_TOKENS = 1e6, 1e16
+MOST_TOGETHER = 1024
+"""Devices of a replica: more than any rack links, and than any deployment that was published."""
+DAYS = (datetime.date(2020, 1, 1), datetime.date(2100, 1, 1))
+"""Between which a plan is made: no price, device or format of a table is older."""
 LONGEST = 2e7
 """Tokens of a request, beyond what any model is known to take."""
 FASTEST = 0.1
@@ -29,6 +34,8 @@ def of_model(model: Model) -> Iterator[str]:
         value = getattr(model, name)
         if 0 < value < least:
             yield f"model.{name}: {value:g} is too few for a language model; write {example}"
+    if model.tokens > MOST_TOKENS:
+        yield f"model.tokens: {model.tokens:g} are more than were ever written, {MOST_TOKENS:g}"
     try:
         total = model.shape.total
     except (ValueError, KeyError):  # which is told as what it is
@@ -49,7 +56,9 @@ def of_formats(formats: tuple[Option, ...]) -> Iterator[str]:
 
 def of_hardware(hardware: Hardware, formats: int, known: Mapping[str, Device]) -> Iterator[str]:
     """An engine's name misspelt, twice the same, no room left, and more rows than memory takes."""
-    if hardware.engine not in (known_engines := engines()) and (meant := closest(hardware.engine, known_engines)):
+    if not hardware.engine.strip():
+        yield f"hardware.engine: it is empty; name one, as {listed(engines())}"
+    elif hardware.engine not in (known_engines := engines()) and (meant := closest(hardware.engine, known_engines)):
         yield f"hardware.engine: {shortened(hardware.engine)}: there is no such engine; did you mean {meant}?"
     for name in ("devices", "gpus", "batches"):
         values = getattr(hardware, name)
@@ -61,6 +70,8 @@ def of_hardware(hardware: Hardware, formats: int, known: Mapping[str, Device]) -
     count = (1 + formats) * len(hardware.devices) * len(hardware.gpus) * len(hardware.batches)
     if count > MOST_ROWS:
         yield f"hardware: formats × devices × gpus × batches make {count:,} rows; a plan has at most {MOST_ROWS:,}"
+    if max(hardware.gpus) > MOST_TOGETHER:
+        yield f"hardware.gpus: {max(hardware.gpus):,} devices serve no copy of a model; at most {MOST_TOGETHER:,} do"
     room = [known[name].memory for name in hardware.devices if name in known]
     if room and hardware.reserve_gb * 1e9 >= max(room):
         yield f"hardware.reserve_gb: {hardware.reserve_gb:g} GB leave nothing of the {max(room) / 1e9:g} GB of a device"
@@ -104,3 +115,12 @@ def of_offers(prices: Prices, devices: Iterable[Device]) -> Iterator[str]:
                 yield f"prices.catalogue: {name} offers no {device.name} {how}: give its price in gpu_hour_usd"
     except ValueError as error:
         yield f"prices.catalogue: {error}"
+
+
+def of_run(run: Run) -> Iterator[str]:
+    """A day that is none, or on which nobody makes a plan."""
+    try:
+        if not DAYS[0] <= run.date < DAYS[1]:
+            yield f"run.today: {run.today}: no plan is made on that day; one from {DAYS[0].year} on, or leave it out"
+    except ValueError:
+        yield f"run.today: {run.today!r} is no date such as 2026-11-24"

@@ -28,7 +28,7 @@ class Prices:
     purchase_usd: tuple[tuple[str, Spread], ...] = by_name("USD, one number or [low, middle, high]")
     purchase: tuple[tuple[str, Spread], ...] = by_name("units of prices.currency, one number or [low, middle, high]")
     catalogue: str = text("")
-    lifetime_months: float = number(36.0, "months", above=True)
+    lifetime_months: float = number(36.0, "months", 1, 600)
     billing: str = text("machines", ("machines", "hours"))
     overhead: tuple[float, ...] = spread((1.3, 1.4, 1.5), "times the rent", 1.0, 10.0)
     interruption: tuple[float, ...] = spread((0.0,) * 3, "share of paid hours lost to interruptions", 0.0, 0.9)

@@ -194,10 +194,7 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
         yield f"project.kind: say what is planned: {meanings}"
     if project.kind and project.kind != "train" and project.comparison == "equal-loss":
         yield f"project.compare: equal-loss trains a larger model anew; {project.kind} keeps the model it has: equal-n"
-    try:
-        scenario.run.date  # noqa: B018
-    except ValueError:
-        yield f"run.today: {scenario.run.today!r} is no date such as 2026-11-24"
+    yield from plausible.of_run(scenario.run)
 
 
 def _of_what_was_measured(hardware: Hardware, scenario: Any, problems: _Problems) -> Iterator[str]:

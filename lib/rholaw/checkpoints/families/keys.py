@@ -1,6 +1,5 @@
 """The keys of a config.json that say how large a model is, each checked as it is read, by its family's defaults."""
 
-import math
 import re
 from collections.abc import Container, Iterable, Mapping
 
@@ -70,7 +69,7 @@ class Keys:
     def number(self, key: str) -> float:
         """A finite number above 0."""
         value = self._first([key])
-        if type(value) not in (int, float) or not (math.isfinite(value) and 0 < value < LARGEST):
+        if type(value) not in (int, float) or not 0 < value < LARGEST:
             raise self.refusal(key, f"is {shown(value)}, not a positive number")
         return value
 
