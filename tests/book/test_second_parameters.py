@@ -42,7 +42,7 @@ ODD = {
     "10_theory": ({"seeds": 3, "steps": 700}, r"\[", r"nan"),
     "12_training_sparse": ({"share": 0.5, "area": 0.25, "tokens": 20_000}, r"at 50% .*area-banded-rms:0\.25", r"8,000"),
     "13_recorded_runs": ({"level": 0.9}, r"intervals of 90 %", r"95 %"),
-    "14_law_after_training": ({"formats": "q4_k, q2_k", "model": "GLM-4.7"}, r"q4_k and q2_k", r"q5_0|q3_k|Qwen"),
+    "14_law_after_training": ({"formats": "q4_k, q2_k", "model": "GLM-4.7"}, r"Q4_K and Q2_K", r"Q5_0|Q3_K|Qwen"),
     "15_which_tensors": (
         {"model": "GLM-4.5", "bits": 5.0, "types": "q4_k, q6_k"},
         r"`GLM-4\.5` in .* (5\.0|4\.9)\d bits",
