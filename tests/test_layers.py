@@ -89,7 +89,10 @@ MODULES = {
     ],
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "newer", "gemma", "older"],
     "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles", "products"],
-    "hardware": ["devices", "offers", "kernels", "geometry", "speed", "observed", "residuals", "reports", "benchmarks"],
+    "hardware": [
+        *("devices", "offers", "kernels", "geometry", "links", "speed", "observed", "residuals", "reports"),
+        "benchmarks",
+    ],
     "train": [
         *(
             "masks",

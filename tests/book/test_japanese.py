@@ -233,8 +233,7 @@ def test_the_options_have_the_numbers_of_the_english_plan(pages, plans):
     for line in lines:
         name = line.partition("、")[0]
         rows = table[table.apply(japanese.option, axis=1) == name]
-        last = rows.iloc[[-1]] if not rows.feasible.any() else rows[rows.feasible].nlargest(1, "npv")
-        (row,) = last.itertuples()
+        (row,) = advice.best(rows).itertuples()
         check(line, [row.devices_paid, RATE * row.saving_month, RATE * row.npv, row.pays])
         assert (row.why_not == "") == line.endswith("–")
 
@@ -263,8 +262,7 @@ def known_numbers(plan, edge):
     money = ("cost_month", "saving_month", "cost_once", "npv")
     plain = ("roi", "payback_months", "dloss", "rho")
     rows = [choice, plan.baseline]
-    best = table.assign(rank=table.npv.where(table.feasible, -np.inf)).sort_values("rank", kind="stable")
-    rows += [row for _, row in best.groupby("option").tail(1).iterrows()]
+    rows += [row for _, row in advice.best(table).iterrows()]
     found = [value for row in rows for name in money for value in three(row, name, RATE)]
     found += [value for row in rows for name in plain for value in three(row, name)]
     found += [value for row in rows for value in (row.pays, 1 - row.pays, row.gpus, row.batch, row.bits)]

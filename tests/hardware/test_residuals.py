@@ -21,7 +21,7 @@ def drawn(seed: int, rows: int, levels: int = 6, effect: float = 0.4, source: fl
 def test_known_effects_are_recovered():
     effects, sources, logs, engines, places = drawn(0, 400)
     own = residuals.fit(effects, sources, logs)
-    assert own.deviations == pytest.approx([0.4, 0.2, 0.1], rel=0.4)
+    assert own.deviations[:3] == pytest.approx([0.4, 0.2, 0.1], rel=0.4)
     pairs = [(e, d) for e in range(6) for d in range(6)]
     mean, error = own.predict([{f"engine {e}": 1.0, f"device {d}": 1.0} for e, d in pairs])
     true = np.array([0.5 + engines[e] + places[d] for e, d in pairs])
@@ -59,7 +59,7 @@ def test_a_new_device_is_believed_to_be_as_its_kind_but_less_surely():
 
 def test_belief_of_what_was_held_out_never_learnt_from_it():
     rows = residuals.held_out()
-    assert len(rows) == 80 + 22 and (rows[rows.table == "reports"].role == "validation").all()
+    assert len(rows) == 80 + 43 and (rows[rows.table == "reports"].role == "validation").all()
     everything = residuals.coverage(["table"])
     assert everything.rows.sum() == len(rows) and (everything.off >= 1).all()
     assert residuals.coverage().index.names == residuals.KIND
@@ -74,7 +74,7 @@ def test_a_format_errs_with_its_16_bits_as_the_fit_says():
     assert times.std(axis=-1) == pytest.approx(own.error[..., 0], rel=0.01)
     for row in range(2):
         assert np.corrcoef(times[:, row])[0, 1] == pytest.approx(own.shared[row, 0], abs=0.01)
-    assert (own.shared > 0.7).all() and (own.shared < 1).all()
+    assert (own.shared > 0.5).all() and (own.shared < 1).all()
     alone = residuals.belief("vLLM", device, "decode", flight, "no kernel", False)
     assert np.array_equal(*alone.over(z, apart))
 
@@ -87,6 +87,11 @@ def test_whole_engines_are_predicted_as_the_book_states():
     rest = timed.drop(broken.index)
     assert (rest.error.abs() < 0.25).mean() >= 0.85 and rest.inside.mean() > 0.85
     assert 0.72 <= rows.inside.mean() <= 0.88 and rows.off.median() < 1.25
+    large = residuals.coverage().query("rows >= 8")
+    assert len(large) == 4 and large.inside.min() >= 0.6
+    groups = {"timed": rows.rung == "measured", "mixture": rows.mixture, "edge": rows["where"] == "edge"}
+    for name, most in (("timed", 1.25), ("mixture", 1.5), ("edge", 1.4)):
+        assert rows.off[groups[name]].median() <= most
     assert (rows.low < rows.predicted).all() and (rows.predicted < rows.high).all()
 
 

@@ -41,7 +41,7 @@ def test_an_option_that_always_pays_has_no_break_even_and_one_that_never_does_an
 
 
 def test_without_a_price_the_plan_says_from_which_on_it_pays():
-    device = {"devices": ["B300 SXM"], "batches": [64]}
+    device = {"devices": ["B300 SXM"], "batches": [8]}
     plan = planned(hardware=device, traffic={"requests_per_month": 1e9})
     assert plan.verdict == "cannot tell" and plan.conclusion.turning.above
     price = plan.conclusion.turning.value

@@ -260,7 +260,7 @@ def test_a_large_model_needs_fewer_devices_when_compressed():
     assert fits.loc["fp8_row x fp8_row"].tolist() == [False, True, True]  # 70 GB and a reserve: not on 80 GB with cache
     small = planned(model={"geometry": "Llama-3.1-70B"}, formats=[INT4], hardware={"gpus": [1, 2], "batches": [16]})
     assert the(small, "sint4/g128", gpus=1).fits and not the(small, "dense", gpus=1).fits
-    assert any("communication is learnt from few reports" in text for text in plan.warnings)
+    assert any("communication is reckoned from their links" in text for text in plan.warnings)
 
 
 def test_several_devices_are_as_fast_as_their_efficiency_says():

@@ -7,7 +7,7 @@ source and as_of where you have them; prices are the properties price_low, price
 import datetime
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -26,8 +26,11 @@ PROPERTIES = {  # property → (field of Device, factor to its unit)
     "int4": ("int4", 1e12),
     "power": ("power", 1.0),
     "compute_capability": ("capability", 1.0),
+    "link": ("link", 1e9),
 }
-UNITS = {"memory": "GB", "bandwidth": "GB/s", "power": "W"} | dict.fromkeys(("bf16", "fp8", "fp4"), "TFLOP/s")
+UNITS = {"memory": "GB", "bandwidth": "GB/s", "link": "GB/s", "power": "W"} | dict.fromkeys(
+    ("bf16", "fp8", "fp4"), "TFLOP/s"
+)
 UNITS |= dict.fromkeys(("int8", "int4"), "TOP/s")
 MOST = 1e6  # of each: what is more was given in bytes or FLOP/s
 PRICES = ("price_low", "price_mid", "price_high", "price_purchase")
@@ -56,7 +59,9 @@ class Device:
     """An accelerator.
 
     memory: bytes; bandwidth: bytes/s; arithmetic (bf16, …): dense FLOP/s, 0 where absent, nan where unknown; power:
-    watts at most; capability: CUDA compute capability, nan on other platforms.
+    watts at most; capability: CUDA compute capability, nan on other platforms; link: bytes/s to another device, each
+    way, nan where unknown; ranks, stages: devices that share each product, and groups of them one after another, where
+    several are taken as one (``links.together``).
     """
 
     name: str
@@ -69,6 +74,9 @@ class Device:
     int4: float = math.nan
     power: float = math.nan
     capability: float = math.nan
+    link: float = math.nan
+    ranks: int = 1
+    stages: int = 1
 
     @property
     def platform(self) -> str:
@@ -76,12 +84,6 @@ class Device:
         if self.capability > 0:
             return "cuda"
         return next((what for name, what in PLATFORMS.items() if self.name.startswith(name)), "other")
-
-
-def together(device: Device, count: int) -> Device:
-    """``count`` Devices as if they were one: memory, bandwidth and arithmetic in sum."""
-    sums = ("memory", "bandwidth", "bf16", "fp8", "fp4", "int8", "int4")
-    return replace(device, **{name: getattr(device, name) * count for name in sums})
 
 
 def facts(overrides: Overrides = None) -> pd.DataFrame:

@@ -16,8 +16,9 @@ from ..checkpoints.config import from_json
 from ..formats.grammar import parse
 from . import geometry as shapes
 from . import speed
-from .devices import Device, devices, together
+from .devices import Device, devices
 from .kernels import kernel
+from .links import together
 
 MOST_SEQUENCES = 2048  # TensorRT-LLM's default limit of a batch
 KV_SHARE = 0.9  # of the free memory, for the key-value cache
@@ -82,7 +83,7 @@ def _shapes() -> dict[str, shapes.Geometry]:
 
 
 def _roofline(row: tuple) -> dict:
-    device, shape = together(devices()[row.device], getattr(row, "devices", 1)), _shapes()[row.model]
+    device, shape = together(devices()[row.device], getattr(row, "devices", 1), row.engine), _shapes()[row.model]
     weights, activations, kv = (parse(text) for text in (row.weights, row.activations, row.kv))
     own, fit = kernel(weights, activations, device, row.engine), speed.efficiency(device, row.engine)
     if not own.runs:  # it was run, so that there is one

@@ -3,9 +3,10 @@
     t = roofline × factor × exp(error z)      z standard normal
 
 The logarithm of reported over roofline time is a sum of effects of what a report has in common with others (its engine,
-device, kind of device, phase, batch, rung, …), each of one standard deviation, of its source, and of itself: a Gaussian
-model whose three deviations maximise the marginal likelihood (Gelman & Hill 2007, ch. 12).  What was never reported has
-an effect of zero and its whole deviation in the error: a new device is believed to be as its kind is, less surely.
+device, kind of device, phase, batch, rung, …), each of one standard deviation, of its source, and of itself, which is
+less sure where nobody timed a format's products: a Gaussian model whose four deviations maximise marginal likelihood
+(Gelman & Hill 2007, ch. 12).  What was never reported has an effect of zero and its whole deviation in the error: a new
+device is believed to be as its kind is, less surely.
 """
 
 import math
@@ -28,6 +29,10 @@ BATCHES = (1, 32, 512)
 """One sequence, some, many: effects of the batch are interpolated between them, in its logarithm."""
 LEARNT = (Rung.MEASURED, Rung.FITTED, Rung.NOMINAL)
 """Where a format has kernels of its own."""
+WIDE = ("all", "mixture")
+"""Effects of a deviation of 1, of which reports alone say how large they are: all take, and mixtures beside it."""
+ROUGH = f"rung {Rung.NOMINAL}"
+"""The effect of reports with a deviation of their own: nobody timed the products of their format."""
 KIND = ["type", "where", "rung"]
 """What the rows of ``coverage`` have in common."""
 
@@ -56,12 +61,14 @@ class Belief:
 class Fit:
     """A fitted model: the names of effects, and what predicts from them.
 
-    deviations: of effects, of a source and of a report; design: (reports, names); solved: (K⁻¹ y, factored K).
+    deviations: of effects, of a source, of a report, and of one that is ROUGH; design, wide: (reports, names), and of
+    WIDE; solved: (K⁻¹ y, factored K).
     """
 
     names: tuple[str, ...]
     deviations: np.ndarray
     design: np.ndarray
+    wide: np.ndarray
     solved: tuple[np.ndarray, tuple]
 
     def predict(self, effects: list[dict[str, float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -71,32 +78,34 @@ class Fit:
 
     def joint(self, effects: list[dict[str, float]]) -> tuple[np.ndarray, np.ndarray]:
         """(mean, covariance) of the logarithms of time over roofline for new reports of one new source."""
-        effect, source, own = self.deviations**2
-        across = 1 + effect * _design(effects, self.names) @ self.design.T
+        effect, source = self.deviations[:2] ** 2
+        wide = _design(effects, WIDE)
+        across = wide @ self.wide.T + effect * _design(effects, self.names) @ self.design.T
         every = _design(effects, _names(effects))  # what no report had is as unsure as any effect
-        prior = 1 + source + effect * every @ every.T + own * np.eye(len(effects))
+        prior = wide @ wide.T + source + effect * every @ every.T + np.diag(_own(effects, self.deviations))
         return across @ self.solved[0], prior - across @ cho_solve(self.solved[1], across.T)
 
 
 def fit(effects: list[dict[str, float]], sources: list[str], logs: np.ndarray) -> Fit:
     """The Fit to logarithms of time over roofline; effects: {name: how much of it} of each report."""
     names = _names(effects)
-    design = _design(effects, names)
+    design, wide = _design(effects, names), _design(effects, WIDE)
     same = (np.array(sources)[:, None] == np.array(sources)).astype(float)
     logs = np.asarray(logs, dtype=float)
 
     def solved(deviations: np.ndarray) -> tuple[np.ndarray, tuple]:
-        effect, source, own = deviations**2
-        factored = cho_factor(1 + effect * design @ design.T + source * same + own * np.eye(len(logs)), lower=True)
+        effect, source = deviations[:2] ** 2
+        own = np.diag(_own(effects, deviations))
+        factored = cho_factor(wide @ wide.T + effect * design @ design.T + source * same + own, lower=True)
         return cho_solve(factored, logs), factored
 
     def loss(parameters: np.ndarray) -> float:
         weights, factored = solved(np.exp(parameters))
         return 0.5 * logs @ weights + np.log(np.diag(factored[0])).sum()
 
-    best = minimize(loss, np.log([0.3, 0.2, 0.2]), method="L-BFGS-B", bounds=[(math.log(0.02), math.log(3))] * 3)
+    best = minimize(loss, np.log([0.3, 0.2, 0.2, 0.2]), method="L-BFGS-B", bounds=[(math.log(0.02), math.log(3))] * 4)
     deviations = np.exp(best.x)
-    return Fit(names, deviations, design, solved(deviations))
+    return Fit(names, deviations, design, wide, solved(deviations))
 
 
 def belief(
@@ -107,7 +116,7 @@ def belief(
     sequences: in flight; rung: of ``speed.Rung``; mixture: whether the model is one of experts.  What runs no kernel of
     its own errs as 16 bits do.
     """
-    rows, own = _learnt()
+    rows, own = _learnt(mixture)
     rungs = (str(Rung.DENSE), str(rung)) if rung in LEARNT else (str(Rung.DENSE),)
     count = np.size(sequences)
     mean, covariance = own.joint(
@@ -134,7 +143,9 @@ def effects(
         names.append("prompts too")
     if gpus > 1:
         names.append("several devices")
+    names.append("all")
     if mixture:
+        names.append("mixture")
         parts = parts | {f"mixture {name}": weight for name, weight in parts.items()}
     return dict.fromkeys(names, 1.0) | {name: weight for name, weight in parts.items() if weight}
 
@@ -202,8 +213,9 @@ def _held_out() -> pd.DataFrame:
         parts.append((own, rows[rows.source != source]))
     done = []
     for test, rest in parts:
-        mean, deviation = _fit(rest[rest.role == "calibration"]).predict(list(test.effects))
-        done.append(test.assign(mean=mean, deviation=deviation))
+        for mixture, own in test.groupby("mixture"):
+            mean, deviation = _fit(_teachers(rest, mixture)).predict(list(own.effects))
+            done.append(own.assign(mean=mean, deviation=deviation))
     table = pd.concat(done)
     for name, z in (("low", Z), ("predicted", 0.0), ("high", -Z)):
         table[name] = table.roofline / np.exp(table["mean"] + z * table.deviation)
@@ -214,9 +226,14 @@ def _held_out() -> pd.DataFrame:
 
 
 @cache
-def _learnt() -> tuple[pd.DataFrame, Fit]:
-    rows = _reports().query("role == 'calibration'")
+def _learnt(mixture: bool) -> tuple[pd.DataFrame, Fit]:
+    rows = _teachers(_reports(), mixture)
     return rows, _fit(rows)
+
+
+def _teachers(rows: pd.DataFrame, mixture: bool) -> pd.DataFrame:
+    """What a mixture is learnt from is all that is for calibration; dense models, of which more is known: their own."""
+    return rows[(rows.role == "calibration") & (mixture | ~rows.mixture)]
 
 
 def _fit(rows: pd.DataFrame) -> Fit:
@@ -241,7 +258,12 @@ def _reports() -> pd.DataFrame:
 
 
 def _names(effects: list[dict[str, float]]) -> tuple[str, ...]:
-    return tuple(sorted({name for one in effects for name in one}))
+    return tuple(sorted({name for one in effects for name in one} - set(WIDE)))
+
+
+def _own(effects: list[dict[str, float]], deviations: np.ndarray) -> np.ndarray:
+    """Variances of reports apart from what they have in common with others."""
+    return np.where([ROUGH in one for one in effects], *deviations[[3, 2]] ** 2)
 
 
 def _design(effects: list[dict[str, float]], names: tuple[str, ...]) -> np.ndarray:

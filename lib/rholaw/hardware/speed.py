@@ -18,6 +18,7 @@ from ..checkpoints.parts import STATE_BYTES
 from .devices import Device
 from .geometry import Geometry, factors
 from .kernels import DENSE, Kernel, fitted_roofline, measured_speedups
+from .links import sums
 
 Numbers = np.ndarray | float
 """An array, or one number."""
@@ -206,15 +207,18 @@ def prefill(
 
     Attention costs 4 layers heads head_dim FLOPs a token for each before it, S / 2 of a prompt of S tokens
     (scaling-book), fewer behind a window; a state costs 4 for each of its numbers: it is updated and read.  Without
-    known arithmetic the time is not known either: nan.
+    known arithmetic the time is not known either: nan.  Stages of a pipeline read a part each at once.
     """
+    tokens = np.asarray(tokens, dtype=float) / device.stages
     compute, bandwidth, overhead = products(geometry, device, tokens, fit=fit, size=size)
     body = geometry.body
     before = sum(cache.layers * cache.work * cache.before(prompt) for cache in body.caches) + 4 * body.state
     flops = before * tokens * factors(size)["kv"]
     attention = flops / (device.bf16 * fit.compute)
-    limits = {"arithmetic": compute + attention, "weights": bandwidth, "overhead": overhead}
-    return Step(np.maximum(compute, bandwidth) + overhead, attention, attention, limits)
+    linked = sums(geometry, device, tokens, size)
+    limits = {"arithmetic": compute + attention, "weights": bandwidth, "overhead": overhead, "links": linked}
+    rest = attention + linked
+    return Step(np.maximum(compute, bandwidth) + overhead, rest, rest, limits)
 
 
 def decode(
@@ -228,9 +232,9 @@ def decode(
 ) -> Step:
     """The Step that writes one token of each of ``sequences`` sequences, ``context`` tokens long so far.
 
-    It reads the cache, and reads and writes the states.
+    It reads the cache, and reads and writes the states.  Stages of a pipeline work on a part of the sequences each.
     """
-    grow, sequences = factors(size), np.asarray(sequences, dtype=float)
+    grow, sequences = factors(size), np.maximum(np.asarray(sequences, dtype=float) / device.stages, 1)
     terms = products(geometry, device, sequences, fit=fit, size=size)
     head = geometry.vocabulary_matrix * grow["vocabulary"]
     compute = 2 * sequences * head / (device.bf16 * fit.compute)
@@ -238,5 +242,6 @@ def decode(
     spread = sequences * grow["kv"] / (device.bandwidth * fit.bandwidth)
     state = geometry.body.state * STATE_BYTES
     cache_16, cache_q = (spread * (geometry.sequence_bytes(context, bits) + state) for bits in (16, kv_bits))
+    linked = sums(geometry, device, sequences, size)
     limits = {"arithmetic": terms[0], "weights": terms[1], "key-value cache": cache_q, "overhead": terms[2]}
-    return Step(time_of(terms), head + cache_q, head + cache_16, limits)
+    return Step(time_of(terms), head + linked + cache_q, head + linked + cache_16, limits | {"links": linked})

@@ -10,8 +10,9 @@ from ..formats.grammar import parse
 from ..hardware import devices, residuals, speed
 from ..hardware import geometry as shapes
 from ..hardware.benchmarks import Shift
-from ..hardware.devices import Device, Price, together
+from ..hardware.devices import Device, Price
 from ..hardware.kernels import Kernel, kernel
+from ..hardware.links import together
 from ..laws.draws import Draws
 from . import costs
 from .inputs import Option
@@ -122,7 +123,7 @@ def case(
         fit=speed.efficiency(device, engine),
         faster=(prefill, decode),
         beliefs=() if scenario.hardware.system_efficiency else tuple(beliefs),
-        machine=together(device, as_one),
+        machine=together(device, as_one, engine),
         credited=credited,
         price=price,
         training=training,

@@ -1,0 +1,55 @@
+"""Several devices that serve one copy of a model, and what they tell each other over their links.
+
+    t = sums × (t₀ + 2 (n − 1) / n × bytes / (SHARE × link))      n ranks share each product, which ends in a sum
+
+Up to NODE devices share every product (tensor parallel: two sums a layer, of a ring's bytes); what is more follows in
+stages of a pipeline, each of some layers, between which so little is sent that it is left out.  llama.cpp splits by
+layers from the first device on.  Experts are shared as other matrices are: no all-to-all is reckoned with.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from .devices import Device
+from .geometry import Geometry, factors
+
+NODE = 8
+"""Devices in one machine, at most, as DGX and HGX have them."""
+BY_LAYERS = ("llama.cpp",)
+"""Engines that split by layers wherever they can (`--split-mode layer`, its default)."""
+BUS = 32e9
+"""Bytes a second each way where no link is known: PCIe 4.0 of 16 lanes, assumed."""
+SWITCHED = 100e9
+"""Bytes a second each way from which a link is NVLink or the like, not PCIe."""
+SHARE = 0.6
+"""Of a link's bytes a second that a sum moves; this and the latencies are those of ai-dynamo/aiconfigurator 0.12, comm:
+on H100 and A100 of 2 to 8 devices 0.5 to 0.9 of the largest sums, on PCIe 0.6 of two devices, 0.4 of eight, and far
+less (0.03 to 0.15) where four or eight L40S reach each other over the processors only."""
+LATENCY = 5e-6
+"""Seconds of a short sum over NVLink, by the engines' own kernels in a CUDA graph (3 to 6 µs there; NCCL: 7–27)."""
+BUS_LATENCY = 4e-6
+"""Seconds a rank of a short sum over PCIe (6 to 8 µs of two there, 14 to 16 of four, 27 to 42 of eight)."""
+
+
+def together(device: Device, count: int, engine: str = "") -> Device:
+    """``count`` Devices as if they were one: memory in sum; bandwidth and arithmetic of those that share a product."""
+    ranks = 1 if engine in BY_LAYERS else max(n for n in range(1, NODE + 1) if count % n == 0)
+    shared = ("bandwidth", "bf16", "fp8", "fp4", "int8", "int4")
+    sums = {name: getattr(device, name) * ranks for name in shared}
+    return replace(device, **sums, memory=device.memory * count, ranks=ranks, stages=count // ranks)
+
+
+def sums(geometry: Geometry, device: Device, tokens: np.ndarray, size: float = 1.0) -> np.ndarray:
+    """Seconds of all layers' sums over the ranks of a Device, for ``tokens`` tokens in a step; size: see ``factors``.
+
+    What writes to the residual stream is summed: attention, and the feed-forward or its experts, in 16 bits.
+    """
+    tokens = np.asarray(tokens, dtype=float)
+    if device.ranks == 1:
+        return np.zeros_like(tokens)
+    link = device.link if device.link > 0 else BUS
+    count = sum(matrix.count for matrix in geometry.body.matrices if matrix.outputs == geometry.d_model)
+    moved = 2 * (device.ranks - 1) / device.ranks * tokens * geometry.d_model * 2
+    grow, short = factors(size), LATENCY if link >= SWITCHED else BUS_LATENCY * device.ranks
+    return count * (grow["products"] * short + grow["kv"] * moved / (SHARE * link))
