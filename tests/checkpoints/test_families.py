@@ -94,6 +94,15 @@ def test_layers_with_a_state_keep_no_keys():
     assert "linear_attn_config is no table" in refusal(
         CONFIGS["moonshotai/Kimi-Linear-48B-A3B-Instruct"], linear_attn_config=[1]
     )
+    said = CONFIGS["moonshotai/Kimi-Linear-48B-A3B-Instruct"]
+    wider = said["linear_attn_config"] | {"use_full_rank_gate": True, "gate_lower_bound": None}
+    assert "has 'use_full_rank_gate', which is not modelled" in refusal(said, linear_attn_config=wider)
+
+
+def test_of_two_spellings_the_one_counts_that_its_own_code_reads():
+    """BloomConfig: n_embed, where it is there, takes the place of hidden_size."""
+    bloom = CONFIGS["bigscience/bloom-7b1"]
+    assert geometry(bloom, hidden_size=1024) == geometry(bloom)
 
 
 # --- cases of others, by the thread that tells of them ----------------------------------------------------------------

@@ -337,6 +337,10 @@ def test_an_encrypted_file_is_no_checkpoint(tmp_path):
     [
         ("https://huggingface.co/some/model", "is a URL: download it first"),
         ("/no/such/place", "there is no file or folder /no/such/place"),
+        (
+            "owner/Model-1.5B",
+            "owner/Model-1.5B; if the hub has it, hf download owner/Model-1.5B --local-dir Model-1.5B",
+        ),
         (".", "holds no checkpoint: no file like"),
     ],
 )

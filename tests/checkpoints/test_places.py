@@ -252,6 +252,15 @@ def test_archives_that_torch_did_not_save_say_what_they_are(tmp_path):
     assert names(tmp_path / "checkpoint.pth.tar") == (["a"], "")
 
 
+def test_a_download_that_goes_on_is_no_checkpoint(tmp_path):
+    """aria2 makes a file of the full size at once, where what has not come yet is zeros."""
+    for number in (1, 2):
+        written(tmp_path, **{f"model-0000{number}-of-00002.safetensors": [f"{number}"]})
+    assert names(tmp_path) == (["1", "2"], "")
+    (tmp_path / "model-00002-of-00002.safetensors.aria2").write_bytes(b"\0")
+    refused(tmp_path, r"model-00002-of-00002.safetensors is a download that has not ended, by .*aria2 beside it")
+
+
 def test_every_sentence_on_foreign_files_is_short():
     sentences = {*foreign.NAMES.values(), *foreign.HEADS.values()}
     assert all(len(text) <= 160 and text.isascii() for text in sentences)

@@ -15,6 +15,7 @@ from .config import json_object
 PREFERENCE = ("model.safetensors.index.json", "*.safetensors.index*.json", "model.safetensors", "*.safetensors")
 PREFERENCE += ("*.bin.index*.json", "pytorch_model.bin", "*.gguf", "model.bin", "*.bin", "*.pt", "*.pth", "*.ckpt")
 SHARD = r"(.*[^0-9])?([0-9]{1,5})([-_]of[-_])([0-9]{1,5})(\..+)"
+HUB = r"\w[\w.-]*/((?!.*\.(safetensors|gguf|bin|pth?|ckpt|npz|json)$)[\w.-]+)"  # a name there: owner and model
 SHARDS = 10_000  # of one checkpoint, at most
 # One of several files that each hold a part of every matrix.
 SLICE = r"(consolidated\.|mp_rank_|model(?=\d+-mp)|.*world_size_\d+_rank_)(\d+)(.*)"
@@ -39,7 +40,9 @@ def located(path: str | Path) -> Path:
         raise ValueError(f"{path} is a URL: download it first, for instance by hf download, and give the folder")
     path = Path(os.path.expanduser(path))  # Path's own raises RuntimeError where there is no such home
     if not path.exists():
-        raise ValueError(f"there is no file or folder {path}")
+        name = re.fullmatch(HUB, str(path))
+        hint = f"; if the hub has it, hf download {path} --local-dir {name[1]}, and give that folder" if name else ""
+        raise ValueError(f"there is no file or folder {path}{hint}")
     if not (path / "snapshots").is_dir():
         return path
     revisions, head = {place.name: place for place in (path / "snapshots").iterdir()}, path / "refs" / "main"
@@ -97,8 +100,7 @@ def _of(file: Path) -> Place:
             continue
         if file in indexed.files:
             return indexed
-    shards = _set(file)
-    return Place(tuple(shards if shards == [file] else _present(shards)), {}, file.name)
+    return Place(tuple(_present(_set(file))), {}, file.name)
 
 
 def _one(folder: Path, files: list[Path]) -> Path:
@@ -148,9 +150,12 @@ def _indexed(file: Path) -> Place:
 
 
 def _present(shards: list[Path]) -> list[Path]:
-    """These, or ValueError where some are not there."""
+    """These, or ValueError where some are not there, or not whole: aria2 makes a file of the full size at once."""
     if missing := [shard.name for shard in shards if not shard.is_file()]:
         raise ValueError(f"{len(missing)} of {len(shards)} shards are missing: {listed(missing[:5])}; download them")
+    for shard in shards:
+        if (control := shard.with_name(f"{shard.name}.aria2")).exists():
+            raise ValueError(f"{shard.name} is a download that has not ended, by {control.name} beside it: complete it")
     return shards
 
 

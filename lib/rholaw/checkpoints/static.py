@@ -64,7 +64,7 @@ class Scales:
         if not names:
             return ""
         told = listed([f"{name} {count} times" for name, count in names.items()])
-        return f"scales of inputs or cache lie beside them ({told}): engines round with these, and no weight needs them"
+        return f"scales of inputs or cache lie beside them ({told}): engines use these while they run"
 
     def step(self, tensor: Tensor) -> Step | None:
         """What rounds the inputs of a matrix, as engines do; None for a matrix that is no codes.

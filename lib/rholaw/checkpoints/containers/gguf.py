@@ -32,6 +32,8 @@ def read(file: File) -> tuple[dict, list[Tensor]]:
     cursor = Cursor(file)
     cursor.skip(4)
     version = cursor.number("I")
+    if version in (2 << 24, 3 << 24):
+        raise ValueError("a GGUF file for big-endian machines: convert the model anew, without --bigendian")
     if version not in (2, 3):
         raise ValueError(f"GGUF version {version}; versions 2 and 3, little-endian, can be read")
     n_tensors, n_keys = cursor.number("Q"), cursor.number("Q")

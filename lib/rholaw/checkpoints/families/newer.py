@@ -1,5 +1,6 @@
 """Families that keep less than all keys and values: sparse attention by an index, KDA, convolutions of a few steps."""
 
+from ...checked import shown
 from ..parts import Cache, Geometry, Part
 from .keys import Keys
 from .mixtures import DEEPSEEK, chosen, deepseek, latent_of
@@ -48,6 +49,8 @@ def kimi_linear(keys: Keys) -> Geometry:
     keys.read.add("linear_attn_config")
     if not isinstance(about, dict):
         raise keys.refusal("linear_attn_config", "is no table")
+    if odd := [key for key in about if key not in KDA and about[key] not in (None, False)]:
+        raise keys.refusal("linear_attn_config", f"has {shown(odd[0])}, which is not modelled")
     named = {"head_dim": "linear_head_dim", "num_heads": "linear_num_heads"}
     named |= {"short_conv_kernel_size": "linear_conv_kernel_dim"}
     inner = Keys({named[key]: about[key] for key in named if key in about}, keys.defaults, keys.source, keys.names)
@@ -127,6 +130,7 @@ def _adjusted(keys: Keys) -> int:
     return -(-int(keys.number("block_ffn_dim_multiplier") * int(2 * width / 3)) // multiple) * multiple
 
 
+KDA = ("head_dim", "num_heads", "short_conv_kernel_size", "full_attn_layers", "kda_layers")  # of linear_attn_config
 SPARSE = DEEPSEEK | {"index_head_dim": 128, "index_n_heads": 64, "index_topk": 2048}
 SPARSE |= {"index_topk_freq": 1, "index_skip_topk_offset": 2}
 GLM5 = SPARSE | {"vocab_size": 154880, "hidden_size": 6144, "intermediate_size": 12288, "num_hidden_layers": 78}

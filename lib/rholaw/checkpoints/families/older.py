@@ -71,7 +71,7 @@ def falcon(keys: Keys) -> Geometry:
 
 def bloom(keys: Keys) -> Geometry:
     """BLOOM: positions by ALiBi, a LayerNorm behind the embedding, biases, no gate."""
-    d, heads = keys.size("hidden_size", "n_embed"), keys.size("n_head", "num_attention_heads")
+    d, heads = keys.size("n_embed", "hidden_size"), keys.size("n_head", "num_attention_heads")
     keys.same("intermediate_size", 4 * d)  # GGUF says it
     keys.same("num_key_value_heads", heads)
     own = attention(d, heads, heads, d // heads, bias=True, out_bias=True)
