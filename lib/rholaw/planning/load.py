@@ -36,7 +36,7 @@ class Replica:
 
     def drawn(self, draws: np.ndarray) -> "Replica":
         """The same in some of the draws only: their places."""
-        return Replica(self.flight, self.rates[:, draws], self.prompts[:, draws], self.tokens_out)
+        return Replica(self.flight, self.rates.take(draws, 1), self.prompts.take(draws, 1), self.tokens_out)
 
     def holding(self, most: float) -> "Replica":
         """The same, which may hold at most so many sequences; ``most``: one of ``flight``."""
@@ -70,20 +70,21 @@ def replica(flight: np.ndarray, step: Numbers, prompt: Numbers, tokens_out: floa
     Where a step of more sequences would do less, as timed kernels may have it, it does no less.
     """
     rates = flight / (tokens_out * step + flight * prompt)
-    rates, prompts = np.broadcast_arrays(rates, prompt)
+    rates, prompts = (np.ascontiguousarray(values) for values in np.broadcast_arrays(rates, prompt))
     return Replica(flight, np.maximum.accumulate(rates), prompts, tokens_out)
 
 
 def at(replica: Replica, rate: Numbers) -> Load:
     """The Load of a Replica at ``rate``; beyond its greatest rate it is full, and the wait for a place has no end."""
     flight, rates, draws = replica.flight[:, 0], replica.rates, np.arange(replica.rates.shape[1])
-    above = np.minimum((rates < rate).sum(axis=0), len(flight) - 1)
+    above = sum(row < rate for row in rates[:-1]) + 0 * draws
     below, within = np.maximum(above - 1, 0), np.minimum(np.maximum(rate, rates[0]), rates[-1])
-    lower, upper = rates[below, draws], rates[above, draws]
+    here = above * len(draws) + draws  # taken from all numbers in a row, five times as fast as by both indices
+    lower, upper = rates.take(below * len(draws) + draws), rates.take(here)
     with np.errstate(divide="ignore", invalid="ignore"):  # no traffic, one place, full: each has its limit
         share = np.where(lower < upper, np.log(within / lower) / np.log(upper / lower), 0.0)
-        n = flight[below] * (flight[above] / flight[below]) ** share
-        prompt, rate = replica.prompts[above, draws], np.minimum(rate, rates[-1])
+        n = flight.take(below) * (flight.take(above) / flight.take(below)) ** share
+        prompt, rate = replica.prompts.take(here), np.minimum(rate, rates[-1])
         reading, busy, places = rate * prompt, rate / rates[-1], flight[-1]
         waiting = reading / (1 - reading) / 2  # for a prompt, in prompts
         others = reading * (1 + waiting) * prompt  # read after the own prompt, and before the first step
