@@ -148,7 +148,8 @@ LARGE = {"兆": 1e12, "億": 1e8, "万": 1e4, "": 1.0}
 
 
 def numbers(text):
-    """[(value, unit, digits after the point)] of a text; names such as FP8 or H100 80GB and dates are not numbers."""
+    """[(value, unit, digits after the point)] of a text; commands, names such as FP8 and dates are none."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     text = re.sub(r"\d{4}-\d\d-\d\d|\d+GB|\b[\w/:]*[A-Za-z]+[\w.:/-]*\d[\w/:]*", "", text, flags=re.ASCII)
     text = re.sub(f"2:4|{CONSTANTS}", "", text)
     for sign, digits, large, unit in NUMBER.findall(text):
