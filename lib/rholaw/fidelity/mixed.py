@@ -9,7 +9,7 @@ likelihood is a sum over models of small matrices.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import optimize
 
 START = np.log([0.4, 0.2, 0.2])
 SMALLEST = 0.02  # of a standard deviation: the likelihood is flat below
@@ -42,11 +42,10 @@ def fit(
         between, within, single = np.exp(2 * np.maximum(logs, np.log(SMALLEST)))
         quadratic, projected, information, determinant = 0.0, 0.0, 0.0, 0.0
         for values, known, same in blocks:
-            factor = linalg.cholesky(between + within * same + single * np.eye(len(values)), lower=True)
-            left = linalg.solve_triangular(factor, np.column_stack([known, values]), lower=True)
-            known, values = left[:, :-1], left[:, -1]
-            information, projected = information + known.T @ known, projected + known.T @ values
-            quadratic, determinant = quadratic + values @ values, determinant + 2 * np.log(np.diag(factor)).sum()
+            covariance = between + within * same + single * np.eye(len(values))
+            over = np.linalg.solve(covariance, np.column_stack([known, values]))
+            information, projected = information + known.T @ over[:, :-1], projected + known.T @ over[:, -1]
+            quadratic, determinant = quadratic + values @ over[:, -1], determinant + np.linalg.slogdet(covariance)[1]
         return quadratic, projected, information, determinant
 
     def objective(logs: np.ndarray) -> float:

@@ -47,15 +47,16 @@ def design(rows: pd.DataFrame) -> np.ndarray:
     """What is known of each row, by TERMS: (n, P). rows: n_params, n_tokens, n_active, method, format."""
     per_row = per_row_scale(rows["format"])
     size, active = rows["n_params"].to_numpy(float), rows["n_active"].to_numpy(float)
+    method = rows["method"].to_numpy(str)
     known = {
         "constant": np.ones(len(rows)),
         "size": np.log(size / SIZE),
         "size_beyond": np.maximum(np.log(size / SIZE), 0.0),
         "tokens": np.log(rows["n_tokens"].astype(float).fillna(TOKENS).to_numpy() / TOKENS),
         "sparse": np.log(size / active),
-        **{name: (rows["method"] == name).to_numpy(float) for name in METHODS},
+        **{name: (method == name).astype(float) for name in METHODS},
         ROWS: per_row.astype(float),
-        ROWS_CALIBRATED: per_row * rows["method"].isin(CALIBRATED).to_numpy(float),
+        ROWS_CALIBRATED: per_row * np.isin(method, CALIBRATED),
     }
     return np.column_stack([known[name] for name in TERMS])
 

@@ -61,10 +61,12 @@ def from_nothing(rows: pd.DataFrame, left_out: str = "model", level: float = 0.9
     results = []
     for value, group in rows.groupby(left_out):
         law = fit_population(costs[costs[left_out] != value], spread)
-        group = group[law.covers(design(group))]
+        known = design(group)
+        covered = law.covers(known)
+        group = group[covered]
         prints = [
             posterior.one_measurement(posterior.from_prior(prior), np.array([error]))
-            for prior, error in zip(law.priors(design(group)), group["gmse"], strict=True)
+            for prior, error in zip(law.priors(known[covered]), group["gmse"], strict=True)
         ]
         low, middle, high = np.quantile(prints, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=1)[..., 0]
         columns = group[["source", "model", "family", "format", "method", "gmse", "rise"]]
