@@ -77,5 +77,12 @@ def test_misses_are_those_of_the_observed_speeds():
     assert accuracy.loc["timed", "error"] == pytest.approx(timed.error.abs().median())
     assert accuracy.loc["timed", "close"] == pytest.approx((timed.error.abs() <= 0.25).mean())
     text = plan_prose.misses(fresh, accuracy)
-    assert text.count("\n- ") == (~fresh.inside).sum() and f"{timed.error.abs().median():.0%}" in text
-    assert f"{len(timed)} cases" in plan_prose.accuracy(accuracy)
+    assert f"{timed.error.abs().median():.0%} in the median of {len(timed)} cases" in text
+    cases = plan_prose.outside(fresh).splitlines()
+    assert len(cases) == (~fresh.inside).sum() and all(case.startswith("- ") for case in cases)
+
+
+def test_headings_of_money_name_its_currency():
+    frame = pd.DataFrame({"npv": [1.0], "npv_p10": [0.5], "pays": [0.9]}, index=["x"])
+    html = plan_tables.styled(frame, currency="EUR")._repr_html_()
+    assert "net present value, EUR<" in html and "net present value, EUR, P10<" in html and "pay, EUR" not in html

@@ -7,13 +7,13 @@ import pandas as pd
 
 from ..hardware.geometry import RESERVE
 from ..laws import sources
-from ..planning import advice, comparisons, names
+from ..planning import advice, comparisons, names, words
 from ..planning.decide import Plan
 from ..planning.remarks import Ground
 from ..planning.words import money
 from .escaped import cell, code, listed, text
 
-SIDES = {"prefill": ("prefill", -1), "decode of one sequence": ("decode", 0), "decode of most": ("decode", -1)}
+SIDES = {"in prefill": ("prefill", -1), "decoding one sequence": ("decode", 0), "decoding many": ("decode", -1)}
 """Where a format may gain: the phase, and which of the batches."""
 COMPARED = {
     "equal-loss": "equal loss: each is served with the N that reaches the dense model's loss.",
@@ -34,8 +34,19 @@ def all_called(options: Iterable[str]) -> str:
 
 def decision(plan: Plan) -> str:
     """The verdict, why, what is to be measured first and how, and how training on compares with rounding."""
-    more = f"\n\n{text(plan.recommendation)}" if plan.conclusion.ground in (Ground.NONE, Ground.NOTHING) else ""
+    more = f"\n\n{recommended(plan)}" if plan.conclusion.ground in (Ground.NONE, Ground.NOTHING) else ""
     return f"## The decision: {plan.verdict}\n\n{text(plan.summary_en)}{more}\n{steps(plan)}"
+
+
+def recommended(plan: Plan) -> str:
+    """The verdict and why, with what stands against each option where none will do."""
+    return text(words.recommendation(plan.conclusion, called=names.called))
+
+
+def warnings(plan: Plan) -> str:
+    """What to doubt about a plan, a line each."""
+    told = (words.told(doubt, called=names.called) for doubt in plan.doubts)
+    return "".join(f"- {text(sentence)}\n" for sentence in told) or "Nothing."
 
 
 def refused(plan: Plan) -> str:
@@ -61,11 +72,12 @@ def above_the_line(table: pd.DataFrame, device: str, engine: str) -> str:
     rows = table[table.device == device]
     batches = sorted(rows.batch.unique())
     gaining = {side: comparisons.gaining(rows, phase, batches[i]) for side, (phase, i) in SIDES.items()}
-    told = "; ".join(f"{side}: {all_called(above.option[above.known])}" for side, above in gaining.items())
+    told = "".join(f"- {side}: {all_called(above.option[above.known])}\n" for side, above in gaining.items())
     hollow = {option for above in gaining.values() for option in above.option[~above.known]}
     return (
-        f"**{text(device)}**, {text(engine)}. Above the line even at P10, with measured speeds: {told}. "
-        f"By data sheet only: {all_called(sorted(hollow))}. No kernel: {all_called(comparisons.idle(rows).index)}."
+        f"**{text(device)}** with {text(engine)}. By measured speeds, these lie above the line even at P10:\n\n{told}"
+        f"- by the data sheet alone: {all_called(sorted(hollow))}\n"
+        f"- without a kernel: {all_called(comparisons.idle(rows).index)}"
     )
 
 
@@ -172,7 +184,8 @@ def steps(plan: Plan) -> str:
     """The commands of the measurement that a plan asks for, else those that verify what moves its result most; and how
     training on compares with rounding."""
     told = "".join(f"\n{text(why)}\n\n```bash\n{command}\n```\n" for why, command in plan.steps or plan.verify)
-    return told + "".join(f"\n- {text(sentence)}" for sentence in plan.alternatives)
+    compared = (words.told(remark, called=names.called) for remark in plan.compared)
+    return told + "".join(f"\n- {text(sentence)}" for sentence in compared)
 
 
 def training(measured: Plan, slower: Plan) -> str:
@@ -190,24 +203,24 @@ def training(measured: Plan, slower: Plan) -> str:
 
 
 def misses(speeds: pd.DataFrame, accuracy: pd.DataFrame) -> str:
-    """How far predicted speeds are off, and every case outside its band.
-
-    speeds, accuracy: ``held_out`` and ``accuracy`` of ``hardware.residuals``.
-    """
+    """How far predicted speeds are off; speeds, accuracy: ``held_out`` and ``accuracy`` of ``hardware.residuals``."""
     timed, untimed = accuracy.loc["timed"], accuracy.loc["untimed"]
-    outside = speeds[~speeds.inside].sort_values("error", key=abs, ascending=False)
-    told = [
-        f"- {text(f'{row.engine} on {row.device}, {row.model}')}, {code(row.weights)} x {code(row.activations)}, "
-        f"{row.phase} {row.tokens_in}/{row.tokens_out}: {row.error:+.0%}\n"
-        for row in outside.itertuples()
-    ]
     return (
         f"Where products were timed the prediction errs by {timed.error:.0%} in the median of {timed.runs:.0f} cases, "
         f"{timed.close:.0%} are within 25 %, and {timed.inside:.0%} within the 80 % interval. "
-        f"Where they were not, by {untimed.error:.0%} in {untimed.runs:.0f} cases. Every case outside its interval:\n\n"
-        f"{''.join(told)}\nThe worst are one engine: torchao multiplied 8-bit integers with an A100 at batch 1 "
-        f"{speeds.off.max():.0f} times slower than the timed kernel of another engine would. A speed-up belongs to an "
-        f"engine, not to a format."
+        f"Where they were not, it errs by {untimed.error:.0%} in {untimed.runs:.0f} cases. The worst are one engine: "
+        f"torchao multiplied 8-bit integers with an A100 at batch 1 {speeds.off.max():.0f} times slower than the timed "
+        "kernel of another engine would. A speed-up belongs to an engine, not to a format."
+    )
+
+
+def outside(speeds: pd.DataFrame) -> str:
+    """Every case outside its interval, the worst first; speeds: ``held_out`` of ``hardware.residuals``."""
+    rows = speeds[~speeds.inside].sort_values("error", key=abs, ascending=False)
+    return "\n".join(
+        f"- {text(f'{row.engine} on {row.device}, {row.model}')}, {called(f'{row.weights} x {row.activations}')}, "
+        f"{row.phase} {row.tokens_in}/{row.tokens_out}: {row.error:+.0%}"
+        for row in rows.itertuples()
     )
 
 
@@ -227,27 +240,25 @@ def held(hours: pd.DataFrame, memory: pd.DataFrame) -> str:
     )
 
 
-def answer(cases: Mapping[str, Plan], alone: Plan) -> str:
-    """What the worked cases, cloud, edge and training, come to; alone: the edge on its larger device."""
-    cloud, edge, training = (cases[name].choice for name in ("cloud", "edge", "training"))
-    unit, base = cases["cloud"].scenario.prices.currency, text(cases["cloud"].baseline.device)
-    saved, low, high = (text(money(cloud["saving_month" + part], unit)) for part in ("", "_p10", "_p90"))
-    worth, least, most = (money(training["npv" + part], "USD") for part in ("", "_p10", "_p90"))
+def answer(plan: Plan) -> str:
+    """What the cloud's plan comes to, and where compression pays at all."""
+    row, unit, base = plan.choice, plan.scenario.prices.currency, text(plan.baseline.device)
+    saved, low, high = (text(money(row["saving_month" + part], unit)) for part in ("", "_p10", "_p90"))
     return (
-        "**It pays where a kernel is fast, the traffic heavy, or a smaller device will do.** "
-        f"Cloud: {called(cloud.option)} on {text(cloud.device)} saves {saved} a month [{low}, {high}] "
-        f"against 16 bits on {base}, and pays in {cloud.pays:.0%} of the draws. "
-        f"Edge: {called(edge.option)} saves {money(edge.saving_month, 'USD')} a month per device, because a smaller "
-        f"one will do; on the larger one the verdict is “{alone.verdict}”. "
-        f"Training: FP8 is worth {worth} [{least}, {most}], in part because it trains faster. "
-        "Formats without a kernel, 2:4 in vLLM among them, pay nowhere."
+        f"**{called(row.option)} on {text(row.device)} saves {saved} a month** [{low}, {high}] against 16 bits on "
+        f"{base}, and pays in {row.pays:.0%} of the draws. Compression pays where a kernel is fast, the traffic heavy, "
+        "or a smaller device will do; formats without a kernel pay nowhere."
     )
 
 
-def accuracy(table: pd.DataFrame) -> str:
-    """How far predicted speeds are off, in a sentence; table: of ``hardware.residuals.accuracy``."""
-    timed, untimed = table.loc["timed"], table.loc["untimed"]
+def in_three(cases: Mapping[str, Plan], alone: Plan) -> str:
+    """What the worked cases, cloud, edge and training, come to; alone: the edge on its larger device."""
+    edge, training = (cases[name].choice for name in ("edge", "training"))
+    units = {name: plan.scenario.prices.currency for name, plan in cases.items()}
+    worth, least, most = (text(money(training["npv" + part], units["training"])) for part in ("", "_p10", "_p90"))
     return (
-        f"Where kernels were timed, predicted speeds of whole engines err by {timed.error:.0%} in the median and "
-        f"{timed.close:.0%} of {timed.runs:.0f} cases are within 25 %; where not, by {untimed.error:.0%}."
+        f"- **Cloud.** {text(cases['cloud'].summary_en)}\n"
+        f"- **Edge.** {called(edge.option)} saves {text(money(edge.saving_month, units['edge']))} a month for each "
+        f"device, because a smaller one will do. On the larger one the verdict is “{alone.verdict}”.\n"
+        f"- **Training.** FP8 is worth {worth} [{least}, {most}], in part because it trains faster."
     )

@@ -8,7 +8,7 @@ from pandas.io.formats.style import Styler
 from ..planning import names
 from ..planning.columns import COLUMNS, MONEY, PER_MILLION
 from ..planning.decide import Plan
-from ..planning.words import texts
+from ..planning.words import recommendation, texts
 from .webtable import Named, WebTable
 
 UNITS = {
@@ -42,16 +42,17 @@ PARTS = [(column.name, part) for column in COLUMNS.values() for part in column.p
 DIGITS = {part: UNITS[column.unit] for column in COLUMNS.values() for part in column.parts if column.unit in UNITS}
 
 
-def styled(frame: pd.DataFrame, index: bool = True, **digits: str) -> WebTable:
+def styled(frame: pd.DataFrame, index: bool = True, currency: str = "", **digits: str) -> WebTable:
     """Columns of a plan, or others: what decides first, headings and options by name; for readers who sort and filter.
 
-    index: whether its index is shown; digits: how to write those that are no columns of a plan, or otherwise.
+    index: whether its index is shown; currency: what headings of money name; digits: how to write those that are no
+    columns of a plan, or otherwise.
     """
     frame = frame.reset_index() if index else frame
     first = [name for name in FIRST if name in frame] if "option" in frame else []
     frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
     named = {name: [_called(option) for option in frame[name]] for name in ("option",) if name in frame}
-    headed = {name: _headed(name) for name in frame}
+    headed = {name: _headed(name, currency) for name in frame}
     formats = {headed[name]: text for name, text in _digits(frame, digits).items()}
     return WebTable(frame.assign(**named).rename(columns=headed).set_index(headed[frame.columns[0]]), formats)
 
@@ -60,11 +61,14 @@ def _called(option: str) -> Named:
     return Named(names.called(option), option)
 
 
-def _headed(name: str) -> Named:
-    """A column of a plan in words, an option by its name, and any other as it is."""
+def _headed(name: str, currency: str) -> Named:
+    """A column of a plan in words, with the currency where it is money; an option by its name, any other as it is."""
     column = next((column for column, part in PARTS if part == name), "")
     ends = {f"{column}_p10": ", P10", f"{column}_p90": ", P90"}
-    return Named(LABELS[column] + ends.get(name, ""), name) if column else _called(name)
+    if not column:
+        return _called(name)
+    unit = f", {currency}" if currency and COLUMNS[column].money else ""
+    return Named(LABELS[column] + unit + ends.get(name, ""), name)
 
 
 def _digits(frame: pd.DataFrame, digits: Mapping[str, str]) -> dict[str, str]:
@@ -98,7 +102,8 @@ def losses(plans: Mapping[str, Plan]) -> WebTable:
 
 def said(plans: Mapping[str, Plan]) -> Styler:
     """The verdict of each plan, and why."""
-    rows = {name: {"verdict": plan.verdict, "because": plan.recommendation} for name, plan in plans.items()}
+    because = {name: recommendation(plan.conclusion, called=names.called) for name, plan in plans.items()}
+    rows = {name: {"verdict": plan.verdict, "because": because[name]} for name, plan in plans.items()}
     return pd.DataFrame.from_dict(rows, orient="index").style
 
 

@@ -48,12 +48,18 @@ def texts(language: str) -> Mapping[str, Mapping[str, str]]:
     return tomllib.loads((Path(__file__).parent / f"{language}.toml").read_text(encoding="utf-8"))
 
 
+def _code(option: str, language: str) -> str:
+    """An option by its code name, which readers type."""
+    return option
+
+
 # --- sentences ----------------------------------------------------------------------------------------------------
 
 
-def told(remark: Remark, language: str = "en") -> str:
-    """The sentence of a Reason, a Doubt or an Alternative."""
+def told(remark: Remark, language: str = "en", called: Callable[[str, str], str] = _code) -> str:
+    """The sentence of a Reason, a Doubt or an Alternative; called: how to call an option, in a language."""
     data = dict(remark.data)
+    data |= {"option": called(data["option"], language)} if "option" in data else {}
     if "changes" in data:  # ((name, least, most), …)
         changes = (_change(*change, language) for change in data["changes"])
         data["changes"] = _phrase("between_changes", language).join(changes)
@@ -107,11 +113,13 @@ def summary(conclusion: Conclusion, language: str = "en") -> str:
     return _whole(conclusion, sentences(conclusion, language), language)
 
 
-def recommendation(conclusion: Conclusion, language: str = "en") -> str:
-    """The verdict and why, options by their code names; where none is feasible, the least that stands against each."""
-    why = sentences(conclusion, language, lambda row, _: row.option)[: 3 if conclusion.measurement else 2]
+def recommendation(conclusion: Conclusion, language: str = "en", called: Callable[[str, str], str] = _code) -> str:
+    """The verdict and why; where none is feasible, the least that stands against each. called: as for ``told``."""
+    why = sentences(conclusion, language, lambda row, _: called(row.option, language))
+    why = why[: 3 if conclusion.measurement else 2]
     if conclusion.ground in (Ground.NONE, Ground.NOTHING):
-        named = {option: option for option in conclusion.obstacles} | {"dense": _phrase("dense", language)}
+        named = {option: called(option, language) for option in conclusion.obstacles}
+        named |= {"dense": _phrase("dense", language)}
         why = why[:1] + [
             _phrase("obstacle", language, option=named[option], reasons=reasons(remarks, language))
             for option, remarks in conclusion.obstacles.items()
