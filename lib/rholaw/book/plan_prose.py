@@ -60,7 +60,8 @@ def refused(plan: Plan) -> str:
     return (
         "".join(f"{head}:\n\n{rows}\n" for head, rows in lists.items() if rows)
         + f"Money is in {text(plan.scenario.prices.currency)}. The project is “{project.kind}”, so that options are "
-        "compared at " + f"{COMPARED[project.comparison]} Every batch and machine, the most valuable first:"
+        "compared at " + f"{COMPARED[project.comparison]} Below stands every batch and "
+        "machine, the most valuable first."
     )
 
 
