@@ -104,7 +104,7 @@ def as_text(table: "pd.DataFrame") -> str:
 
 
 def _cell(value: object) -> str:
-    if value is None or value != value:
+    if value is None or str(value) == "<NA>" or value != value:  # missing, as tables of pandas write it
         return ""
     if isinstance(value, float):
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"

@@ -36,6 +36,13 @@ def test_runs_get_predictions_and_every_law_a_verdict(ask):
     assert "frozen2026: unified 5171" in lines[-1]
 
 
+def test_a_run_whose_dense_loss_nobody_knows_is_predicted_all_the_same(ask):
+    code, out, _ = ask([HEADER, ROWS[1]], "--law", "unified")
+    _, one, _, _, told, *_ = out.splitlines()
+    assert code == 0 and one.split()[:6] == ["unified", "2", "100000000", "10000000000", "int4", "dense"]
+    assert len(one.split()) == 9 and told.endswith("nothing to compare with")  # neither extra nor inside
+
+
 def test_rows_for_programs(ask):
     code, out, _ = ask([HEADER, *ROWS], "--law", "unified", "--json")
     rows = json.loads(out)
@@ -79,6 +86,12 @@ def test_losses_in_other_units_are_turned_into_nats(ask):
             "line 3, n_params: '124M' is no number; write it as 124000000",
         ),
         ([HEADER, "-1e8,1e10,int4,dense,3"], (), "line 2, n_params: -1e+08 must be above 0"),
+        (
+            [HEADER, "1e8,0.75,int4,dense,3"],
+            (),
+            "line 2, n_tokens: 0.75 is hardly a count; write millions and billions out",
+        ),
+        ([HEADER, "124,1e10,int4,dense,3"], (), "line 2, n_params: 124 is hardly a count"),
         ([HEADER, "1e8,1e10,int4,dense,nan"], (), "line 2, loss: must be a finite number"),
         ([HEADER, "1e8,1e10,int4,dense,"], (), "line 2, loss: '' is no number"),
         ([HEADER, "1e8,1e10,int4,dense"], (), "line 2: it does not have 5 cells"),

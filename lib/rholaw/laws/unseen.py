@@ -23,6 +23,7 @@ SAME = ("series", "model", "architecture", "corpus", "n_params", "n_tokens", "se
 UNCOMPRESSED = ("", "none", "bf16", "fp16", "fp32", "bfloat16", "float16", "float32", "baseline")
 UNITS = ("nats", "bits", "bits-per-byte")  # of a loss: per token, but the last
 LEAST, MOST = 1.5, 12.0  # nats per token: less is no loss of a text in tokens, more that of no trained model
+FEWEST = 1_000  # parameters and tokens; what is less was counted in millions or billions
 ROWS = 5_000  # each is compared with all others of its model
 RIGHT = 0.9  # share of comparisons within a model that a law should get right
 COLUMNS = (*("law", "row", "n_params", "n_tokens", "weights", "activations"),
@@ -38,7 +39,9 @@ def read(path: str | Path, unit: str | None = None, bytes_per_token: float | Non
     lines, wrong = tables.records(Path(path).read_bytes())
     header, *rows = lines or [[]]
     if wrong or len(rows) > ROWS:
-        raise ValueError(f"{path}: {'; '.join(wrong) or f'{len(rows)} runs; at most {ROWS} are compared'}")
+        raise ValueError(
+            f"{path}: {'; '.join(wrong) or f'{len(rows)} runs; at most {ROWS} are compared, so take some models'}"
+        )
     if missing := [name for name in NEEDED if name not in header]:
         meant = [f"{shown(near)} for {name}" for name in missing if (near := closest(name, header))]
         hint = f"; did you mean {', '.join(meant)}?" if meant else f"; it has {listed(header, 120) or 'none'}"
@@ -64,6 +67,11 @@ def read(path: str | Path, unit: str | None = None, bytes_per_token: float | Non
     for name in ({"n_params", "n_tokens"} | set(LOSSES)) & {*header}:
         needed = name in NEEDED
         frame[name] = [_number(f"{path}, line {line}, {name}", cell, needed) for line, cell in frame[name].items()]
+    for name in ("n_params", "n_tokens"):
+        if (few := frame[name] < FEWEST).any():
+            line = few.idxmax()
+            hint = "write millions and billions out, 0.75 billion as 750000000 or 7.5e8"
+            raise ValueError(f"{path}, line {line}, {name}: {frame[name][line]:g} is hardly a count; {hint}")
     factor = _nats(str(path), frame["loss"], unit, bytes_per_token)
     for name in set(LOSSES) & {*header}:
         frame[name] *= factor
