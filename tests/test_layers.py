@@ -185,7 +185,7 @@ MODULES = {
             "desk",
             "search",
         ),
-        *("docstrings", "dependencies"),
+        *("docstrings", "dependencies", "console"),
     ],
 }
 # Rooms whose modules are of one kind: none imports another, none has a place.

@@ -1,0 +1,23 @@
+"""What a command of the book prints, for a page that shows the command."""
+
+import shlex
+import subprocess
+import sys
+
+from IPython.display import Markdown
+
+
+def printed(command: str, lines: int | None = None) -> Markdown:
+    """A command line that begins with ``rholaw``, run here, as a block with what it prints, or its first lines.
+
+    What it says on standard error is shown where it refuses, and left out otherwise: a bar of progress.  ValueError
+    for the command of another program.
+    """
+    program, *arguments = shlex.split(command)
+    if program != "rholaw":
+        raise ValueError(f"{program}: only rholaw is run here")
+    done = subprocess.run([sys.executable, "-m", program, *arguments], capture_output=True, text=True)
+    told = done.stdout if done.returncode == 0 else done.stderr
+    shown = told.strip().splitlines()
+    cut = ["…"] if lines is not None and len(shown) > lines else []
+    return Markdown("\n".join(["```console", f"$ {command}", *shown[:lines], *cut, "```"]))
