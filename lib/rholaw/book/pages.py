@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .. import files
-from . import figure_data, panel, reference, webtable
+from . import figure_data, panel, rebuilding, reference, webtable
 from .changes import FEED, changes, feed
 from .colophon import about, colophon, title
 from .execute import REFERENCE, chapters, contents, execute, executed, read
@@ -30,8 +30,10 @@ def stage(root: Path) -> None:
 
     BuildError: a chapter wrote to standard error, or a figure lacks its text.
     """
-    target = root / "_build" / "stage"
-    shutil.rmtree(target, ignore_errors=True)
+    target, before = root / "_build" / "stage", root / "_build" / "staged-before"
+    shutil.rmtree(before, ignore_errors=True)
+    if target.exists():
+        target.rename(before)
     shutil.copytree(root / "chapters", target, ignore=shutil.ignore_patterns("*.ipynb", ".*"))
     problems, titles, data = [], {}, {}
     for chapter in chapters(root):
@@ -73,6 +75,7 @@ def stage(root: Path) -> None:
     shutil.copytree(root / "chapters", target / "assets" / panel.NOTEBOOKS, ignore=ignored)
     if any(f"_static/{VEGA}" in page.read_text() for page in target.rglob("*.ipynb")):
         (target / "assets" / VEGA).write_text(vega())
+    rebuilding.keep_times(target, before)
 
 
 def vega() -> str:
@@ -170,17 +173,24 @@ def build(root: Path = ROOT, quick: bool = False) -> Path:
     """Build the book and return its first page.
 
     It is built aside and then takes the place of an earlier one, which can be read until then and stays if something
-    fails.  BuildError: a chapter failed, a figure lacks its text, Jupyter Book warned, or another build runs.
+    fails; what is built aside is kept for the next time, unless something failed or pages share what has changed.
+    BuildError: a chapter failed, a figure lacks its text, Jupyter Book warned, or another build runs.
     """
-    html = root / "_build" / "html"
+    html, aside = root / "_build" / "html", root / "_build" / "aside"
+    mark = aside / "mark"
     with workplace(root) as work:
         files.restore_folder(html)
         execute(work, quick)
         stage(root)
-        command = ["jupyter-book", "build", html.with_name("stage"), "--path-output", work.folder]
+        shared = rebuilding.shared(root)
+        if not mark.is_file() or mark.read_text() != shared:
+            shutil.rmtree(aside, ignore_errors=True)
+        mark.unlink(missing_ok=True)
+        command = ["jupyter-book", "build", html.with_name("stage"), "--path-output", aside]
         command += ["--config", root / "_config.yml", "--toc", root / "_toc.yml"]
-        done = work.run(*command, "--all", "-W", "-n", "--keep-going", "--quiet", stdout=subprocess.PIPE)
+        done = work.run(*command, "-W", "-n", "--keep-going", "--quiet", stdout=subprocess.PIPE)
         if done.returncode != 0:
             raise BuildError(f"Jupyter Book refuses a page; see above.\n{done.stdout.strip()[-2000:]}")
-        files.replace_folder(html, work.folder / "_build" / "html")
+        files.write(mark, shared)
+        files.replace_folder(html, shutil.copytree(aside / "_build" / "html", work.folder / "html"))
     return html / "index.html"

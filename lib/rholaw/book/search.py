@@ -1,4 +1,4 @@
-"""A Sphinx extension for a book in English with pages in Japanese, those in ja/: found by search, marked as Japanese.
+"""A Sphinx extension for a book in English with pages in Japanese, those in ja/: search finds both.
 
 Japanese has no spaces, so that an index of words would hold whole clauses.  Here each pair of neighbouring characters
 is a word, of the index and of the question alike: 量子化 is looked for as 量子 and 子化.  The rest is as it was.
@@ -42,12 +42,6 @@ class Search(SearchEnglish):
         return word not in self.stopwords
 
 
-def mark(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Say in the page's html element that it is in Japanese."""
-    if page.startswith("ja/"):
-        context["language"] = "ja"
-
-
 def bring_font(app: Sphinx, config: Config) -> None:
     """Put a Japanese font and its licence beside the pages, for a system without one; book.css names it."""
     config.html_static_path.append(str(Path(find_spec("matplotlib_fontja").origin).parent / "fonts"))
@@ -57,5 +51,4 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_search_language(Search)
     app.connect("config-inited", bring_font)
-    app.connect("html-page-context", mark)
     return {"parallel_read_safe": True}

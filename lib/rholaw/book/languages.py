@@ -1,0 +1,62 @@
+"""A Sphinx extension for two languages: Japanese pages have Japanese navigation, and a switch leads to and fro."""
+
+from collections.abc import Callable
+from functools import cache
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+
+from sphinx import locale
+from sphinx.application import Sphinx
+
+ENGLISH = {"ja/01_summary": "18_plan", "ja/02_rollout": "18_plan", "ja/03_dialogue": "index"}
+"""{page in Japanese: the page in English that answers the same question}."""
+JAPANESE = {**dict(map(reversed, reversed(ENGLISH.items()))), "index": "ja/01_summary"}
+"""{page in English: where its readers go on in Japanese}."""
+NAMES = {"en": "English", "ja": "日本語"}
+PART = '<p aria-level="2" class="caption"'
+"""How a part of the book begins in the navigation of a page."""
+THEMES = (("sphinx", "locale", "sphinx"), ("pydata_sphinx_theme", "locale", "sphinx"))
+BOOK_THEME = ("sphinx_book_theme", "theme/sphinx_book_theme/static/locales", "booktheme")
+
+
+@cache
+def words(*sources: tuple[str, str, str]) -> Callable[[str], str]:
+    """What turns English words of themes into Japanese; a source is a package, its folder of words and their kind."""
+    for package, folder, kind in sources:
+        place = Path(find_spec(package).origin).parent / folder
+        translator, _ = locale.init([str(place)], "ja", kind, "rholaw.book")
+    return translator.gettext
+
+
+def switch(page: str, address: Callable[[str], str]) -> str:
+    """HTML: the link to the same in the other language; "" where there is none."""
+    other, language = (ENGLISH.get(page), "en") if page.startswith("ja/") else (JAPANESE.get(page), "ja")
+    if other is None:
+        return ""
+    link = f'<a href="{escape(address(other))}" lang="{language}" hreflang="{language}" rel="alternate">'
+    return f'<p class="languages">{link}{NAMES[language]}</a></p>\n'
+
+
+def own_part_first(navigation: str) -> str:
+    """The navigation, its last part, which is in Japanese, before the others."""
+    rest, part, own = str(navigation).rpartition(PART)
+    before, first, others = rest.partition(PART)
+    return before + part + own + first + others
+
+
+def speak(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Say in which language the page is, in its html element, its navigation and the words around it."""
+    if "body" in context:
+        context["body"] = switch(page, context["pathto"]) + context["body"]
+    if page.startswith("ja/"):
+        navigation = context["generate_toctree_html"]
+        context |= {"language": "ja", "gettext": words(*THEMES), "translate": words(BOOK_THEME)}
+        context["theme_search_bar_text"] = "本書を検索"
+        context["generate_toctree_html"] = lambda **options: own_part_first(navigation(**options))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.connect("html-page-context", speak, priority=900)  # after the themes
+    return {"parallel_read_safe": True}

@@ -1,0 +1,40 @@
+"""Japanese pages speak Japanese around their text too, and each page leads to the same in the other language."""
+
+import pytest
+
+from rholaw.book import languages
+from rholaw.book.execute import contents
+from rholaw.book.workplace import ROOT
+
+
+def test_every_page_in_japanese_has_one_in_english():
+    names = contents(ROOT)
+    assert set(languages.ENGLISH) == {name for name in names if name.startswith("ja/")}
+    assert set(languages.ENGLISH.values()) | set(languages.JAPANESE) <= set(names)
+    assert all(page in languages.ENGLISH for page in languages.JAPANESE.values())
+
+
+@pytest.mark.parametrize(
+    ("page", "address", "language", "name"),
+    [
+        ("18_plan", "to ja/01_summary", "ja", "日本語"),
+        ("index", "to ja/01_summary", "ja", "日本語"),
+        ("ja/02_rollout", "to 18_plan", "en", "English"),
+    ],
+)
+def test_the_switch_leads_to_the_other_language(page, address, language, name):
+    link = f'<a href="{address}" lang="{language}" hreflang="{language}" rel="alternate">{name}</a>'
+    assert link in languages.switch(page, "to {}".format)
+    assert languages.switch("notation", "to {}".format) == ""
+
+
+def test_the_words_around_a_page_are_japanese():
+    words, theme = languages.words(*languages.THEMES), languages.words(languages.BOOK_THEME)
+    assert words("Skip to main content") == "メインコンテンツにスキップ"
+    assert (words("Search"), words("next"), theme("Contents")) == ("検索", "次へ", "目次")
+
+
+def test_the_japanese_part_of_the_navigation_comes_first():
+    parts = [f"{languages.PART}>{name}</p><ul></ul>" for name in ("Start", "Formats", "日本語版")]
+    assert languages.own_part_first("".join(parts)) == parts[2] + parts[0] + parts[1]
+    assert languages.own_part_first(parts[0]) == parts[0]
