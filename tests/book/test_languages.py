@@ -30,7 +30,7 @@ def test_the_switch_leads_to_the_other_language(page, address, language, name):
 
 def test_the_words_around_a_page_are_japanese():
     words, theme = languages.words(*languages.THEMES), languages.words(languages.BOOK_THEME)
-    assert words("Skip to main content") == "メインコンテンツにスキップ"
+    assert words("Skip to main content") == "本文へスキップ"
     assert (words("Search"), words("next"), theme("Contents")) == ("検索", "次へ", "目次")
 
 
