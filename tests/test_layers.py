@@ -163,6 +163,7 @@ MODULES = {
             "webtable",
             "figure_data",
             "rebuilding",
+            "terms",
             "pages",
             "head",
             "languages",

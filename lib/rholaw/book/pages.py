@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .. import files
-from . import figure_data, panel, rebuilding, reference, webtable
+from . import figure_data, panel, rebuilding, reference, terms, webtable
 from .changes import FEED, changes, feed
 from .colophon import about, colophon, title
 from .execute import REFERENCE, chapters, contents, execute, executed, read
@@ -64,6 +64,8 @@ def stage(root: Path) -> None:
     shutil.copy(mathjax / "tex-svg-full.js", target / "assets" / "mathjax")
     for name in ("book.css", "tables.js", "favicon.svg"):
         shutil.copy(root / "assets" / name, target / "assets")
+    asset = (root / "assets" / terms.SCRIPT).read_text(encoding="utf-8")
+    (target / "assets" / terms.SCRIPT).write_text(terms.script(asset), encoding="utf-8")
     if listed := changes(root):
         (target / "assets" / FEED).write_text(feed(listed, *about(root), titles), encoding="utf-8")
     if figure := next(_figures(read(executed(chapters(root)[0], root))), None):
