@@ -59,6 +59,42 @@ CUT_OFF = """async () => {
     return open.filter(wide).map(e => 'wider than its column: ' + e.innerText.replace(/\\s+/g, ' ').slice(0, 80));
 }"""
 
+# WCAG's AA: text against the ground on which it stands, 4.5 to 1, large text 3 to 1; what is folded is opened first.
+CONTRAST = r"""theme => {
+    document.documentElement.dataset.theme = theme;
+    document.querySelectorAll('details').forEach(fold => { fold.open = true; });
+    const still = document.head.appendChild(document.createElement('style'));
+    still.textContent = '* { transition: none !important; animation: none !important; }';
+    const parts = text => (text.match(/[\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
+    const colour = text => {
+        const [r, g, b, a = 1] = parts(text);
+        return text.startsWith('color(') ? [r * 255, g * 255, b * 255, a] : [r, g, b, a];
+    };
+    const over = (top, below) => top.slice(0, 3).map((c, i) => c * top[3] + below[i] * (1 - top[3]));
+    const light = rgb => rgb.map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const grounds = new Map([[null, [255, 255, 255]]]);
+    const ground = e => {
+        if (!grounds.has(e)) grounds.set(e, over(colour(getComputedStyle(e).backgroundColor), ground(e.parentElement)));
+        return grounds.get(e);
+    };
+    const opacity = e => e ? getComputedStyle(e).opacity * opacity(e.parentElement) : 1;
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), weak = new Map();
+    while (walker.nextNode()) {
+        const e = walker.currentNode.parentElement, said = walker.currentNode.data.trim();
+        if (!said || e.closest('svg, script, style, noscript, select, :disabled')) continue;
+        if (!e.checkVisibility({visibilityProperty: true})) continue;
+        const style = getComputedStyle(e), size = parseFloat(style.fontSize), [r, g, b, a] = colour(style.color);
+        const below = ground(e), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+        const [x, y] = [light(over([r, g, b, a * opacity(e)], below)), light(below)].sort();
+        const ratio = (y + 0.05) / (x + 0.05);
+        if (ratio < (large ? 3 : 4.5))
+            weak.set(`${style.color} on ${below.map(Math.round)}`, `${ratio.toFixed(1)}, ${said.slice(0, 40)}`);
+    }
+    still.remove();
+    return [...weak].map(([colours, what]) => `too little contrast: ${colours}, ${what}`);
+}"""
+
 
 def missing(reason: str) -> None:
     """Skip; where the book and the browser are known to be there, fail."""
@@ -91,6 +127,7 @@ def problems(context, path: Path) -> list[str]:
         page.set_viewport_size(PHONE)
         narrow = [*page.evaluate(OVERFLOW), *page.evaluate(CUT_OFF)]
         wrong += [f"{problem} (at {PHONE['width']} px)" for problem in narrow]
+        wrong += [f"{problem} ({theme})" for theme in ("light", "dark") for problem in page.evaluate(CONTRAST, theme)]
     finally:
         page.close()
     return wrong

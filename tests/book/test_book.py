@@ -84,6 +84,13 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
         (GOOD + f'<img src="{PIXEL}">', "image without a description"),
         (GOOD + '<a href="page.html#here">here</a> <a href="https://example.org">there</a>', None),
         (GOOD + '<a href="none.html">here</a>', "links to "),
+        (
+            GOOD + '<p style="color: #777">faint</p>',
+            "too little contrast: rgb(119, 119, 119) on 255,255,255, 4.5, faint",
+        ),
+        (GOOD + '<p style="color: #757575">grey, <b style="opacity: 0.9">fainter</b></p>', "too little contrast"),
+        (GOOD + '<h2 style="font-size: 24px; color: #888">large</h2><p style="color: #757575">grey</p>', None),
+        (GOOD + '<style>[data-theme="dark"] p { color: #ccc }</style>', "too little contrast: rgb(204, 204, 204)"),
         (GOOD + "<h1>Second</h1>", "2 titles (h1)"),
         ("<p>no title</p>", "0 titles (h1)"),
         (GOOD + '<div style="overflow: auto"><table style="width: 2000px"></table></div>', "wider than its column: "),
