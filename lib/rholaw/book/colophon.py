@@ -1,6 +1,7 @@
 """The last lines of a page: what changed in it, and how to cite it."""
 
 import re
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +14,7 @@ WORDS = {
 HEAD = re.compile(r"(?:\[[^\]]*\]\([^)]*\)(?:, | and |・)?)+[:：] ?")  # the pages that a change begins with
 
 
+@cache
 def about(root: Path) -> tuple[str, str]:
     """Title and author of the book, of _config.yml."""
     import yaml
