@@ -52,7 +52,6 @@ def speak(app: Sphinx, page: str, template: str, context: dict, doctree: object)
     if page.startswith("ja/"):
         navigation = context["generate_toctree_html"]
         context |= {"language": "ja", "gettext": words(*THEMES), "translate": words(BOOK_THEME)}
-        context["theme_search_bar_text"] = "本書を検索"
         context["generate_toctree_html"] = lambda **options: own_part_first(navigation(**options))
 
 
