@@ -37,7 +37,7 @@ columns = [
 ]
 frame = pd.concat(parts)[columns]
 frame["reason"] = frame["reason"].str.replace("ρ", "rho")  # tables are ASCII
-frame.to_csv(tables.DATA / "measured" / "rivals.csv", index=False, lineterminator="\n", float_format="%.6g")
+frame.round(6).to_csv(tables.DATA / "measured" / "rivals.csv", index=False, lineterminator="\n", float_format="%.6g")
 
 own = rl.runs.load("gpu2026")
 own = validation.counted(own[~own["weights"].str.contains(r":|^s0|vq|\+")].reset_index(drop=True), 112)
@@ -45,7 +45,11 @@ rows = []
 for law in ("unified", "additive", "additive-exponents"):
     fit = rl.fit(law, own)
     row = {"law": law, "free": len(fit.standard_errors), "aic": round(fit.aic, 1), "seen": round(fit.rmse, 5)}
-    row["format"] = validation.leave_one_format_out(law, own).iloc[-1].log_rmse
+    folds = validation.leave_one_format_out(law, own, n_bootstrap=60).set_index("fold")
+    row |= dict(
+        zip(["format", "format_low", "format_high"], folds.loc["all", ["log_rmse", "low", "high"]], strict=True)
+    )
+    row |= {name: folds.log_rmse[f"{name}|dense"] for name in ("int2", "int4")}
     row["size"] = validation.leave_one_size_out(law, own).iloc[-1].log_rmse
     rows.append(row)
 path = tables.DATA / "measured" / "rivals_gpu.csv"
