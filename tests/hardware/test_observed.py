@@ -1,6 +1,4 @@
-"""Predicted against observed: memory and hours of training, with every miss."""
-
-import pytest
+"""Predicted against observed: memory, with every miss."""
 
 from rholaw.hardware import observed
 
@@ -15,10 +13,3 @@ def test_memory_is_what_others_state():
     rough = held.source.str.contains("measured|logged by vLLM")
     assert rough.sum() == 2 and held.error[rough].abs().max() < 0.035
     assert held.error[~rough].abs().max() < 0.004  # they print two to five digits
-
-
-def test_hours_of_training_and_the_misses():
-    found = observed.training().set_index("model")
-    assert found.inside.sum() == 4 and not found.inside["Llama-3.1-8B"]
-    assert found.implied_mfu["Llama-2-7B"] == pytest.approx(6 * 6.74e9 * 2e12 / (184320 * 3600 * 312e12))
-    assert found.error["Llama-3.1-8B"] < -0.5  # what its hours hold beside 6 N D is not said

@@ -139,9 +139,14 @@ class Geometry:
         return self.non_embedding + self.embeddings
 
     @property
+    def active_body(self) -> float:
+        """Parameters of the layers that take part in one token: N, and less of a mixture of experts."""
+        return sum(matrix.active for matrix in self.body.matrices) + self.body.kept
+
+    @property
     def active(self) -> float:
         """Parameters that take part in one token: with the head, without the rest of the embeddings."""
-        return sum(matrix.active for matrix in self.body.matrices) + self.body.kept + self.vocabulary_matrix
+        return self.active_body + self.vocabulary_matrix
 
     @property
     def sparse(self) -> bool:

@@ -1,7 +1,6 @@
-"""Rooflines beside observed speeds of whole engines; memory and hours of training, predicted against observed.
+"""Rooflines beside observed speeds of whole engines; memory, predicted against observed, with every miss.
 
-``mfu`` comes from the rows of data/hardware/training that are marked for it; the others are left for ``training``,
-which shows every miss, as ``memory`` does.  What speeds say of engines is learnt in ``residuals``.
+What speeds say of engines is learnt in ``residuals``.
 """
 
 import json
@@ -24,13 +23,6 @@ MOST_SEQUENCES = 2048  # TensorRT-LLM's default limit of a batch
 KV_SHARE = 0.9  # of the free memory, for the key-value cache
 
 
-@cache
-def mfu() -> tuple[float, float, float]:
-    """(low, median, high) share of the bf16 peak that printed training runs reach."""
-    rows = tables.read("hardware/training").query("role == 'range'")
-    return float(rows.mfu.min()), float(rows.mfu.median()), float(rows.mfu.max())
-
-
 def memory() -> pd.DataFrame:
     """A row per published figure of memory: model, what, format, tokens, value and predicted in its unit, error.
 
@@ -47,20 +39,6 @@ def memory() -> pd.DataFrame:
             predicted.append(sum(parts.values()))
     rows["predicted"] = np.array(predicted) / rows.unit.map({"GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30})
     return rows.assign(error=rows.predicted / rows.value - 1)
-
-
-def training() -> pd.DataFrame:
-    """A row per run whose device hours are known: hours by 6 N D at low, middle and high utilisation, and the error."""
-    rows = tables.read("hardware/training").query("role == 'hours'").copy()
-    peak = np.array([devices()[name].bf16 for name in rows.device])
-    ideal = 6 * rows.n_params * rows.n_tokens / peak / 3600
-    rows["implied_mfu"] = ideal / rows.device_hours
-    for name, share in zip(("high", "predicted", "low"), mfu(), strict=True):
-        rows[name] = ideal / share
-    rows["error"] = rows.predicted / rows.device_hours - 1
-    rows["inside"] = rows.device_hours.between(rows.low, rows.high)
-    columns = ["model", "device", "device_hours", "low", "predicted", "high", "error", "inside", "implied_mfu"]
-    return rows[[*columns, "source"]].reset_index(drop=True)
 
 
 def rooflines(rows: pd.DataFrame) -> pd.DataFrame:

@@ -258,7 +258,7 @@ class Project:
     evaluation: float = number(math.nan, "of prices.currency")
     qat_tokens: float = number(1e9, "tokens")
     calibration_hours: float = number(8.0, "device hours")
-    slowdown: tuple[float, ...] = spread((1.0, 1.3, 2.0), "times a training step of 16 bits", 0.1, 100.0)
+    slowdown: tuple[float, ...] = spread((), "times a training step of 16 bits", 0.1, 100.0)
     mfu: tuple[float, ...] = spread((), "share of the arithmetic in training", 0.0, 1.0, above=True)
     train_device: str = text("")
     horizon_months: float = number(24.0, "months", 1, 600)

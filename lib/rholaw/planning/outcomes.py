@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..hardware import geometry as shapes
-from ..hardware import speed
+from ..hardware import speed, training
 from ..laws.draws import Draws
 from ..laws.law import rise_in_training
 from . import costs, damage, load, monthly
@@ -235,19 +235,24 @@ def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) 
     scenario, project, dense = case.scenario, case.scenario.project, case.option.dense
     device, hourly = case.training[0], monthly.hourly(case, case.training[1], drawn)
     N, D = case.shape.non_embedding, scenario.model.n_tokens
-    slower = 1.0 if dense else costs.triangular(case.option.slowdown or project.slowdown, drawn.slowdown)
+    known = (
+        case.option.slowdown
+        or project.slowdown
+        or training.slowdown(case.option.weights, case.option.activations, device)
+    )
+    slower, active = 1.0 if dense else costs.triangular(known, drawn.slowdown), case.shape.active_body / N
 
-    def training(params: Numbers, tokens: Numbers, slowdown: Numbers) -> Numbers:
-        return costs.training_usd(params, tokens, drawn.mfu, device.bf16, hourly, slowdown)
+    def paid(params: Numbers, tokens: Numbers, slowdown: Numbers) -> Numbers:
+        return costs.training_usd(active * params, tokens, drawn.mfu, device.bf16, hourly, slowdown)
 
     params, tokens = law.cheapest(
         project.target_loss or quality["loss"], quality["rho"], scenario.model.tokens_per_param
     )
     if project.kind == "train":
-        whole = training(quality["n_params"], D, slower)
-        extra = whole - training(N, D, 1.0)
+        whole = paid(quality["n_params"], D, slower)
+        extra = whole - paid(N, D, 1.0)
     elif project.kind == "qat":
-        whole = extra = training(N, project.qat_tokens, slower)
+        whole = extra = paid(N, project.qat_tokens, slower)
     else:
         whole = extra = project.calibration_hours * hourly
     week = scenario.prices.usd(project.engineer_week, project.engineer_week_usd)
@@ -257,8 +262,8 @@ def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) 
     return {
         "target_params": params,
         "target_tokens": tokens,
-        "usd_target": training(params, tokens, slower),
+        "usd_target": paid(params, tokens, slower),
         "usd_training": whole,
-        "usd_token": training(N, 1, slower),
+        "usd_token": paid(N, 1, slower),
         "usd_once": once,
     }

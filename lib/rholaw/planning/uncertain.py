@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.special import ndtri
 
-from ..hardware import observed
+from ..hardware import training
 from . import costs
 from .prices import Spread
 from .scenario import Scenario
@@ -59,7 +59,7 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
     return {
         **({"system": (hardware.system_efficiency, "scenario")} if hardware.system_efficiency else {}),
         **({"parallel": (hardware.parallel_efficiency, "scenario")} if hardware.parallel_efficiency else {}),
-        "mfu": given(project.mfu, observed.mfu(), "data/hardware/training"),
+        "mfu": given(project.mfu, training.mfu(), "data/hardware/training, training_speeds"),
         **(
             {"utilisation": (traffic.utilisation, "scenario")}
             if traffic.utilisation
@@ -67,7 +67,7 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
         ),
         "overhead": (prices.overhead, "scenario; mercatus-ai.com, 2026-05, says 1.3 to 1.5"),
         "effort": (project.engineer_weeks, "scenario"),
-        "slowdown": (project.slowdown, assumed),
+        "slowdown": given(project.slowdown, training.ASSUMED, "assumed; of FP8 data/hardware/training_speeds"),
         "power": (prices.power_share, "scenario; 0.4 to 0.9 is what inference services report"),
         "pue": (prices.pue, "scenario"),
         "electricity": (prices.electricity, "scenario"),
