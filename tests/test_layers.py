@@ -91,7 +91,7 @@ MODULES = {
     "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles", "products"],
     "hardware": [
         *("devices", "offers", "kernels", "geometry", "links", "speed", "training", "observed", "residuals", "reports"),
-        "benchmarks",
+        *("simulated", "benchmarks"),
     ],
     "train": [
         *(

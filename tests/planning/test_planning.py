@@ -656,7 +656,7 @@ SPOKEN = {  # how a plan speaks where a number is one, nothing, or below nothing
     ),
     "next to nothing saved": (
         {"traffic": {"requests_per_month": 1, "utilisation": [0.3, 0.5, 0.7]}, "prices": {"billing": "hours"}},
-        ["costs USD 24,100 once", "saves less than USD 0.01 a month"],
+        ["costs USD 24,000 once", "saves less than USD 0.01 a month"],
     ),
     "neither fits": (
         {"model": {"geometry": "Qwen2.5-72B"}, "hardware": {"devices": ["RTX 4090"]}},

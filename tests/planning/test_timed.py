@@ -172,3 +172,23 @@ def test_between_loads_the_ratio_is_interpolated():
     runs = {Run("mixed", load, 1, 1, 1.0): ratio for load, ratio in ((1.0, 1.0), (4.0, 4.0), (16.0, 1.0))}
     shift = timed._shift(runs, "decode", np.array([[1.0], [2.0], [64.0]]), 1.0)
     assert shift.factor.ravel() == pytest.approx([1.0, 2.0, 1.0])
+
+
+def test_an_estimate_of_ai_configurator_is_a_speed_of_its_own_kind_which_a_measurement_replaces(tmp_path):
+    said = {"Model": "meta-llama/Meta-Llama-3.1-8B", "System": "h100_sxm", "Backend": "vllm (0.24.0)", "ISL": 1000}
+    said |= {"OSL": 300, "Batch Size": 32, "TP Size": 1, "PP Size": 1, "tokens/s": 3000.0}
+    estimate, bench = tmp_path / "estimate.txt", tmp_path / "bench.json"
+    text = "".join(f"  {label}: {value}\n" for label, value in said.items())
+    estimate.write_text(f"  Performance Estimate (static_gen)\n{text}")
+    bench.write_text(json.dumps(SERVED))
+    files = [{"file": str(estimate), "weights": "dense"}]
+    rows = {}
+    for name, measured in {"estimate": files, "both": [*files, str(bench)]}.items():
+        plan = rl.plan(SCENARIO | {"hardware": SCENARIO["hardware"] | {"measured": measured}}, law=FIT)
+        rows[name] = plan.table[(plan.table.option == "dense") & (plan.table.batch == 32)].iloc[0]
+        said_so = [text for text in plan.warnings if "AI Configurator reckons" in text]
+        assert bool(said_so) == (name == "estimate")
+    assert rows["estimate"].speed_source_decode == "AI Configurator" and rows["estimate"].held_out == ""
+    assert rows["estimate"].decode_tokens_s == pytest.approx(3000, rel=0.02)
+    assert rows["both"].speed_source_decode == "measured by you"
+    assert rows["both"].decode_tokens_s != pytest.approx(3000, rel=0.02)

@@ -51,7 +51,7 @@ def speeds(arguments: list[str], prog: str) -> None:
     description = "The speeds in files of benchmarks, as hardware.measured of a scenario takes them."
     parser = Parser(prog, description, examples)
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="of vllm bench serve, SGLang's bench_serving, llama-bench or GuideLLM"
+        "files", nargs="+", metavar="FILE", help="of vllm bench serve, SGLang, llama-bench, GuideLLM or AI Configurator"
     )
     add_output(parser)
     chosen = parser.parse_args(arguments)

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ..untrusted import LARGEST, refusals
-from . import reports
+from . import reports, simulated
 from .reports import Run
 
-WHAT = ("engine", "version", "model", "device", "weights", "activations", "kv", "gpus")
+WHAT = ("engine", "version", "model", "device", "weights", "activations", "kv", "gpus", "simulated")
 
 
 def read(path: str | Path) -> tuple[Run, ...]:
@@ -28,7 +28,10 @@ def read(path: str | Path) -> tuple[Run, ...]:
             raise ValueError("there is no such file")
         if (size := Path(path).stat().st_size) > LARGEST:
             raise ValueError(f"it has {size:,} bytes; at most {LARGEST:,} are read")
-        runs = tuple(replace(run, file=name) for run in reports.runs(Path(path).read_bytes()))
+        data = Path(path).read_bytes()
+        text = data.decode("utf-8", errors="replace")
+        every = simulated.runs(text) if simulated.TITLE.search(text) else reports.runs(data)
+        runs = tuple(replace(run, file=name) for run in every)
         if not runs:
             raise ValueError("there is no speed in it")
         return runs

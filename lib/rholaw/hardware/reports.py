@@ -40,7 +40,7 @@ class Run:
     counts the prompts (prefill) or the output; concurrency: sequences that decode at once, on average; tokens_in:
     before the output, or that decode starts from; ttft_ms, tpot_ms: means, nan where it is not said; spread: standard
     deviation of the logarithm over repeats, nan for one; file: where it
-    stands; assumed: whether the formats were taken from the name of the model.
+    stands; assumed: whether the formats were taken from the name of the model; simulated: whether it was reckoned.
     """
 
     phase: str
@@ -62,6 +62,7 @@ class Run:
     spread: float = math.nan
     file: str = ""
     assumed: bool = False
+    simulated: bool = False
 
 
 def runs(data: bytes) -> Iterator[Run]:

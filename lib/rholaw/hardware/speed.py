@@ -70,6 +70,7 @@ class Rung(StrEnum):
     UNKNOWN = "kernel not known"
     YOURS = "yours"
     TIMED = "measured by you"
+    SIMULATED = "AI Configurator"
 
 
 IDLE = (Rung.NO_KERNEL, Rung.UNKNOWN)

@@ -160,7 +160,7 @@ def bought(price: Price) -> bool:
 
 def tested(case: Case) -> bool:
     """Whether reports may have tested the interval of its speeds: not where you say or measured them."""
-    return bool(case.beliefs) and case.faster[1].rung != speed.Rung.TIMED
+    return bool(case.beliefs) and case.faster[1].rung not in (speed.Rung.TIMED, speed.Rung.SIMULATED)
 
 
 def held(case: Case) -> tuple[int, int]:

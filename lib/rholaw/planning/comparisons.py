@@ -11,7 +11,7 @@ from ..laws import draws as capacities
 from .decide import Plan, plan
 from .scenario import Scenario
 
-KNOWN = (Rung.TIMED, Rung.MEASURED, Rung.FITTED, Rung.YOURS)
+KNOWN = (Rung.TIMED, Rung.SIMULATED, Rung.MEASURED, Rung.FITTED, Rung.YOURS)
 """Rungs of a speed-up that say more than a data sheet."""
 
 ODD = {

@@ -21,6 +21,8 @@ from .inputs import Option
 from .remarks import Doubt, Gap, LossOrigin, Origin
 from .scenario import Scenario, ScenarioError
 
+LAID = {Rung.TIMED: "speed_measured", Rung.SIMULATED: "speed_simulated"}
+"""What is said of a speed from a file."""
 UNITS = {
     "effort": "weeks",
     "slowdown": "times",
@@ -201,7 +203,8 @@ def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
             yield Doubt("timed_elsewhere", name | {"source": decode.source, "engine": engine})
         files = ", ".join(dict.fromkeys(shift.source for shift in case.timed if shift))
         if files:
-            yield Doubt("speed_measured" if Rung.TIMED in rungs else "speed_moved", name | {"files": files})
+            code = next((code for rung, code in LAID.items() if rung in rungs), "speed_moved")
+            yield Doubt(code, name | {"files": files})
         if case.credited:
             yield Doubt("speed_credited", name | {"measured_on": case.option.measured_on, "note": case.kernel.note})
         elif Rung.YOURS in rungs:

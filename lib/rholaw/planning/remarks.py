@@ -130,6 +130,7 @@ class Doubt(Remark):
         "fact_unseen": ("device", "facts"),
         "timed_elsewhere": ("option", "device", "source", "engine"),
         "speed_measured": ("option", "device", "files"),
+        "speed_simulated": ("option", "device", "files"),
         "speed_moved": ("option", "device", "files"),
         "measured_by_name": ("file", "model", "weights", "activations"),
         "measured_unused": ("file", "device", "engine", "gpus"),

@@ -100,12 +100,14 @@ def _with(case: Case, ratios: dict[Run, float]) -> Case:
     """The Case with what the runs on its machine say of it: those of its own formats, else the others."""
     here = {run: ratio for run, ratio in ratios.items() if _machine(run, case)}
     own = {run: ratio for run, ratio in here.items() if _formats(run) == _formats(case.option)}
+    own = {run: ratio for run, ratio in own.items() if not run.simulated} or own
     if not here:
         return case
     case = _running(case) if own else case
     shifts = tuple(_shift(own or here, phase, case.flight, 1.0 if own else SHARED) for phase in ("prefill", "decode"))
+    rung = Rung.SIMULATED if own and all(run.simulated for run in own) else Rung.TIMED
     faster = tuple(
-        replace(one, rung=Rung.TIMED, source=shift.source) if own and shift else one
+        replace(one, rung=rung, source=shift.source) if own and shift else one
         for one, shift in zip(case.faster, shifts, strict=True)
     )
     return replace(case, timed=shifts, faster=faster)
