@@ -81,7 +81,7 @@ def with_transformers(folder, formats, count, length):
     """{format: rise} layer by layer, by transformers."""
     from rholaw.checkpoints.transformed import Transformed
 
-    evaluating.described = Transformed
+    evaluating.described = lambda checkpoint, device, _: Transformed(checkpoint, device)
     return layered(folder, formats, count, length)
 
 

@@ -97,7 +97,7 @@ def twins(folder, layout, family, **more):
 def test_it_is_what_the_rounded_values_say(tmp_path, monkeypatch, case, own):
     layout, family, more = CASES[case]
     if not own:
-        monkeypatch.setattr(llama, "described", lambda _: (_ for _ in ()).throw(ValueError("no")))
+        monkeypatch.setattr(llama, "described", lambda *_: (_ for _ in ()).throw(ValueError("no")))
     (tmp_path / "text").write_text(TEXT)
     coded, plain = twins(tmp_path, layout, family, **more)
     asked = {"text": str(tmp_path / "text"), "count": 3, "length": 16, "progress": False}

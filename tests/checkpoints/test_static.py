@@ -83,6 +83,8 @@ def coded(tmp_path):
             tensors |= {part: tensor.clone() for part, tensor in said.items()}
             files |= {name.replace("weight", part): tensor for part, tensor in tensors.items()}
         save_file(files | (more or {}), folder / "model.safetensors")
+        said = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(said | {"quantization_config": {"quant_method": "modelopt"}}))
         save_file(values, plain / "model.safetensors")
         (tmp_path / "text").write_text(TEXT)
         return folder, str(tmp_path / "text"), plain
@@ -90,8 +92,15 @@ def coded(tmp_path):
     return made
 
 
-def evaluate(folder, text, formats="dense", **more):
-    return rl.evaluate(folder, formats, text, count=3, length=16, progress=False, **more)
+def evaluate(folder, text, formats="dense", activations="dense", **more):
+    return rl.evaluate(folder, formats, text, count=3, length=16, progress=False, activations=activations, **more)
+
+
+def test_a_file_that_may_round_inputs_asks_how(coded):
+    folder, text, _ = coded("fp8")
+    with pytest.raises(ValueError, match=r"may round activations too: rl.evaluate is told how"):
+        llama.load(folder)
+    assert evaluate(folder, text).kl[0] == 0
 
 
 def logs(model, blocks):
@@ -127,7 +136,7 @@ def test_any_decoder_rounds_so(coded, monkeypatch):
     sizes = {"hidden_size": 64, "intermediate_size": 96, "vocab_size": 280, "tie_word_embeddings": False}
     (folder / "config.json").write_text(json.dumps(CONFIG | sizes))
     first = evaluate(folder, text, activations="static").kl[0]
-    monkeypatch.setattr(llama, "described", lambda _: (_ for _ in ()).throw(ValueError("no")))
+    monkeypatch.setattr(llama, "described", lambda *_: (_ for _ in ()).throw(ValueError("no")))
     assert evaluate(folder, text, activations="static").kl[0] == pytest.approx(first, rel=0.02)
 
 
@@ -255,7 +264,7 @@ def test_any_decoder_keeps_so(coded, monkeypatch):
     sizes = {"hidden_size": 64, "intermediate_size": 96, "vocab_size": 280, "tie_word_embeddings": False}
     (folder / "config.json").write_text(json.dumps(CONFIG | sizes))
     first = evaluate(folder, text, cache="static").kl[0]
-    monkeypatch.setattr(llama, "described", lambda _: (_ for _ in ()).throw(ValueError("no")))
+    monkeypatch.setattr(llama, "described", lambda *_: (_ for _ in ()).throw(ValueError("no")))
     assert evaluate(folder, text, cache="static").kl[0] == pytest.approx(first, rel=0.02)
 
 

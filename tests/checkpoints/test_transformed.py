@@ -85,7 +85,7 @@ def test_a_plain_llama_is_the_same_by_either(tmp_path, monkeypatch, inner):
     asked = (folder, ["int4/g8", "int2/g8"], str(tmp_path / "text"))
     more = {"count": 4, "length": 16, "progress": False, "activations": inner}
     first = rl.evaluate(*asked, **more)
-    monkeypatch.setattr(llama, "described", lambda _: (_ for _ in ()).throw(ValueError("no")))
+    monkeypatch.setattr(llama, "described", lambda *_: (_ for _ in ()).throw(ValueError("no")))
     second = rl.evaluate(*asked, **more, out=tmp_path / "out.csv")
     for column in ("kl", "rise", "loss"):
         assert second[column].to_numpy() == pytest.approx(first[column].to_numpy(), abs=1e-5)

@@ -56,8 +56,9 @@ def evaluate(
     as vLLM does; weights stay as the file has them, where vLLM rounds those of FP8 once more to one scale.  cache: a
     Format of keys, once turned by their positions, and values, which is what attention reads: "fp8_row" and "sint8/row"
     scale each token of each head, "q8_0" 32 channels of it, as llama.cpp's cache of that name.  Or "static", vLLM's fp8
-    cache: the scales that the file has for the keys and the values of each layer or head, and 1 where it has none.
-    device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside
+    cache: the scales that the file has for the keys and the values of each layer or head, and 1 where it has none.  A
+    plain Llama whose config says that it is quantised in a way that may round inputs needs ``activations``: "dense"
+    where they stay.  device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside
     it OUT.partial keeps what the layers made, so that an interrupted evaluation of the same files, formats and text
     goes on behind its last layer.  progress: shows a bar, and before it, where the work is long, about how long it
     takes.
@@ -86,7 +87,7 @@ def evaluate(
     place, out, asked = usable_device(device), resumable.destination(out), named_formats(formats)
     running = _running(activations, "activations"), _running(cache, "keys and values")
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
-        model = described(checkpoint, place)
+        model = described(checkpoint, place, activations is not None)
         inner, stored = (checkpoint.scales if format == STATIC else format for format in running)
         _refuse_without_scales(inner, model)
         named = {name: Rounding(format, inner, stored) for name, format in asked.items()}
@@ -118,18 +119,18 @@ def coverage(path: str | Path, formats: str | Iterable[str | Format]) -> dict[st
     Reads headers only. Raises ValueError for what ``evaluate`` refuses of paths, formats and models.
     """
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be evaluated"):
-        model = described(checkpoint, torch.device("cpu"))
+        model = described(checkpoint, torch.device("cpu"), told=True)
         named = named_formats(formats)
         return {name: _share(Rounding(format), model) for name, format in named.items()}
 
 
-def described(checkpoint: Checkpoint, device: torch.device) -> Layered:
+def described(checkpoint: Checkpoint, device: torch.device, told: bool = False) -> Layered:
     """The decoder in an open checkpoint: a plain Llama, else whatever transformers runs, where it is installed.
 
-    Raises ValueError where neither can run it.
+    told: what rounds its inputs is known.  Raises ValueError where neither can run it.
     """
     try:
-        return layered.Llama(checkpoint, llama.described(checkpoint), device)
+        return layered.Llama(checkpoint, llama.described(checkpoint, told), device)
     except ValueError as error:
         if "general.architecture" in checkpoint.metadata:
             raise ValueError(f"{error}; of GGUF files only plain Llamas can be run") from None

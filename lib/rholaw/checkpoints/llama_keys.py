@@ -137,15 +137,19 @@ class Function:
         return turned
 
 
-def of_json(config: dict) -> Function:
-    """The Function that a config.json describes, as transformers reads it. ValueError for a key that is not known."""
+def of_json(config: dict, told: bool = False) -> Function:
+    """The Function that a config.json describes, as transformers reads it. ValueError for a key that is not known.
+
+    told: what rounds inputs, keys and values is known from elsewhere; else a quantization_config that may say it is
+    refused.
+    """
     _check(config, "config.json", READ | HARMLESS, ONLY)
     quantization = config.get("quantization_config")
-    if quantization is not None and not _weights_only(quantization):
+    if not (told or quantization is None or _weights_only(quantization)):
         method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
         raise ValueError(
-            f"config.json: quantization_config is of {shown(method)}, which may round activations too; "
-            "give the model that it was made from"
+            f"config.json: quantization_config is of {shown(method)}, which may round activations too: "
+            "rl.evaluate is told how by activations: static, a format or dense; or give the model that it was made from"
         )
     for flag in ("attention_bias", "mlp_bias", "tie_word_embeddings"):
         if config.get(flag) not in (None, True, False):
