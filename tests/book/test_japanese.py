@@ -17,6 +17,7 @@ from rholaw.book import checkpoint_card as model_cards
 from rholaw.book import figures, japanese, plan_figures
 from rholaw.book import search as bilingual
 from rholaw.book.figures import plt
+from rholaw.fidelity import evidence, trials
 from rholaw.hardware import devices as hardware
 from rholaw.hardware import residuals
 from rholaw.laws import draws as capacities
@@ -286,7 +287,9 @@ def known_numbers(plan, edge):
     prior = rl.prior_sensitivity(8e9, 15e12, method="imatrix")  # of the dialogue, as its capacities are
     found += [8e9, 8e9 * sources.spread("int4")[0], 15e12, 8, 2, 4 / 16, 5]
     found += [*prior.rise(["q4_k", "q2_k"]), *np.ravel(prior.rise_interval(["q4_k", "q2_k"]))]
-    found += [rl.gmse(name).value for name in ("int8", "int4", "int2")]
+    found += [rl.gmse(name).value for name in ("int8", "int4", "int2", "q4_k", "q2_k")]
+    tried = trials.summary(trials.from_measured(evidence.usable(), ["q5_0", "q3_k"]))  # of the law after training
+    found += [prior.kappa, *(tried[name] for name in ("models", "median", "p90"))]
     return [*found, RATE, scenario.run.samples, advice.SURE, model_cards.DISTURBED, hardware.STALE_DAYS]
 
 
