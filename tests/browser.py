@@ -59,6 +59,11 @@ CUT_OFF = """async () => {
     return open.filter(wide).map(e => 'wider than its column: ' + e.innerText.replace(/\\s+/g, ' ').slice(0, 80));
 }"""
 
+FIRST_SCREEN = """() => [...document.querySelectorAll('article :is(.cell_input, details.hide)')]
+    .filter(e => e.checkVisibility() && !e.closest('.tag_show, .tag_lesson'))
+    .filter(e => e.getBoundingClientRect().top < innerHeight)
+    .map(e => 'code on the first screen: ' + e.innerText.slice(0, 80))"""
+
 # WCAG's AA: text against the ground on which it stands, 4.5 to 1, large text 3 to 1; what is folded is opened first.
 CONTRAST = r"""theme => {
     document.documentElement.dataset.theme = theme;
@@ -118,14 +123,14 @@ def problems(context, path: Path) -> list[str]:
         page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
         page.set_viewport_size(DESK)
         page.goto(path.as_uri())
-        for script in (MATHEMATICS, STRAY_TEX, IMAGES, OVERFLOW, CUT_OFF):
+        for script in (MATHEMATICS, STRAY_TEX, IMAGES, OVERFLOW, CUT_OFF, FIRST_SCREEN):
             wrong += page.evaluate(script)
         local = {unquote(urlparse(link).path) for link in page.evaluate(LINKS) if link.startswith("file:")}
         wrong += [f"links to {name}, which does not exist" for name in sorted(local) if not Path(name).is_file()]
         headings = page.evaluate(HEADINGS)
         wrong += [] if headings == 1 else [f"{headings} titles (h1)"]
         page.set_viewport_size(PHONE)
-        narrow = [*page.evaluate(OVERFLOW), *page.evaluate(CUT_OFF)]
+        narrow = [problem for script in (OVERFLOW, CUT_OFF, FIRST_SCREEN) for problem in page.evaluate(script)]
         wrong += [f"{problem} (at {PHONE['width']} px)" for problem in narrow]
         wrong += [f"{problem} ({theme})" for theme in ("light", "dark") for problem in page.evaluate(CONTRAST, theme)]
     finally:

@@ -91,6 +91,8 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
         (GOOD + '<p style="color: #757575">grey, <b style="opacity: 0.9">fainter</b></p>', "too little contrast"),
         (GOOD + '<h2 style="font-size: 24px; color: #888">large</h2><p style="color: #757575">grey</p>', None),
         (GOOD + '<style>[data-theme="dark"] p { color: #ccc }</style>', "too little contrast: rgb(204, 204, 204)"),
+        (GOOD + '<details class="hide"><summary>Code</summary></details>', "code on the first screen: Code"),
+        (GOOD + '<p style="height: 900px"></p><details class="hide"><summary>Code</summary></details>', None),
         (GOOD + "<h1>Second</h1>", "2 titles (h1)"),
         ("<p>no title</p>", "0 titles (h1)"),
         (GOOD + '<div style="overflow: auto"><table style="width: 2000px"></table></div>', "wider than its column: "),
