@@ -6,6 +6,7 @@ import pytest
 import small_plans
 
 import rholaw as rl
+from rholaw import tables
 from rholaw.laws import draws as capacities
 from rholaw.planning import comparisons
 
@@ -73,3 +74,11 @@ def test_without_traffic_or_choice_there_is_nothing_to_draw(plan):
     idle = rl.plan(plan.scenario.replace(traffic={"requests_per_month": 0}))
     none = rl.plan(plan.scenario.replace(project={"kind": "qat", "tolerance": 0}))
     assert comparisons.over_traffic(idle, [1.0]).empty and comparisons.over_traffic(none, [1.0]).empty
+
+
+def test_plans_credit_nf4_with_energy_that_was_published_otherwise():
+    table = comparisons.energy()
+    assert len(table) >= 4 and (table.planned_low <= table.planned).all()
+    published = pd.read_csv(tables.DATA / "hardware" / "energy.csv").query("device == 'RTX 5090' and batch == 1")
+    assert table.change.tolist() == published[published.numbers == "nf4 x bf16"].change.tolist()
+    assert ((table.change - table.planned) > 0.2).all()  # a negative result, which chapter 17 prints

@@ -499,6 +499,19 @@ def test_energy_is_doubted_by_what_the_table_has_seen():
         assert kind in told[0] and f"{change.min():+.0%}" in told[0] and f"{change.max():+.0%}" in told[0]
 
 
+def test_a_kernel_that_was_seen_to_be_slow_is_doubted():
+    nf4 = {"formats": [{"weights": "nf4/g64"}]}
+    (told,) = [text for text in planned(**nf4).warnings if "bitsandbytes" in text]  # by which vLLM runs it
+    assert "it wrote 0.58 to 0.93 times as fast" in told
+    assert not any("bitsandbytes was" in text for text in planned(formats=[INT4]).warnings)
+
+
+def test_a_finished_model_is_not_doubted_for_the_capacity_of_a_format():
+    for kind, expected in (("qat", True), ("post-training", False)):
+        plan = planned(formats=[{"weights": "mxfp6_e2m3"}], project={"kind": kind, "tolerance": 0.05})
+        assert ("rho_without_runs" in {doubt.code for doubt in plan.doubts}) == expected
+
+
 def test_an_engine_that_is_not_known_is_named():
     for name in ("vllm", "vlm", "vLLM 0.18"):
         with pytest.raises(rl.ScenarioError, match=f"hardware.engine: {name}: there is no such engine; .* vLLM"):

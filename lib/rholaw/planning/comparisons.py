@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from .. import tables
 from ..formats.grammar import Format
+from ..hardware.devices import devices
 from ..hardware.speed import IDLE, Rung
 from ..laws import draws as capacities
 from .decide import Plan, plan
@@ -123,6 +125,28 @@ def trained(plans: Mapping[str, Plan]) -> pd.DataFrame:
     ]
     rows = pd.concat(tables).sort_values("npv", kind="stable")
     return rows.groupby("option", sort=False).tail(1)[::-1].set_index("option")
+
+
+def energy() -> pd.DataFrame:
+    """What plans say of the energy of NF4 beside what was published of it, on the devices that plans know.
+
+    A row a published model: device, model, params, change, that of its energy a token over 16 bits, and planned_low,
+    planned, planned_high, the P10, median and P90 of the plan's, which takes equal power in all formats.
+    """
+    seen = tables.read("hardware/energy").query("numbers == 'nf4 x bf16' and params > 0 and batch == 1")
+    seen = seen[seen.device.isin(devices())][["device", "model", "params", "change"]].reset_index(drop=True)
+    for i, row in seen.iterrows():
+        scenario = {
+            "model": {"params": row.params},
+            "formats": [{"weights": "nf4/g64"}],
+            "hardware": {"devices": [row.device], "engine": "bitsandbytes", "batches": [1]},
+            "project": {"kind": "post-training"},
+            "run": {"samples": 400},
+        }
+        own = plan(scenario).table.set_index("option").loc["nf4/g64"]
+        faster = [own[f"speedup_decode{part}"] for part in ("_p90", "", "_p10")]
+        seen.loc[i, ["planned_low", "planned", "planned_high"]] = [1 / times - 1 for times in faster]
+    return seen
 
 
 def at_the_edges(scenario: Scenario) -> dict[str, Plan]:

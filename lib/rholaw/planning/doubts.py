@@ -215,6 +215,7 @@ def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
             yield Doubt("no_kernel", name | {"note": case.kernel.note})
         elif Rung.NOMINAL in rungs:
             yield Doubt("speed_nominal", name)
+            yield from _seen_slow(case, name)
         elif Rung.EMULATED in rungs:
             yield Doubt("emulated", name)
     for option in {case.option: None for case in cases if case.option.speculation}:
@@ -223,6 +224,16 @@ def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
         change = tables.read("hardware/energy").groupby("numbers").change
         changes = zip(change.min().index, change.min(), change.max(), strict=True)
         yield Doubt("energy", {"changes": tuple(changes)})
+
+
+def _seen_slow(case: Case, name: Mapping[str, str]) -> Iterator[Doubt]:
+    """A kernel that was slower than 16 bits wherever both were timed, and is credited with a nominal speed-up."""
+    seen = tables.read("hardware/energy").query("speed > 0")
+    makers = (case.scenario.hardware.engine, *case.kernel.note.split())
+    ratio = (seen.speed / seen.speed_dense)[seen.engine.isin(makers) & (seen.numbers == case.kernel.name)]
+    if len(ratio) and ratio.max() < 1:
+        maker = seen.engine[ratio.index[0]]
+        yield Doubt("seen_slow", {**name, "maker": maker, "low": ratio.min(), "high": ratio.max()})
 
 
 def _of_engines(scenario: Scenario, cases: list[Case]) -> Iterator[Doubt]:
@@ -281,6 +292,7 @@ def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origi
     if project.kind != "post-training" and not shortest / 1.05 <= ratio <= longest * 1.05:
         yield Doubt("length_extrapolated", {"ratio": ratio, "shortest": shortest, "longest": longest})
     codes = {Origin.PRINTED: "rho_printed", Origin.WITHOUT_RUNS: "rho_without_runs"}
+    codes = {} if project.kind == "post-training" else codes  # where ρ counts for nothing
     yield from (Doubt(codes[where], {"option": o.name}) for o, where in origins.items() if where in codes)
     if project.kind == "train":
         yield Doubt("cheapest_extrapolated")

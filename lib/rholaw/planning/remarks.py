@@ -140,6 +140,7 @@ class Doubt(Remark):
         "no_kernel": ("option", "device", "note"),
         "kernel_unknown": ("option", "device", "engine", "numbers"),
         "speed_nominal": ("option", "device"),
+        "seen_slow": ("option", "device", "maker", "low", "high"),
         "emulated": ("option", "device"),
         "energy": ("changes",),
         "engine_unknown": ("hint",),
