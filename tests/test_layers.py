@@ -136,6 +136,7 @@ MODULES = {
             "advice",
             "break_even",
             "traffic",
+            "assumptions",
             "doubts",
             "measuring",
             "verifying",

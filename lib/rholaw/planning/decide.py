@@ -30,6 +30,7 @@ from ..laws.fitting import Fit
 from . import (
     advice,
     alternatives,
+    assumptions,
     break_even,
     cases,
     doubts,
@@ -177,7 +178,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         choice=choice,
         baseline=baseline,
         tornado=tornado,
-        assumptions=doubts.assumptions(scenario, all_cases, draws),
+        assumptions=assumptions.assumptions(scenario, all_cases, draws),
         doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins)),
         compared=tuple(alternatives.alternatives(scenario, table, reasons)) if trainable else (),
         npv=np.broadcast_to(npv * scenario.prices.rate, 0 if best is None else int(scenario.run.samples)),

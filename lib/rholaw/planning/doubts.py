@@ -1,6 +1,5 @@
-"""What a plan assumed, with sources and dates, and what to doubt about it."""
+"""What to doubt about a plan."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
@@ -10,12 +9,13 @@ import pandas as pd
 from .. import tables
 from ..checked import unknown
 from ..checkpoints.parts import STATE_BYTES
-from ..hardware import devices, residuals
+from ..hardware import devices
 from ..hardware.devices import STALE_DAYS, facts
 from ..hardware.kernels import engines
 from ..hardware.speed import Rung
-from ..laws.draws import NAMES, Draws, default_runs
-from . import advice, damage, timed, uncertain, words
+from ..laws.draws import Draws, default_runs
+from . import advice, damage, timed
+from .assumptions import FACTS
 from .cases import Case, bought, held, tested
 from .inputs import Option
 from .remarks import Doubt, Gap, LossOrigin, Origin
@@ -23,15 +23,6 @@ from .scenario import Scenario, ScenarioError
 
 LAID = {Rung.TIMED: "speed_measured", Rung.SIMULATED: "speed_simulated"}
 """What is said of a speed from a file."""
-UNITS = {
-    "effort": "weeks",
-    "slowdown": "times",
-    "overhead": "times the rent",
-    "pue": "times",
-    "electricity": "USD a kWh",
-}
-"""Of the uncertain inputs that are no shares."""
-TIMES = "times as long as the roofline"
 MANY = 10_000
 """Devices, of more than which a plan asks whether the traffic is meant."""
 UNUSUAL = 5.0
@@ -42,57 +33,6 @@ SMALL = 0.02
 """A capacity, at P10, at which a model of equal loss has no bound worth the name."""
 UNSAFE = 1.0
 """Nats per token, at P90, of which a finished model may not recover: rounding so far is no small error any more."""
-FACTS = ("memory", "bandwidth", "bf16", "fp8", "fp4", "int8", "power")
-
-
-def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.DataFrame:
-    """A row per assumption: item, value (or low / middle / high), unit, source, as_of, status."""
-    rows, names = [], words.texts("en")["inputs"]
-
-    def add(item: str, value: tuple | float, unit: str, source: str, as_of: str = "", status: str = "") -> None:
-        text = " / ".join(f"{part:.4g}" for part in value) if isinstance(value, tuple) else f"{value:.6g}"
-        rows.append((item, text, unit, source, as_of, status))
-
-    model, hardware = scenario.model, scenario.hardware
-    add("N, non-embedding parameters", model.shape.non_embedding, "parameters", "scenario")
-    if model.n_active:
-        add("parameters active for a token", model.n_active, "parameters", "scenario" if model.active else "its shape")
-    add("D, training tokens", model.n_tokens, "tokens", "scenario" if model.tokens else "20 a parameter")
-    own = facts(hardware.overrides or None)
-    for row in own[own.device.isin(hardware.devices) & own.property.isin(FACTS)].itertuples():
-        add(f"{row.device}: {row.property}", row.value, row.unit, row.source, row.as_of, row.status)
-    for name, price in {case.device.name: case.price for case in cases}.items():
-        add(f"{name}: an hour", (price.low, price.mid, price.high), "USD", price.source, price.as_of)
-
-    for case in {(case.option, case.device.name, case.gpus): case for case in cases}.values():
-        for phase, faster in zip(("prefill", "decode"), case.faster, strict=True):
-            what = f"{case.option.name} on {case.gpus} × {case.device.name}: {phase}"
-            source = f"{faster.rung}: {faster.source}" if faster.source else str(faster.rung)
-            add(
-                what,
-                tuple(float(part.flat[-1]) for part in (faster.low, faster.mid, faster.high)),
-                "times 16 bits",
-                source,
-            )
-
-    for case in {(case.device.name, case.gpus): case for case in cases if case.beliefs}.values():
-        for phase, belief in zip(("prefill", "decode"), case.beliefs, strict=True):
-            middle, error = float(belief.factor[0].flat[-1]), float(belief.error[0].flat[-1])
-            bounds = tuple(middle * math.exp(z * error) for z in (-residuals.Z, 0, residuals.Z))
-            add(f"{hardware.engine} on {case.gpus} × {case.device.name}: {phase}", bounds, TIMES, belief.source)
-    for name, (bounds, source) in uncertain.ranges(scenario).items():
-        if name != "parallel" or max(hardware.gpus) > 1:
-            add(names[name], bounds, UNITS.get(name, "share"), source)
-    for option in scenario.formats:
-        if option.slowdown:
-            add(f"{option.name}: {names['slowdown']}", option.slowdown, UNITS["slowdown"], "scenario")
-        if damage.by_law(scenario, option):
-            source = words.source(damage.origin(scenario, option), len(model.measured))
-            add(f"{option.name}: κ", damage.kappa(scenario, option), "nats a unit of GMSE", source)
-    for name in NAMES:
-        value = tuple(np.quantile(getattr(draws, name), [0.1, 0.5, 0.9]))
-        add(f"law: {name}", value, "", f"{len(draws.A)} resamples of the runs")
-    return pd.DataFrame(rows, columns=["item", "value", "unit", "source", "as_of", "status"])
 
 
 def doubts(
