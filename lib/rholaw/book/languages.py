@@ -9,7 +9,12 @@ from pathlib import Path
 from sphinx import locale
 from sphinx.application import Sphinx
 
-ENGLISH = {"ja/01_summary": "18_plan", "ja/02_rollout": "18_plan", "ja/03_dialogue": "index"}
+ENGLISH = {
+    "ja/01_summary": "18_plan",
+    "ja/02_rollout": "18_plan",
+    "ja/03_dialogue": "index",
+    "ja/04_law": "14_law_after_training",
+}
 """{page in Japanese: the page in English that answers the same question}."""
 JAPANESE = {**dict(map(reversed, reversed(ENGLISH.items()))), "index": "ja/01_summary"}
 """{page in English: where its readers go on in Japanese}."""
