@@ -5,6 +5,7 @@ import math
 import random
 import re
 
+import numpy as np
 import pytest
 
 from rholaw.hardware import benchmarks
@@ -291,3 +292,27 @@ def test_whatever_stands_in_a_file_is_read_or_refused(written, seed):
             assert len(str(error)) < 520
         else:
             assert all(run.tokens_per_second > 0 and run.concurrency >= 1 for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("model", "numbers"),
+    [
+        ("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic", "fp8"),
+        ("nvidia/Llama-3.3-70B-Instruct-NVFP4", "nvfp4"),
+        ("Qwen/Qwen2.5-72B-Instruct-AWQ", "int4"),
+        ("model.w8a8", "int8"),
+        ("unsloth/gemma-2-9b-bnb-4bit", "int4"),
+        ("meta-llama/Llama-3.1-8B-Instruct", ""),
+        ("awqward/plain", ""),
+    ],
+)
+def test_the_name_of_a_model_says_what_its_weights_are(model, numbers):
+    assert benchmarks.quantised(model) == numbers
+
+
+def test_a_measurement_moves_the_median_and_leaves_a_share_of_the_spread():
+    rates = np.array([[10.0, 20.0, 40.0]])
+    kept = benchmarks.Shift(factor=1.5, keep=0.5, error=0.0, source="mine.json").applied(rates, 0.0)
+    assert kept[0] == pytest.approx([30 / math.sqrt(2), 30, 30 * math.sqrt(2)])
+    sure = benchmarks.Shift(factor=1.0, keep=0.0, error=0.1, source="mine.json").applied(rates, np.array([-1, 0, 1]))
+    assert sure[0] == pytest.approx(20 * np.exp([-0.1, 0, 0.1]))

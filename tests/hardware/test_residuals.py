@@ -1,10 +1,12 @@
 """Beliefs about engines: known effects are recovered, intervals hold what they say, a new device is less sure."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rholaw.hardware import residuals
 from rholaw.hardware.devices import Device, devices
+from rholaw.hardware.speed import Rung
 
 
 def drawn(seed: int, rows: int, levels: int = 6, effect: float = 0.4, source: float = 0.2, own: float = 0.1):
@@ -108,3 +110,12 @@ def test_no_engine_is_believed_to_read_16_bits_faster_than_its_memory():
     for name in ("Apple M3 Pro", "Apple M4 Max", "RTX 4090", "H100 80GB SXM"):
         own = residuals.belief("llama.cpp", devices()[name], "decode", np.array([[1.0]]), "dense", False)
         assert (own.factor >= 1).all()
+
+
+def test_accuracy_tells_timed_products_from_others(monkeypatch):
+    rungs = [Rung.MEASURED, Rung.MEASURED, Rung.MEASURED, Rung.NOMINAL]
+    rows = pd.DataFrame({"rung": rungs, "error": [-0.1, 0.2, 0.4, -0.5], "inside": [True, True, False, True]})
+    monkeypatch.setattr(residuals, "held_out", lambda: rows)
+    table = residuals.accuracy()
+    assert table.loc["timed"].tolist() == pytest.approx([3, 0.2, 2 / 3, 2 / 3])
+    assert table.loc["untimed"].tolist() == pytest.approx([1, 0.5, 0, 1])

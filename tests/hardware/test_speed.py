@@ -153,3 +153,9 @@ def test_prefill_attends_within_windows():
     seen = 10 * 25_000 + 52 * (1024 - 1024**2 / 100_000)
     assert attention(GEMMA, 50_000) == pytest.approx(4 * 4096 * seen)
     assert attention(NEXT, 1000) == pytest.approx(4 * 12 * 16 * 256 * 500 + 4 * NEXT.body.state)
+
+
+def test_what_somebody_measured_holds_at_any_number_of_tokens():
+    own = speed.given((1.2, 1.4, 1.5), np.array([1.0, 64.0]), "mine")
+    assert (own.low.tolist(), own.mid.tolist(), own.high.tolist()) == ([1.2] * 2, [1.4] * 2, [1.5] * 2)
+    assert own.source == "mine" and own.rung is speed.Rung.YOURS
