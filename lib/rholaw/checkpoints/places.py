@@ -151,7 +151,7 @@ def _indexed(file: Path) -> Place:
 
 def _present(shards: list[Path]) -> list[Path]:
     """These, or ValueError where some are not there, or not whole: aria2 makes a file of the full size at once."""
-    if missing := [shard.name for shard in shards if not shard.is_file()]:
+    if missing := [shard.name for shard in shards if not shard.exists()]:
         raise ValueError(f"{len(missing)} of {len(shards)} shards are missing: {listed(missing[:5])}; download them")
     for shard in shards:
         if (control := shard.with_name(f"{shard.name}.aria2")).exists():
