@@ -1,17 +1,42 @@
-"""Records the ledger of the running example, data/plans/ledger, by today's plans: python bench/ledger.py"""
+"""Records what pages show of plans, data/plans/ledger and data/plans/glance, by today's plans: python bench/ledger.py
 
+The second takes minutes; ``python bench/ledger.py ledger`` records the first alone.
+"""
+
+import json
+import sys
 from pathlib import Path
 
+import pandas as pd
+from tqdm import tqdm
+
 from rholaw import files, tables
-from rholaw.planning.ledger import RECORDED, made
+from rholaw.planning import glance, ledger
+
+SCENARIOS = Path(__file__).parents[1] / "chapters" / "scenarios"
+
+
+def of_ledger() -> pd.DataFrame:
+    """The ledger of the running example."""
+    return ledger.made(SCENARIOS)
+
+
+def of_glance() -> pd.DataFrame:
+    """The choices of the first pages; texts as JSON has them, in ASCII."""
+    table = glance.made(SCENARIOS, tqdm(glance.cells()))
+    return table.assign(**{name: table[name].map(json.dumps) for name in glance.TEXTS})
+
+
+MADE = {"ledger": (ledger.RECORDED, of_ledger), "glance": (glance.RECORDED, of_glance)}
 
 
 def main() -> None:
-    """The table and its manifest."""
-    table = made(Path(__file__).parents[1] / "chapters" / "scenarios")
-    path = tables.DATA / f"{RECORDED}.csv"
-    files.write(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    tables.update(RECORDED)
+    """The tables and their manifests."""
+    for name in sys.argv[1:] or MADE:
+        recorded, made = MADE[name]
+        text = made().to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        files.write(tables.DATA / f"{recorded}.csv", text)
+        tables.update(recorded)
 
 
 if __name__ == "__main__":

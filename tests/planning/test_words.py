@@ -2,15 +2,19 @@
 
 import ast
 import string
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from small_plans import SCENARIO
 
 from rholaw import planning
 from rholaw.book import figures, plan_figures
-from rholaw.planning import uncertain, words
+from rholaw.planning import decide, uncertain, words
 from rholaw.planning.columns import COLUMNS
 from rholaw.planning.remarks import Alternative, Conclusion, Doubt, Gap, Ground, LossOrigin, Reason, Verdict
+from rholaw.planning.scenario import Scenario
 
 ROOM = Path(planning.__file__).parent
 
@@ -126,3 +130,15 @@ def test_one_measured_format_is_one_measurement():
     assert words.source(LossOrigin.MEASURED, 1) == "from 1 measurement"
     assert words.source(LossOrigin.MEASURED, 3) == "from 3 measurements"
     assert words.source(LossOrigin.PRIOR, 0, "ja") == "同じ規模のモデルの実測"
+
+
+def test_where_both_pay_as_many_devices_the_spreads_are_shown(few):
+    conclusion = decide.plan(Scenario.of(SCENARIO)).conclusion
+    paid = {"devices_paid_p10": 4.0, "devices_paid": 8.0, "devices_paid_p90": 12.0}
+    choice = pd.concat([conclusion.choice.drop(list(paid)), pd.Series(paid)])
+    base = pd.concat([conclusion.baseline.drop(list(paid)), pd.Series(paid | {"devices_paid_p90": 16.0})])
+    alike = replace(conclusion, ground=Ground.PAYS, choice=choice, baseline=base)
+    assert " × H100 80GB SXM (P10 to P90: 4 to 12), " in words.summary(alike)
+    assert "H100 80GB SXM 8基（P10～P90：4～16基）" in words.summary(alike, "ja")
+    fewer = replace(alike, choice=choice.replace({8.0: 7.0}))
+    assert "on 7 × H100 80GB SXM, " in words.summary(fewer)

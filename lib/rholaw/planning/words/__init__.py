@@ -139,12 +139,13 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         return {}
     amount = money(abs(choice.cost_once), currency, language)
     once = "once_less" if choice.cost_once < 0 else "once" if choice.cost_once else "once_none"
+    alike = base is not None and choice.devices_paid == base.devices_paid  # then only their spreads say what is saved
     inputs = [texts(language)["inputs"][key] for key in conclusion.inputs[:2]]
     filling = {
         "option": name(choice),
         "device": choice.device,
         "unpriced": choice.unpriced,
-        "paid": _paid(choice, language),
+        "paid": _paid(choice, language, spread=alike),
         "batch": _counted("batch", choice.batch, language, until=_until(choice.ttft_ms, language)),
         "pays": f"{choice.pays:.0%}",
         "horizon": _counted("horizon", conclusion.horizon_months, language),
@@ -152,7 +153,7 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "dearer": _dearer(-choice.saving_month, currency, language),
         "once": _phrase(once, language, amount=amount),
         "turning": _turning(conclusion, language),
-        "base_paid": "" if base is None else _paid(base, language),
+        "base_paid": "" if base is None else _paid(base, language, spread=alike),
         "base_hours": "" if base is None else _hours(base),
         **dict(zip(("first", "second"), inputs, strict=False)),
         **_measured(conclusion, language, name),
@@ -249,11 +250,16 @@ def _counted(key: str, count: float, language: str, **data: str) -> str:
     return _phrase(key if count != 1 else f"{key}_one", language, count=count, **data)
 
 
-def _paid(row: pd.Series, language: str) -> str:
-    """All devices that a row pays, of all replicas together; a mean, where hours are paid as used."""
-    count = row.devices_paid
-    key = "paid" if count == round(count) else "paid_few" if count < 0.01 else "paid_mean"
-    return _phrase(key, language, count=f"{_three(count):,.12g}" if np.isfinite(count) else "–", device=row.device)
+def _paid(row: pd.Series, language: str, spread: bool = False) -> str:
+    """All devices that a row pays, of all replicas together; a mean, where hours are paid as used; spread: the median
+    with P10 and P90, where these differ."""
+    count, low, high = (
+        f"{_three(value):,.12g}" if np.isfinite(value) else "–"
+        for value in row[["devices_paid", "devices_paid_p10", "devices_paid_p90"]]
+    )
+    key = "paid" if row.devices_paid == round(row.devices_paid) else "paid_mean"
+    key = "paid_few" if row.devices_paid < 0.01 else "paid_spread" if spread and low != high else key
+    return _phrase(key, language, count=count, low=low, high=high, device=row.device)
 
 
 def _until(milliseconds: float, language: str) -> str:

@@ -1,0 +1,64 @@
+"""The choices on a page: it says what is recorded of them, remembers them, and has the first without scripts."""
+
+import itertools
+
+import pytest
+from browser import PAGE, PHONE, problems
+
+from rholaw.book.glance import Glance
+from rholaw.planning import glance
+
+
+@pytest.fixture(scope="module")
+def said():
+    return glance.recorded().set_index(list(glance.CHOICES))
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(PAGE % ("<section><h1>t</h1>" + Glance()._repr_html_() + "</section>"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_a_page_knows_every_choice(language, said):
+    data = Glance(language).data()
+    every = itertools.product(*(choice["values"] for choice in data["choices"]))
+    assert sorted("|".join(chosen) for chosen in every) == sorted(data["said"])
+    assert [choice["first"] in choice["values"] for choice in data["choices"]] == [True] * 4
+    for (*chosen,), row in said.iterrows():
+        assert data["said"]["|".join(chosen)][1] == row[language]
+
+
+def test_what_is_chosen_first_can_be_another():
+    first = {choice["name"]: choice["first"] for choice in Glance("ja", (("currency", "JPY"),)).data()["choices"]}
+    assert first == {"model": "Llama-3.1-8B", "device": "H100 80GB SXM", "traffic": "fifty", "currency": "JPY"}
+
+
+def test_the_page_says_what_is_chosen_and_remembers_it(path, said, context):
+    page = context.new_page()
+    for _ in range(2):  # the second time as it was left
+        page.goto(path.as_uri())
+        if page.locator("select[name=device]").input_value() != "MI300X":
+            page.select_option("select[name=device]", "MI300X")
+            page.select_option("select[name=currency]", "JPY")
+        row = said.loc[("Llama-3.1-8B", "MI300X", "fifty", "JPY")]
+        assert page.locator(".glance-said").inner_text() == row.en
+        assert page.locator(".glance-bar output").inner_text().casefold() == row.verdict
+        assert not page.locator(".glance-without").is_visible()
+    page.evaluate("localStorage.clear()")
+    page.close()
+
+
+def test_without_scripts_the_first_choice_is_said(path, said, context):
+    still = context.browser.new_context(java_script_enabled=False, viewport=PHONE)
+    page = still.new_page()
+    page.goto(path.as_uri())
+    assert page.locator(".glance-without").is_visible()
+    assert page.locator(".glance-said").inner_text() == said.loc[("Llama-3.1-8B", "H100 80GB SXM", "fifty", "USD")].en
+    still.close()
+
+
+def test_the_page_is_well(path, context):
+    assert problems(context, path) == []

@@ -1,0 +1,43 @@
+"""The choices of the first pages are what today's plans say."""
+
+import re
+
+import numpy as np
+import pytest
+from sampling import some
+
+from rholaw.book import ROOT
+from rholaw.planning import glance
+from rholaw.planning.words import LANGUAGES
+
+SCENARIOS = ROOT / "chapters" / "scenarios"
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+
+def numbers(text):
+    return [float(number.replace(",", "")) for number in NUMBER.findall(text)]
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return glance.recorded()
+
+
+def test_each_choice_stands_once_in_its_order(recorded):
+    assert [glance.Cell(*row) for row in recorded[list(glance.CHOICES)].itertuples(index=False)] == glance.cells()
+
+
+def test_the_record_is_what_a_plan_says_today(recorded):
+    again = "python bench/ledger.py"
+    for place in some(range(len(recorded)), 2):
+        today = glance.made(SCENARIOS, [glance.cells()[place]]).iloc[0]
+        then = recorded.iloc[place]
+        assert today.verdict == then.verdict, again
+        for language in LANGUAGES:
+            assert NUMBER.sub("#", today[language]) == NUMBER.sub("#", then[language]), again
+            assert np.allclose(numbers(today[language]), numbers(then[language]), rtol=0.05, atol=0.02), again
+
+
+def test_money_is_said_in_the_currency_chosen(recorded):
+    for _, row in recorded.iterrows():
+        assert ("USD" in row.en) == (row.currency == "USD") and ("円" in row.ja) == (row.currency == "JPY")
