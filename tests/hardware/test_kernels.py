@@ -119,3 +119,10 @@ def test_every_listed_device_has_a_platform():
 def test_the_largest_version_of_an_engine_is_taken():
     assert kernels.fitted_roofline("L40S", "vLLM", "bf16 x bf16").version == "0.24.0"
     assert kernels.measured_speedups("L40S", "TensorRT-LLM", "fp8 x fp8").source == "TensorRT-LLM 1.3.0rc20"
+
+
+def test_a_row_without_a_note_has_an_empty_one():
+    rows = tables.read("hardware/kernels")
+    assert rows.note.isna().any()
+    for row in rows.itertuples():
+        assert all(isinstance(other.note, str) for other in kernels._rows(row.engine))

@@ -89,7 +89,7 @@ def kernel(
             continue
         below, above = device.capability < row.min_capability, device.capability > row.max_capability
         if not (below or above):
-            note = f"removed from {row.engine} {row.version}" if row.status == "removed" else row.note or ""
+            note = f"removed from {row.engine} {row.version}" if row.status == "removed" else row.note
             own = Kernel(name, row.status, _compute(name, row.status), note, row.source, row.as_of)
             return _possible(own, device)
         later = row if below and row.status != "none" else later
@@ -103,7 +103,7 @@ def kernel(
 @cache
 def _rows(engine: str) -> list[tuple]:
     rows = table("kernels")
-    return list(rows[rows.engine == engine].itertuples())
+    return list(rows[rows.engine == engine].fillna({"note": ""}).itertuples())
 
 
 def _possible(own: Kernel, device: Device) -> Kernel:
