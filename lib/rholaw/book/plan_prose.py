@@ -245,9 +245,10 @@ def answer(plan: Plan) -> str:
     """What the cloud's plan comes to, and where compression pays at all."""
     row, unit, base = plan.choice, plan.scenario.prices.currency, text(plan.baseline.device)
     saved, low, high = (text(money(row["saving_month" + part], unit)) for part in ("", "_p10", "_p90"))
+    verdict = words.texts("en")["verdicts"][plan.verdict]
     return (
-        f"**{called(row.option)} on {text(row.device)} saves {saved} a month** [{low}, {high}] against 16 bits on "
-        f"{base}, and pays in {row.pays:.0%} of the draws. Compression pays where a kernel is fast, the traffic heavy, "
+        f"**{verdict}: {called(row.option)} on {text(row.device)} saves {saved} a month** [{low}, {high}] against 16 "
+        f"bits on {base}, and pays in {row.pays:.0%} of the draws. Compression pays where a kernel is fast, the traffic heavy, "
         "or a smaller device will do; formats without a kernel pay nowhere."
     )
 
