@@ -71,7 +71,7 @@ def counts(default: Any, unit: str) -> Any:
 
 def by_name(unit: str) -> Any:
     """A field that holds ((name, (low, middle, high)), …); a file gives a table."""
-    return _field((), _by_name, unit=unit, low=0.0, high=LARGEST, above=True)
+    return _field((), _by_name, unit=unit, low=0.0, high=1e15, above=True)
 
 
 def _field(default: Any, read: Reader, **about: Any) -> Any:

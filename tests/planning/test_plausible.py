@@ -53,6 +53,8 @@ def refusal(**parts) -> str:
         ({"model": {"params": 8e9, "tokens": 1e17}}, "model.tokens: 1e+17 are more than were ever written"),
         ({"prices": {"lifetime_months": 1e-9}}, "prices.lifetime_months: 1e-09 must be at least 1 and at most 600"),
         ({"run": {"today": "1066-10-14"}}, "run.today: 1066-10-14: no plan is made on that day; one from 2020 on"),
+        ({"project": {"kind": "qat", "engineer_weeks": 1e308}}, "1e+308 must be at least 0 and at most 100000 (weeks)"),
+        ({"prices": {"gpu_hour_usd": {H100: 1e300}}}, "1e+300 must be above 0 and at most 1e+15"),
         ({"traffic": {"latency_ms": 0.05}}, "0.05 ms a token is faster than any engine; 50 for 0.05 s"),
         (
             {"prices": {"gpu_hour_usd": {H100: 2}, "purchase_usd": {H100: 30_000}}},

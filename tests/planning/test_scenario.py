@@ -93,7 +93,7 @@ def test_everything_wrong_is_named_at_once():
         "traffic.tokens_in: must be a number (tokens a request), not '1k'; write the number alone",
         "traffic.requests_per_month: -1 must be at least 0",
         "prices.gpu_hour_usd: low, middle and high must rise, not [3, 2, 1]",
-        "prices.rate: 0 must be above 0",
+        "prices.rate: 0 must be at least 1e-09 and at most 1e+09",
         "project.kind: 'distil' is not one of 'post-training', 'qat', 'train'",
         "project.mfu: must be one number or [low, middle, high]",
         "project.slowdown: low, middle and high must rise, not [1, 5, 2]",

@@ -25,6 +25,8 @@ KINDS = {
 }
 """What a project may be, and what each does."""
 COMPARISONS = ("equal-loss", "equal-n")
+MOST = 1e15
+"""Of any amount of money: sums of such amounts are still numbers."""
 
 
 def _geometry(value: object, about: Mapping) -> str | shapes.Geometry:
@@ -251,13 +253,13 @@ class Project:
     compare: str = text("", ("", *COMPARISONS))
     tolerance: float = number(0.02, "nats per token")
     target_loss: float = number(0.0, "nats per token", high=50)
-    engineer_weeks: tuple[float, ...] = spread((2.0, 4.0, 8.0), "weeks")
-    engineer_week_usd: float = number(4000.0, "USD a week")
-    engineer_week: float = number(math.nan, "of prices.currency a week")
-    evaluation_usd: float = number(5000.0, "USD")
-    evaluation: float = number(math.nan, "of prices.currency")
-    qat_tokens: float = number(1e9, "tokens")
-    calibration_hours: float = number(8.0, "device hours")
+    engineer_weeks: tuple[float, ...] = spread((2.0, 4.0, 8.0), "weeks", 0.0, 1e5)
+    engineer_week_usd: float = number(4000.0, "USD a week", high=MOST)
+    engineer_week: float = number(math.nan, "units of prices.currency a week", high=MOST)
+    evaluation_usd: float = number(5000.0, "USD", high=MOST)
+    evaluation: float = number(math.nan, "units of prices.currency", high=MOST)
+    qat_tokens: float = number(1e9, "tokens", high=1e16)
+    calibration_hours: float = number(8.0, "device hours", high=1e9)
     slowdown: tuple[float, ...] = spread((), "times a training step of 16 bits", 0.1, 100.0)
     mfu: tuple[float, ...] = spread((), "share of the arithmetic in training", 0.0, 1.0, above=True)
     train_device: str = text("")

@@ -22,7 +22,7 @@ class Prices:
     """
 
     currency: str = text("USD")
-    rate: float = number(1.0, "units of the currency a USD", above=True)
+    rate: float = number(1.0, "units of the currency a USD", 1e-9, 1e9)
     gpu_hour_usd: tuple[tuple[str, Spread], ...] = by_name("USD an hour, one number or [low, middle, high]")
     gpu_hour: tuple[tuple[str, Spread], ...] = by_name("units of prices.currency an hour, or [low, middle, high]")
     purchase_usd: tuple[tuple[str, Spread], ...] = by_name("USD, one number or [low, middle, high]")
@@ -35,7 +35,7 @@ class Prices:
     server: tuple[float, ...] = spread((1.0,) * 3, "times the purchase, with server, network and rack", 1.0, 20.0)
     upkeep: tuple[float, ...] = spread((0.0,) * 3, "share of the purchase a year: staff, space, repairs", 0.0, 5.0)
     electricity_usd_kwh: tuple[float, ...] = spread((0.08, 0.12, 0.2), "USD a kWh", 0.0, 10.0)
-    electricity_kwh: tuple[float, ...] = spread((), "units of prices.currency a kWh")
+    electricity_kwh: tuple[float, ...] = spread((), "units of prices.currency a kWh", 0.0, 1e9)
     pue: tuple[float, ...] = spread((1.05, 1.2, 1.4), "power of the building over power of the machines", 1.0, 5.0)
     power_share: tuple[float, ...] = spread((0.4, 0.7, 0.9), "share of the greatest power", 0.0, 1.0)
 
