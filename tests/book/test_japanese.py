@@ -153,6 +153,8 @@ def numbers(text):
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     text = re.sub(r"\d{4}-\d\d-\d\d|\d+GB|\b[\w/:]*[A-Za-z]+[\w.:/-]*\d[\w/:]*", "", text, flags=re.ASCII)
     text = re.sub(f"2:4|{CONSTANTS}", "", text)
+    for said, share in {"99%超": "100%", "1%未満": "0%"}.items():  # words.share: rounded, they would be these
+        text = re.sub(rf"(?<![\d.]){said}", share, text)
     for sign, digits, large, unit in NUMBER.findall(text):
         decimals = len(digits.partition(".")[2])
         yield (-1 if sign else 1) * float(digits.replace(",", "")) * LARGE[large], unit.strip(), decimals

@@ -31,6 +31,11 @@ def test_means_of_things_have_a_digit_and_numbers_of_them_none():
     assert ">8<" in html and ">12.3<" in html
 
 
+def test_no_share_of_draws_is_told_as_sure():
+    html = plan_tables.styled(pd.DataFrame({"gpus": [1, 2], "pays": [0.998, 0.75]}))._repr_html_()
+    assert 'data-key="0.998">more than 99 %<' in html and ">75%<" in html
+
+
 def test_options_and_headings_are_named_and_what_decides_comes_first():
     options = ["fp8_row x fp8_row kv fp8_tensor", "dense"]
     frame = pd.DataFrame({"own": 1, "fp8_row x fp8_row": 1.0, "pays": 0.5, "npv_p90": 9.0, "option": options})

@@ -126,6 +126,33 @@ def test_counts_as_people_say_them():
         assert (words.large(value), words.large(value, "ja")) == (english, japanese)
 
 
+@pytest.mark.parametrize(
+    ("value", "english", "japanese"),
+    [
+        (1.0, "more than 99 %", "99%超"),
+        (0.996, "more than 99 %", "99%超"),
+        (0.994, "99%", "99%"),
+        (0.5, "50%", "50%"),
+        (0.006, "1%", "1%"),
+        (0.004, "less than 1 %", "1%未満"),
+        (0.0, "less than 1 %", "1%未満"),
+        (float("nan"), "–", "–"),
+    ],
+)
+def test_no_share_of_draws_is_told_as_sure_or_impossible(value, english, japanese):
+    assert (words.share(value), words.share(value, "ja")) == (english, japanese)
+
+
+def test_a_summary_tells_no_forecast_as_sure(few):
+    conclusion = decide.plan(Scenario.of(SCENARIO)).conclusion
+    told = replace(
+        conclusion, ground=Ground.PAYS, choice=pd.concat([conclusion.choice.drop("pays"), pd.Series({"pays": 1.0})])
+    )
+    for language, sure in {"en": "more than 99 % of the draws", "ja": "99%超"}.items():
+        text = words.summary(told, language)
+        assert sure in text and "100%" not in text
+
+
 def test_one_measured_format_is_one_measurement():
     assert words.source(LossOrigin.MEASURED, 1) == "from 1 measurement"
     assert words.source(LossOrigin.MEASURED, 3) == "from 3 measurements"

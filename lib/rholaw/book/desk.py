@@ -67,7 +67,10 @@ def _numbers(plan: Plan, language: str) -> Iterator[tuple[str, str, str]]:
     """(what, median, interval) of the choice, and the cost of 16 bits before it; what is not known is left out."""
     labels, row = words.texts(language)["labels"], plan.choice
     shown = dict.fromkeys(MONEY, lambda value: words.money(value, plan.conclusion.currency, language))
-    shown |= {"payback_months": lambda value: words.months(value, language), "pays": lambda value: f"{value:.0%}"}
+    shown |= {
+        "payback_months": lambda value: words.months(value, language),
+        "pays": lambda value: words.share(value, language),
+    }
     if plan.baseline is not None and pd.notna(plan.baseline.cost_month):
         dense = f"{labels['cost_month']} ({words.texts(language)['phrases']['dense']})"
         yield (
@@ -97,7 +100,8 @@ def _phrases(plan: Plan, language: str) -> Iterator[str]:
         once = less.format(amount=words.money(abs(row.cost_once), currency, language))
         horizon = f"{plan.conclusion.horizon_months:g}"
         pays = round(row.pays, 2)  # so that both shares make a whole
-        yield said["odds"].format(once=once, horizon=horizon, pays=f"{pays:.0%}", loses=f"{1 - pays:.0%}")
+        odds = {"pays": words.share(pays, language), "loses": words.share(1 - pays, language)}
+        yield said["odds"].format(once=once, horizon=horizon, **odds)
     if plan.conclusion.inputs:
         inputs = [words.texts(language)["inputs"][key] for key in plan.conclusion.inputs[:2]]
         yield said["first"].format(inputs=said["and"].join(inputs))

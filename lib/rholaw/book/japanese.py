@@ -56,6 +56,11 @@ def payback(value: float) -> str:
     return words.months(value, LANGUAGE)
 
 
+def share(value: float) -> str:
+    """A share of draws, in whole percent."""
+    return words.share(value, LANGUAGE)
+
+
 def times(value: float) -> str:
     """A ratio, as 8.1倍."""
     return f"{'▲' if value < 0 else ''}{abs(value):.1f}倍" if math.isfinite(value) else "–"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 from IPython.display import Markdown
 
-from ..planning import ledger, names
+from ..planning import ledger, names, words
 from ..planning.advice import PILOT
 
 SHORT = {"loss_unsettled": "measure its loss first", "loss_too_high": "no, it loses too much"}
@@ -28,7 +28,7 @@ def _span(column: str, show: str) -> Callable[[pd.Series], str]:
 def _verdict(row: pd.Series) -> str:
     against = [SHORT.get(code, "no, it does not meet the scenario") for code in row.against.split()]
     advised = row.verdict if row.pays >= PILOT else "do not compress"
-    return f"{against[0] if against else advised}; it pays in {row.pays:.0%} of the draws"
+    return f"{against[0] if against else advised}; it pays in {words.share(row.pays)} of the draws"
 
 
 LINES: dict[str, tuple[str, Callable[[pd.Series], str]]] = {

@@ -248,8 +248,8 @@ def answer(plan: Plan) -> str:
     verdict = words.texts("en")["verdicts"][plan.verdict]
     return (
         f"**{verdict}: {called(row.option)} on {text(row.device)} saves {saved} a month** [{low}, {high}] against 16 "
-        f"bits on {base}, and pays in {row.pays:.0%} of the draws. Compression pays where a kernel is fast, the "
-        "traffic heavy, or a smaller device will do; formats without a kernel pay nowhere."
+        f"bits on {base}, and pays in {words.share(row.pays)} of the draws. Compression pays where a kernel is "
+        "fast, the traffic heavy, or a smaller device will do; formats without a kernel pay nowhere."
     )
 
 

@@ -1,6 +1,6 @@
 """Tables of a plan for a page: each column with the digits that its unit asks for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -8,7 +8,7 @@ from pandas.io.formats.style import Styler
 from ..planning import names
 from ..planning.columns import COLUMNS, MONEY, PER_MILLION
 from ..planning.decide import Plan
-from ..planning.words import recommendation, texts
+from ..planning.words import recommendation, share, texts
 from .webtable import Named, WebTable
 
 UNITS = {
@@ -22,7 +22,7 @@ UNITS = {
     "ms": "{:,.1f}",
     "times": "{:.2f}",
     "share": "{:.2f}",
-    "share of draws": "{:.0%}",
+    "share of draws": share,
     MONEY: "{:,.0f}",
     f"{MONEY} {PER_MILLION}": "{:,.3f}",
     f"kWh {PER_MILLION}": "{:,.3f}",
@@ -71,7 +71,7 @@ def _headed(name: str, currency: str) -> Named:
     return Named(LABELS[column] + unit + ends.get(name, ""), name)
 
 
-def _digits(frame: pd.DataFrame, digits: Mapping[str, str]) -> dict[str, str]:
+def _digits(frame: pd.DataFrame, digits: Mapping[str, str]) -> dict[str, str | Callable[[float], str]]:
     """How to write the numbers of a table; its texts stay, and whole numbers of things."""
     numbers = frame.select_dtypes("number")
     whole = [name for name in numbers.select_dtypes("integer") if name in DIGITS]
@@ -96,7 +96,7 @@ def losses(plans: Mapping[str, Plan]) -> WebTable:
     for known, plan in plans.items():
         rows = plan.table[plan.table.option != "dense"].drop_duplicates("option").set_index("option")
         table[f"{known} measured"] = spreads(rows, ["dloss"]).dloss
-        table[f"good enough, {known}"] = rows.good_enough.map("{:.0%}".format)
+        table[f"good enough, {known}"] = rows.good_enough.map(share)
     return styled(pd.DataFrame(table))
 
 

@@ -5,6 +5,7 @@ What a page does to all tables, so that none is cut off, stands in assets/tables
 
 import re
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,17 +35,19 @@ class Named:
 class WebTable:
     """What ``display`` shows as the table: a DataFrame, its index as the first column.
 
-    formats: {column: format string} for numbers; a missing number shows as a dash.
+    formats: {column: format string, or what writes it} for numbers; a missing number shows as a dash.
     """
 
-    def __init__(self, frame: pd.DataFrame, formats: dict[str, str]) -> None:
+    def __init__(self, frame: pd.DataFrame, formats: Mapping[str, str | Callable[[float], str]]) -> None:
         self.frame, self.formats = frame.reset_index(), formats
 
     def _cell(self, column: str, value: object) -> str:
         if isinstance(value, float) and value != value:
             return "<td>–</td>"
         if column in self.formats:
-            return f'<td data-key="{cell(repr(value))}">{cell(self.formats[column].format(value))}</td>'
+            write = self.formats[column]
+            text = write(value) if callable(write) else write.format(value)
+            return f'<td data-key="{cell(repr(value))}">{cell(text)}</td>'
         return f"<td>{_inside(value)}</td>"
 
     def _repr_html_(self) -> str:

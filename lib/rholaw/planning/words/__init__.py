@@ -60,6 +60,7 @@ def told(remark: Remark, language: str = "en", called: Callable[[str, str], str]
     """The sentence of a Reason, a Doubt or an Alternative; called: how to call an option, in a language."""
     data = dict(remark.data)
     data |= {"option": called(data["option"], language)} if "option" in data else {}
+    data |= {"share": share(data["share"], language)} if "share" in data else {}
     if "changes" in data:  # ((name, least, most), …)
         changes = (_change(*change, language) for change in data["changes"])
         data["changes"] = _phrase("between_changes", language).join(changes)
@@ -77,8 +78,7 @@ def source(origin: LossOrigin, count: int, language: str = "en") -> str:
 
 def held(rows: int, inside: int, language: str = "en") -> str:
     """How an interval of speed did on the reports of its kind that were held out."""
-    share = inside / rows if rows else 0.0
-    return _phrase("held" if rows else "held_none", language, rows=rows, share=share)
+    return _phrase("held" if rows else "held_none", language, rows=rows, held=inside / rows if rows else 0.0)
 
 
 def gap(gap: Gap | None, language: str = "en") -> str:
@@ -147,7 +147,7 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "unpriced": choice.unpriced,
         "paid": _paid(choice, language, spread=alike),
         "batch": _counted("batch", choice.batch, language, until=_until(choice.ttft_ms, language)),
-        "pays": f"{choice.pays:.0%}",
+        "pays": share(choice.pays, language),
         "horizon": _counted("horizon", conclusion.horizon_months, language),
         "cost": money(choice.cost_month, currency, language),
         "dearer": _dearer(-choice.saving_month, currency, language),
@@ -178,7 +178,7 @@ def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series],
     return {
         "source": source(wanted.origin, wanted.count, language),
         "tolerance": f"{wanted.tolerance:g}",
-        "good": f"{choice.good_enough:.0%}",
+        "good": share(choice.good_enough, language),
         "settle": _phrase(key, language, option=name(choice), coarse=coarse, fine=fine, **limits),
         **{"loss" + part: f"{choice['dloss' + part]:.3g}" for part in ("", "_p10", "_p90")},
     }
@@ -244,6 +244,14 @@ def months(value: float, language: str = "en") -> str:
     """A time to pay back, in months; 0 or less is at once, and what is not finite never."""
     key = "months_never" if not np.isfinite(value) else "months_none" if value <= 0 else "months_few"
     return _phrase("months" if key == "months_few" and value >= 0.05 else key, language, value=value)
+
+
+def share(value: float, language: str = "en") -> str:
+    """A share of what was drawn, in whole percent; none is told as sure or as impossible; "–" if it is not finite."""
+    if not np.isfinite(value):
+        return "–"
+    whole = f"{value:.0%}"
+    return _phrase({"100%": "share_most", "0%": "share_least"}.get(whole, "share"), language, value=whole)
 
 
 def _counted(key: str, count: float, language: str, **data: str) -> str:
