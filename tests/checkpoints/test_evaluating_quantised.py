@@ -100,8 +100,46 @@ def test_it_is_what_the_rounded_values_say(tmp_path, monkeypatch, case, own):
         monkeypatch.setattr(llama, "described", lambda *_: (_ for _ in ()).throw(ValueError("no")))
     (tmp_path / "text").write_text(TEXT)
     coded, plain = twins(tmp_path, layout, family, **more)
-    asked = {"text": str(tmp_path / "text"), "count": 3, "length": 16, "progress": False}
+    asked = {"text": str(tmp_path / "text"), "count": 3, "length": 16, "progress": False, "activations": "dense"}
     first, second = (rl.evaluate(folder, ["int4/g8", "fp8_row"], **asked) for folder in (coded, plain))
     assert first.quantised.all() and not second.quantised.any()
     for column in ("loss", "kl", "rise"):
         assert first[column].to_numpy() == pytest.approx(second[column].to_numpy(), abs=1e-6)
+
+
+FP8 = {"quant_method": "fp8", "activation_scheme": "dynamic"}
+ASKS = {
+    "fp8": ("quantization_config", FP8),
+    "older compressed-tensors": (
+        "compression_config",
+        {"quant_method": "compressed-tensors", "format": "float-quantized"},
+    ),
+    "a model that sees as well": ("text_config", {"quantization_config": FP8}),
+    "8 bits of bitsandbytes": ("quantization_config", {"quant_method": "bitsandbytes", "load_in_8bit": True}),
+}
+
+
+@pytest.mark.parametrize("case", ASKS)
+@pytest.mark.parametrize("family", ["llama", "qwen3"])
+def test_whatever_may_round_inputs_asks_how(tmp_path, family, case):
+    """Whether transformers is there or not: with it, another family ran with plain inputs and said nothing."""
+    folder, _ = written(tmp_path / "model", family)
+    config = json.loads((folder / "config.json").read_text())
+    key, about = ASKS[case]
+    (folder / "config.json").write_text(json.dumps(config | {key: about}))
+    (tmp_path / "text").write_text(TEXT)
+    with pytest.raises(ValueError, match=r"may round activations too: rl.evaluate is told how by activations: static,"):
+        rl.evaluate(folder, "int4/g8", str(tmp_path / "text"), count=3, length=16, progress=False)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [{"quant_method": "mxfp4"}, {"quant_method": "bitsandbytes", "load_in_4bit": True}, {"bits": 4, "group_size": 8}],
+    ids=str,
+)
+def test_what_rounds_weights_alone_does_not_ask(tmp_path, about):
+    folder, _ = written(tmp_path / "model", "qwen3")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": about}))
+    (tmp_path / "text").write_text(TEXT)
+    assert len(rl.evaluate(folder, "int4/g8", str(tmp_path / "text"), count=3, length=16, progress=False)) == 1

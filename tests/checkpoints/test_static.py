@@ -101,6 +101,9 @@ def test_a_file_that_may_round_inputs_asks_how(coded):
     with pytest.raises(ValueError, match=r"may round activations too: rl.evaluate is told how"):
         llama.load(folder)
     assert evaluate(folder, text).kl[0] == 0
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    with pytest.raises(ValueError, match=r"down_proj.weight' has a static scale of its inputs.*is told how"):
+        evaluate(folder, text, activations=None)
 
 
 def logs(model, blocks):

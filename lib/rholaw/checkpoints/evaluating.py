@@ -17,7 +17,7 @@ from ..error.measure import gmse
 from ..formats.format import DENSE_BITS, Format
 from ..formats.grammar import parse
 from ..untrusted import refusals
-from . import layered, llama, opening, resumable
+from . import layered, llama, llama_keys, opening, resumable
 from .estimating import estimate
 from .layered import Layered, Step
 from .opening import Checkpoint
@@ -57,8 +57,8 @@ def evaluate(
     Format of keys, once turned by their positions, and values, which is what attention reads: "fp8_row" and "sint8/row"
     scale each token of each head, "q8_0" 32 channels of it, as llama.cpp's cache of that name.  Or "static", vLLM's fp8
     cache: the scales that the file has for the keys and the values of each layer or head, and 1 where it has none.  A
-    plain Llama whose config says that it is quantised in a way that may round inputs needs ``activations``: "dense"
-    where they stay.  device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside
+    checkpoint whose config says that it is quantised in a way that may round inputs, or that has static scales of them,
+    needs ``activations``: "dense" where they stay.  device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside
     it OUT.partial keeps what the layers made, so that an interrupted evaluation of the same files, formats and text
     goes on behind its last layer.  progress: shows a bar, and before it, where the work is long, about how long it
     takes.
@@ -127,10 +127,13 @@ def coverage(path: str | Path, formats: str | Iterable[str | Format]) -> dict[st
 def described(checkpoint: Checkpoint, device: torch.device, told: bool = False) -> Layered:
     """The decoder in an open checkpoint: a plain Llama, else whatever transformers runs, where it is installed.
 
-    told: what rounds its inputs is known.  Raises ValueError where neither can run it.
+    told: what rounds its inputs is known; else a checkpoint that may say so is refused.  Raises ValueError where
+    neither can run it.
     """
+    if not told:
+        llama_keys.refuse_rounded_inputs(checkpoint)
     try:
-        return layered.Llama(checkpoint, llama.described(checkpoint, told), device)
+        return layered.Llama(checkpoint, llama.described(checkpoint), device)
     except ValueError as error:
         if "general.architecture" in checkpoint.metadata:
             raise ValueError(f"{error}; of GGUF files only plain Llamas can be run") from None

@@ -156,16 +156,18 @@ class Decoder:
 def load(path: str | Path) -> Decoder:
     """The Decoder in a checkpoint: a GGUF file, or a folder with config.json and tokenizer.json beside the weights.
 
-    Raises ValueError for what ``opening.open`` and ``described`` refuse, and for a weight that is no finite number.
+    Raises ValueError for what ``opening.open`` and ``described`` refuse, where engines may round inputs too, and for a
+    weight that is no finite number.
     """
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be run as a Llama"):
+        llama_keys.refuse_rounded_inputs(checkpoint)
         model = described(checkpoint)
         tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
         return model.with_weights({name: values(tensors[name]) for name in dict.fromkeys(model.names.values())})
 
 
-def described(checkpoint: Checkpoint, told: bool = False) -> Decoder:
-    """The Decoder in an open checkpoint, without its weights; told: as for ``llama_keys.of_json``.
+def described(checkpoint: Checkpoint) -> Decoder:
+    """The Decoder in an open checkpoint, without its weights.
 
     Raises ValueError for another architecture than Llama's and for a key that is not known to be computed
     (``llama_keys``), for a tensor too many, too few or of another shape, and for a tokenizer that cannot be built or
@@ -177,7 +179,7 @@ def described(checkpoint: Checkpoint, told: bool = False) -> Decoder:
         raise ValueError(f"its {config.keys['family']} is {config.family!r}")
     config.require("layers", "heads", "eps")
     said = None if is_gguf else checkpoint.metadata["config"]
-    function = llama_keys.of_gguf(checkpoint.metadata, config.source) if is_gguf else llama_keys.of_json(said, told)
+    function = llama_keys.of_gguf(checkpoint.metadata, config.source) if is_gguf else llama_keys.of_json(said)
     tensors = {tensor.name: tensor for tensor in checkpoint.tensors if not tensor.name.endswith(BUFFERS)}
     factors = values(tensors.pop(FACTORS)) if is_gguf and FACTORS in tensors else None
     shapes = {name: tensor.shape for name, tensor in tensors.items()}

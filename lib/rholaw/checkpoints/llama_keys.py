@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from ..checked import limited, listed, shown
+from .opening import Checkpoint
 
 BASE = 10_000.0  # of rotary positions, where nothing is said
 ACTIVATIONS = {
@@ -137,20 +138,9 @@ class Function:
         return turned
 
 
-def of_json(config: dict, told: bool = False) -> Function:
-    """The Function that a config.json describes, as transformers reads it. ValueError for a key that is not known.
-
-    told: what rounds inputs, keys and values is known from elsewhere; else a quantization_config that may say it is
-    refused.
-    """
+def of_json(config: dict) -> Function:
+    """The Function that a config.json describes, as transformers reads it. ValueError for a key that is not known."""
     _check(config, "config.json", READ | HARMLESS, ONLY)
-    quantization = config.get("quantization_config")
-    if not (told or quantization is None or _weights_only(quantization)):
-        method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
-        raise ValueError(
-            f"config.json: quantization_config is of {shown(method)}, which may round activations too: "
-            "rl.evaluate is told how by activations: static, a format or dense; or give the model that it was made from"
-        )
     for flag in ("attention_bias", "mlp_bias", "tie_word_embeddings"):
         if config.get(flag) not in (None, True, False):
             raise ValueError(f"config.json: {flag} is {shown(config[flag])}, neither true nor false")
@@ -189,13 +179,33 @@ def of_gguf(keys: dict, source: str) -> Function:
     return Function("silu", base, "linear", {"factor": _positive(factor, f"{source}: its factor of positions")}, sizes)
 
 
+def refuse_rounded_inputs(checkpoint: Checkpoint) -> None:
+    """ValueError where an engine may round the inputs of matrices too, by a config.json of any family or by scales."""
+    config = {} if "general.architecture" in checkpoint.metadata else checkpoint.metadata.get("config")
+    config = config if isinstance(config, dict) else {}
+    tables = [table for table in (config, config.get("text_config")) if isinstance(table, dict)]
+    named = ("quantization_config", "compression_config")  # the second of older compressed-tensors
+    says = ""
+    for key, about in [(key, table.get(key)) for table in tables for key in named]:
+        if about is not None and not _weights_only(about):
+            method = about.get("quant_method") if isinstance(about, dict) else about
+            says = f"config.json: {key} is of {shown(method)}, which may round activations too"
+    if not says and (scaled := checkpoint.scales.of_inputs):
+        says = f"{shown(scaled)} has a static scale of its inputs, by which engines round activations too"
+    if says:
+        how = "rl.evaluate is told how by activations: static, a format or dense"
+        raise ValueError(f"{says}: {how}; or give the model that it was made from")
+
+
 def _weights_only(quantization: object) -> bool:
     """Whether a quantization_config is of weights that are rounded, and nothing else: their values say it all."""
     if not isinstance(quantization, dict):
         return False
     method, groups = quantization.get("quant_method"), quantization.get("config_groups")
+    if method == "bitsandbytes":
+        return quantization.get("load_in_4bit") is True  # 8 bits are LLM.int8(), which rounds inputs
     if method != "compressed-tensors":
-        return method in (None, "gptq", "awq")
+        return method in (None, "gptq", "awq", "mxfp4")
     return (
         quantization.get("format") == PACKED
         and not any(quantization.get(key) for key in ("kv_cache_scheme", "sparsity_config", "transform_config"))

@@ -66,6 +66,11 @@ class Scales:
         told = listed([f"{name} {count} times" for name, count in names.items()])
         return f"scales of inputs or cache lie beside them ({told}): engines use these while they run"
 
+    @property
+    def of_inputs(self) -> str:
+        """The first matrix with a static scale of its inputs, "" where none has one."""
+        return next((name for name, tensor in self.weights.items() if tensor.beside.keys() & set(INPUTS)), "")
+
     def step(self, tensor: Tensor) -> Step | None:
         """What rounds the inputs of a matrix, as engines do; None for a matrix that is no codes.
 
