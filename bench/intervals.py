@@ -1,16 +1,17 @@
-"""How often the intervals of a fit hold, on real runs: random quarters left out, and all beyond a size or a length.
+"""How often the intervals of the unified law hold on real runs, and what its curvature says beside the bootstrap.
 
-python bench/intervals.py [n_bootstrap]      a few minutes; prints two tables
+python bench/intervals.py      minutes; writes data/measured/intervals and standard_errors with their manifests
 """
-
-import sys
 
 import numpy as np
 import pandas as pd
 
 import rholaw as rl
+from rholaw import files, tables
+from rholaw.laws import held_out
 
-n_bootstrap = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+RESAMPLES = 100
+"""For an interval; five times as many for a standard error."""
 quartet = rl.runs.load("quartet2025")
 SETS = {
     "quest2025": rl.runs.one_estimator(rl.runs.load("quest2025")),
@@ -22,31 +23,33 @@ SETS = {
 }
 
 
-def splits(runs):
-    """(kind, boolean array, True for the runs left out)."""
-    fold = np.random.default_rng(0).integers(0, 4, len(runs))
-    yield from (("random quarters", fold == number) for number in range(4))
-    for name, least in (("n_params", 4), ("n_tokens", 3)):
-        for cut in np.unique(runs[name])[least - 1 : -1]:
-            yield f"beyond in {name}", (runs[name] > cut).to_numpy()
+def splits(runs: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
+    """Folds by what they leave out: random quarters of runs or of whole sizes, and all beyond a size or a length."""
+    result = {"runs": held_out.random_folds(runs), "sizes": held_out.random_folds(runs, "n_params")}
+    for name, column, least in (("larger", "n_params", 4), ("longer", "n_tokens", 3)):
+        cuts = np.unique(runs[column])[least - 1 : -1]
+        result[name] = {str(cut): (runs[column] > cut).to_numpy() for cut in cuts}
+    return result
 
 
-rows, errors = [], []
-for name, runs in SETS.items():
-    for kind, out in splits(runs):
-        try:
-            fit = rl.fit("unified", runs[~out], n_bootstrap=n_bootstrap)
-            predictions = {noise: fit.predict_interval(runs[out], noise=noise) for noise in (True, False)}
-        except ValueError:  # a format or a family that the runs left in do not have
-            continue
-        loss = runs["loss"][out].to_numpy()
-        within = {noise: (low <= loss) & (loss <= high) for noise, (low, high) in predictions.items()}
-        rows += [(name, kind, *pair) for pair in zip(within[True], within[False], strict=True)]
-    curved, drawn = (rl.fit("unified", runs, n_bootstrap=count).standard_errors for count in (0, 5 * n_bootstrap))
-    errors += [(name, key, curved[key], drawn[key]) for key in drawn if np.isfinite([curved[key], drawn[key]]).all()]
-    print(name, "done", file=sys.stderr, flush=True)
+def record(name: str, rows: list[dict]) -> None:
+    """The table data/measured/``name``, and the hash in its manifest."""
+    text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    files.write(tables.DATA / "measured" / f"{name}.csv", text)
+    tables.update(f"measured/{name}")
 
-covered = pd.DataFrame(rows, columns=["series", "runs left out", "with noise", "without"])
-print(covered.groupby(["series", "runs left out"]).agg({"with noise": ["size", "mean"], "without": "mean"}).round(2))
-errors = pd.DataFrame(errors, columns=["series", "parameter", "curvature", "bootstrap"])
-print(errors.assign(ratio=errors["curvature"] / errors["bootstrap"]).round(3).to_string(index=False))
+
+covers, errors = [], []
+for series, runs in SETS.items():
+    for left_out, folds in splits(runs).items():
+        inside = held_out.covered("unified", runs, folds, n_bootstrap=RESAMPLES)
+        if len(inside):
+            covers.append({"series": series, "left_out": left_out, "predicted": len(inside), **inside.mean()})
+    print(pd.DataFrame(covers).tail(4).to_string(), flush=True)
+    curved, drawn = (rl.fit("unified", runs, n_bootstrap=count).standard_errors for count in (0, 5 * RESAMPLES))
+    known = [name for name in drawn if np.isfinite([curved[name], drawn[name]]).all()]
+    errors += [
+        {"series": series, "parameter": name, "curvature": curved[name], "bootstrap": drawn[name]} for name in known
+    ]
+record("intervals", covers)
+record("standard_errors", errors)

@@ -6,6 +6,7 @@ import pytest
 from synthetic_runs import compressed_runs
 
 import rholaw as rl
+from rholaw import tables
 from rholaw.laws import held_out as validation
 
 HELD = {"alpha": 0.34, "beta": 0.28, "E": 1.69}  # few starts and few steps
@@ -74,3 +75,37 @@ def test_a_selection_is_counted(runs):
     assert validation.counted(runs, len(runs)) is runs
     with pytest.raises(ValueError, match="has 3 runs, 4 were expected"):
         validation.counted(pd.DataFrame(index=range(3)), 4)
+
+
+def test_random_folds_part_runs_or_whole_sizes(runs):
+    for whole in (None, "n_params"):
+        folds = validation.random_folds(runs, whole, count=3)
+        assert (np.sum(list(folds.values()), axis=0) == 1).all()  # each run leaves once
+        held = [{*runs.n_params[fold]} for fold in folds.values()]
+        assert (sum(map(len, held)) == 3) == (whole is not None)
+    counts = [fold.sum() for fold in validation.random_folds(runs).values()]
+    assert max(counts) - min(counts) <= 1
+    assert not np.array_equal(validation.random_folds(runs)["0"], validation.random_folds(runs, seed=1)["0"])
+
+
+def test_what_the_intervals_cover_is_counted_run_by_run(runs):
+    out = validation.random_folds(runs)["0"]
+    inside = validation.covered("unified", runs, {"quarter": out}, fixed=HELD, n_bootstrap=20)
+    fit = rl.fit("unified", runs[~out], fixed=HELD, n_bootstrap=20)
+    for name, noise in (("noise", True), ("mean", False)):
+        low, high = fit.predict_interval(runs[out], noise=noise)
+        assert inside[name].tolist() == ((low <= runs.loss[out]) & (runs.loss[out] <= high)).tolist()
+    assert inside["noise"].sum() > inside["mean"].sum()
+    assert validation.covered("decoupled", runs, {"int2": runs.weights == "int2"}, n_bootstrap=20).empty
+
+
+def test_recorded_intervals_and_errors_are_those_of_todays_fits():
+    quartet = rl.runs.load("quartet2025")
+    quartet = quartet[quartet["backward"] == "BF16"]
+    inside = validation.covered("unified", quartet, validation.random_folds(quartet), n_bootstrap=100)
+    recorded = tables.read("measured/intervals").set_index(["series", "left_out"]).loc[("quartet2025", "runs")]
+    assert recorded.predicted == len(inside) == len(quartet), "python bench/intervals.py"
+    assert inside.mean().to_dict() == pytest.approx(recorded[["noise", "mean"]].to_dict(), abs=1.5 / len(inside))
+    errors = tables.read("measured/standard_errors").query("series == 'quartet2025'").set_index("parameter").curvature
+    curved = rl.fit("unified", quartet).standard_errors
+    assert errors.to_dict() == pytest.approx({name: curved[name] for name in errors.index}, rel=0.02)

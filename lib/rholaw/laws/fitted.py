@@ -87,8 +87,8 @@ class Fit:
         """The Prediction (low, high) of each run: the bootstrap's spread and the noise of a run, in quadrature.
 
         noise: False leaves the noise out, for the mean of many runs.  Outside the N, D or D/N of the fitted runs both
-        ends move away from the prediction, by 1 + the distance in e-folds: a factor chosen so that they hold 95 % of
-        the runs beyond the edges of five real series, taken together (bench/intervals.py).  Raises ValueError without a
+        ends move away from the prediction, by 1 + the distance in e-folds: a factor with which they hold 95 % and
+        more of the runs beyond the edges of six real series (bench/intervals.py).  Raises ValueError without a
         bootstrap, and as ``predict``.
         """
         self._needs_samples()

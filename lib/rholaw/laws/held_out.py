@@ -87,6 +87,32 @@ def cross_validate(law: str, runs: pd.DataFrame, folds: Mapping[str, ArrayLike],
     return table.astype({"train": "Int64", "status": object}).fillna({"status": ""})
 
 
+def random_folds(runs: pd.DataFrame, whole: str | None = None, count: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
+    """Folds for ``cross_validate``: each run, or all with one value of the column ``whole``, in one of ``count``."""
+    values = np.arange(len(runs)) if whole is None else runs[whole].to_numpy()
+    units, unit_of = np.unique(values, return_inverse=True)
+    fold = np.random.default_rng(seed).permutation(np.arange(len(units)) % count)[unit_of]
+    return {str(number): fold == number for number in range(count)}
+
+
+def covered(law: str, runs: pd.DataFrame, folds: Mapping[str, ArrayLike], **settings: Any) -> pd.DataFrame:
+    """A row for each run that a fit to the runs outside its fold predicts: whether its loss is in the 95 % interval.
+
+    Columns: noise, with the noise of a run in the interval, and mean, without.  settings: of ``fit``, with n_bootstrap.
+    A fold that the law cannot predict has no rows.
+    """
+    parts = [pd.DataFrame({"noise": [], "mean": []}, dtype=bool)]
+    for left_out in folds.values():
+        unseen = runs[left_out]
+        try:
+            fitted = fit(law, runs[~np.asarray(left_out)], **settings)
+            intervals = {"noise": fitted.predict_interval(unseen), "mean": fitted.predict_interval(unseen, noise=False)}
+        except ValueError:
+            continue
+        parts.append(pd.DataFrame({name: unseen["loss"].between(*ends) for name, ends in intervals.items()}))
+    return pd.concat(parts)
+
+
 def compare(laws: Iterable[str], runs: pd.DataFrame, max_params: float, **settings: Any) -> pd.DataFrame:
     """A row for each law: in sample, from small models to those above ``max_params``, and with each format left out.
 
