@@ -91,6 +91,10 @@ def test_layers_with_a_state_keep_no_keys():
     assert [(cache.layers, cache.width) for cache in jamba.body.caches] == [(4, 2 * 8 * 128)]
     assert [(cache.layers, cache.width) for cache in lfm2.body.caches] == [(6, 2 * 8 * 64)]
     assert jamba.body.state == 28 * 8192 * (16 + 4) and lfm2.body.state == 10 * 2048 * 3
+    plain = geometry(CONFIGS["ai21labs/Jamba-v0.1"], num_experts=1)  # JambaMLP, and no router
+    assert plain.total == jamba.total - 16 * (15 * 3 * 4096 * 14336 + 16 * 4096)
+    assert plain.active == plain.total - 65536 * 4096
+    assert "there are 2 experts" in refusal(CONFIGS["ai21labs/Jamba-v0.1"], num_experts=2, num_experts_per_tok=3)
     assert "linear_attn_config is no table" in refusal(
         CONFIGS["moonshotai/Kimi-Linear-48B-A3B-Instruct"], linear_attn_config=[1]
     )

@@ -125,7 +125,8 @@ def test_an_optimizer_by_the_names_of_its_tensors(tmp_path):
     "name",
     [
         *("optimizer.state.l.weight.momentum", "optim.l.weight.buf", "optimizer.state.fp32_param.l.weight"),
-        *("l.weight.grad", "master_params.l.weight"),
+        *("l.weight.grad", "master_params.l.weight", "fp32_master.l.weight", "master.l.weight", "fp32.l.weight"),
+        *("main_params.l.weight", "fp32_from_fp16.l.weight", "l.weight.fp32_master", "shadow_params.l.weight"),
     ],
 )
 def test_what_training_keeps_by_the_name_of_a_weight_is_left_out(tmp_path, name):
@@ -155,6 +156,7 @@ REAL = {
     "words": {"schema.q.weight": X, "full.q.weight": X, "lemma.q.weight": X, "gemma.q.weight": X},
     "a momentum encoder": {"encoder_q.w": X, "encoder_k.w": X + 1},
     "exp": {"exp_average.w": X, "avg.w": X + 1},
+    "a master of nothing": {"fp32_master.w": X, "master.l.w": X + 1, "master_head.w": X, "head.w": X + 1},
 }
 
 

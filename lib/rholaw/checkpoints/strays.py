@@ -18,7 +18,11 @@ BESIDE_LORA = r".*\.(alpha|dora_scale|scale|rank|diff(_b)?)"
 ADAPTER = r"(adapter_model|pytorch_adapter|pytorch_lora_weights)\..*"  # files of PEFT, adapters, diffusers
 INVERSION = r"string_to_(param|token)\..*|emb_params|clip_[lg]|<.*>"  # vectors for words of a prompt
 MOMENT = re.compile(r"(^|[./])((max_)?exp_avg(_sq)?(_row|_col)?|exp_inf|momentum_buffer)([./]|$)")
-COPY = re.compile(r"(^|\.)(optim(izers?)?|(fp32_)?master_(params?|weights?)|grads?|original_module)(\.|$)")
+COPY = re.compile(
+    r"(^|\.)(optim(izers?)?|((fp32|float32)_)?(master|main)_(params?|weights?|copy|grads?)|master|(fp32|float32)_master|"
+    r"(fp32|float32)(_(params?|weights?|copy|from_(fp|float|bf)16(_params?|_groups?)?))?|shadow(_(params?|weights?))?|"
+    r"grads?|original_module)(\.|$)"
+)
 AVERAGE = re.compile(r"(.+_)?ema(_.+)?|swa_model")
 FLAT = re.compile(r"(^|\.)_?flat_param(_\d+)?$")
 GGUF = {"adapter": "a LoRA adapter", "imatrix": "an importance matrix", "controlvector": "a control vector"}

@@ -82,12 +82,15 @@ def jamba(keys: Keys) -> Geometry:
     rank = -(-d // 16) if keys.values.get("mamba_dt_rank") in (None, "auto") else keys.size("mamba_dt_rank")
     conv, plain, kernel = keys.flag("mamba_conv_bias"), keys.flag("mamba_proj_bias"), keys.size("mamba_d_conv")
     keys.read.add("mamba_dt_rank")
-    experts, used = chosen(keys, "num_experts", "num_local_experts")
+    several = keys.size("num_experts", "num_local_experts") > 1  # one is used by all tokens, whatever they may choose
+    keys.maybe("num_experts_per_tok")
+    dense = feed_forward(d, width)
+    mixed = mixture(d, width, *chosen(keys, "num_experts", "num_local_experts")) if several else dense
     mamba = mamba1(d, inner, rank, state, kernel, conv_bias=conv, bias=plain) + norm(rank + 2 * state)
     mixers = {True: attention(d, heads, kv_heads, head), False: mamba}
-    feeds = {True: mixture(d, width, experts, used), False: feed_forward(d, width)}
+    feeds = {True: mixed, False: dense}
     attends, chooses = (_periodic(keys, name) for name in ("attn_layer", "expert_layer"))
-    kinds = [(attends[i], chooses[i] and experts > 1) for i in range(keys.layers)]
+    kinds = [(attends[i], chooses[i]) for i in range(keys.layers)]
     body = layers(kinds, lambda kind: mixers[kind[0]] + feeds[kind[1]] + 2 * norm(d)) + norm(d)
     return Geometry(keys.family, body, d, keys.size("vocab_size"), keys.flag("tie_word_embeddings"))
 
