@@ -12,6 +12,7 @@ SIZES |= dict.fromkeys(["pad_token_id", "bos_token_id", "eos_token_id"], 0)
 EXPERTS = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 LATENT = {"n_routed_experts": 4, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4}
 LATENT |= {"v_head_dim": 8, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "head_dim": 4}
+INDEX = {"index_topk": 4, "index_n_heads": 4, "index_head_dim": 8, "num_key_value_heads": 4}
 NEXT = {"shared_expert_intermediate_size": 24, "linear_num_key_heads": 2, "linear_num_value_heads": 4}
 NEXT |= {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "num_hidden_layers": 4}
 FAMILIES = {
@@ -35,6 +36,8 @@ FAMILIES = {
     "olmoe": EXPERTS,
     "gpt_oss": EXPERTS | {"sliding_window": 8},
     "deepseek_v3": EXPERTS | LATENT,
+    "deepseek_v32": EXPERTS | LATENT | INDEX,
+    "glm_moe_dsa": EXPERTS | LATENT | INDEX,
     "qwen3_next": EXPERTS | NEXT,
     "gemma4_text": {"vocab_size_per_layer_input": 280, "hidden_size_per_layer_input": 8},
     "mamba2": {"head_dim": 8, "num_heads": 8, "n_groups": 1, "state_size": 8},

@@ -285,7 +285,9 @@ def _refuse_other(first: list[Beside], second: list[Beside], cause: str) -> None
         pairs += [(name, more[name], others.get(name)) for name in more]
         for name, one, other in pairs:
             if not _same(one, other):
-                raise ValueError(f"its layers are given {name}, which depends on {cause} or is shared by layers")
+                raise ValueError(
+                    f"its layers are given {name}, which depends on {cause} or is shared by layers: none runs alone"
+                )
 
 
 def _same(one: object, other: object) -> bool:
