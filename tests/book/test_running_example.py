@@ -40,3 +40,8 @@ def test_a_chapter_without_a_line():
 def test_what_stands_against_an_option_comes_first():
     verdict = lines("index")[-1]
     assert "measure its loss first" in verdict and "no, it loses too much" in verdict and "compress; it pays" in verdict
+
+
+def test_nothing_is_saved_without_a_sign():
+    said = ledger.LINES["18_plan"][1]
+    assert said({"saving_month_p10": -0.2, "saving_month": -0.0, "saving_month_p90": 0.4}) == "0 [0, 0]"

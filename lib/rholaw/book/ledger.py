@@ -37,7 +37,7 @@ LINES: dict[str, tuple[str, Callable[[pd.Series], str]]] = {
     "06_capacity": ("capacity, if it were trained so", _span("rho", "{:.3f}")),
     "14_law_after_training": ("rise of the loss when rounded, nats", _span("dloss", "{:.2g}")),
     "17_hardware": ("times the speed of 16 bits, writing", _span("speedup_decode", "{:.2f}")),
-    "18_plan": ("saved a month, USD", _span("saving_month", "{:,.0f}")),
+    "18_plan": ("saved a month, USD", _span("saving_month", "{:z,.0f}")),
     "verdict": ("verdict", _verdict),
 }
 """What a chapter adds: how the line is called, and what it says of an option."""
