@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rholaw as rl
-from rholaw.hardware import geometry as shapes
 from rholaw.checked import shortened
+from rholaw.hardware import geometry as shapes
 from rholaw.planning import inputs
 from rholaw.planning.scenario import PARTS, Scenario, ScenarioError
 
