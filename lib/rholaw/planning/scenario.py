@@ -69,7 +69,7 @@ class Scenario:
         """The scenario in nested dicts, as a file has them. Raises ScenarioError as ``read``."""
         known, problems = [*PARTS, "formats"], _Problems()
         if not isinstance(data, dict):
-            raise ScenarioError(f"{where} must have the parts {', '.join(known)}")
+            raise ScenarioError(f"{shortened(where)} must have the parts {', '.join(known)}")
         problems.lines += [unknown(key, known, "part") for key in data if key not in known]
         parts = {key: problems.built(kind, data.get(key, {}), key) for key, kind in PARTS.items()}
         formats = data.get("formats")
