@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from rholaw import files, tables
 from rholaw.planning import glance, ledger
+from rholaw.planning.words import LANGUAGES
 
 SCENARIOS = Path(__file__).parents[1] / "chapters" / "scenarios"
 
@@ -24,7 +25,7 @@ def of_ledger() -> pd.DataFrame:
 def of_glance() -> pd.DataFrame:
     """The choices of the first pages; texts as JSON has them, in ASCII."""
     table = glance.made(SCENARIOS, tqdm(glance.cells()))
-    return table.assign(**{name: table[name].map(json.dumps) for name in glance.TEXTS})
+    return table.assign(**{name: table[name].map(json.dumps) for name in LANGUAGES})
 
 
 MADE = {"ledger": (ledger.RECORDED, of_ledger), "glance": (glance.RECORDED, of_glance)}

@@ -234,3 +234,11 @@ def test_a_built_page_shows_such_names(context, tmp_path):
     links = page.locator("article a[href]:not(.headerlink)").evaluate_all("all => all.map(e => e.href)")
     assert [link for link in links if "evil" in link or link.startswith("javascript")] == []
     page.close()
+
+
+def test_a_page_is_filled_with_its_parts_as_they_are(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("<p>{{said}}</p> {{ said }} {{more}}", encoding="utf-8")
+    assert escaped.filled(page, {"said": r"\1 {{more}}", "more": 2}) == r"<p>\1 {{more}}</p> {{ said }} 2"
+    with pytest.raises(KeyError, match="more"):
+        escaped.filled(page, {"said": ""})

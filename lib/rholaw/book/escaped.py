@@ -3,11 +3,13 @@
 text(name)       in Markdown: **{text(device)}**        code(name)        in Markdown, set as code; listed(names)
 cell(name)       in HTML, a cell of a table say         in_figure(name)   in a figure
 in_script(text)  JSON inside a script element           styler(frame)     a table: ``frame.style``, in chapters
+filled(page, …)  a page of this folder with what is escaped in its places
 """
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -82,6 +84,11 @@ def in_figure(name: object) -> str:
 def in_script(json: str) -> str:
     """JSON that cannot end the script element that holds it."""
     return json.replace("<", r"\u003c")
+
+
+def filled(page: Path, parts: Mapping[str, object]) -> str:
+    """The HTML of the file ``page``, with ``parts`` in place of its ``{{name}}``; KeyError where it lacks one."""
+    return re.sub(r"{{(\w+)}}", lambda match: str(parts[match[1]]), page.read_text(encoding="utf-8"))
 
 
 def _title(name: str, most: int) -> str:

@@ -9,7 +9,6 @@ each setting as a scenario of which ``rl.plan`` makes the same numbers.
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from ..laws.fitting import Fit
 from ..planning import cases, costs, uncertain
 from ..planning.inputs import Model
 from ..planning.scenario import Scenario
-from .escaped import cell, in_script
+from .escaped import cell, filled, in_script
 from .explorer_grid import BILLION, LABELS, LOOKED_UP, MEASURED, RISES, computed, labelled, rounded, triples
 from .figures import GREY, KINDS
 from .pages import VEGA
@@ -146,8 +145,7 @@ class Explorer:
             "chart": in_script(live.to_json(indent=None)),
             "vega": f"_static/{VEGA}",
         }
-        page = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-        return re.sub(r"{{(\w+)}}", lambda match: parts[match[1]], page)
+        return filled(Path(__file__).with_suffix(".html"), parts)
 
     def __repr__(self) -> str:
         return repr(self.table())

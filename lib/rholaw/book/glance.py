@@ -4,16 +4,14 @@ Every sentence is recorded (``planning.glance``); glance.html looks it up and co
 was chosen on another.
 """
 
-import html
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..planning import glance, words
 from ..planning.scenario import Scenario
-from .escaped import in_script
+from .escaped import cell, filled, in_script
 from .workplace import ROOT
 
 FIRST = {"device": "H100 80GB SXM", "traffic": "fifty"}
@@ -59,14 +57,13 @@ class Glance:
             rate=glance.CURRENCIES["JPY"],
         )
         parts = {
-            "label": html.escape(texts["said"]),
-            "without": html.escape(texts["without"].format(choice=texts["between"].join(shown))),
-            "said": html.escape(data["said"]["|".join(first)][1]),
-            "premise": html.escape(premise),
+            "label": cell(texts["said"]),
+            "without": cell(texts["without"].format(choice=texts["between"].join(shown))),
+            "said": cell(data["said"]["|".join(first)][1]),
+            "premise": cell(premise),
             "data": in_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
         }
-        page = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-        return re.sub(r"{{(\w+)}}", lambda match: parts[match[1]], page)
+        return filled(Path(__file__).with_suffix(".html"), parts)
 
     def __repr__(self) -> str:
         data = self.data()

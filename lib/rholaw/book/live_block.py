@@ -4,7 +4,6 @@ live_block.html knows no rule of any format: levels, and the scale that each lar
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from ..error.measure import gmse
 from ..formats.format import Format
 from ..formats.grammar import parse
-from .escaped import cell, in_script
+from .escaped import cell, filled, in_script
 
 FORMATS = {
     "e2m1/g16:e4m3": "NVFP4: FP4, scales in FP8",
@@ -47,8 +46,7 @@ class LiveBlock:
 
     def _repr_html_(self) -> str:
         parts = {"still": cell(repr(self)), "data": in_script(json.dumps(self.data(), separators=(",", ":")))}
-        page = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-        return re.sub(r"{{(\w+)}}", lambda match: parts[match[1]], page)
+        return filled(Path(__file__).with_suffix(".html"), parts)
 
     def __repr__(self) -> str:
         code = next(iter(FORMATS))

@@ -161,14 +161,20 @@ def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
     for option in {case.option: None for case in cases if case.option.speculation}:
         yield Doubt("speculation_yours", {"option": option.name, "measured_on": option.measured_on})
     if any(case.kernel.status == "dequantising" for case in cases):
-        change = tables.read("hardware/energy").groupby("numbers").change
+        change = _energy().groupby("numbers").change
         changes = zip(change.min().index, change.min(), change.max(), strict=True)
         yield Doubt("energy", {"changes": tuple(changes)})
 
 
+@cache
+def _energy() -> pd.DataFrame:
+    """Of data/hardware/energy, which doubts about several options ask for."""
+    return tables.read("hardware/energy")
+
+
 def _seen_slow(case: Case, name: Mapping[str, str]) -> Iterator[Doubt]:
     """A kernel that was slower than 16 bits wherever both were timed, and is credited with a nominal speed-up."""
-    seen = tables.read("hardware/energy").query("speed > 0")
+    seen = _energy().query("speed > 0")
     makers = (case.scenario.hardware.engine, *case.kernel.note.split())
     ratio = (seen.speed / seen.speed_dense)[seen.engine.isin(makers) & (seen.numbers == case.kernel.name)]
     if len(ratio) and ratio.max() < 1:

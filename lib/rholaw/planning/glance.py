@@ -16,6 +16,7 @@ import pandas as pd
 from .. import tables
 from . import decide
 from .scenario import Scenario
+from .words import LANGUAGES
 
 RECORDED, CASE = "plans/glance", "chat_8b"
 MODELS = {"Llama-3.1-8B": 15e12, "Qwen3-32B": 36e12, "Llama-3.1-70B": 15e12}
@@ -29,8 +30,6 @@ CURRENCIES = {"USD": 1.0, "JPY": 150.0}
 """What a USD is in each: yen by a round rate for planning, as on the Japanese pages; it is no quotation."""
 CHOICES = {"model": MODELS, "device": DEVICES, "traffic": RATES, "currency": CURRENCIES}
 """{what is chosen: what of}, in the order in which a page asks."""
-TEXTS = ("en", "ja")
-"""Columns of the record that hold the plan's summary, as JSON strings."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,9 @@ def cells() -> list[Cell]:
 
 
 def recorded() -> pd.DataFrame:
-    """What ``made`` gave for all cells, in their order."""
+    """What ``made`` gave for all cells, in their order; the record has its texts as JSON strings."""
     table = tables.read(RECORDED)
-    return table.assign(**{name: table[name].map(json.loads) for name in TEXTS})
+    return table.assign(**{name: table[name].map(json.loads) for name in LANGUAGES})
 
 
 def made(scenarios: Path, chosen: Iterable[Cell]) -> pd.DataFrame:
