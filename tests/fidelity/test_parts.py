@@ -106,3 +106,12 @@ def test_the_error_of_files_is_by_damage_where_ggml_searches_and_by_definition_e
     assert 0.3 < parts.file_error("iq1_s") < 0.5  # of two models; the best codes would have half of it
     with pytest.raises(ValueError, match="q4_x"):
         parts.file_error("q4_x")
+
+
+def test_the_parts_of_a_type_over_its_whole():
+    model = "Qwen3-4B-Instruct-2507"
+    sums, rows = parts.additive(model), parts.alone(model)
+    assert set(sums.index) <= set(rows) and sums.between(0.3, 3).all()
+    name = sums.index[0]
+    whole = parts.whole(model).kappa * parts.file_error(name)
+    assert sums[name] * whole == pytest.approx(rows[name]["part"].sum())

@@ -6,7 +6,7 @@ import pytest
 
 import rholaw as rl
 from rholaw.fidelity import mixtures
-from rholaw.fidelity.predicted import UNSAFE, table
+from rholaw.fidelity.predicted import UNSAFE, held_out, table, typical_factor
 from rholaw.fidelity.sensitivity import fit_sensitivity, inferred
 
 MEASURED = pd.DataFrame({"format": ["q4_k", "q3_k"], "rise": [0.03, 0.15]})
@@ -69,3 +69,18 @@ def test_a_type_whose_files_hold_more_error_than_its_definition_is_predicted_by_
     row = table(fit, ["iq2_xxs"]).iloc[0]
     assert row.basis == "inferred" and row.gmse > 1.2 * float(rl.gmse("iq2_xxs"))
     assert row.rise == pytest.approx(fit.floor + fit.kappa * row.gmse)
+
+
+def test_what_the_fit_did_not_see_is_inside_or_not_and_off_by_a_factor():
+    expected, (low, high) = FIT.predict(["q2_k"])[0], (end[0] for end in FIT.predict_interval(["q2_k"]))
+    error = float(rl.gmse("q2_k"))
+    others = pd.DataFrame({"format": "q2_k", "gmse": error, "rise": [expected * 1.001, high * 1.5, low / 1.5]})
+    rows = held_out(FIT, others)
+    assert rows.inside.tolist() == [True, False, False] and rows.predicted.tolist() == pytest.approx([expected] * 3)
+    median = np.median([1.001, high * 1.5 / expected, 1.5 * expected / low])
+    assert typical_factor(rows) == pytest.approx(median)
+
+
+def test_without_others_nothing_is_off():
+    none = held_out(FIT, pd.DataFrame({"format": [], "gmse": [], "rise": []}, dtype=float))
+    assert none.empty and np.isnan(typical_factor(none))

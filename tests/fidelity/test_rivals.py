@@ -52,3 +52,13 @@ def test_the_power_of_gmse_that_made_the_rows_is_found_again():
 def test_an_unknown_law_is_refused():
     with pytest.raises(ValueError, match="no such law after training"):
         rivals.part("kumar", costs("gmse"))
+
+
+def test_the_comparison_holds_each_law_against_what_was_left_out():
+    rows = costs("gmse", noise=0.05)
+    table = rivals.compared(rows, ["format"]).set_index("law")
+    factors = np.exp(rivals.without_format("bits", rows).dropna().abs())
+    assert set(table.index) == set(rivals.LAWS) and (table["left_out"] == "format").all()
+    assert table.loc["bits", "rows"] == len(factors)
+    assert tuple(table.loc["bits", ["median", "p90"]]) == pytest.approx((factors.median(), factors.quantile(0.9)))
+    assert table["median"].idxmin() in ("gmse", "gmse power")

@@ -100,3 +100,15 @@ def test_what_the_recorded_models_are_quoted_for():
     longer = models.query("n_tokens > 1e6")
     assert len(longer) >= 4 and (longer.decayed > longer.constant).all()
     assert (models.groupby("n_params").agg(lambda kappas: kappas.is_monotonic_increasing)).all(axis=None)
+
+
+def test_models_that_were_only_rounded_have_the_kappa_of_their_own_rises():
+    table = second_order.rounded().set_index(["n_params", "n_tokens"])
+    rises = second_order.tables.read("measured/gpu2026_rounded").dropna(subset=["rise"])
+    size = table.index[0]
+    own = rises[(rises.n_params == size[0]) & (rises.n_tokens == size[1])].set_index("format").rise
+    blocks = [name for name in own.index if second_order.kind(rl.parse(name)) == "blocks"]
+    slopes = [own[name] / float(rl.gmse(name)) for name in blocks if own[name] > 0.02]
+    assert len(blocks) >= second_order.ENOUGH and (table.schedule == "cosine").all()
+    assert table.blocks.loc[size] == pytest.approx(np.median(slopes), rel=0.3)
+    assert (table.blocks_low < table.blocks).all() and (table.blocks < table.blocks_high).all()

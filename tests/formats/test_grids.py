@@ -142,3 +142,12 @@ def test_lloyd_max_levels_are_the_centroids_of_their_cells(count):
     centroids = np.diff(stats.norm.pdf(edges)) / np.diff(stats.norm.sf(edges))
     np.testing.assert_allclose(upper, centroids, atol=1e-11)
     np.testing.assert_array_equal(levels, -levels[::-1])
+
+
+def test_levels_that_a_reader_types():
+    assert grids.parse_levels("-1, 0,1.5") == (-1.0, 0.0, 1.5)
+    with pytest.raises(ValueError, match="separated by commas"):
+        grids.parse_levels("-1; 0; 1")
+    for text in ("0", "1, 0", "0, 0", "0, nan", "0, inf"):
+        with pytest.raises(ValueError, match="at least two finite, increasing"):
+            grids.parse_levels(text)

@@ -109,3 +109,11 @@ def test_recorded_intervals_and_errors_are_those_of_todays_fits():
     errors = tables.read("measured/standard_errors").query("series == 'quartet2025'").set_index("parameter").curvature
     curved = rl.fit("unified", quartet).standard_errors
     assert errors.to_dict() == pytest.approx({name: curved[name] for name in errors.index}, rel=0.02)
+
+
+def test_a_split_leaves_runs_to_fit_and_larger_ones_to_predict(runs):
+    small, large = validation.split(runs, 5e8, least=(runs.n_params <= 5e8).sum())
+    assert small.n_params.max() <= 5e8 < large.n_params.min() and len(small) + len(large) == len(runs)
+    for most, least in ((5e9, 5), (1e6, 1), (5e8, len(small) + 1)):
+        with pytest.raises(ValueError, match=f"must leave {least} runs to fit and some larger ones"):
+            validation.split(runs, most, least)
