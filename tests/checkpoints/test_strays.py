@@ -194,6 +194,57 @@ def test_an_average_of_the_weights_is_not_counted_twice(tmp_path, name):
         assert torch.equal(tensor.read(), X) and "a running average" in "".join(checkpoint.remarks)
 
 
+def stack(mark):
+    """A model of three layers, each of its tensors by a name that ``mark`` makes of its own."""
+    return {mark(f"model.layers.{i}.{name}"): X + i for i in range(3) for name in ("up.weight", "down.weight")}
+
+
+PLAIN = stack(str)
+COPIES = {
+    "a prefix": stack("teacher.{}".format),
+    "any prefix": stack("theta_0.{}".format),
+    "two of its kind": stack("ref.{}".format) | stack("anchor.{}".format),
+    "compiled and not": stack("_orig_mod.{}".format),
+    "an ending": stack("{}_master".format),
+    "a part of itself": stack("{}.bak".format),
+    "an ending nobody knows": stack("{}_fp16".format),
+    "of some": {"model.layers.0.up.weight_ema": X},
+    "of fused experts": {"experts.gate_up_proj": X[None], "experts.gate_up_proj_master": X[None] + 1},
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_of_the_model_in_its_own_file_is_left_out(tmp_path, name):
+    """By hand: six matrices of 64 × 128, and the experts' one more."""
+    save_file({key: value.clone() for key, value in (PLAIN | COPIES[name]).items()}, tmp_path / "a.safetensors")
+    inside, remarks = names(tmp_path)
+    assert sorted(inside) == sorted([*PLAIN, *(key for key in COPIES[name] if key.endswith("gate_up_proj"))])
+    assert remarks.startswith("left out: ") and min(COPIES[name].keys() - set(inside)) in remarks
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {f"mtp.model.layers.0.{name}.weight": X for name in ("up", "down")},  # predicts a further token
+        {f"rnn.weight_{kind}_l0{way}": X for kind in ("ih", "hh") for way in ("", "_reverse")},
+        {f"{key}_mask": (X > 0).to(torch.uint8) for key in PLAIN},
+        {"model.layers.0.up.weight_late": X},
+    ],
+)
+def test_what_repeats_the_shapes_of_a_part_is_no_copy(tmp_path, more):
+    save_file({key: value.clone() for key, value in (PLAIN | more).items()}, tmp_path / "a.safetensors")
+    inside, remarks = names(tmp_path)
+    assert sorted(inside) == sorted(PLAIN | more) and remarks == ""
+
+
+def test_two_models_side_by_side_are_counted_with_a_word(tmp_path):
+    towers = stack("student.{}".format) | stack("teacher.{}".format)
+    save_file({key: value.clone() for key, value in towers.items()}, tmp_path / "a.safetensors")
+    inside, remarks = names(tmp_path)
+    assert len(inside) == 12
+    assert remarks == "'student' and 'teacher' hold tensors of the same shapes: both are counted"
+
+
 def test_two_parts_that_may_be_models_are_counted_or_left_out_with_a_word(tmp_path):
     torch.save({"student": {"w": X}, "teacher": {"w": X + 1}}, tmp_path / "a.pt")
     inside, remarks = names(tmp_path)

@@ -103,7 +103,7 @@ def open(path: str | Path) -> Checkpoint:
         weights = oriented(weights, config if isinstance(config, dict) else {})
         scales = static.Scales({tensor.name: tensor for tensor in weights}, cache, settings.cache)
         close = opened.pop_all().close
-        return Checkpoint(path, where.files, metadata, tuple(weights), close, (*remarks, *more), scales)
+        return Checkpoint(path, where.files, metadata, tuple(weights), close, tuple(dict.fromkeys([*remarks, *more])), scales)
 
 
 @refusals()

@@ -1,11 +1,14 @@
-"""Tensors that are no weights of a model, by their names: adapters, moments of an optimizer, averages of the weights.
+"""Tensors that are no weights of a model, by their names: adapters, moments of an optimizer, copies of the weights.
 
 The names have to be whole words, as their writers have them: a module called "optimizer_head" or "w_lora" is a weight.
 """
 
 import re
+from itertools import combinations
+from os.path import commonprefix
 
 from ..checked import shown
+from .roles import is_matrix, role
 from .tensors import Tensor
 
 LORA = re.compile(
@@ -21,8 +24,11 @@ MOMENT = re.compile(r"(^|[./])((max_)?exp_avg(_sq)?(_row|_col)?|exp_inf|momentum
 COPY = re.compile(
     r"(^|\.)(optim(izers?)?|((fp32|float32)_)?(master|main)_(params?|weights?|copy|grads?)|master|(fp32|float32)_master|"
     r"(fp32|float32)(_(params?|weights?|copy|from_(fp|float|bf)16(_params?|_groups?)?))?|shadow(_(params?|weights?))?|"
-    r"grads?|original_module)(\.|$)"
+    r"grads?|swa|polyak|teacher|(ref|reference|averaged?)_model|original_module)(\.|$)"
 )
+BEHIND = re.compile(r"[._](fp32_|float32_)?(master|ema|swa|avg|average|shadow|teacher|old|prev|backup|bak|copy)(_copy)?$")
+PAIRED = "_reverse"  # torch's recurrent layers that read in both directions
+MOST = 0.9  # of the numbers in matrices, which a copy of the whole model repeats
 AVERAGE = re.compile(r"(.+_)?ema(_.+)?|swa_model")
 FLAT = re.compile(r"(^|\.)_?flat_param(_\d+)?$")
 GGUF = {"adapter": "a LoRA adapter", "imatrix": "an importance matrix", "controlvector": "a control vector"}
@@ -59,11 +65,13 @@ def kept(tensors: list[Tensor], metadata: dict, file: str) -> tuple[list[Tensor]
         raise ValueError(f"{file} holds the state of an optimizer, not a model")
     averages, copies = _averages(tensors), _copies(tensors) - moments
     parts = {"LoRA adapters": lora, "an optimizer": moments, "a running average": averages, "training": copies}
+    outside = {*lora, *moments, *averages, *copies}
+    parts["a copy"] = _repeated([tensor for tensor in tensors if tensor.name not in outside])
     for what, left in parts.items():
         if left:
             remarks.append(f"left out: {len(left)} tensors of {what}, as {shown(min(left))}")
-    outside = {*lora, *moments, *averages, *copies}
-    return [tensor for tensor in tensors if tensor.name not in outside], remarks
+    weights = [tensor for tensor in tensors if tensor.name not in outside | parts["a copy"]]
+    return weights, remarks + _twins(weights)
 
 
 def _parent(name: str) -> str:
@@ -111,6 +119,45 @@ def _copies(tensors: list[Tensor]) -> set[str]:
         if any((name, tensor.shape) in others for name in inside - {tensor.name}):
             copies.add(tensor.name)
     return copies
+
+
+def _repeated(tensors: list[Tensor]) -> set[str]:
+    """The names of tensors that are those of others, of the same shape, and a mark before or behind.
+
+    The mark says that it is a copy, as "_ema", or stands at copies of nearly all, whatever it says: whoever loads the
+    model asks for the names without it.
+    """
+    shapes = {(tensor.name, tensor.shape) for tensor in tensors}
+    repeats, plain = {}, 0
+    for tensor in tensors:
+        name, cuts = tensor.name, [match.start() for match in re.finditer(r"[._]", tensor.name)]
+        others = {name[: cut + 1]: name[cut + 1 :] for cut in cuts if name[cut] == "."}
+        others = dict(list(others.items())[:3]) | {name[cut:]: name[:cut] for cut in cuts[-3:]}
+        marks = [mark for mark, other in others.items() if (other, tensor.shape) in shapes and mark != PAIRED]
+        marks = marks if marks and role(name) != "buffer" else []
+        for mark in marks:
+            repeats.setdefault(mark, []).append(tensor)
+        plain += 0 if marks else _numbers([tensor])
+    copies = [part for mark, part in repeats.items() if BEHIND.fullmatch(mark) or _numbers(part) >= MOST * plain > 0]
+    return {tensor.name for part in copies for tensor in part}
+
+
+def _numbers(tensors: list[Tensor]) -> int:
+    """How many numbers the matrices among them have."""
+    return sum(tensor.count for tensor in tensors if is_matrix("", tensor.shape))
+
+
+def _twins(tensors: list[Tensor]) -> list[str]:
+    """Remarks on parts, with layers by number, whose tensors are called alike and have the same shapes."""
+    start = commonprefix([tensor.name for tensor in tensors]).rpartition(".")[0]
+    parts: dict[str, set] = {}
+    for tensor in tensors:
+        part, _, rest = tensor.name[len(start) :].lstrip(".").partition(".")
+        parts.setdefault(part, set()).add((rest, tensor.shape))
+    models = [part for part, inside in parts.items() if any(re.search(r"(^|\.)\d+\.", rest) for rest, _ in inside)]
+    models = [part for part in models if not part.isdigit()][:10]
+    twins = [pair for pair in combinations(models, 2) if parts[pair[0]] == parts[pair[1]]]
+    return [f"{shown(a)} and {shown(b)} hold tensors of the same shapes: both are counted" for a, b in twins]
 
 
 def _plain(words: list[str]) -> str:
