@@ -8,10 +8,10 @@ import torch
 from quantised_files import E2M1, packed
 from safetensors.torch import load_file, save_file
 from tiny_families import written
-from tiny_llama import TEXT
+from tiny_llama import TEXT, hub, trained
 
 import rholaw as rl
-from rholaw.checkpoints import llama
+from rholaw.checkpoints import llama, llama_keys, opening
 
 
 def gptq(name, weight):
@@ -130,6 +130,31 @@ def test_whatever_may_round_inputs_asks_how(tmp_path, family, case):
     (tmp_path / "text").write_text(TEXT)
     with pytest.raises(ValueError, match=r"may round activations too: rl.evaluate is told how by activations: static,"):
         rl.evaluate(folder, "int4/g8", str(tmp_path / "text"), count=3, length=16, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("file", "about", "asks"),
+    [
+        ("hf_quant_config.json", {"quantization": {"quant_algo": "FP8"}}, "'FP8'"),
+        ("hf_quant_config.json", {"quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}}, "'NVFP4'"),
+        ("hf_quant_config.json", {"quantization": {"quant_algo": "W4A8_AWQ"}}, "'W4A8_AWQ'"),
+        ("hf_quant_config.json", {"quantization": {"quant_algo": "FP8_PB_WO", "kv_cache_quant_algo": "FP8"}}, "_WO'"),
+        ("hf_quant_config.json", {"quantization": {"quant_algo": "FP8_PB_WO", "kv_cache_quant_algo": None}}, ""),
+        ("hf_quant_config.json", {"quantization": {"quant_algo": "W4A16_AWQ"}}, ""),
+        ("quantize_config.json", {"bits": 4, "group_size": 8, "desc_act": False}, ""),
+        ("quant_config.json", {"w_bit": 4, "q_group_size": 8, "version": "GEMM"}, ""),
+    ],
+)
+def test_a_file_beside_the_config_asks_too(tmp_path, file, about, asks):
+    """ModelOpt's own file says what config.json may leave out; algorithms as modelopt/torch/export names them."""
+    folder = hub(tmp_path, trained()[1])
+    (folder / file).write_text(json.dumps(about))
+    with opening.open(folder) as checkpoint:
+        if not asks:
+            assert checkpoint.rounds_more == ""
+            return
+        with pytest.raises(ValueError, match=rf"{file} is of .*{asks}, which may round activations too"):
+            llama_keys.refuse_rounded_inputs(checkpoint)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Static scales of inputs and cache: what engines compute with them, by whole models, and the words around them."""
 
 import json
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,10 @@ from tiny_llama import CONFIG, TEXT, hub
 
 import rholaw as rl
 from rholaw.checkpoints import llama, llama_tensors, opening
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*queries stay as they are"
+)  # beside a cache in FP8, as a test below asks
 
 INTO = {"embedding": (280, 64), "head": (280, 64), "gate": (96, 64), "up": (96, 64), "down": (64, 96)}
 GRID = torch.tensor(E2M1[:8])
@@ -110,6 +115,19 @@ def logs(model, blocks):
     return model.logits(model._hidden(blocks[:, :-1])).double().log_softmax(-1)
 
 
+def joined(folder, plain):
+    """``plain`` with the FP8 weights that vLLM joins once more rounded, with the largest of their scales."""
+    coded, values = load_file(folder / "model.safetensors"), load_file(plain / "model.safetensors")
+    for layer in ("0", "1"):
+        for names in (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj")):
+            own = [name for name in values if f".{layer}." in name and any(part in name for part in names)]
+            if coded[own[0]].dtype == torch.float8_e4m3fn:
+                largest = max(float(coded[f"{name}_scale"]) for name in own)
+                values |= {name: FP8(values[name], largest) for name in own}
+    save_file(values, plain / "model.safetensors")
+    return plain
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
 def test_static_scales_round_as_engines_do(coded, kind, monkeypatch):
@@ -118,7 +136,7 @@ def test_static_scales_round_as_engines_do(coded, kind, monkeypatch):
     blocks, linear = llama.blocks(model, TEXT, 3, 16), llama.F.linear
     before = logs(model, blocks)
     monkeypatch.setattr(llama.F, "linear", lambda x, *more: linear(KINDS[kind][2](x), *more))
-    after = logs(model, blocks)
+    after = logs(llama.load(joined(folder, plain)), blocks)
     kl = float((before.exp() * (before - after)).sum(-1).mean())
     assert row.kl == pytest.approx(kl, rel=0.02) and kl > 1e-6
     assert row.activations == "static" and row.quantised
@@ -218,6 +236,31 @@ def test_matrices_that_an_engine_joins_have_one_scale(coded, kind):
     assert not torch.allclose(steps[3](x), rule(x))
 
 
+@torch.no_grad()
+def test_weights_that_vllm_joins_are_rounded_once_more_to_the_largest_scale(coded):
+    """requantize_with_max_scale of vLLM (w8a8_utils.py): each is dequantised, and stored with the largest scale."""
+    folder, text, _ = coded("fp8")
+    names = [f"model.layers.0.self_attn.{one}_proj.weight" for one in "qkvo"]
+    files = load_file(folder / "model.safetensors")
+    files |= {
+        f"{name}_scale": torch.tensor([scale]) for name, scale in zip(names, (0.001, 0.0013, 0.0009, 1), strict=True)
+    }
+    save_file(files, folder / "model.safetensors")
+    with opening.open(folder) as checkpoint:
+        for name, scale in zip(names, (0.0013, 0.0013, 0.0013, 1.0), strict=True):
+            own = files[name].float() * files[f"{name}_scale"]
+            stored = checkpoint.scales.weight(checkpoint[name], checkpoint[name].read())
+            assert torch.allclose(stored, FP8(own, scale), atol=1e-7)
+            assert torch.equal(stored, own) is (name in names[1::2])
+        assert checkpoint.scales.rounded_anew == 3 + 3 + 2 * 2  # of layer 1 too, whose scales are their own
+    assert evaluate(folder, text, activations="static").kl[0] > 0
+    with pytest.warns(
+        UserWarning,
+        match=r"is rounded; 10 of its matrices have another scale than those that vLLM joins them",
+    ):
+        evaluate(folder, text, activations="fp8_row")
+
+
 def attention_that_rounds(scales):
     """Attention that reads keys and values in FP8, by the scales of its layer: {layer: (of keys, of values)}."""
     attend, calls = llama.F.scaled_dot_product_attention, []
@@ -269,6 +312,18 @@ def test_any_decoder_keeps_so(coded, monkeypatch):
     first = evaluate(folder, text, cache="static").kl[0]
     monkeypatch.setattr(llama, "described", lambda *_: (_ for _ in ()).throw(ValueError("no")))
     assert evaluate(folder, text, cache="static").kl[0] == pytest.approx(first, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("cache", "told"), [("static", True), ("fp8_row", True), ("sint8/row", False), ("nvfp4", False)]
+)
+def test_a_word_on_queries_beside_a_cache_in_fp8(coded, cache, told):
+    scales = {f"model.layers.{i}.self_attn.{one}_scale": torch.tensor(0.02) for i in (0, 1) for one in "kv"}
+    folder, text, plain = coded("fp8", scales)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        evaluate(folder if cache == "static" else plain, text, activations="dense", cache=cache)
+    assert any("queries stay as they are" in str(warning.message) for warning in said) is told
 
 
 def test_a_cache_without_scales_has_ones_and_a_word(coded):

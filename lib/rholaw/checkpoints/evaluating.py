@@ -21,7 +21,7 @@ from . import layered, llama, llama_keys, opening, resumable
 from .estimating import estimate
 from .layered import Layered, Step
 from .opening import Checkpoint
-from .roundings import Rounding, matrices
+from .roundings import Rounding, matrices, otherwise
 from .static import STATIC, Scales
 from .surveying import named_formats, usable_device
 
@@ -53,10 +53,11 @@ def evaluate(
     "sint8/row" and "fp8_row" scale each token, "nvfp4" and "mxfp4" blocks of its channels; a factor for a whole tensor
     is one for a block of the text.  Or "static": inputs of matrices that lie in FP8, NVFP4 or INT8 are rounded with the
     scale that the file has for each, those of queries, keys and values with one scale, and of gate and up with another,
-    as vLLM does; weights stay as the file has them, where vLLM rounds those of FP8 once more to one scale.  cache: a
+    as vLLM does, which rounds weights in FP8 once more where those have different scales: so here.  cache: a
     Format of keys, once turned by their positions, and values, which is what attention reads: "fp8_row" and "sint8/row"
     scale each token of each head, "q8_0" 32 channels of it, as llama.cpp's cache of that name.  Or "static", vLLM's fp8
-    cache: the scales that the file has for the keys and the values of each layer or head, and 1 where it has none.  A
+    cache: the scales that the file has for the keys and the values of each layer or head, and 1 where it has none.
+    Queries stay as they are, which some engines round too where attention computes in FP8.  A
     checkpoint whose config says that it is quantised in a way that may round inputs, or that has static scales of them,
     needs ``activations``: "dense" where they stay.  device: "cpu" or "cuda".  out: a .parquet or .csv to write; beside
     it OUT.partial keeps what the layers made, so that an interrupted evaluation of the same files, formats and text
@@ -81,8 +82,9 @@ def evaluate(
     another, which is checked first.  Memory: two or three layers in float32, a slice of the head, and for each format
     and the model itself what a layer makes of the text (count · length · width float32).  Raises ValueError before any
     work for a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds
-    less than 95 % of the weights; during it for weights that are not finite.  A UserWarning where the file has scales
-    of inputs or cache and others are used, by token or block, and where static scales of the cache are 1.
+    less than 95 % of the weights; during it for weights that are not finite.  A UserWarning of what engines do
+    otherwise: where the file has scales of inputs or cache and others are used, by token or block, where static scales
+    of the cache are 1, and of queries beside a cache in FP8.
     """
     place, out, asked = usable_device(device), resumable.destination(out), named_formats(formats)
     running = _running(activations, "activations"), _running(cache, "keys and values")
@@ -99,17 +101,14 @@ def evaluate(
         with tqdm(total=work, desc="evaluate", unit="layer", disable=not progress, smoothing=0) as bar:
             states = _through(model, {DENSE: Rounding(None)} | named, blocks[:, :-1], stage, place, bar)
         measured = _compared(model, states, blocks[:, 1:].to(place))
+        told = otherwise(checkpoint.scales, inner, stored, model.layers)
     table = pd.DataFrame([_row(name, rounding, shares[name], measured) for name, rounding in named.items()])
     table["quantised"] = any(tensor.quantised for tensor in matrices(model))
     if out:
         resumable.write(table, out)
         stage.remove()
-    if checkpoint.scales.remark and any(isinstance(format, Format) for format in running):
-        others = "not here, where scales follow from what is rounded"
-        warnings.warn(f"{path}: {checkpoint.scales.remark}; {others}", stacklevel=2)
-    if isinstance(stored, Scales) and (lacking := stored.lacking(model.layers)):
-        some = f"{len(lacking)} of its {model.layers} layers have no static scales of keys and values"
-        warnings.warn(f"{path}: {some}; they are 1 there, as vLLM takes them", stacklevel=2)
+    if told:
+        warnings.warn(f"{path}: {'; '.join(told)}", stacklevel=2)
     return table
 
 

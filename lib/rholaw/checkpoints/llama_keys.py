@@ -26,8 +26,6 @@ SCALINGS = {
 }
 """rope_type → the numbers that it takes."""
 
-PACKED = "pack-quantized"  # compressed-tensors' whole numbers of a few bits, and no rounded activations by itself
-
 READ = {
     *("model_type", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_size"),
     *("intermediate_size", "vocab_size", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters"),
@@ -181,38 +179,12 @@ def of_gguf(keys: dict, source: str) -> Function:
 
 def refuse_rounded_inputs(checkpoint: Checkpoint) -> None:
     """ValueError where an engine may round the inputs of matrices too, by a config.json of any family or by scales."""
-    config = {} if "general.architecture" in checkpoint.metadata else checkpoint.metadata.get("config")
-    config = config if isinstance(config, dict) else {}
-    tables = [table for table in (config, config.get("text_config")) if isinstance(table, dict)]
-    named = ("quantization_config", "compression_config")  # the second of older compressed-tensors
-    says = ""
-    for key, about in [(key, table.get(key)) for table in tables for key in named]:
-        if about is not None and not _weights_only(about):
-            method = about.get("quant_method") if isinstance(about, dict) else about
-            says = f"config.json: {key} is of {shown(method)}, which may round activations too"
+    says = checkpoint.rounds_more
     if not says and (scaled := checkpoint.scales.of_inputs):
         says = f"{shown(scaled)} has a static scale of its inputs, by which engines round activations too"
     if says:
         how = "rl.evaluate is told how by activations: static, a format or dense"
         raise ValueError(f"{says}: {how}; or give the model that it was made from")
-
-
-def _weights_only(quantization: object) -> bool:
-    """Whether a quantization_config is of weights that are rounded, and nothing else: their values say it all."""
-    if not isinstance(quantization, dict):
-        return False
-    method, groups = quantization.get("quant_method"), quantization.get("config_groups")
-    if method == "bitsandbytes":
-        return quantization.get("load_in_4bit") is True  # 8 bits are LLM.int8(), which rounds inputs
-    if method != "compressed-tensors":
-        return method in (None, "gptq", "awq", "mxfp4")
-    return (
-        quantization.get("format") == PACKED
-        and not any(quantization.get(key) for key in ("kv_cache_scheme", "sparsity_config", "transform_config"))
-        and isinstance(groups, dict)
-        and all(isinstance(group, dict) and group.get("format") in (None, PACKED) for group in groups.values())
-        and not any(group.get(f"{side}_activations") for group in groups.values() for side in ("input", "output"))
-    )
 
 
 def _rope(config: dict) -> dict:

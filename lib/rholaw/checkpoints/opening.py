@@ -26,7 +26,8 @@ class Checkpoint:
 
     metadata: what the files say of themselves, such as GGUF's keys, and "config", a dict, where a config.json is there.
     remarks: what lies in the files, or beside them, and is not among the tensors, or is there twice; a line each.
-    scales: the static scales of inputs and cache.
+    scales: the static scales of inputs and cache.  rounds_more: where it says that an engine may round more than its
+    weights, or "".
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Checkpoint:
     close: Callable = field(repr=False)
     remarks: tuple[str, ...] = ()
     scales: static.Scales = field(default_factory=lambda: static.Scales({}), repr=False)
+    rounds_more: str = ""
 
     def __getitem__(self, name: str) -> Tensor:
         """The Tensor of that name, or KeyError."""
@@ -99,11 +101,12 @@ def open(path: str | Path) -> Checkpoint:
             metadata["config"] = json_object(beside)
         settings = layouts.read(folder, metadata)
         weights, cache = static.apart(layouts.logical(kept, settings), bool(settings.method))
-        config = metadata.get("config")
-        weights = oriented(weights, config if isinstance(config, dict) else {})
+        config = metadata["config"] if isinstance(metadata.get("config"), dict) else {}
+        weights = oriented(weights, config)
         scales = static.Scales({tensor.name: tensor for tensor in weights}, cache, settings.cache)
-        close = opened.pop_all().close
-        return Checkpoint(path, where.files, metadata, tuple(weights), close, tuple(dict.fromkeys([*remarks, *more])), scales)
+        rounds_more = "" if "general.architecture" in metadata else layouts.rounds_more(folder, config)
+        told, close = tuple(dict.fromkeys([*remarks, *more])), opened.pop_all().close
+        return Checkpoint(path, where.files, metadata, tuple(weights), close, told, scales, rounds_more)
 
 
 @refusals()

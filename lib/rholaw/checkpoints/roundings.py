@@ -37,6 +37,8 @@ class Rounding:
     def read(self, device: torch.device, tensor: Tensor) -> torch.Tensor:
         """The values of a tensor, in its shape, as they are or rounded."""
         weight = llama.values(tensor).to(device)
+        if isinstance(self.activations, Scales):
+            weight = self.activations.weight(tensor, weight)
         return self.format.quantize(weight.view(tensor.matrix)).view(weight.shape) if self.rounds(tensor) else weight
 
     def inputs(self, tensor: Tensor) -> Step | None:
@@ -74,3 +76,21 @@ def matrices(model: Layered) -> list[Tensor]:
     """The matrices of all its layers."""
     own = [tensor for index in range(model.layers) for tensor in model.matrices(index)]
     return [tensor for tensor in own if is_matrix(tensor.name, tensor.shape)]
+
+
+def otherwise(scales: Scales, inner: Format | Scales | None, stored: Format | Scales | None, layers: int) -> list[str]:
+    """What engines do otherwise than an evaluation with ``inner`` for inputs and ``stored`` for keys and values did."""
+    remarks, formats = [], [format for format in (inner, stored) if isinstance(format, Format)]
+    if scales.remark and formats:
+        remarks.append(f"{scales.remark}; not here, where scales follow from what is rounded")
+    if isinstance(inner, Format) and (count := scales.rounded_anew):
+        remarks.append(
+            f"{count} of its matrices have another scale than those that vLLM joins them with, and it rounds them once "
+            "more; so here by activations='static' alone"
+        )
+    if isinstance(stored, Scales) and (lacking := stored.lacking(layers)):
+        some = f"{len(lacking)} of its {layers} layers have no static scales of keys and values"
+        remarks.append(f"{some}; they are 1 there, as vLLM takes them")
+    if isinstance(stored, Scales) or (stored and stored.element.kind == "float" and stored.element.bits == 8):
+        remarks.append("queries stay as they are, which engines round too where their attention computes in FP8")
+    return remarks

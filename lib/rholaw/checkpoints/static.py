@@ -3,8 +3,8 @@
 scales = Scales({tensor.name: tensor for tensor in weights}, cache, "fp8")
 rounded = scales.step(tensor)(x)     keys, values = scales.kept(0)     scales.remark
 
-The rules are vLLM's: matrices that it joins have one scale for their inputs, and a layer has one for its keys and one
-for its values, or one for each head.
+The rules are vLLM's: matrices that it joins have one scale for their inputs, those of FP8 one for their weights too,
+and a layer has one for its keys and one for its values, or one for each head.
 """
 
 import math
@@ -83,7 +83,7 @@ class Scales:
         if not (tensor.quantised or tensor.beside):
             return None
         kind = tensor.dtype.partition("/")[0]
-        known = [_known(other) for other in self._joined(tensor)]
+        known = [_known(other) for other in self._joined(tensor) if other.beside]
         scale, zero = max(known)[0], 0
         if _named(tensor)[0] == "input_global_scale":
             scale = 1 / scale
@@ -95,6 +95,25 @@ class Scales:
         if any(point for _, point in known):
             scale, zero = _spanned(known)
         return lambda x: ((x / scale).round_().add_(zero).clamp_(-128, 127) - zero).mul_(scale)
+
+    def weight(self, tensor: Tensor, values: torch.Tensor) -> torch.Tensor:
+        """The ``values`` of a matrix as vLLM has them: those of FP8 that it joins, of unlike scales, rounded anew."""
+        scales = self._scales(tensor)
+        if len(set(scales)) < 2:
+            return values
+        return parse("fp8_tensor").coded(values, known=448.0 * max(scales))
+
+    @property
+    def rounded_anew(self) -> int:
+        """How many matrices vLLM rounds once more, for they have another scale than those that it joins them with."""
+        return sum(len(set(self._scales(tensor))) > 1 for tensor in self.weights.values() if tensor.scale)
+
+    def _scales(self, tensor: Tensor) -> list[float]:
+        """The scales of FP8 codes, with one for a matrix, of those that an engine joins; [] where it is no such."""
+        if tensor.scale is None or tensor.dtype != "F8_E4M3/tensor":
+            return []
+        joined = [other for other in self._joined(tensor) if other.scale is not None]
+        return [float(other.scale.read().float().reshape(-1)[0]) for other in joined]
 
     def lacking(self, layers: int) -> list[int]:
         """The layers without scales of keys and values, where vLLM takes 1."""
@@ -119,7 +138,7 @@ class Scales:
         for names in JOINED:
             if len(own) > 1 and own[-2] in names:
                 stems = [".".join([*own[:-2], name, own[-1]]) for name in names]
-                yield from (self.weights[stem] for stem in stems if stem in self.weights and self.weights[stem].beside)
+                yield from (self.weights[stem] for stem in stems if stem in self.weights)
                 return
         yield tensor
 

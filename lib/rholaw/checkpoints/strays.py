@@ -5,7 +5,6 @@ The names have to be whole words, as their writers have them: a module called "o
 
 import re
 from itertools import combinations
-from os.path import commonprefix
 
 from ..checked import shown
 from .roles import is_matrix, role
@@ -26,7 +25,9 @@ COPY = re.compile(
     r"(fp32|float32)(_(params?|weights?|copy|from_(fp|float|bf)16(_params?|_groups?)?))?|shadow(_(params?|weights?))?|"
     r"grads?|swa|polyak|teacher|(ref|reference|averaged?)_model|original_module)(\.|$)"
 )
-BEHIND = re.compile(r"[._](fp32_|float32_)?(master|ema|swa|avg|average|shadow|teacher|old|prev|backup|bak|copy)(_copy)?$")
+BEHIND = re.compile(
+    r"[._](fp32_|float32_)?(master|ema|swa|avg|average|shadow|teacher|old|prev|backup|bak|copy)(_copy)?$"
+)
 PAIRED = "_reverse"  # torch's recurrent layers that read in both directions
 MOST = 0.9  # of the numbers in matrices, which a copy of the whole model repeats
 AVERAGE = re.compile(r"(.+_)?ema(_.+)?|swa_model")
@@ -149,11 +150,11 @@ def _numbers(tensors: list[Tensor]) -> int:
 
 def _twins(tensors: list[Tensor]) -> list[str]:
     """Remarks on parts, with layers by number, whose tensors are called alike and have the same shapes."""
-    start = commonprefix([tensor.name for tensor in tensors]).rpartition(".")[0]
+    words = [tensor.name.split(".") for tensor in tensors]
+    depth = next((i for i, level in enumerate(zip(*words, strict=False)) if len(set(level)) > 1), 0)  # alike before it
     parts: dict[str, set] = {}
-    for tensor in tensors:
-        part, _, rest = tensor.name[len(start) :].lstrip(".").partition(".")
-        parts.setdefault(part, set()).add((rest, tensor.shape))
+    for tensor, name in zip(tensors, words, strict=True):
+        parts.setdefault(name[depth], set()).add((".".join(name[depth + 1 :]), tensor.shape))
     models = [part for part, inside in parts.items() if any(re.search(r"(^|\.)\d+\.", rest) for rest, _ in inside)]
     models = [part for part in models if not part.isdigit()][:10]
     twins = [pair for pair in combinations(models, 2) if parts[pair[0]] == parts[pair[1]]]

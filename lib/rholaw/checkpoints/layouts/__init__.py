@@ -16,9 +16,9 @@ from .grouping import Group, Latest, grouped, orphan
 from .integers import affine, awq, dense, floats, gptq
 from .nibbles import bitsandbytes
 from .products import products, smoothed
-from .settings import Settings, read
+from .settings import Settings, read, rounds_more
 
-__all__ = ["Settings", "logical", "read"]
+__all__ = ["Settings", "logical", "read", "rounds_more"]
 
 LAYOUTS: tuple[Callable[[Group, Settings], Tensor | None], ...] = (
     *(bitsandbytes, int8, gptq, awq, dense, affine, floats, mxfp4, nvfp4, scaled),

@@ -43,7 +43,8 @@ def scaled(group: Group, settings: Settings) -> Tensor | None:
         values = stored.float() - zeros(first, last)
         return values / factors(first, last) if settings.divides else values * factors(first, last)
 
-    return group.tensor(codes.shape, f"{codes.dtype}/{name}", rows)
+    tensor = group.tensor(codes.shape, f"{codes.dtype}/{name}", rows)
+    return replace(tensor, scale=about if about.count == 1 and not settings.divides else None)
 
 
 def int8(group: Group, settings: Settings) -> Tensor | None:

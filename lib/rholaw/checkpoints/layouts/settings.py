@@ -1,11 +1,15 @@
 """How a checkpoint says that it was quantised: quantization_config in config.json, or a file of its own beside it."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...checked import shown
 from ..config import json_object
 
+TABLES = ("quantization_config", "compression_config")  # in config.json; the second of older compressed-tensors
+PACKED = "pack-quantized"  # compressed-tensors' whole numbers of a few bits, and no rounded activations by itself
+WEIGHTS = re.compile(r"w\d+a16(_\w+)?|\w+_wo")  # of ModelOpt's quant_algo, those of weights alone
 FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")  # of GPTQ, AWQ, ModelOpt
 LARGEST = 2**20  # of a block
 
@@ -62,6 +66,43 @@ def read(folder: Path, said: dict) -> Settings:
         max(_bits(about), default=0),
         about.get("desc_act") is True,
         _text(about, "kv_cache_quant_algo") or _cache(_table(about, "kv_cache_scheme")),
+    )
+
+
+def rounds_more(folder: Path, config: dict) -> str:
+    """Where a checkpoint says that an engine may round more than its weights, and how: a sentence's beginning, or "".
+
+    folder, config: of its files, and the object of its config.json.
+    """
+    said = [
+        (f"config.json: {key}", part.get(key)) for part in (config, _table(config, "text_config")) for key in TABLES
+    ]
+    beside = [(file, json_object(folder / file)) for file in FILES if (folder / file).is_file()]
+    for where, about in said + [(file, values.get("quantization", values)) for file, values in beside]:
+        if about is not None and not _weights_only(about):
+            method = (about.get("quant_method") or about.get("quant_algo")) if isinstance(about, dict) else about
+            return f"{where} is of {shown(method)}, which may round activations too"
+    return ""
+
+
+def _weights_only(about: object) -> bool:
+    """Whether a quantisation is of weights that are rounded, and nothing else: their values say it all."""
+    if not isinstance(about, dict):
+        return False
+    method, algorithm, groups = (about.get(key) for key in ("quant_method", "quant_algo", "config_groups"))
+    if method == "bitsandbytes":
+        return about.get("load_in_4bit") is True  # 8 bits are LLM.int8(), which rounds inputs
+    if method is None and algorithm is not None:
+        alone = isinstance(algorithm, str) and WEIGHTS.fullmatch(algorithm.lower()) is not None
+        return alone and about.get("kv_cache_quant_algo") is None
+    if method != "compressed-tensors":
+        return method in (None, "gptq", "awq", "mxfp4")
+    return (
+        about.get("format") == PACKED
+        and not any(about.get(key) for key in ("kv_cache_scheme", "sparsity_config", "transform_config"))
+        and isinstance(groups, dict)
+        and all(isinstance(group, dict) and group.get("format") in (None, PACKED) for group in groups.values())
+        and not any(group.get(f"{side}_activations") for group in groups.values() for side in ("input", "output"))
     )
 
 
