@@ -83,7 +83,7 @@ MODULES = {
     "texts": ["cleaning", "corpora", "tokens"],
     "checkpoints": [
         *("tensors", "pickles", "views", "states", "foreign", "containers", "gguf_keys", "config", "layouts", "places"),
-        *("strays", "roles", "orientation", "static", "opening", "packaged", "resumable", "streaming", "parts"),
+        *("roles", "strays", "orientation", "static", "opening", "packaged", "resumable", "streaming", "parts"),
         *("families", "ties", "counting", "surveying", "tokenizing", "llama_keys", "llama_tensors", "llama", "layered"),
         *("parameters", "keeping", "transformed", "roundings", "estimating", "evaluating", "noise", "recorded"),
     ],

@@ -174,6 +174,19 @@ def test_a_checkpoint_of_which_nothing_is_measured_has_a_page_without_advice(tmp
         assert len(model_cards.resisting(part)) == 0 and "0 of 0 matrices" in model_cards.told(part, table)
 
 
+@pytest.mark.parametrize("number", [0.0, 0.25])
+def test_a_checkpoint_that_holds_one_number_throughout_has_a_page_without_advice(tmp_path, fit, number):
+    """As a conversion that failed leaves it: every format holds it, and a loss of nothing would be foretold."""
+    path = tmp_path / "model.safetensors"
+    save_file({"layers.0.mlp.weight": torch.full((64, 128), number), "layers.1.mlp.weight": torch.zeros(64, 128)}, path)
+    survey = rl.survey(path, FORMATS, fit=fit, progress=False)
+    own = model_cards.sensitivity(survey)
+    table = model_cards.choices(survey, 10**6, 0.1, own)
+    assert not table.acceptable.any()
+    told = "**No recommendation.** Each of its matrices holds one number throughout, as no trained model does."
+    assert told in model_cards.card("mine", survey, table, 10**6, 0.1, own)
+
+
 def test_a_checkpoint_without_values_is_refused_before_any_work(tmp_path):
     for state in ({}, {"a.weight": torch.empty(0, 32)}):
         save_file(state, tmp_path / "model.safetensors")

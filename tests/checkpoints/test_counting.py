@@ -104,6 +104,23 @@ def test_other_tensors_than_the_config_says_are_refused(llama, change):
         llama(tensors(), **change)
 
 
+def test_a_layer_without_tensors_is_no_rounding_of_the_count(llama):
+    """One layer of 60 is 1.6 % of the parameters: a lost shard, and less than the tolerance."""
+    whole = tensors(layers=60)
+    assert llama(whole, num_hidden_layers=60).total == sum(tensor.numel() for tensor in whole.values())
+    less = {name: tensor for name, tensor in whole.items() if ".41." not in name}
+    with pytest.raises(ValueError, match="counts 60 layers, and of 1, as 41, no tensor is there"):
+        llama(less, num_hidden_layers=60)
+
+
+def test_a_head_that_is_not_there_is_missed_where_the_model_writes(llama):
+    writes = {"architectures": ["LlamaForCausalLM"], "tie_word_embeddings": False}
+    with pytest.raises(ValueError, match="says that the head is a matrix of its own, and no tensor is one"):
+        llama(tensors(head=False), **writes)
+    assert llama(tensors(head=False), **(writes | {"architectures": ["LlamaModel"]})).tied
+    assert not llama(tensors(), **writes).tied
+
+
 def test_experts_are_counted_and_a_dense_formula_is_refused(tmp_path):
     folder = written(tmp_path, MIXTRAL, tensors(experts=4))
     assert counting.geometry(folder).total == sum(tensor.numel() for tensor in tensors(experts=4).values())

@@ -237,6 +237,13 @@ def test_a_step_reads_the_experts_that_its_tokens_hit():
     assert one.read(3) / 30 == pytest.approx(float(count), rel=0.01)
 
 
+def test_an_untied_encoder_has_two_biases_of_its_words():
+    """BertForMaskedLM of transformers 5.24 on the meta device: 399,384 parameters."""
+    sizes = {"hidden_size": 96, "intermediate_size": 80, "num_hidden_layers": 6, "num_attention_heads": 6}
+    sizes |= {"vocab_size": 300, "max_position_embeddings": 128, "type_vocab_size": 2, "model_type": "bert"}
+    assert geometry(sizes, tie_word_embeddings=False).total == 399_384
+
+
 def test_layers_without_experts():
     assert geometry(NEXT, mlp_only_layers=[0, 1]).total < geometry(NEXT).total
     fewer = geometry(DEEPSEEK, first_k_dense_replace=4)
@@ -274,6 +281,7 @@ def test_layers_without_experts():
         (CONFIGS["microsoft/phi-2"], {"qk_layernorm": True}, "qk_layernorm is True, which is not modelled"),
         (CONFIGS["stabilityai/stablelm-3b-4e1t"], {"use_parallel_residual": True}, "use_parallel_residual is True"),
         (CONFIGS["facebook/opt-6.7b"], {"word_embed_proj_dim": 512}, "word_embed_proj_dim is 512"),
+        (CONFIGS["tiiuae/Falcon-H1-7B-Base"], {"mamba_proj_bias": True}, "mamba_proj_bias is True, which is not"),
         (DEEPSEEK, {"moe_layer_freq": 2}, "moe_layer_freq is 2, which is not modelled"),
         (DEEPSEEK, {"index_n_heads": 64}, "index_n_heads is not modelled for deepseek_v3"),
         (DEEPSEEK, {"n_routed_experts": "256"}, "n_routed_experts is '256', not a positive"),

@@ -240,6 +240,29 @@ def test_scales_that_are_no_blocks_of_the_matrix_give_no_values(tmp_path, name):
         checkpoint.tensors[0].read()
 
 
+@pytest.mark.parametrize(
+    ("shape", "scales", "read"),
+    [
+        ((64, 128), (1, 64), False),  # of 64 outputs, transposed, or of blocks of two inputs
+        ((64, 1024), (1, 64), False),  # or of sixteen
+        ((64, 1024), (1, 128), False),  # or of eight, by all outputs
+        ((64, 1024), (1, 8), True),  # a block of 128 × 128 that the matrix does not fill
+        ((1, 1024), (1, 64), True),
+    ],
+)
+def test_scales_in_a_row_are_no_guess(tmp_path, shape, scales, read):
+    tensors = {"l.weight": torch.ones(shape).to(torch.float8_e4m3fn), "l.weight_scale": torch.rand(scales) + 1}
+    save_file(tensors, tmp_path / "model.safetensors")
+    with checkpoints.open(tmp_path) as checkpoint:
+        (tensor,) = checkpoint.tensors
+        if read:
+            blocks = tensors["l.weight_scale"].repeat_interleave(shape[1] // scales[1], 1)
+            assert torch.equal(tensor.read(), blocks.expand(shape))
+            return
+        with pytest.raises(ValueError, match=f"{scales[1]} scales in a row may be of their outputs, or of blocks of"):
+            tensor.read()
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_codes_of_experts_lie_out_by_in_whatever_the_family(tmp_path, bias):
     tensors, _, weights = LAYOUTS["MXFP4 of gpt-oss"](np.random.default_rng(0))

@@ -264,3 +264,10 @@ def test_a_download_that_goes_on_is_no_checkpoint(tmp_path):
 def test_every_sentence_on_foreign_files_is_short():
     sentences = {*foreign.NAMES.values(), *foreign.HEADS.values()}
     assert all(len(text) <= 160 and text.isascii() for text in sentences)
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    """A snapshot of the hub's cache whose blobs were deleted."""
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "blobs" / "abc")
+    (tmp_path / "config.json").write_text("{}")
+    refused(tmp_path, "holds links to files that are not there, as model.safetensors: download them again")

@@ -63,7 +63,21 @@ def _held_against_tensors(model: Geometry, config: Config, checkpoint: Checkpoin
             f"{config.source} describes {model.total:.4g} parameters ({config.family}), and the tensors beside it are "
             f"{count:.4g}: a key that changes the count is not modelled, or they are not of this model"
         )
+    _refuse_missing(own, config)
     return model
+
+
+def _refuse_missing(tensors: list[Tensor], config: Config) -> None:
+    """ValueError for layers that the config counts and no tensor is of, and for a head that it says is there."""
+    there = {int(match[1]) for tensor in tensors if (match := LAYER.search(tensor.name))}
+    count = config.said.get("num_hidden_layers")
+    if there and type(count) is int and (missing := sorted(set(range(count)) - there)):
+        raise ValueError(
+            f"{config.source} counts {count} layers, and of {len(missing)}, as {missing[0]}, no tensor is there"
+        )
+    writes = str(config.said.get("architectures")).endswith("ForCausalLM']")
+    if writes and config.said.get("tie_word_embeddings") is False and not any(role(t.name) == "head" for t in tensors):
+        raise ValueError(f"{config.source} says that the head is a matrix of its own, and no tensor is one")
 
 
 def _is_vocabulary(tensor: Tensor, model: Geometry) -> bool:

@@ -187,6 +187,8 @@ def _nothing(folder: Path, there: list[Path]) -> str:
     there = there + [file for files in inside.values() for file in files if foreign.told(file.name) == foreign.DCP]
     if any(file.name == "model_index.json" for file in there):
         return f"{folder} is a pipeline of diffusers: name the folder of one of its models: {listed(holding) or 'none'}"
+    if lost := [file.name for file in folder.iterdir() if file.is_symlink() and not file.exists()]:
+        return f"{folder} holds links to files that are not there, as {lost[0]}: download them again"
     if told := next(((file.name, text) for file in there if (text := foreign.told(file.name))), None):
         return f"{folder} holds no checkpoint; {told[0]} is {told[1]}"
     if states := [file.name for file in there if re.fullmatch(STATE, file.name)]:

@@ -158,11 +158,17 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
 
 
 def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
-    """Why a ``survey`` says nothing of the model, or "": most matrices, or scaled bytes, could not be measured."""
+    """Why a ``survey`` says nothing of the model, or "".
+
+    Most matrices, or scaled bytes, could not be measured, or each of them holds the same number throughout.
+    """
     inside = table[_unmeasured(table) & ~table.role.isin(keep)]
     share, floats = totals(table, keep).measured.min(), inside[inside.dtype.str.startswith("F8")]
     if share < LEAST:
         return f"Only {share:.0%} of the bytes of its matrices could be measured: {inside.note.mode()[0]}"
+    compressed = table[table.error.notna() & ~table.role.isin(keep)]
+    if len(compressed) and not compressed.peak.gt(0).any():
+        return "Each of its matrices holds one number throughout, as no trained model does"
     return f"Floats of 8 bits have a scale that is unknown: {floats.note.iloc[0]}" if len(floats) else ""
 
 

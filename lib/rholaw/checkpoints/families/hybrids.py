@@ -111,6 +111,7 @@ def falcon_h1(keys: Keys) -> Geometry:
     d, (heads, kv_heads, head) = keys.size("hidden_size"), keys.heads()
     bias, mlp_bias = keys.flag("attention_bias"), keys.flag("mlp_bias")
     keys.same("projectors_bias", False)
+    keys.same("mamba_proj_bias", False)  # of the first product alone, unlike Bamba's
     one = attention(d, heads, kv_heads, head, bias=bias, out_bias=bias) + _mamba_of(
         keys, d, keys.flag("mamba_rms_norm")
     )

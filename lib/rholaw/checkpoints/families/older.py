@@ -36,9 +36,10 @@ def bert(keys: Keys) -> Geometry:
     own = Part(own.matrices, own.kept, caches=(Cache(0, own.caches[0].work),))
     one = own + feed_forward(d, keys.size("intermediate_size"), gated=False, bias=True) + 2 * norm(d, True)
     tables = (keys.size("max_position_embeddings") + keys.size("type_vocab_size", zero=True)) * d
-    head = product(d, d, bias=True) + norm(d, True) + Part(kept=words)
+    tied = keys.flag("tie_word_embeddings")
+    head = product(d, d, bias=True) + norm(d, True) + Part(kept=words if tied else 2 * words)  # which shares its bias
     body = keys.layers * one + norm(d, True) + head + Part(tables=tables)
-    return Geometry(keys.family, body, d, words, keys.flag("tie_word_embeddings"), decoder=False)
+    return Geometry(keys.family, body, d, words, tied, decoder=False)
 
 
 def opt(keys: Keys) -> Geometry:

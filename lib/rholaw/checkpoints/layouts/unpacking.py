@@ -69,6 +69,8 @@ def scale(tensor: Tensor, shape: tuple[int, ...], said: tuple[int, ...] = ()) ->
         if stacked:  # experts in one tensor may lie in × out
             return rows, "column"
         raise ValueError("they have a scale for each column, as matrices of inputs × outputs")
+    if down == 1 < height and not said and (across == height or wide < BLOCKS[-1]):
+        raise ValueError(f"{across} scales in a row may be of their outputs, or of blocks of {wide} inputs")
     return rows, f"g{wide}" if tall == 1 else f"{tall}x{wide}"
 
 
