@@ -160,6 +160,7 @@ MODULES = {
             "warm",
             "execute",
             "panel",
+            "folds",
             "changes",
             "colophon",
             "webtable",

@@ -26,13 +26,14 @@ def test_a_fingerprint_covers_all_that_a_chapter_depends_on(tmp_path):
         "lib/words.toml",
         "data/runs/new.csv",
         "constraints.txt",
-        "chapters/index.ipynb",
     ):
         path = root / changed
         path.parent.mkdir(exist_ok=True)
         path.write_text((path.read_text() if path.exists() else "") + "\n")
         seen.add(execute.fingerprint(chapter, root))
     seen.add(execute.fingerprint(chapter, root, quick=True))
+    chapter.write_text(chapter.read_text().replace('"1"', '"3"'))
+    seen.add(execute.fingerprint(chapter, root))
     assert len(seen) == 8
     (root / "chapters" / "other.ipynb").write_text("changed")
     assert execute.fingerprint(chapter, root) in seen
@@ -56,6 +57,21 @@ def test_only_what_changed_is_executed_and_a_failure_lets_the_others_finish(tmp_
     monkeypatch.setattr(execute, "_run", lambda work, chapter, *_: started.append(chapter.name))
     run(root)
     assert started == ["broken.ipynb"]
+
+
+def test_a_sentence_changes_without_an_execution(tmp_path, monkeypatch):
+    cells = [new_markdown_cell("# Fine"), new_code_cell("quick = 1", metadata={"tags": ["parameters"]})]
+    root = small_book(tmp_path / "b", index=[*cells, new_code_cell("quick + 1")])
+    with workplace(root) as work:
+        execute.execute(work, quick=True)
+    chapter, started = root / "chapters" / "index.ipynb", []
+    chapter.write_text(chapter.read_text().replace("# Fine", "# Better"))
+    monkeypatch.setattr(execute, "_run", lambda work, chapter, *_: started.append(chapter.name))
+    with workplace(root) as work:
+        execute.execute(work, quick=True)
+    title, parameters, given, result = execute.current(chapter, root)["cells"]
+    assert started == [] and title["source"] == ["# Better"] and "quick = True" in "".join(given["source"])
+    assert parameters["outputs"] == [] and result["outputs"][0]["data"]["text/plain"] == ["2"]
 
 
 def test_the_toc_must_name_files_that_exist(tmp_path):

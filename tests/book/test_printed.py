@@ -43,6 +43,7 @@ def test_links_and_places_of_a_page_become_those_of_the_document(name, before, a
 def test_only_the_article_is_printed_and_folded_code_where_it_is_asked_for():
     text = moved(CODE)
     assert text.startswith('<section class="page" id="b">') and "menu" not in text and "after" not in text
+    assert "<details open" in moved('<details class="fold"><summary>Why</summary></details>')
     assert "<details open" not in text and "<details open" in moved(CODE, evidence=True)
     assert moved("", "ja/a").startswith('<section class="page" id="ja-a" lang="ja">')
 

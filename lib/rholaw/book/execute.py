@@ -56,14 +56,21 @@ def _named(node: object) -> Iterator[str]:
 
 
 def fingerprint(chapter: Path, root: Path, quick: bool = False) -> str:
-    """A digest of all that an executed chapter depends on: library, data, pins, Python and the chapter itself."""
+    """A digest of all that an executed chapter depends on: library, data, pins, Python and the chapter's own code."""
     versions = (sys.version, importlib.metadata.version("torch"), quick)
     digest = hashlib.sha256(repr(versions).encode())
     for path in _inputs(chapter, root):
         if path.is_file():
-            content = path.read_bytes()
+            content = _code(path) if path == chapter else path.read_bytes()
             digest.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+def _code(chapter: Path) -> bytes:
+    """What of a chapter a kernel is given: a sentence or a caption is free to change."""
+    cells = [cell for cell in read(chapter)["cells"] if cell["cell_type"] == "code"]
+    asked = [(cell["id"], "".join(cell["source"]), cell["metadata"].get("tags", [])) for cell in cells]
+    return json.dumps(asked).encode()
 
 
 def _inputs(chapter: Path, root: Path) -> list[Path]:
@@ -120,6 +127,21 @@ def execute(work: Workplace, quick: bool = False) -> None:
 def executed(chapter: Path, root: Path) -> Path:
     """Where the executed chapter lies."""
     return root / "_build" / "executed" / chapter.relative_to(root / "chapters")
+
+
+def current(chapter: Path, root: Path) -> dict:
+    """The chapter as it is now, with the results of its code when that was executed; {} where it never was."""
+    done, notebook = read(executed(chapter, root)), read(chapter)
+    if not done:
+        return {}
+    results = {cell["id"]: cell for cell in done["cells"]}
+    given = [cell for cell in done["cells"] if "injected-parameters" in cell["metadata"].get("tags", ())]
+    cells = []
+    for cell in notebook["cells"]:
+        kept = ("outputs", "execution_count") if cell["cell_type"] == "code" else ()
+        cells.append({**cell, **{key: results[cell["id"]][key] for key in kept}})
+        cells += given if "parameters" in cell["metadata"].get("tags", ()) else []
+    return {**notebook, "cells": cells}
 
 
 def _run(work: Workplace, chapter: Path, mark: str, state: dict, quick: bool) -> str:

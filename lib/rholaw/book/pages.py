@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .. import files
-from . import figure_data, panel, rebuilding, reference, terms, webtable
+from . import figure_data, folds, panel, rebuilding, reference, terms, webtable
 from .changes import FEED, changes, feed
 from .colophon import about, colophon, title
-from .execute import REFERENCE, chapters, contents, execute, executed, read
+from .execute import REFERENCE, chapters, contents, current, execute
 from .workplace import ROOT, BuildError, workplace
 
 VEGA, PICTURE = "vega.js", "social.png"  # among the assets, which the pages find in _static/
@@ -44,7 +44,7 @@ def stage(root: Path) -> None:
             titles[name] = title(text)
             page.write_text(f"{text}\n\n{colophon(titles[name], name, root)}\n", encoding="utf-8")
             continue
-        notebook = read(executed(chapter, root))
+        notebook = current(chapter, root)
         data |= (its := figure_data.taken(notebook, name))
         notebook = as_page(notebook, name, its)
         problems += [f"{chapter.relative_to(root)}: {problem}" for problem in output_problems(notebook)]
@@ -68,7 +68,7 @@ def stage(root: Path) -> None:
     (target / "assets" / terms.SCRIPT).write_text(terms.script(asset), encoding="utf-8")
     if listed := changes(root):
         (target / "assets" / FEED).write_text(feed(listed, *about(root), titles), encoding="utf-8")
-    if figure := next(_figures(read(executed(chapters(root)[0], root))), None):
+    if figure := next(_figures(current(chapters(root)[0], root)), None):
         (target / "assets" / PICTURE).write_bytes(social_picture(figure))
     (target / "assets" / figure_data.FOLDER).mkdir()
     for path, text in data.items():
@@ -109,7 +109,7 @@ def as_page(notebook: dict, name: str, data: Iterable[str] = ()) -> dict:
     """The notebook as it is read: no clocks, marks and chance, code folded, the first screen after the question.
 
     name: of its chapter below chapters/, without suffix; data: paths of its figures' data among the assets; see
-    ``panel`` for what is at its end.
+    ``panel`` for what is at its end, ``folds`` for parts that a reader opens.
     """
     cells, tables = notebook["cells"], itertools.count(1)
     language = "ja" if name.startswith("ja/") else "en"
@@ -124,7 +124,7 @@ def as_page(notebook: dict, name: str, data: Iterable[str] = ()) -> dict:
     rest = [cell for cell in cells if cell not in screen]
     title = next((i for i, cell in enumerate(rest) if cell["cell_type"] == "markdown"), -1) + 1
     kept = {key: notebook["metadata"][key] for key in ("kernelspec", "language_info") if key in notebook["metadata"]}
-    cells = panel.arranged([*rest[:title], *screen, *rest[title:]], name, data)
+    cells = list(folds.folded(panel.arranged([*rest[:title], *screen, *rest[title:]], name, data)))
     return {**notebook, "metadata": kept, "cells": cells}
 
 

@@ -93,6 +93,7 @@ def moved(page: str, name: str, names: list[str], evidence: bool = False) -> str
     """The article of a page as a section of the document, whose places and links are those of the document."""
     article = re.search(r'<article class="bd-article">(.*)</article>', page, re.DOTALL)[1]
     article = re.sub(r'<a class="headerlink".*?</a>|<a [^>]*\bdownload>.*?</a>', "", article)
+    article = article.replace('<details class="fold"', '<details open class="fold"')
     if evidence:
         article = article.replace('<details class="admonition hide', '<details open class="admonition hide')
 
