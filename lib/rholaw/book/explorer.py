@@ -22,7 +22,7 @@ from ..formats.grammar import parse
 from ..hardware.devices import STALE_DAYS, devices
 from ..laws import draws as capacities
 from ..laws.fitting import Fit
-from ..planning import cases, costs, uncertain
+from ..planning import cases, costs, names, uncertain
 from ..planning.inputs import Model
 from ..planning.scenario import Scenario
 from .escaped import cell, filled, in_script
@@ -86,7 +86,7 @@ class Explorer:
         """Every option at the start: a row each, with ρ, added loss, memory and costs."""
         device = self.data["start"]["d"]
         price, table = self.data["prices"][device]["mid"] or 1.0, {}
-        for o, option in enumerate(self.data["options"]):
+        for o, option in enumerate(self.data["names"]):
             memory = self.at_start("memory_gb", o)
             served = self.data["kernels"][o][device]["runs"] and memory[2] <= self.data["room"][device]
             money = [price * self.at_start(name, o)[1] if served else np.nan for name in ("cost_in", "cost_out")]
@@ -99,7 +99,7 @@ class Explorer:
         """Rows of the chart at the start: option, what, low, mid, high, chosen; a gain is a ratio to 16 bits."""
         start = self.data["start"]
         points = []
-        for o, option in enumerate(self.data["options"][1:], 1):
+        for o, option in enumerate(self.data["names"][1:], 1):
             runs = self.data["kernels"][o][start["d"]]["runs"]
             for what in ("memory", "decode", "prefill") if runs else ("memory",):
                 gain = self.data["gains"][what][start["s"]][start["t"]][o][start["d"]][start["b"]]
@@ -111,14 +111,14 @@ class Explorer:
         """The gains at equal loss, a row per option, with the line of no gain: an Altair chart of ``points``."""
         import altair as alt
 
-        options, phases = self.data["options"][1:], list(PHASES)
+        options, phases = self.data["names"][1:], list(PHASES)
         colours = alt.Scale(domain=phases, range=[KINDS[kind][0] for kind in PHASES.values()])
         shapes = alt.Scale(domain=phases, range=["circle", "square", "diamond"])
         axis = alt.Axis(values=[0.25, 0.5, 1, 1.5, 2, 3, 4, 6], format="~g", grid=False)
         x = alt.X("low:Q", scale=alt.Scale(type="log", nice=False, padding=8), axis=axis, title=GAIN)
         y = alt.Y("option:N", sort=options, scale=alt.Scale(domain=options), title=None)
         gains = alt.Chart(alt.InlineData(self.points(), name="points")).encode(
-            y=y.axis(labelLimit=150, domain=False, tickSize=0),
+            y=y.axis(labelExpr="split(datum.label, regexp(', | (?=and )'))", labelLimit=150, domain=False, tickSize=0),
             yOffset=alt.YOffset("what:N", sort=phases),
             color=alt.Color("what:N", scale=colours, title=None).legend(orient="top"),
             opacity=alt.condition("datum.chosen", alt.value(1), alt.value(0.45)),
@@ -165,11 +165,11 @@ def explore(
     busy = {"utilisation": scenario.traffic.utilisation or BUSY}
     scenario = scenario.replace(traffic=busy, prices={"billing": "hours"})
     sizes, tokens = _plain(list(sizes)), _plain(list(tokens))
-    names, draws = scenario.hardware.devices, capacities.draws(law)
+    rented, draws = scenario.hardware.devices, capacities.draws(law)
     unpaid = dataclasses.replace(scenario.project, evaluation=math.nan)
     base = dataclasses.replace(scenario, model=Model(params=sizes[0], tokens=BILLION), project=unpaid).replace(
         traffic={"requests_per_month": 1.0, "latency_ms": math.inf, "ttft_ms": math.inf},
-        prices={"gpu_hour_usd": dict.fromkeys(names, 1.0), "gpu_hour": {}, "purchase_usd": {}, "purchase": {}},
+        prices={"gpu_hour_usd": dict.fromkeys(rented, 1.0), "gpu_hour": {}, "purchase_usd": {}, "purchase": {}},
         project={"kind": "qat", "compare": "", "qat_tokens": BILLION, "engineer_weeks": 0.0, "evaluation_usd": 0.0},
     )
     drawn = uncertain.random(base, draws.order(base.options))
@@ -181,16 +181,18 @@ def explore(
         "sizes": sizes,
         "tokens": tokens,
         "format": MEASURED,
+        "measured": names.format(MEASURED),
         "rises": (None, *RISES),
         "rounded": rounded(base, sizes, tokens, drawn),
         "batches": scenario.hardware.batches,
         "requests": REQUESTS,
         "projects": PROJECT,
         "options": [option.name for option in base.options],
+        "names": _told([option.name for option in base.options]),
         "sources": [str(cases.origin(base, option, draws)) for option in base.options],
-        "devices": names,
-        "room": [known[name].memory * scenario.hardware.gpus[0] / 1e9 for name in names],
-        "prices": [dataclasses.asdict(cases.priced(scenario, name)) for name in names],
+        "devices": rented,
+        "room": [known[name].memory * scenario.hardware.gpus[0] / 1e9 for name in rented],
+        "prices": [dataclasses.asdict(cases.priced(scenario, name)) for name in rented],
         "engine": scenario.hardware.engine,
         "tolerance": project.tolerance,
         "stale_days": STALE_DAYS,
@@ -201,6 +203,12 @@ def explore(
     }
     data["values"]["loss"] = [[triples(law_drawn.loss(N, D))[0] for D in tokens] for N in sizes]
     return Explorer(_plain(data))
+
+
+def _told(options: list[str]) -> list[str]:
+    """What options are called; by its code name one that shares its name with another."""
+    told = [names.called(option) for option in options]
+    return [code if told.count(name) > 1 else name for code, name in zip(options, told, strict=True)]
 
 
 def _toml(scenario: Scenario) -> dict[str, str]:
