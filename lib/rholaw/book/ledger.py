@@ -27,8 +27,9 @@ def _span(column: str, show: str) -> Callable[[pd.Series], str]:
 
 def _verdict(row: pd.Series) -> str:
     against = [SHORT.get(code, "no, it does not meet the scenario") for code in row.against.split()]
-    advised = row.verdict if row.pays >= PILOT else "do not compress"
-    return f"{against[0] if against else advised}; it pays in {words.share(row.pays)} of the draws"
+    if row.pays < PILOT and set(row.against.split()) <= {"loss_unsettled"}:
+        against = ["do not compress"]  # whatever its loss is
+    return f"{against[0] if against else row.verdict}; it pays in {words.share(row.pays)} of the draws"
 
 
 LINES: dict[str, tuple[str, Callable[[pd.Series], str]]] = {
