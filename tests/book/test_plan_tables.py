@@ -1,13 +1,16 @@
 """Tables and sentences of plans: the digits of each unit, and the numbers of the tables they are made of."""
 
+import dataclasses
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from rholaw.book import plan_prose, plan_tables
+import rholaw as rl
+from rholaw.book import desk, japanese, plan_prose, plan_tables
 from rholaw.hardware import residuals
+from rholaw.planning import words
 from rholaw.planning.columns import COLUMNS
 
 FRAME = pd.DataFrame(
@@ -83,11 +86,52 @@ def test_misses_are_those_of_the_observed_speeds():
     assert accuracy.loc["timed", "close"] == pytest.approx((timed.error.abs() <= 0.25).mean())
     text = plan_prose.misses(fresh, accuracy)
     assert f"{timed.error.abs().median():.0%} in the median of {len(timed)} cases" in text
-    cases = plan_prose.outside(fresh).splitlines()
-    assert len(cases) == (~fresh.inside).sum() and all(case.startswith("- ") for case in cases)
+    assert plan_tables.speeds(fresh)._repr_html_().count("<td>False</td>") == (~fresh.inside).sum()
 
 
 def test_headings_of_money_name_its_currency():
     frame = pd.DataFrame({"npv": [1.0], "npv_p10": [0.5], "pays": [0.9]}, index=["x"])
     html = plan_tables.styled(frame, currency="EUR")._repr_html_()
     assert "net present value, EUR<" in html and "net present value, EUR, P10<" in html and "pay, EUR" not in html
+
+
+@pytest.mark.parametrize("name", ["edge", "laptop_8b"])
+def test_a_case_has_its_verdict_its_money_and_why(name):
+    plan = rl.plan(japanese.scenario(name, quick=True))
+    html = plan_tables.cases({"mine": plan})._repr_html_()
+    row = plan.conclusion.choice
+    for said in ("mine", plan.verdict, row.device, words.money(row.saving_month, "USD"), words.share(row.pays)):
+        assert f"<td>{said}</td>" in html, said
+    assert (
+        f'title="{row.option}"' in html and "because" in html and row.option not in re.sub(r'title="[^"]*"', "", html)
+    )
+
+
+def test_the_money_of_a_plan_is_that_of_its_sheet():
+    plan = rl.plan(japanese.scenario("edge", quick=True))
+    html = plan_tables.money(plan)._repr_html_()
+    rows = list(plan_tables.amounts(plan, "en"))
+    assert len(rows) == 7 and all(f"<td>{text}</td>" in html for row in rows for text in row)
+    assert all(f"<td>{text}</td>" in desk.sheet(plan, "en") for row in rows for text in row)
+
+
+def test_doubts_are_of_what_is_recommended_or_of_the_others():
+    plan = rl.plan(japanese.scenario("cloud", quick=True))
+    own, others = plan_prose.warnings(plan), plan_prose.warnings(plan, others=True)
+    assert len(own.splitlines()) + len(others.splitlines()) == len(plan.doubts)
+    assert "NVFP4" in others and "NVFP4" not in own and f"The price of {plan.choice.device}" in own
+    nothing = dataclasses.replace(plan, conclusion=dataclasses.replace(plan.conclusion, choice=None))
+    assert plan_prose.warnings(nothing).count("\n") == len(plan.doubts)
+
+
+def test_what_is_verified_first_is_what_moves_the_result_or_what_the_verdict_waits_for():
+    plan = rl.plan(japanese.scenario("cloud", quick=True))
+    first = words.texts("en")["inputs"][plan.conclusion.inputs[0]]
+    assert plan_prose.verify(plan).startswith(f"The result moves most with {first}, then ")
+    waits = rl.plan(japanese.scenario("cloud", quick=True).replace(project={"kind": "post-training"}))
+    assert waits.verdict == "measure this" and plan_prose.verify(waits).startswith("Measure ")
+
+
+def test_options_in_a_sentence():
+    assert plan_prose.all_called([]) == "no format" and plan_prose.all_called(["one"]) == "`one`"
+    assert plan_prose.all_called(["one", "two", "three"]) == "`one`, `two` and `three`"

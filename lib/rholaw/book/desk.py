@@ -1,6 +1,6 @@
 """A plan on one A4 sheet for each language: the verdict, its numbers, and what to say of them in a meeting."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,10 +9,10 @@ import pandas as pd
 
 from ..planning import words
 from ..planning.decide import Plan
+from . import plan_tables
 from .printed import paper
 from .workplace import ROOT, workplace
 
-MONEY = ("cost_month", "saving_month", "cost_once", "npv")
 PARTS = ("", "_p10", "_p90")
 SHOWN = 3  # inputs, of those that move the result
 STYLE = """@font-face { font-family: Japanese; src: url("%s"); unicode-range: U+3000-30FF, U+3400-9FFF, U+FF00-FFEF; }
@@ -51,7 +51,7 @@ def sheet(plan: Plan, language: str) -> str:
         date=about.run.date,
     )
     inputs = [words.texts(language)["inputs"][key] for key in plan.conclusion.inputs[:SHOWN]]
-    rows = [("", "", said["interval"]), *_numbers(plan, language)]
+    rows = [("", "", said["interval"]), *plan_tables.amounts(plan, language)]
     return f"""<section lang="{language}"><h1>{said["title"]}</h1><p class="premise">{escape(premise)}</p>
 <p class="verdict"><strong>{words.texts(language)["verdicts"][plan.verdict]}</strong><br>{escape(told)}</p>
 <h2>{said["numbers"]}</h2><table>{"".join(f"<tr>{_tags('td', row)}</tr>" for row in rows)}</table>
@@ -61,32 +61,6 @@ def sheet(plan: Plan, language: str) -> str:
 
 def _tags(tag: str, texts: Iterable[str]) -> str:
     return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
-
-
-def _numbers(plan: Plan, language: str) -> Iterator[tuple[str, str, str]]:
-    """(what, median, interval) of the choice, and the cost of 16 bits before it; what is not known is left out."""
-    labels, row = words.texts(language)["labels"], plan.choice
-    shown = dict.fromkeys(MONEY, lambda value: words.money(value, plan.conclusion.currency, language))
-    shown |= {
-        "payback_months": lambda value: words.months(value, language),
-        "pays": lambda value: words.share(value, language),
-    }
-    if plan.baseline is not None and pd.notna(plan.baseline.cost_month):
-        dense = f"{labels['cost_month']} ({words.texts(language)['phrases']['dense']})"
-        yield (
-            dense,
-            shown["cost_month"](plan.baseline.cost_month),
-            _span(plan.baseline, "cost_month", shown["cost_month"]),
-        )
-    for column, show in shown.items():
-        if row is not None and pd.notna(row[column]):
-            yield labels[column], show(row[column]), _span(row, column, show)
-
-
-def _span(row: pd.Series, column: str, show: Callable[[float], str]) -> str:
-    """P10 and P90 of a column, where it has them."""
-    ends = [row.get(column + part) for part in ("_p10", "_p90")]
-    return "" if pd.isna(ends).any() else " – ".join(map(show, ends))
 
 
 def _phrases(plan: Plan, language: str) -> Iterator[str]:

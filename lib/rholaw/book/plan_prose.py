@@ -9,11 +9,15 @@ from ..hardware.geometry import RESERVE
 from ..laws import sources
 from ..planning import advice, comparisons, names, words
 from ..planning.decide import Plan
-from ..planning.remarks import Ground
+from ..planning.remarks import Doubt, Ground
 from ..planning.words import money
 from .escaped import cell, code, listed, text
 
-SIDES = {"in prefill": ("prefill", -1), "decoding one sequence": ("decode", 0), "decoding many": ("decode", -1)}
+SIDES = {
+    "reading prompts": ("prefill", -1),
+    "writing for one reader": ("decode", 0),
+    "writing for many": ("decode", -1),
+}
 """Where a format may gain: the phase, and which of the batches."""
 COMPARED = {
     "equal-loss": "equal loss: each is served with the N that reaches the dense model's loss.",
@@ -28,14 +32,16 @@ def called(option: str) -> str:
 
 
 def all_called(options: Iterable[str]) -> str:
-    """Options in a sentence, or "none"."""
-    return ", ".join(map(called, options)) or "none"
+    """Options in a sentence, or that there is none."""
+    told = [*map(called, options)]
+    return " and ".join(filter(None, [", ".join(told[:-1]), *told[-1:]])) or "no format"
 
 
 def decision(plan: Plan) -> str:
-    """The verdict, why, what is to be measured first and how, and how training on compares with rounding."""
+    """The verdict and why; where none will do, what stands against each."""
     more = f"\n\n{recommended(plan)}" if plan.conclusion.ground in (Ground.NONE, Ground.NOTHING) else ""
-    return f"## The decision: {plan.verdict}\n\n{text(plan.summary_en)}{more}\n{steps(plan)}"
+    verdict = words.texts("en")["verdicts"][plan.verdict]
+    return f"## The decision: {verdict[0].lower()}{verdict[1:]}\n\n{text(plan.summary_en)}{more}"
 
 
 def recommended(plan: Plan) -> str:
@@ -43,10 +49,19 @@ def recommended(plan: Plan) -> str:
     return text(words.recommendation(plan.conclusion, called=names.called))
 
 
-def warnings(plan: Plan) -> str:
-    """What to doubt about a plan, a line each."""
-    told = (words.told(doubt, called=names.called) for doubt in plan.doubts)
+def warnings(plan: Plan, others: bool = False) -> str:
+    """What to doubt about a plan, a line each: of the whole and what it recommends, or of the other options alone."""
+    told = [words.told(doubt, called=names.called) for doubt in plan.doubts if _of_others(doubt, plan) == others]
     return "".join(f"- {text(sentence)}\n" for sentence in told) or "Nothing."
+
+
+def _of_others(doubt: Doubt, plan: Plan) -> bool:
+    """Whether a doubt is of an option or a device that neither the one in question nor the 16 bits beside it have."""
+    if plan.conclusion.choice is None:
+        return False
+    sides = [row for row in (plan.conclusion.choice, plan.baseline) if row is not None]
+    options, devices = ({row[name] for row in sides} for name in ("option", "device"))
+    return doubt.data.get("option") not in {None, *options} or doubt.data.get("device") not in {None, *devices}
 
 
 def refused(plan: Plan) -> str:
@@ -73,12 +88,12 @@ def above_the_line(table: pd.DataFrame, device: str, engine: str) -> str:
     rows = table[table.device == device]
     batches = sorted(rows.batch.unique())
     gaining = {side: comparisons.gaining(rows, phase, batches[i]) for side, (phase, i) in SIDES.items()}
-    told = "".join(f"- {side}: {all_called(above.option[above.known])}\n" for side, above in gaining.items())
+    told = "; ".join(f"{side}, {all_called(above.option[above.known])}" for side, above in gaining.items())
     hollow = {option for above in gaining.values() for option in above.option[~above.known]}
     return (
-        f"**{text(device)}** with {text(engine)}. By measured speeds, these lie above the line even at P10:\n\n{told}"
-        f"- by the data sheet alone: {all_called(sorted(hollow))}\n"
-        f"- without a kernel: {all_called(comparisons.idle(rows).index)}"
+        f"**{text(device)}** with {text(engine)}. By measured speeds these gain at equal loss, even at P10: {told}. "
+        f"By the data sheet alone, {all_called(sorted(hollow))}. "
+        f"Without a kernel: {all_called(comparisons.idle(rows).index)}."
     )
 
 
@@ -129,7 +144,7 @@ def over_traffic(plan: Plan, traffic: pd.DataFrame) -> str:
     first = (
         f"Of the points drawn, {sure.min():,.0f} requests a month is the first at which it pays in nine of ten draws. "
     )
-    told += first if len(sure) else "It pays in nine of ten draws at none of these. "
+    told += first if len(sure) else "At none of the points drawn does it pay in nine of ten draws. "
     same = table[(table.option == "dense") & (table.device == choice.device) & table.feasible]
     if len(same) and choice.device != plan.baseline.device:
         dollars = money(same.cost_month.min(), plan.scenario.prices.currency)
@@ -181,6 +196,15 @@ def finished(plans: Mapping[str, Plan]) -> str:
     )
 
 
+def verify(plan: Plan) -> str:
+    """What is to be measured first, in a sentence: what the verdict waits for, else what moves the result most."""
+    if plan.conclusion.measurement is not None:
+        return text(words.sentences(plan.conclusion)[-1])
+    inputs = [words.texts("en")["inputs"][key] for key in plan.conclusion.inputs[:3]]
+    first = f"The result moves most with {', then '.join(inputs)}."
+    return first if inputs else "Nothing that was drawn moves the result."
+
+
 def steps(plan: Plan) -> str:
     """The commands of the measurement that a plan asks for, else those that verify what moves its result most; and how
     training on compares with rounding."""
@@ -215,16 +239,6 @@ def misses(speeds: pd.DataFrame, accuracy: pd.DataFrame) -> str:
     )
 
 
-def outside(speeds: pd.DataFrame) -> str:
-    """Every case outside its interval, the worst first; speeds: ``held_out`` of ``hardware.residuals``."""
-    rows = speeds[~speeds.inside].sort_values("error", key=abs, ascending=False)
-    return "\n".join(
-        f"- {text(f'{row.engine} on {row.device}, {row.model}')}, {called(f'{row.weights} x {row.activations}')}, "
-        f"{row.phase} {row.tokens_in}/{row.tokens_out}: {row.error:+.0%}"
-        for row in rows.itertuples()
-    )
-
-
 def held(hours: pd.DataFrame, memory: pd.DataFrame) -> str:
     """How far hours of training and bytes of memory are off; hours, memory: of ``hardware.observed``."""
     use, stored = memory[memory.what == "in use"], memory[memory.what != "in use"]
@@ -255,11 +269,13 @@ def answer(plan: Plan) -> str:
 
 def in_three(cases: Mapping[str, Plan], alone: Plan) -> str:
     """What the worked cases, cloud, edge and training, come to; alone: the edge on its larger device."""
-    edge, training = (cases[name].choice for name in ("edge", "training"))
+    cloud, edge, training = (cases[name].choice for name in ("cloud", "edge", "training"))
     units = {name: plan.scenario.prices.currency for name, plan in cases.items()}
     worth, least, most = (text(money(training["npv" + part], units["training"])) for part in ("", "_p10", "_p90"))
+    verdict = words.texts("en")["verdicts"][cases["cloud"].verdict]
     return (
-        f"- **Cloud.** {text(cases['cloud'].summary_en)}\n"
+        f"- **Cloud.** {verdict}: {called(cloud.option)} saves {text(money(cloud.saving_month, units['cloud']))} a "
+        f"month against 16 bits, and pays in {words.share(cloud.pays)} of the draws.\n"
         f"- **Edge.** {called(edge.option)} saves {text(money(edge.saving_month, units['edge']))} a month for each "
         f"device, because a smaller one will do. On the larger one the verdict is “{alone.verdict}”.\n"
         f"- **Training.** FP8 is worth {worth} [{least}, {most}], in part because it trains faster."

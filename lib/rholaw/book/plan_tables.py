@@ -1,11 +1,11 @@
 """Tables of a plan for a page: each column with the digits that its unit asks for."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ..planning import names
+from ..planning import names, words
 from ..planning.columns import COLUMNS, MONEY, PER_MILLION
 from ..planning.decide import Plan
 from ..planning.words import recommendation, share, texts
@@ -37,6 +37,8 @@ UNITS = {
 """How a number of each unit is written."""
 FIRST = ("option", "device", "saving_month", "npv", "pays", "why_not")
 """What decides, of a table of options: a narrow page has room for these."""
+AMOUNTS = ("cost_month", "saving_month", "cost_once", "npv")
+"""What a plan comes to in money."""
 LABELS = texts("en")["labels"]
 PARTS = [(column.name, part) for column in COLUMNS.values() for part in column.parts]
 DIGITS = {part: UNITS[column.unit] for column in COLUMNS.values() for part in column.parts if column.unit in UNITS}
@@ -78,6 +80,35 @@ def _digits(frame: pd.DataFrame, digits: Mapping[str, str]) -> dict[str, str | C
     return {name: text for name, text in (DIGITS | digits).items() if name in numbers and name not in whole}
 
 
+def amounts(plan: Plan, language: str) -> Iterator[tuple[str, str, str]]:
+    """(what, median, P10 to P90) of a plan's money, 16 bits first and then its choice; what is unknown is left out."""
+    labels, row, currency = texts(language)["labels"], plan.choice, plan.conclusion.currency
+    shown = dict.fromkeys(AMOUNTS, lambda value: words.money(value, currency, language))
+    shown |= {
+        "payback_months": lambda value: words.months(value, language),
+        "pays": lambda value: words.share(value, language),
+    }
+    if plan.baseline is not None and pd.notna(plan.baseline.cost_month):
+        show = shown["cost_month"]
+        dense = f"{labels['cost_month']} ({texts(language)['phrases']['dense']})"
+        yield dense, show(plan.baseline.cost_month), _span(plan.baseline, "cost_month", show)
+    for column, show in shown.items():
+        if row is not None and pd.notna(row[column]):
+            yield labels[column], show(row[column]), _span(row, column, show)
+
+
+def _span(row: pd.Series, column: str, show: Callable[[float], str]) -> str:
+    """P10 and P90 of a column, where it has them."""
+    ends = [row.get(column + part) for part in ("_p10", "_p90")]
+    return "" if pd.isna(ends).any() else " – ".join(map(show, ends))
+
+
+def money(plan: Plan) -> WebTable:
+    """The money of a plan, a row an amount."""
+    columns = ["amount", "median", "P10 to P90"]
+    return WebTable(pd.DataFrame(amounts(plan, "en"), columns=columns).set_index("amount"), {})
+
+
 def speeds(observed: pd.DataFrame) -> WebTable:
     """Observed and predicted speeds of whole engines, case by case; observed: of ``hardware.residuals.held_out``."""
     columns = ["engine", "device", "model", "weights", "activations", "phase", "tokens_in", "tokens_out", "sequences"]
@@ -105,6 +136,21 @@ def said(plans: Mapping[str, Plan]) -> Styler:
     because = {name: recommendation(plan.conclusion, called=names.called) for name, plan in plans.items()}
     rows = {name: {"verdict": plan.verdict, "because": because[name]} for name, plan in plans.items()}
     return pd.DataFrame.from_dict(rows, orient="index").style
+
+
+def cases(plans: Mapping[str, Plan]) -> WebTable:
+    """The verdict of each plan, on which option and machine, what that saves and how surely, and why.
+
+    plans: {name of a case: Plan}, each with an option that it speaks of.
+    """
+    told = []
+    for plan in plans.values():
+        row, currency = plan.conclusion.choice, plan.scenario.prices.currency
+        because = recommendation(plan.conclusion, called=names.called)
+        option, saved = Named(names.called(row.option), row.option), words.money(row.saving_month, currency)
+        told.append((plan.verdict, option, row.device, saved, share(row.pays), because))
+    columns = ["verdict", *(_headed(name, "") for name in ("option", "device", "saving_month", "pays")), "because"]
+    return WebTable(pd.DataFrame(told, columns=columns, index=pd.Index(plans, name="case")), {})
 
 
 def spreads(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
