@@ -14,6 +14,7 @@ from ..formats.grammar import parse
 from ..laws.draws import Draws
 from ..laws.intervals import percentiles
 from ..laws.law import rise_in_training
+from ..planning import names
 from . import figures
 from .figures import COLOURS, GREY, plain_log, plt
 
@@ -32,7 +33,7 @@ def predicted(n_params: float, kappa: np.ndarray, law: Draws) -> Figure:
     for name in NAMED:
         error = gmse(name).value
         ax.annotate(
-            name,
+            names.format(name),
             (error, np.median(kappa) * error),
             textcoords="offset points",
             xytext=(-5, 4),
