@@ -159,3 +159,10 @@ def test_headings_are_words_and_their_code_names_stay_on_hover():
         assert '<span title="gmse">error (GMSE)</span></th>' in page and '<span title="n_params">N, param' in page
         assert page.count("gmse") == html.count("gmse") and "own" in page
     assert all(re.fullmatch(r"[a-z0-9_]+", name) and words.strip() != name for name, words in HEADINGS.items())
+
+
+def test_a_date_does_not_break_and_sentences_do(opened):
+    frame = pd.DataFrame({"date": ["2026-11-23"], "what": ["several words " * 9]}, index=pd.Index(["a"], name="row"))
+    page = opened(WebTable(frame, {}), size=PHONE)
+    spaces = "() => [...document.querySelectorAll('tbody td')].map(e => getComputedStyle(e).whiteSpace)"
+    assert page.evaluate(spaces) == ["nowrap", "nowrap", "normal"]
