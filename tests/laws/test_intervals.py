@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rholaw.laws.intervals import holm, mean_interval, percentiles, widened
+from rholaw.laws.intervals import few_clusters, holm, mean_interval, percentiles, widened
 
 
 def test_a_mean_has_students_interval():
@@ -31,6 +31,13 @@ def test_scatter_widens_in_quadrature_on_the_side_that_the_samples_are_on():
     low, high = widened(np.zeros(2), samples, np.array([0.0, 3.0]), level=1.0)
     np.testing.assert_allclose(low, [-4, -5])
     np.testing.assert_allclose(high, [0, 3])
+
+
+def test_few_clusters_widen_as_students_table_has_it():
+    assert [few_clusters(count) * 1.959964 for count in (3, 6, 11)] == pytest.approx([4.303, 2.571, 2.228], abs=1e-3)
+    assert few_clusters(10**6) == pytest.approx(1, abs=1e-5) and few_clusters(1) == few_clusters(2)
+    samples = np.linspace(-1.0, 1.0, 101)[:, None]
+    assert widened(np.zeros(1), samples, 3.0, 1.0, wider=4.0)[1] == pytest.approx(5)
 
 
 def test_holm_multiplies_by_what_is_left_and_keeps_the_order():

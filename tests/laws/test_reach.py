@@ -1,5 +1,7 @@
 """Intervals of runs hold the noise of a run, and widen and say so outside the fitted runs; what is exact has none."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from synthetic_runs import dense_runs
@@ -36,6 +38,21 @@ def test_an_interval_widens_by_itself_for_each_e_fold_outside(fit):
     distance = fit.reach.distances(far).max()
     assert distance >= 1
     assert np.log(there.high / fit.predict(far)) >= (1 + distance) * fit.noise() * 0.999
+
+
+def test_few_sizes_widen_the_spread_of_the_bootstrap_but_not_the_noise(fit):
+    """The same fit, had its resamples come of four sizes: 3.182 standard errors where many would have 1.96."""
+    inside = dense_runs(0, count=80).iloc[:1]
+    ends = {
+        (count, noise): np.log(np.array([*dataclasses.replace(fit, clusters=count).predict_interval(inside, noise=noise)]))
+        for count in (4, 10**6)
+        for noise in (True, False)
+    }
+    middle = np.log(fit.predict(inside))
+    few, many = (np.abs(ends[count, False] - middle) for count in (4, 10**6))
+    np.testing.assert_allclose(few / many, 3.1824 / 1.96, rtol=1e-3)
+    np.testing.assert_allclose(np.abs(ends[4, True] - middle), np.hypot(few, fit.noise()))
+    assert fit.clusters == 80  # of this fit each run is one
 
 
 def test_distances_are_in_e_folds_and_named():

@@ -1,8 +1,9 @@
 """What the curvature at the optimum says of the parameters: standard errors, and which of them the runs identify."""
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
+from .intervals import few_clusters
 from .optimise import Residuals, jacobian
 from .resampling import FEWEST
 
@@ -51,8 +52,7 @@ def curvature(
         drawn = (high - low) / (2 * ndtri(0.975))
         errors, largest = drawn, np.maximum(errors, drawn)
     errors = np.where(unknown, np.inf, np.where(exact, np.nan, errors))
-    student = stdtrit(max(clusters.max(), 1), 0.975) / ndtri(0.975)
-    identified = ~unknown & (exact | (largest * student < IDENTIFIED_SE))
+    identified = ~unknown & (exact | (largest * few_clusters(clusters.max() + 1) < IDENTIFIED_SE))
     free_names = np.array(names)[free].tolist()
     return {
         "standard_errors": dict(zip(free_names, errors.tolist(), strict=True)),

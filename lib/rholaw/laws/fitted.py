@@ -11,7 +11,7 @@ from ..formats.format import Format
 from ..formats.grammar import parse
 from .chinchilla import Chinchilla
 from .curves import Form
-from .intervals import percentiles, widened
+from .intervals import few_clusters, percentiles, widened
 from .law import Law, positive
 from .parameters import Parameters
 from .reach import Prediction, Reach, outside
@@ -30,7 +30,7 @@ class Fit:
     it has no interval.  status: "converged", "bound hit: …" or "not converged".  objective: Σ Huber of the log-loss
     residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, none without a bootstrap or for what is held
     or exact, and conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the
-    parameters refitted to each resample, a row each, by name.  standard_errors: of the logarithms of the free
+    parameters refitted to each resample, a row each, by name; clusters: how many were resampled.  standard_errors: of the logarithms of the free
     parameters, the bootstrap's, or without one rough ones of the curvature; nan where exact.  reach: of the
     fitted runs.  condition: largest over smallest singular value of the Jacobian by the logarithms of the free
     parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for residuals
@@ -51,6 +51,7 @@ class Fit:
     condition: float = field(repr=False)
     aic: float = field(repr=False)
     reach: Reach = field(repr=False)
+    clusters: int = field(repr=False)
     exact: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -86,6 +87,7 @@ class Fit:
     def predict_interval(self, runs: pd.DataFrame, level: float = 0.95, noise: bool = True) -> Prediction:
         """The Prediction (low, high) of each run: the bootstrap's spread and the noise of a run, in quadrature.
 
+        The spread is widened by Student's t for the few clusters that it comes of.
         noise: False leaves the noise out, for the mean of many runs.  Outside the N, D or D/N of the fitted runs both
         ends move away from the prediction, by 1 + the distance in e-folds: a factor with which they hold 95 % and
         more of the runs beyond the edges of six real series (bench/intervals.py).  Raises ValueError without a
@@ -94,7 +96,8 @@ class Fit:
         self._needs_samples()
         columns = self.model.columns(runs)
         middle, samples = (self.model.log_loss(p, columns) for p in (self._points, self._resamples))
-        low, high = widened(middle, samples, self.noise(level) if noise else 0.0, level)
+        scatter, few = self.noise(level) if noise else 0.0, few_clusters(self.clusters, level)
+        low, high = widened(middle, samples, scatter, level, few)
         distances = self.reach.distances(runs)
         wider = 1 + distances.max(axis=1)
         with np.errstate(over="ignore"):

@@ -95,6 +95,7 @@ def fit(
         aic=_aic(objective, len(runs), int(free.sum()), huber_delta),
         remarks=_remarks(runs),
         reach=reach_of(runs),
+        clusters=int(clusters.max()) + 1,
         **known,
     )
 

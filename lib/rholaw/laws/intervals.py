@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 T = TypeVar("T")
 
@@ -17,14 +17,26 @@ def percentiles(samples: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np
     return low, high
 
 
-def widened(middle: np.ndarray, samples: np.ndarray, scatter: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:
+def few_clusters(clusters: int, level: float = 0.95) -> float:
+    """By what a normal interval is widened whose standard error comes of so many independent clusters.
+
+    It is Student's t over the normal's quantile: G clusters tell a variance with G − 1 degrees of freedom.  1 for many;
+    one counts as two.
+    """
+    share = (1 + level) / 2
+    return float(stdtrit(max(clusters, 2) - 1, share) / ndtri(share))
+
+
+def widened(
+    middle: np.ndarray, samples: np.ndarray, scatter: ArrayLike, level: float, wider: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """(low, high), each (n,), about predictions: the percentiles of their samples and the scatter, in quadrature.
 
-    middle: (n,), what is predicted; samples: (S, n), the same by resamples; scatter: within which the ``level`` of what
-    is predicted lies about its own mean, one or (n,).
+    middle: (n,), what is predicted; samples: (S, n), the same by resamples, whose percentiles are taken ``wider`` times
+    as far away; scatter: within which the ``level`` of what is predicted lies about its own mean, one or (n,).
     """
     low, high = percentiles(samples, level)
-    down, up = np.hypot(np.maximum(middle - low, 0), scatter), np.hypot(np.maximum(high - middle, 0), scatter)
+    down, up = (np.hypot(wider * np.maximum(reach, 0), scatter) for reach in (middle - low, high - middle))
     return middle - down, middle + up
 
 
