@@ -53,6 +53,7 @@ MODULES = {
             "fitted",
             "fitting",
             "frozen",
+            "offered",
             "unseen",
             "draws",
             "held_out",

@@ -103,12 +103,12 @@ def update(name: str) -> Manifest:
     return about
 
 
-def records(raw: bytes) -> tuple[list[list[str]], list[str]]:
+def records(raw: bytes, delimiter: str = ",") -> tuple[list[list[str]], list[str]]:
     """(the records of a CSV, []), or ([], [what is wrong with it]): no CSV, not UTF-8, cut short in its last line."""
     try:
-        if raw and not raw.endswith(b"\n"):
-            raise ValueError("its last line has no end, and may be cut short")
-        return list(csv.reader(io.StringIO(raw.decode(), newline=""), strict=True)), []
+        if raw and not raw.endswith((b"\n", b"\r")):
+            raise ValueError("its last line has no end, and may be cut short; end it with a line break if it is whole")
+        return list(csv.reader(io.StringIO(raw.decode(), newline=""), strict=True, delimiter=delimiter)), []
     except UnicodeDecodeError as error:
         return [], [f"its line {raw[: error.start].count(10) + 1} is not UTF-8"]
     except (csv.Error, ValueError) as error:

@@ -4,10 +4,14 @@ import csv
 import io
 import json
 import math
+import re
 
+import pandas as pd
 import pytest
 
+import rholaw as rl
 from rholaw import __main__ as command
+from rholaw.laws import offered
 
 HEADER = "n_params,n_tokens,weights,activations,loss"
 ROWS = ("100e6,1e10,dense,dense,3.10", "100e6,1e10,int4,dense,3.13", "100e6,1e10,Int2,dense,3.26")
@@ -31,7 +35,8 @@ def test_runs_get_predictions_and_every_law_a_verdict(ask):
     lines = out.splitlines()
     assert code == 0 and lines[0].split()[:3] == ["law", "line", "n_params"]
     assert any(line.startswith("unified ") and line.endswith("True") for line in lines)
-    assert any(line.startswith("unified ") and line.endswith("sizes hold, order holds") for line in lines)
+    few = "too few runs for sizes, too few pairs for order"
+    assert any(line.startswith("unified ") and line.endswith(few) for line in lines)
     assert any(line.endswith("says nothing of these formats") for line in lines)
     assert "frozen2026: unified 5171" in lines[-1]
 
@@ -41,6 +46,60 @@ def test_a_run_whose_dense_loss_nobody_knows_is_predicted_all_the_same(ask):
     _, one, _, _, told, *_ = out.splitlines()
     assert code == 0 and one.split()[:6] == ["unified", "2", "100000000", "10000000000", "int4", "dense"]
     assert len(one.split()) == 9 and told.endswith("nothing to compare with")  # neither extra nor inside
+    assert "1 of 1 runs have no dense run of the same n_params, n_tokens: give it, or its dense_loss" in out
+
+
+def test_a_loss_is_said_to_be_taken_as_nats_where_nobody_said_what_it_is(ask):
+    taken = "losses were taken as nats per token, since no --unit was given"
+    assert taken in ask([HEADER, *ROWS], "--verdicts")[1]
+    assert taken not in ask([HEADER, *ROWS], "--verdicts", "--unit", "nats")[1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace(",", ", "),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", "\r"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace(HEADER, HEADER.upper()),
+        lambda text: text.replace("dense", "BF16").replace("int4", "INT4"),
+        lambda text: text + "\n,,,,\n",
+        lambda text: "".join(f"{line},\n" for line in text.splitlines()),
+        lambda text: "".join(f"{'index' if not place else place},{line}\n" for place, line in enumerate(text.splitlines())),
+    ],
+)
+def test_a_table_is_read_as_spreadsheets_and_others_write_it(other, tmp_path):
+    files = {tmp_path / "plain.csv": "\n".join([HEADER, *ROWS]) + "\n"}
+    files[tmp_path / "other.csv"] = other(*files.values())
+    for file, text in files.items():
+        file.write_bytes(text.encode())
+    plain, read = map(offered.read, files)
+    pd.testing.assert_frame_equal(read[plain.columns], plain)
+    assert list(plain.index) == [2, 3, 4] and plain.weights.tolist() == ["dense", "int4", "int2"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        ("", "write dense for what is not compressed"),
+        ("W4A16", "'W4A16': it says both"),
+        ("1.58-bit", "write ternary, or bitnet_b158"),
+        ("50%", "write the share, as s0.5 for 50%"),
+        ("4-bit", "say how the bits are used: int4 has no zero level"),
+        ("2", "say how the bits are used"),
+        ("FP4", "write e2m1 with one scale a tensor"),
+        ("fp8", "write fp8_row or fp8_tensor"),
+        ("GPTQ", "is a method: write the format that it rounds to"),
+    ],
+)
+def test_a_format_as_people_call_it_is_told_as_the_grammar_has_it(ask, cell, hint):
+    code, _, error = ask([HEADER, f"1e8,1e10,{cell},dense,3"])
+    assert code == 2 and "line 2, weights: " in error and hint in error and "There are int1" not in error
+    for name in re.findall(r"\b(?:s0\.5|int4|sint4/g128|sint4|ternary|bitnet_b158|\w*fp[48]_\w+|e2m1|dense)\b", error):
+        rl.parse(name)
 
 
 def test_rows_for_programs(ask):
@@ -79,11 +138,22 @@ def test_losses_in_other_units_are_turned_into_nats(ask):
             (),
             "line 2, weights: format 'nvfp5': 'nvfp5' is no element. Did you mean",
         ),
-        ([HEADER, "1e8,1e10,int4,bf16,3"], (), "line 2, activations: write dense for what is not compressed"),
+        (["n_params,n_tokens,weights,loss", "1e8,1e10,int4,3"], (), "where none are compressed, write dense in it"),
+        (["N,D,W,A,val_loss", ROWS[1]], (), "did you mean 'n' for n_params, 'd' for n_tokens, 'w' for weights"),
+        ([HEADER.replace("loss", "ppl"), ROWS[1]], (), "a loss is the natural logarithm of a perplexity"),
+        ([HEADER, "1e8,20B,int4,dense,3"], (), "line 2, n_tokens: '20B' is no number; write it as 20e9"),
+        ([HEADER, '1e8,"20,000,000",int4,dense,3'], (), "write it as 20000000"),
+        ([HEADER, "1e8,20,000,000,int4,dense,3"], (), "line 2: it does not have 5 cells; a number has a decimal point"),
+        ([HEADER.replace(",", ";"), "1e8;1e10;int4;dense;3,15"], (), "write it with a point, 3.15"),
+        ([HEADER, "1e8,1e10,int4,dense,3.1 nats"], (), "write the number alone, 3.1"),
+        ([HEADER, "1e8,1e10,int4,dense,3%"], (), "'3%' is no number; write one such as 3.15"),
+        ([HEADER, "1e300,1e10,int4,dense,3"], (), "line 2, n_params: 1e+300 is hardly a count"),
+        ([HEADER + ",dense_loss", ROWS[1] + ",0.9"], (), "line 2: a loss of 0.9 is hardly nats per token"),
+        (["PK\3\4\0", ""], (), "is no plain text, but packed, of Excel or UTF-16: save it as CSV"),
         (
             [HEADER, ROWS[0], "124M,1e10,int4,dense,3"],
             (),
-            "line 3, n_params: '124M' is no number; write it as 124000000",
+            "line 3, n_params: '124M' is no number; write it as 124e6",
         ),
         ([HEADER, "-1e8,1e10,int4,dense,3"], (), "line 2, n_params: -1e+08 must be above 0"),
         (
@@ -93,7 +163,7 @@ def test_losses_in_other_units_are_turned_into_nats(ask):
         ),
         ([HEADER, "124,1e10,int4,dense,3"], (), "line 2, n_params: 124 is hardly a count"),
         ([HEADER, "1e8,1e10,int4,dense,nan"], (), "line 2, loss: must be a finite number"),
-        ([HEADER, "1e8,1e10,int4,dense,"], (), "line 2, loss: '' is no number"),
+        ([HEADER, "1e8,1e10,int4,dense,"], (), "line 2, loss: the cell is empty; leave the run out, or give its loss"),
         ([HEADER, "1e8,1e10,int4,dense"], (), "line 2: it does not have 5 cells"),
         ([HEADER, ROWS[1], ROWS[1]], (), "line 3: this run is there twice; a column such as seed"),
         ([HEADER, ROWS[0]], (), "all of these runs are dense"),
@@ -104,7 +174,7 @@ def test_losses_in_other_units_are_turned_into_nats(ask):
         ([HEADER, *ROWS], ("--fit", "frozen2025"), "did you mean frozen2026?"),
         ([HEADER, *ROWS], ("--law", "unifed"), "did you mean unified"),
         ([HEADER, *ROWS], ("--level", 95), "95 must be at least 0.5 and at most 0.999"),
-        ([HEADER] + [f"1e8,1e10,int4,dense,{3 + i / 1e4}" for i in range(5001)], (), "at most 5000 are compared"),
+        ([HEADER] + ["1e8,1e10,int4,dense,3"] * 100_001, (), "100001 runs; at most 100000 are compared"),
     ],
 )
 def test_what_cannot_be_met_is_a_sentence(ask, lines, arguments, message):

@@ -22,23 +22,23 @@ def runs_of(law, formats=("int4", "int3", "int2"), dense_loss=3.1):
 
 
 def test_what_a_law_says_is_inside_its_interval_and_its_verdict_is_good(laws):
-    runs = runs_of(laws["unified"])
+    runs = runs_of(laws["unified"], ("int4", "int3", "int2", "int1", "lm2"))
     table = unseen.predicted(runs, laws)
     own = table[table.law == "unified"]
     np.testing.assert_allclose(own.extra, own.predicted)
-    assert own.inside.all() and list(own.row) == [1, 2, 3]
+    assert own.inside.all() and list(own.row) == [1, 2, 3, 4, 5]
     assert table[table.law == "unified-sparse"].predicted.isna().all()
     assert "no run had a quantised part" in table[table.law == "unified-sparse"].reason.iloc[0]
     told = unseen.verdicts(runs, table, laws).set_index("law")
-    assert told.loc["unified", ["coverage", "pairs", "right", "clear"]].tolist() == [1, 3, 1, 2]
+    assert told.loc["unified", ["coverage", "pairs", "right", "clear"]].tolist() == [1, 10, 1, 8]
     assert told.factor["unified"] == pytest.approx(1) and told.off["unified"] == pytest.approx(1)
     assert told.verdict["unified"] == "sizes hold, order holds"
     assert told.verdict["unified-sparse"] == "says nothing of these formats"
 
 
 def test_losses_turned_about_fail_in_order_and_size(laws):
-    runs = runs_of(laws["unified"], ("int4", "int2", "int1"))
-    runs["loss"] = runs.loss[[0, 3, 2, 1]].to_numpy()
+    runs = runs_of(laws["unified"], ("int4", "int3", "int2", "int1"))
+    runs["loss"] = runs.loss[[0, 4, 3, 2, 1]].to_numpy()
     told = unseen.verdicts(runs, unseen.predicted(runs, laws), laws).set_index("law")
     assert told.verdict["unified"] == "sizes fail, order fails" and told.right["unified"] == 0
 
@@ -51,7 +51,7 @@ def test_the_dense_loss_may_stand_in_a_column_or_be_unknown(laws):
     table = unseen.predicted(runs[1:], laws)
     assert table.extra.isna().all() and table.inside.isna().all()
     told = unseen.verdicts(runs[1:], table, laws).set_index("law")
-    assert told.verdict["unified"] == "order holds" and np.isnan(told.coverage["unified"])
+    assert told.verdict["unified"] == "too few pairs for order" and np.isnan(told.coverage["unified"])
 
 
 def test_a_dense_run_of_another_model_or_seed_is_no_twin(laws):
@@ -67,6 +67,24 @@ def test_noise_of_the_runs_widens_the_interval(laws):
     wide, narrow = (unseen.predicted(table, law) for table in (runs, runs.drop(columns="loss_stderr")))
     assert ((wide.high - wide.low) > 2 * (narrow.high - narrow.low)).all()
     assert (wide.high > wide.predicted + 1.96 * 0.1).all()
+
+
+def test_few_runs_hold_nothing_and_one_outside_fails_nothing(laws):
+    runs = runs_of(laws["unified"], ("int4",))
+    runs.loc[1, "loss"] += 1
+    table = unseen.predicted(runs, laws)
+    assert not table.inside[table.law == "unified"].any()
+    assert unseen.verdicts(runs, table, laws).verdict[0] == "too few runs for sizes"
+    three = pd.concat([runs, runs[1:].assign(n_params=2e8, dense_loss=3.1)], ignore_index=True)
+    assert unseen.verdicts(three, unseen.predicted(three, laws), laws).verdict[0] == "sizes fail"
+
+
+def test_runs_of_one_format_in_one_model_are_compared_once(laws):
+    runs = runs_of(laws["unified"], ("int4", "int2", "int2", "int2"))
+    runs["loss"] += [0, 0, 0.03, -0.03, 0.06]
+    [pair] = unseen.compared(runs, unseen.predicted(runs, {"unified": laws["unified"]})).to_dict("records")
+    assert (pair["first"], pair["second"], pair["right"]) == (1, 2, True)
+    assert pair["observed"] == pytest.approx(pair["predicted"] - 0.02)
 
 
 def test_dense_runs_alone_are_nothing_to_predict(laws):

@@ -42,7 +42,8 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     what = "hold training runs of yours against laws that were frozen before"
     told = """\
 RUNS.csv: a run a line, with n_params (without embeddings), n_tokens, weights and activations (formats, or dense) and
-loss.  Where there is dense_loss, or a dense run of the same n_params and n_tokens (and series, model, architecture,
+loss.  A format is one of this library: int4 has no zero level and one scale a tensor, as QuEST trains; sint4/g128 has a
+zero and a scale for 128 weights (rholaw formats lists all).  Where there is dense_loss, or a dense run of the same n_params and n_tokens (and series, model, architecture,
 corpus and seed, where there are such columns), the extra loss above it is predicted: the level of a loss belongs to
 its text and tokens, and no law carries it over.  Without, formats of one model are only compared.  loss_stderr and
 dense_loss_stderr widen the intervals."""
@@ -60,10 +61,10 @@ dense_loss_stderr widen the intervals."""
 def _predict(chosen: argparse.Namespace) -> None:
     """Prints what frozen laws say of the runs in a file, and what becomes of it."""
     from ..checked import limited, unknown
-    from ..laws import frozen, unseen
+    from ..laws import frozen, offered, unseen
 
     limited(chosen.level, "level: share", 0.5, 0.999)
-    runs = unseen.read(chosen.file, chosen.unit, chosen.bytes_per_token)
+    runs = offered.read(chosen.file, chosen.unit, chosen.bytes_per_token)
     laws = frozen.load(chosen.fit)
     if chosen.law is not None:
         if chosen.law not in laws:
@@ -78,4 +79,10 @@ def _predict(chosen: argparse.Namespace) -> None:
         print()
     show(verdicts, chosen)
     hashes = ", ".join(f"{law.name} {law.sha256[:8]}" for law in laws.values())
-    print(f"\nextra losses in nats per token above a dense run; {chosen.fit}: {hashes}")
+    taken = "" if chosen.unit else "; losses were taken as nats per token, since no --unit was given"
+    print(f"\nextra losses in nats per token above a dense run{taken}")
+    alone = unseen.with_dense(runs)["dense_loss"].isna()
+    if alone.any():
+        same = ", ".join(name for name in unseen.SAME if name in runs)
+        print(f"{alone.sum()} of {len(alone)} runs have no dense run of the same {same}: give it, or its dense_loss")
+    print(f"{chosen.fit}: {hashes}")

@@ -1,85 +1,23 @@
 """Runs of others against laws that never saw them: extra losses, intervals, comparisons within a model, verdicts.
 
-runs = read("mine.csv")                      a checked table, losses in nats per token
+runs = offered.read("mine.csv")              a checked table, losses in nats per token
 table = predicted(runs, load("frozen2026"))  a row a law and run
 verdicts(runs, table)                        a row a law
 """
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.special import bdtr
 
 from .. import runs as run_tables
-from .. import tables
-from ..checked import closest, limited, listed, shortened, shown, unknown
-from ..formats.grammar import parse
+from ..checked import shortened
 from .frozen import FrozenLaw
 
-NEEDED = ("n_params", "n_tokens", "weights", "activations", "loss")
-LOSSES = ("loss", "dense_loss", "loss_stderr", "dense_loss_stderr")  # all in the unit of the loss
 SAME = ("series", "model", "architecture", "corpus", "n_params", "n_tokens", "seed")  # where there: one model
-UNCOMPRESSED = ("", "none", "bf16", "fp16", "fp32", "bfloat16", "float16", "float32", "baseline")
-UNITS = ("nats", "bits", "bits-per-byte")  # of a loss: per token, but the last
-LEAST, MOST = 1.5, 12.0  # nats per token: less is no loss of a text in tokens, more that of no trained model
-FEWEST = 1_000  # parameters and tokens; what is less was counted in millions or billions
-ROWS = 5_000  # each is compared with all others of its model
+ENOUGH = 5  # runs, or comparisons, without which nothing is said to hold
 RIGHT = 0.9  # share of comparisons within a model that a law should get right
 COLUMNS = (*("law", "row", "n_params", "n_tokens", "weights", "activations"),
            *("extra", "predicted", "low", "high", "inside", "reason"))  # fmt: skip
-
-
-def read(path: str | Path, unit: str | None = None, bytes_per_token: float | None = None) -> pd.DataFrame:
-    """The runs of a CSV with NEEDED and, where there are any, the rest of LOSSES and SAME; losses in nats per token.
-
-    n_params: without embeddings.  unit: of UNITS; None is nats, and then losses that can hardly be nats are refused.
-    Raises ValueError, with the line, for what is no such table.
-    """
-    lines, wrong = tables.records(Path(path).read_bytes())
-    header, *rows = lines or [[]]
-    if wrong or len(rows) > ROWS:
-        raise ValueError(
-            f"{path}: {'; '.join(wrong) or f'{len(rows)} runs; at most {ROWS} are compared, so take some models'}"
-        )
-    if missing := [name for name in NEEDED if name not in header]:
-        meant = [f"{shown(near)} for {name}" for name in missing if (near := closest(name, header))]
-        hint = f"; did you mean {', '.join(meant)}?" if meant else f"; it has {listed(header, 120) or 'none'}"
-        if "loss" in missing and {"bpb", "bits_per_byte"} & {*header}:
-            hint = "; bits per byte are a loss too: name them loss, and give --unit bits-per-byte"
-        raise ValueError(f"{path} lacks the columns {', '.join(missing)}{hint}")
-    if len({*header}) < len(header):
-        raise ValueError(f"{path}: the column {shown(max(header, key=header.count))} is there more than once")
-    if ragged := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
-        raise ValueError(f"{path}, line {ragged[0]}: it does not have {len(header)} cells")
-    frame = pd.DataFrame(rows, columns=header, dtype=str).map(str.strip)
-    frame.index = pd.RangeIndex(2, len(frame) + 2)
-    if frame.empty:
-        raise ValueError(f"{path} has columns but no run")
-    for name in ("weights", "activations"):
-        frame[name] = frame[name].str.lower()
-        for cell, line in frame.reset_index().groupby(name, sort=False)["index"].min().items():
-            try:
-                parse(cell)
-            except ValueError as error:
-                hint = "write dense for what is not compressed; " if cell in UNCOMPRESSED else ""
-                raise ValueError(f"{path}, line {line}, {name}: {hint}{error}") from None
-    for name in ({"n_params", "n_tokens"} | set(LOSSES)) & {*header}:
-        needed = name in NEEDED
-        frame[name] = [_number(f"{path}, line {line}, {name}", cell, needed) for line, cell in frame[name].items()]
-    for name in ("n_params", "n_tokens"):
-        if (few := frame[name] < FEWEST).any():
-            line = few.idxmax()
-            hint = "write millions and billions out, 0.75 billion as 750000000 or 7.5e8"
-            raise ValueError(f"{path}, line {line}, {name}: {frame[name][line]:g} is hardly a count; {hint}")
-    factor = _nats(str(path), frame["loss"], unit, bytes_per_token)
-    for name in set(LOSSES) & {*header}:
-        frame[name] *= factor
-    if (twice := frame.duplicated([name for name in header if name not in LOSSES])).any():
-        raise ValueError(
-            f"{path}, line {twice.idxmax()}: this run is there twice; a column such as seed tells two of a kind apart"
-        )
-    return frame
 
 
 def with_dense(runs: pd.DataFrame) -> pd.DataFrame:
@@ -122,23 +60,28 @@ def predicted(runs: pd.DataFrame, laws: dict[str, FrozenLaw], level: float = 0.9
 
 
 def compared(runs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Of `predicted`: a row a law and pair of runs of one model in two formats: first, second, observed and predicted.
+    """Of `predicted`: a row a law and pair of formats in one model: first, second, observed and predicted.
 
     Both are the loss of the first less that of the second, in nats per token; ``right``: whether the signs agree.
+    Runs of one model in one format count once, by their mean; first and second are the first of them.
     """
     same = [name for name in SAME if name in runs]
-    group, rows = runs.groupby(same, sort=False, dropna=False).ngroup(), []
-    pair = runs["weights"] + "|" + runs["activations"]
-    said = table[table["predicted"].notna()]
-    for (law, _), part in said.groupby(["law", group.reindex(said["row"]).to_numpy()], sort=False):
-        one, two = np.triu_indices(len(part), 1)
-        first, second, says = part["row"].to_numpy()[one], part["row"].to_numpy()[two], part["predicted"].to_numpy()
-        differs = (pair[first].to_numpy() != pair[second].to_numpy()) & (np.abs(says[one] - says[two]) > 1e-9)
-        columns = {"first": first, "second": second, "predicted": says[one] - says[two]}
-        columns["observed"] = runs["loss"][first].to_numpy() - runs["loss"][second].to_numpy()
-        rows.append(pd.DataFrame(columns)[differs].assign(law=law))
-    table = pd.concat(rows) if rows else pd.DataFrame(columns=["first", "second", "predicted", "observed", "law"])
-    return table.assign(right=np.sign(table["predicted"]) == np.sign(table["observed"])).reset_index(drop=True)
+    about = pd.DataFrame({"model": runs.groupby(same, sort=False, dropna=False).ngroup(), "loss": runs["loss"]})
+    about["pair"] = runs["weights"] + "|" + runs["activations"]
+    said, parts = table[table["predicted"].notna()].join(about, on="row"), []
+    for law, own in said.groupby("law", sort=False):
+        means = own.groupby(["model", "pair"], sort=False).agg(
+            row=("row", "first"), predicted=("predicted", "mean"), loss=("loss", "mean")
+        )
+        one = means.reset_index("pair", drop=True).assign(place=np.arange(len(means)))
+        both = one.merge(one, on="model", suffixes=("_1", "_2"))
+        both = both[both["place_1"] < both["place_2"]]
+        columns = {"first": both["row_1"], "second": both["row_2"]}
+        columns |= {"observed": both["loss_1"] - both["loss_2"], "predicted": both["predicted_1"] - both["predicted_2"]}
+        parts.append(pd.DataFrame(columns | {"law": law}))
+    pairs = pd.concat(parts) if parts else pd.DataFrame(columns=["first", "second", "observed", "predicted", "law"])
+    pairs = pairs[pairs["predicted"].abs() > 1e-9].reset_index(drop=True)
+    return pairs.assign(right=np.sign(pairs["predicted"]) == np.sign(pairs["observed"]))
 
 
 def verdicts(runs: pd.DataFrame, table: pd.DataFrame, laws: dict[str, FrozenLaw], level: float = 0.95) -> pd.DataFrame:
@@ -161,55 +104,23 @@ def verdicts(runs: pd.DataFrame, table: pd.DataFrame, laws: dict[str, FrozenLaw]
         row |= {"factor": np.exp(logs.median()), "off": np.exp(logs.abs().median())}
         row |= {"pairs": len(its), "right": its["right"].mean()}
         row |= {"clear": len(clear), "clear_right": clear["right"].mean()}
-        rows.append(row | {"verdict": _verdict(len(own), inside, len(known), row["right"], level)})
+        rows.append(row | {"verdict": _verdict(row, inside, level)})
     result = pd.DataFrame(rows)
     return result.assign(coverage=result["coverage"].where(result["extra"] > 0))
 
 
-def _verdict(count: int, inside: int, known: int, right: float, level: float) -> str:
-    """Sizes hold where so few inside the interval would come about in 5 % of cases were its level true."""
-    if not count:
+def _verdict(row: dict, inside: int, level: float) -> str:
+    """Sizes fail where so few inside the interval would come about in less than 5 % of cases, were its level true."""
+    if not row["predicted"]:
         return "says nothing of these formats"
-    order = "" if np.isnan(right) else "order holds" if right >= RIGHT else "order fails"
-    sizes = "" if not known else "sizes hold" if bdtr(inside, known, level) >= 0.05 else "sizes fail"
+    known, pairs = row["extra"], row["pairs"]
+    sizes = "sizes hold" if known >= ENOUGH else "too few runs for sizes" if known else ""
+    if bdtr(inside, known, level) < 0.05 - 1e-9:  # one run alone, outside of 95 %, is just 5 %
+        sizes = "sizes fail"
+    order = "" if not pairs else "order holds" if row["right"] >= RIGHT else "order fails"
+    if 0 < pairs < ENOUGH:
+        order = "too few pairs for order"
     return ", ".join(part for part in (sizes, order) if part) or "nothing to compare with"
-
-
-def _number(where: str, cell: str, needed: bool) -> float:
-    """A positive number; nan for an empty cell that need not be filled."""
-    if not cell and not needed:
-        return float("nan")
-    try:
-        value = float(cell)
-    except ValueError:
-        raise ValueError(f"{where}: {shown(cell)} is no number; write it as 124000000 or 1.24e8") from None
-    try:
-        return float(limited(value, where.rpartition(" ")[2], above=not where.endswith("stderr")))
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _nats(path: str, loss: pd.Series, unit: str | None, bytes_per_token: float | None) -> float:
-    """By what a loss in its unit is multiplied to be nats per token. ValueError where that is not known."""
-    if unit not in (None, *UNITS):
-        raise ValueError(unknown(unit, UNITS, "unit"))
-    if unit == "bits-per-byte":
-        if bytes_per_token is None:
-            raise ValueError("bits per byte become nats per token by the bytes of a token: give --bytes-per-token")
-        return float(np.log(2) * limited(bytes_per_token, "bytes a token", 0.5, 100.0))
-    if bytes_per_token is not None:
-        raise ValueError("--bytes-per-token serves losses in bits per byte: give --unit bits-per-byte with it")
-    if unit is None and loss.min() < LEAST:
-        raise ValueError(
-            f"{path}, line {loss.idxmin()}: a loss of {loss.min():.4g} is hardly nats per token; say what it is by "
-            "--unit bits-per-byte, --unit bits (per token), or --unit nats if it is that"
-        )
-    if unit is None and loss.max() > MOST:
-        raise ValueError(
-            f"{path}, line {loss.idxmax()}: a loss of {loss.max():.4g} is hardly nats per token; of a perplexity take "
-            "the natural logarithm, or say --unit nats if it is that"
-        )
-    return float(np.log(2)) if unit == "bits" else 1.0
 
 
 def _place(laws: dict[str, FrozenLaw], column: pd.Series) -> dict:
