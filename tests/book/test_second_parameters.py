@@ -43,6 +43,11 @@ ODD = {
     "06_capacity": ({"figure": "7", "n_bootstrap": 40}, r"In Figure 7 ", r"all figures"),
     "07_unified_law": ({"max_params": 1.1e8, "irreducible": 1.3, "n_bootstrap": 40}, r"110M", r"210M|7 larger"),
     "08_composition": ({"threshold": 0.03}, r"more than 0\.03 above", r"0\.005|57 lie"),
+    "09_bounds": (
+        {"asked": 3},
+        r"No format of 3 bits .* 3-bit integers keep .* of which 3 bits keep 100%",
+        r"2-bit|of 2 bits|two|0\.41",
+    ),
     "10_theory": ({"seeds": 3, "steps": 700}, r"\[", r"nan"),
     "11_train_it_yourself": (
         {"format": "nvfp4", "width": 48, "seed": 1},

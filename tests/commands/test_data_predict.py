@@ -68,7 +68,7 @@ def test_a_loss_is_said_to_be_taken_as_nats_where_nobody_said_what_it_is(ask):
         lambda text: text.replace("dense", "BF16").replace("int4", "INT4"),
         lambda text: text + "\n,,,,\n",
         lambda text: "".join(f"{line},\n" for line in text.splitlines()),
-        lambda text: "".join(f"{'index' if not place else place},{line}\n" for place, line in enumerate(text.splitlines())),
+        lambda text: "".join(f"{place or 'index'},{line}\n" for place, line in enumerate(text.splitlines())),
     ],
 )
 def test_a_table_is_read_as_spreadsheets_and_others_write_it(other, tmp_path):

@@ -43,10 +43,10 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     told = """\
 RUNS.csv: a run a line, with n_params (without embeddings), n_tokens, weights and activations (formats, or dense) and
 loss.  A format is one of this library: int4 has no zero level and one scale a tensor, as QuEST trains; sint4/g128 has a
-zero and a scale for 128 weights (rholaw formats lists all).  Where there is dense_loss, or a dense run of the same n_params and n_tokens (and series, model, architecture,
-corpus and seed, where there are such columns), the extra loss above it is predicted: the level of a loss belongs to
-its text and tokens, and no law carries it over.  Without, formats of one model are only compared.  loss_stderr and
-dense_loss_stderr widen the intervals."""
+zero and a scale for 128 weights (rholaw formats lists all).  Where there is dense_loss, or a dense run of the same
+n_params and n_tokens (and series, model, architecture, corpus and seed, where there are such columns), the extra loss
+above it is predicted: the level of a loss belongs to its text and tokens, and no law carries it over.  Without, formats
+of one model are only compared.  loss_stderr and dense_loss_stderr widen the intervals."""
     parser = commands.add_parser("predict", help=what, description=told)
     parser.add_argument("file", metavar="RUNS.csv")
     parser.add_argument("--fit", default="frozen2026", help="the frozen laws (default: frozen2026)")

@@ -30,12 +30,12 @@ class Fit:
     it has no interval.  status: "converged", "bound hit: …" or "not converged".  objective: Σ Huber of the log-loss
     residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, none without a bootstrap or for what is held
     or exact, and conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the
-    parameters refitted to each resample, a row each, by name; clusters: how many were resampled.  standard_errors: of the logarithms of the free
-    parameters, the bootstrap's, or without one rough ones of the curvature; nan where exact.  reach: of the
-    fitted runs.  condition: largest over smallest singular value of the Jacobian by the logarithms of the free
-    parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for residuals
-    that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts as a
-    parameter.  remarks: sentences on what the choice of the runs keeps any fit to them from knowing.
+    parameters refitted to each resample, a row each, by name; clusters: how many were resampled.  standard_errors: of
+    the logarithms of the free parameters, the bootstrap's, or without one rough ones of the curvature; nan where exact.
+    reach: of the fitted runs.  condition: largest over smallest singular value of the Jacobian by the logarithms of the
+    free parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for
+    residuals that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts
+    as a parameter.  remarks: sentences on what the choice of the runs keeps any fit to them from knowing.
     """
 
     name: str

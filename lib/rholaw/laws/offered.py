@@ -37,8 +37,8 @@ SPELLINGS = {
     "16 bits, under activations",
     r"w?1\.58.*|b1\.58": "write ternary, or bitnet_b158 for weights that are scaled by their mean magnitude",
     r"\d+(\.\d+)?%.*": "of what is pruned write the share, as s0.5 for 50%",
-    r"[248]bit|[248]": "say how the bits are used: int4 has no zero level, sint4 has one, e2m1 is a float; /g128 is a scale "
-    "for 128 weights",
+    r"[248]bit|[248]": "say how the bits are used: int4 has no zero level, sint4 has one, e2m1 is a float; /g128 is a "
+    "scale for 128 weights",
     r"fp4": "write e2m1 with one scale a tensor, mxfp4 or nvfp4 with scales of blocks",
     r"fp8": "write fp8_row or fp8_tensor by its scales, or mxfp8_e4m3",
 }
