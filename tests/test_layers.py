@@ -148,7 +148,7 @@ MODULES = {
             "glance",
         ),
     ],
-    "planning.words": [],
+    "planning.words": ["amounts"],
     "lessons": ["descent", "memory"],
     "commands": ["formats", "checkpoints", "laws", "fidelity", "planning", "data"],
     "book": [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from IPython.display import Markdown
 from matplotlib_inline import backend_inline
@@ -23,12 +24,13 @@ from rholaw.hardware import residuals
 from rholaw.laws import draws as capacities
 from rholaw.laws import sources
 from rholaw.laws.training_length import TOKENS_PER_PARAM
-from rholaw.planning import advice, cases, costs, words
+from rholaw.planning import advice, cases, costs, ledger, words
 from rholaw.planning.inputs import Option
 from rholaw.planning.remarks import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {path.stem: nbformat.read(path, 4) for path in sorted((ROOT / "chapters" / "ja").glob("*.ipynb"))}
+GLOSSARY = (ROOT / "chapters" / "ja" / "06_glossary.md").read_text(encoding="utf-8")
 RATE = 150.0
 PARTS = ("", "_p10", "_p90")
 JAPANESE = re.compile(f"[{bilingual.CHARACTERS}]")
@@ -38,7 +40,7 @@ JAPANESE = re.compile(f"[{bilingual.CHARACTERS}]")
 NAMES = r"[A-Za-z]+[\d.]+[A-Za-z\d]*|2:4"  # P10, FP8, H100 name things, as does the sparsity 2 of 4
 CONSTANTS = (
     r"16ビットを1と|16ビット|÷ 16|速度比は1|積が1を|＝1）|1米ドル|1件あたり|1トークンあたり|"
-    r"5回に1回|手順[1-5]|(?m:^[1-3]\. )"
+    r"5回に1回|手順[1-5]|練習問題 [1-3]|(?m:^[1-3]\. )"
 )
 ALLOWED = re.compile(f"{NAMES}|{CONSTANTS}")
 
@@ -150,7 +152,7 @@ LARGE = {"兆": 1e12, "億": 1e8, "万": 1e4, "": 1.0}
 
 def numbers(text):
     """[(value, unit, digits after the point)] of a text; commands, names such as FP8 and dates are none."""
-    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    text = re.sub(r"```.*?```|\]\([^)]*\)", "", text, flags=re.DOTALL)
     text = re.sub(r"\d{4}-\d\d-\d\d|\d+GB|\b[\w/:]*[A-Za-z]+[\w.:/-]*\d[\w/:]*", "", text, flags=re.ASCII)
     text = re.sub(f"2:4|{CONSTANTS}", "", text)
     for said, share in {"99%超": "100%", "1%未満": "0%"}.items():  # words.share: rounded, they would be these
@@ -292,6 +294,14 @@ def known_numbers(plan, edge):
     found += [rl.gmse(name).value for name in ("int8", "int4", "int2", "q4_k", "q2_k")]
     tried = trials.summary(trials.from_measured(evidence.usable(), ["q5_0", "q3_k"]))  # of the law after training
     found += [prior.kappa, *(tried[name] for name in ("models", "median", "p90"))]
+    found += [2 * prior.kappa, 2 * prior.rise(["q4_k"])[0], prior.rise(["q4_k"])[0] / 2, prior.rise(["q5_k"])[0]]
+    found += [rl.gmse("q5_k").value]
+    table = ledger.recorded()
+    found += [RATE * value for part in ledger.SPREAD for value in table[f"saving_month{part}"]]
+    plain = ("bits", "gmse", "pays", "devices_paid", "rho", "dloss", "speedup_decode")
+    found += table.filter(regex=f"^({'|'.join(plain)})(_p\\d0)?$").to_numpy().ravel().tolist()
+    start = rl.fit_sensitivity(pd.DataFrame({"format": ["q4_k", "q3_k"], "rise": [0.03, 0.15]}))
+    found += [0.03, 0.15, *start.predict(["nvfp4"]), *np.ravel(start.predict_interval(["nvfp4"]))]
     return [*found, RATE, scenario.run.samples, advice.SURE, model_cards.DISTURBED, hardware.STALE_DAYS]
 
 
@@ -316,15 +326,17 @@ def test_another_rate_moves_money_and_nothing_else(pages, fewer):
     ("value", "unit", "text"),
     [
         (2_191_663, "円", "219万円"),
-        (679_848, "円", "68.0万円"),
+        (679_848, "円", "68万円"),
         (123_456_789, "円", "1.23億円"),
-        (99_960, "円", "10.0万円"),
+        (99_960, "円", "10万円"),
         (9_871, "円", "9,870円"),
         (8.07, "円", "8.07円"),
         (-5_310_000, "円", "▲531万円"),
         (0, "円", "0円"),
         (2e7, "件", "2,000万件"),
-        (1.5e13, "件", "15.0兆件"),
+        (1.5e13, "件", "15兆件"),
+        (8e9, "パラメータ", "80億パラメータ"),
+        (-0.0, "円", "0円"),
         (256, "件", "256件"),
         (np.inf, "円", "–"),
     ],
@@ -376,7 +388,7 @@ def test_commands_name_chapters_and_parameters_that_exist():
     lines = [
         line for page in PAGES.values() for line in re.findall(r"(?m)^papermill .*$", "\n".join(map(cells, page.cells)))
     ]
-    assert len(lines) >= 5
+    assert len(lines) >= 6
     for line in lines:
         chapter = nbformat.read(ROOT / line.split()[1], 4)
         declared = next(cell.source for cell in chapter.cells if "parameters" in cell.metadata.get("tags", ()))
@@ -389,9 +401,9 @@ def cells(cell):
 
 
 def test_the_glossary_has_a_meaning_for_each_term():
-    text = "\n".join(map(cells, PAGES["02_rollout"].cells))
-    rows = [line.strip("|").split("|") for line in re.findall(r"(?m)^\|.*\|$", text)][2:]
-    assert len(rows) >= 20 and all(len(row) == 3 and all(each.strip() for each in row) for row in rows)
+    rows = [line.strip("|").split("|") for line in re.findall(r"(?m)^\|.*\|$", GLOSSARY)][2:]
+    assert len(rows) >= 40 and all(len(row) == 3 and all(each.strip() for each in row) for row in rows)
+    assert not typed(re.sub(r"\]\([^)]*\)", "", GLOSSARY))
     assert len({row[0] for row in rows}) == len(rows) == len({row[1] for row in rows})
 
 

@@ -20,12 +20,26 @@ def test_every_page_in_japanese_has_one_in_english():
         ("18_plan", "to ja/01_summary", "ja", "日本語"),
         ("index", "to ja/01_summary", "ja", "日本語"),
         ("ja/02_rollout", "to 18_plan", "en", "English"),
+        ("how_to_use", "to ja/05_start", "ja", "日本語"),
     ],
 )
 def test_the_switch_leads_to_the_other_language(page, address, language, name):
     link = f'<a href="{address}" lang="{language}" hreflang="{language}" rel="alternate">{name}</a>'
     assert link in languages.switch(page, "to {}".format)
-    assert languages.switch("notation", "to {}".format) == ""
+    assert languages.switch("formats", "to {}".format) == ""
+
+
+@pytest.mark.parametrize(
+    ("page", "neighbours", "strays"),
+    [
+        ("ja/01_summary", ("api/train", "ja/03_dialogue"), ["prev"]),
+        ("ja/06_glossary", ("ja/05_start", None), []),
+        ("api/train", ("api/texts", "ja/01_summary"), ["next"]),
+        ("index", (None, "how_to_use"), []),
+    ],
+)
+def test_the_links_at_the_foot_of_a_page_stay_in_its_edition(page, neighbours, strays):
+    assert languages.strays(page, neighbours) == strays
 
 
 def test_the_words_around_a_page_are_japanese():

@@ -8,6 +8,7 @@ import pytest
 from rholaw.book import ROOT, ledger
 
 CHAPTERS = {path.stem: nbformat.read(path, 4) for path in sorted((ROOT / "chapters").glob("*.ipynb"))}
+JAPANESE = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "chapters" / "ja").glob("*.ipynb"))}
 CALL = re.compile(r'ledger\.upto\("([\w]+)"\)')
 
 
@@ -43,5 +44,21 @@ def test_what_stands_against_an_option_comes_first():
 
 
 def test_nothing_is_saved_without_a_sign():
-    said = ledger.LINES["18_plan"][1]
-    assert said({"saving_month_p10": -0.2, "saving_month": -0.0, "saving_month_p90": 0.4}) == "0 [0, 0]"
+    row = {"saving_month_p10": -0.2, "saving_month": -0.0, "saving_month_p90": 0.4}
+    said = ledger.LINES["18_plan"]
+    assert said(row, ledger.Telling("en", 1.0)) == "0 [0, 0]"
+    assert said(row | {"saving_month_p90": 146.0}, ledger.Telling("ja", 100.0)).endswith("0～1.46万）")
+
+
+def test_the_japanese_ledger_has_the_numbers_of_the_english_one():
+    japanese = ledger.upto("14_law_after_training", "ja").data.splitlines()[4:]
+    cells = [[line.split(" | ")[1:] for line in rows] for rows in (lines("14_law_after_training"), japanese)]
+    numbers = [[re.findall(r"[\d.]+", " ".join(row)) for row in rows] for rows in cells]
+    assert numbers[0] == numbers[1] and len(numbers[0]) == 4
+    assert not re.search(r"[A-Za-z]{4,}(?![^(]*\))", "".join(japanese).replace("GMSE", "").replace("nats", ""))
+
+
+def test_a_line_of_the_japanese_ledger_leads_to_the_japanese_page_where_there_is_one():
+    places = re.findall(r"\]\(([\w/.]+)\)", ledger.upto("index", "ja").data)
+    assert places == ["../01_numbers", "../02_blocks", "../06_capacity", "04_law", "../17_hardware", "01_summary"]
+    assert sorted(name for name, text in JAPANESE.items() if "ledger.upto(" in text) == ["02_rollout", "04_law"]

@@ -84,9 +84,10 @@ ODD = {
     "how_far_to_trust": ({"series": "few"}, r"on 91 runs of 30M to 203M", r"104|822M"),
     "ja/03_dialogue": (
         {"scenario": "edge", "n_params": 3e9, "n_tokens": 2e12},
-        r"30\.0億.*2\.00兆",
-        r"80\.0億|15\.0兆",
+        r"30億.*2兆",
+        r"80億|15兆",
     ),
+    "ja/05_start": ({"q4_k": 0.02, "q3_k": 0.09}, r"0\.02 nats.*0\.09 nats", r"0\.03 nats|0\.15"),
     "training_length": ({"most_tokens": 210.0, "n_bootstrap": 30}, r"up to 210 tokens", r"up to 110"),
     "unseen_runs": ({"level": 0.6}, r"intervals of 60%", r"of 95%"),
 }

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -180,7 +181,9 @@ def test_a_scenario_is_planned_in_words_and_numbers(ask, tmp_path):
     about = json.loads(ask("plan", tmp_path / "scenario.toml", "--json")[1])
     assert out.startswith(about["recommendation"])
     assert {"dense", "fp8_row x fp8_row"} == {row["option"] for row in about["table"]}
-    assert ask("plan", tmp_path / "scenario.toml", "--language", "ja")[1].startswith(about["summary_ja"])
+    japanese = ask("plan", tmp_path / "scenario.toml", "--language", "ja")[1]
+    assert japanese.startswith(about["summary_ja"]) and "\n注意　" in japanese
+    assert not re.search(r"(?m)^(注意|【).*[a-z]{3,} [a-z]{2,} [a-z]{2,}", japanese)
 
 
 def test_a_plan_says_what_to_measure_and_what_training_on_may_cost(ask, tmp_path):

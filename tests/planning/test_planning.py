@@ -616,19 +616,28 @@ TOLD = [
 ]
 
 
+def numbers(text):
+    """The numbers of a text, in English or in Japanese: 219万 is 2,190,000, and ▲ a minus."""
+    for sign, digits, large in re.findall(r"(▲|(?<= )-)?(\d[\d,.]*\d|\d)([万億兆]?)", text):
+        scale = {"万": 1e4, "億": 1e8, "兆": 1e12}.get(large, 1.0)
+        yield (-1 if sign else 1) * float(digits.replace(",", "")) * scale
+
+
 @pytest.mark.parametrize("parts", TOLD)
 def test_both_summaries_have_three_sentences_and_the_same_numbers(parts):
     plan = planned(**parts)
     assert len(re.findall(r"\.(?= |$)", plan.summary_en)) == plan.summary_ja.count("。") == 3
-    numbers = [sorted(re.findall(r"\d[\d,.]*\d|\d", text)) for text in (plan.summary_en, plan.summary_ja)]
-    assert numbers[0] == numbers[1]
+    english, japanese = (sorted(numbers(text)) for text in (plan.summary_en, plan.summary_ja))
+    assert english == pytest.approx(japanese)
     assert plan.summary_en.startswith(words.texts("en")["verdicts"][plan.verdict])
     assert plan.summary_ja.startswith(f"【{words.texts('ja')['verdicts'][plan.verdict]}】")
 
 
 def test_amounts_as_people_write_them():
-    assert words.money(1234567, "USD") == "USD 1,230,000" and words.money(1234567, "JPY", "ja") == "1,230,000円"
+    assert words.money(1234567, "USD") == "USD 1,230,000" and words.money(1234567, "JPY", "ja") == "123万円"
     assert words.money(12.345, "USD") == "USD 12.30" and words.money(0.0, "EUR", "ja") == "0ユーロ"
+    assert words.money(9_996, "JPY", "ja") == "1万円" and words.money(9_990, "JPY", "ja") == "9,990円"
+    assert words.money(-14_600, "USD") == "USD -14,600" and words.money(-14_600, "USD", "ja") == "▲1.46万米ドル"
     assert words.money(-0.5, "USD") == "USD -0.50" and words.money(math.inf, "USD") == "–"
     assert words.money(12.345, "JPY", "ja") == "12円" and words.money(99.96, "CHF", "ja") == "100 CHF"
     assert words.money(2e-7, "USD") == "less than USD 0.01" and words.money(0.3, "JPY", "ja") == "1円未満"

@@ -12,6 +12,7 @@ from small_plans import SCENARIO
 from rholaw import planning
 from rholaw.book import figures, plan_figures
 from rholaw.planning import decide, uncertain, words
+from rholaw.planning.assumptions import FACTS
 from rholaw.planning.columns import COLUMNS
 from rholaw.planning.remarks import Alternative, Conclusion, Doubt, Gap, Ground, LossOrigin, Reason, Verdict
 from rholaw.planning.scenario import Scenario
@@ -100,6 +101,23 @@ def test_changes_of_energy_are_told_as_ranges():
     doubt = Doubt("energy", {"changes": (("nf4", -0.1, 0.4), ("fp8", 7.0, 7.0))})
     assert words.told(doubt).endswith("over 16 bits: nf4 -10% to +40%, fp8 +700%.")
     assert words.told(doubt, "ja").endswith("：nf4 -10%～+40%、fp8 +700%。")
+
+
+def test_facts_and_options_are_told_in_the_language():
+    unseen = Doubt("fact_unseen", {"device": "L4", "facts": (("memory", 24.0, "GB"), ("power", 72.0, "W"))})
+    assert words.told(unseen).endswith(": memory 24 GB, power 72 W.")
+    assert words.told(unseen, "ja").endswith("（メモリ 24 GB、消費電力 72 W）。")
+    untested = Doubt("speed_untested", {"options": (("dense", "L4"), ("int4", "A10"))})
+    assert "of 16 bits on L4, int4 on A10: none" in words.told(untested)
+    assert words.told(untested, "ja").startswith("L4の16ビット、A10のint4の速度")
+    experts = dict.fromkeys(Doubt.codes["experts"], 1.0) | {"total": 1.168e11, "active": 5.17e9}
+    assert "all 117 billion parameters" in words.told(Doubt("experts", experts))
+    japanese = words.told(Doubt("experts", experts), "ja")
+    assert "全1,170億パラメータを置き" in japanese and "1トークンが使う51.7億パラメータの分" in japanese
+
+
+def test_every_fact_that_moves_a_plan_has_a_name():
+    assert all(set(words.texts(language)["facts"]) == set(FACTS) for language in words.LANGUAGES)
 
 
 def test_where_nothing_is_feasible_each_obstacle_is_told_in_both_languages():

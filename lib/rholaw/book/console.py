@@ -6,17 +6,20 @@ import sys
 
 from IPython.display import Markdown
 
+from .workplace import ROOT
+
 
 def printed(command: str, lines: int | None = None) -> Markdown:
-    """A command line that begins with ``rholaw``, run here, as a block with what it prints, or its first lines.
+    """A command line that begins with ``rholaw``, as a block with what it prints, or its first lines.
 
+    It is run in the folder of the book, where a reader who has just installed it stands.
     What it says on standard error is shown where it refuses, and left out otherwise: a bar of progress.  ValueError
     for the command of another program.
     """
     program, *arguments = shlex.split(command)
     if program != "rholaw":
         raise ValueError(f"{program}: only rholaw is run here")
-    done = subprocess.run([sys.executable, "-m", program, *arguments], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", program, *arguments], capture_output=True, text=True, cwd=ROOT)
     told = done.stdout if done.returncode == 0 else done.stderr
     shown = told.strip().splitlines()
     cut = ["…"] if lines is not None and len(shown) > lines else []

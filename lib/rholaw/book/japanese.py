@@ -24,14 +24,7 @@ LABELS = words.texts(LANGUAGE)["labels"]
 
 def amount(value: float, unit: str = "円") -> str:
     """A number to three significant digits with 万, 億 or 兆; ▲ marks a negative one, as in Japanese accounts."""
-    if not math.isfinite(value):
-        return "–"
-    rounded = float(f"{abs(value):.3g}")
-    if not rounded:
-        return f"0{unit}"
-    scale, word = next((large for large in ((1e12, "兆"), (1e8, "億"), (1e4, "万")) if rounded >= large[0]), (1, ""))
-    digits = 0 if unit != "円" and scale == 1 else 2 - min(2, math.floor(math.log10(max(rounded / scale, 1))))
-    return f"{'▲' if value < 0 else ''}{rounded / scale:,.{digits}f}{word}{unit}"
+    return f"{words.large(value, LANGUAGE, 3)}{unit}" if math.isfinite(value) else "–"
 
 
 def scenario(name: str, yen_per_usd: float = math.nan, quick: bool = False) -> Scenario:
@@ -111,7 +104,7 @@ def _listed(commands: Iterable[tuple[str, str]]) -> str:
 
 
 def interval(row: pd.Series, column: str, show: Callable[[float], str] = amount) -> str:
-    """The median of a column of a plan's row, with its P10 and P90: "219万円（P10～P90：68.0万円～352万円）"."""
+    """The median of a column of a plan's row, with its P10 and P90: "219万円（P10～P90：68万円～352万円）"."""
     return _span(row, column, show, "（P10～P90：", "–")
 
 

@@ -1,19 +1,22 @@
 """A Sphinx extension for two languages: Japanese pages have Japanese navigation, and a switch leads to and fro."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx import locale
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 ENGLISH = {
     "ja/01_summary": "18_plan",
     "ja/02_rollout": "18_plan",
     "ja/03_dialogue": "index",
     "ja/04_law": "14_law_after_training",
+    "ja/05_start": "how_to_use",
+    "ja/06_glossary": "notation",
 }
 """{page in Japanese: the page in English that answers the same question}."""
 JAPANESE = {**dict(map(reversed, reversed(ENGLISH.items()))), "index": "ja/01_summary"}
@@ -28,6 +31,8 @@ BOOK_THEME = ("sphinx_book_theme", "theme/sphinx_book_theme/static/locales", "bo
 @cache
 def words(*sources: tuple[str, str, str]) -> Callable[[str], str]:
     """What turns English words of themes into Japanese; a source is a package, its folder of words and their kind."""
+    from sphinx import locale
+
     for package, folder, kind in sources:
         place = Path(find_spec(package).origin).parent / folder
         translator, _ = locale.init([str(place)], "ja", kind, "rholaw.book")
@@ -50,17 +55,24 @@ def own_part_first(navigation: str) -> str:
     return before + part + own + first + others
 
 
-def speak(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+def strays(page: str, neighbours: Sequence[str | None]) -> list[str]:
+    """Which of the links to the page before and the page after would lead out of the edition of a page."""
+    sides = zip(("prev", "next"), neighbours, strict=True)
+    return [side for side, other in sides if other and other.startswith("ja/") != page.startswith("ja/")]
+
+
+def speak(app: "Sphinx", page: str, template: str, context: dict, doctree: object) -> None:
     """Say in which language the page is, in its html element, its navigation and the words around it."""
     if "body" in context:
         context["body"] = switch(page, context["pathto"]) + context["body"]
+    context |= dict.fromkeys(strays(page, app.builder.relations.get(page, (None,) * 3)[1:]))
     if page.startswith("ja/"):
         navigation = context["generate_toctree_html"]
         context |= {"language": "ja", "gettext": words(*THEMES), "translate": words(BOOK_THEME)}
         context["generate_toctree_html"] = lambda **options: own_part_first(navigation(**options))
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: "Sphinx") -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("html-page-context", speak, priority=900)  # after the themes
     return {"parallel_read_safe": True}

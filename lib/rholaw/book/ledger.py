@@ -1,68 +1,80 @@
 """The ledger of the running example as a chapter shows it: lines up to its own, each linked to where it comes from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 from IPython.display import Markdown
 
 from ..planning import ledger, names, words
 from ..planning.advice import PILOT
-
-SHORT = {"loss_unsettled": "measure its loss first", "loss_too_high": "no, it loses too much"}
-"""What stands against an option, in few words; for anything else it does not meet the scenario."""
+from .languages import JAPANESE
 
 
-LEAD = "**The ledger**, one model through the book: a chapter adds a line, and [the plan](18_plan) has the verdict."
+@dataclass(frozen=True)
+class Telling:
+    """How the cells of a ledger are written in a language; rate: its currency for a USD."""
+
+    language: str
+    rate: float
+
+    @property
+    def said(self) -> Mapping[str, str]:
+        """Its words."""
+        return words.texts(self.language)["ledger"]
+
+    def span(self, row: pd.Series, column: str, show: Callable[[float], str]) -> str:
+        """Median and P10 to P90 of a column, each as ``show`` prints it."""
+        low, middle, high = (show(row[column + part]) for part in ledger.SPREAD)
+        return self.said["span"].format(low=low, middle=middle, high=high)
+
+    def money(self, usd: float) -> str:
+        """An amount without its currency, which the line names."""
+        return self.said["money"].format(amount=self.rate * usd, large=words.large(self.rate * usd, self.language, 3))
+
+    def verdict(self, row: pd.Series) -> str:
+        """What stands against an option, in few words, or else what the plan advises, and how likely it pays."""
+        against = [self.said.get(code, self.said["refused"]) for code in row.against.split()]
+        advised = row.verdict if row.pays >= PILOT else "do not compress"
+        short = against[0] if against else self.said[advised]
+        return self.said["pays"].format(verdict=short, pays=words.share(row.pays, self.language))
 
 
-def _span(column: str, show: str) -> Callable[[pd.Series], str]:
-    """Median and P10 to P90 of a column, each as ``show`` prints it."""
-
-    def text(row: pd.Series) -> str:
-        low, middle, high = (show.format(row[column + part]) for part in ledger.SPREAD)
-        return f"{middle} [{low}, {high}]"
-
-    return text
-
-
-def _verdict(row: pd.Series) -> str:
-    against = [SHORT.get(code, "no, it does not meet the scenario") for code in row.against.split()]
-    if row.pays < PILOT and set(row.against.split()) <= {"loss_unsettled"}:
-        against = ["do not compress"]  # whatever its loss is
-    return f"{against[0] if against else row.verdict}; it pays in {words.share(row.pays)} of the draws"
-
-
-LINES: dict[str, tuple[str, Callable[[pd.Series], str]]] = {
-    "01_numbers": ("bits a weight, scales included", lambda row: f"{row.bits:.4g}"),
-    "02_blocks": ("error of the weights, of variance 1", lambda row: f"{row.gmse:.2g}"),
-    "06_capacity": ("capacity, if it were trained so", _span("rho", "{:.3f}")),
-    "14_law_after_training": ("rise of the loss when rounded, nats", _span("dloss", "{:.2g}")),
-    "17_hardware": ("times the speed of 16 bits, writing", _span("speedup_decode", "{:.2f}")),
-    "18_plan": ("saved a month, USD", _span("saving_month", "{:z,.0f}")),
-    "verdict": ("verdict", _verdict),
+LINES: dict[str, Callable[[pd.Series, Telling], str]] = {
+    "01_numbers": lambda row, tell: f"{row.bits:.4g}",
+    "02_blocks": lambda row, tell: f"{row.gmse:.2g}",
+    "06_capacity": lambda row, tell: tell.span(row, "rho", "{:.3f}".format),
+    "14_law_after_training": lambda row, tell: tell.span(row, "dloss", "{:.2g}".format),
+    "17_hardware": lambda row, tell: tell.span(row, "speedup_decode", "{:.2f}".format),
+    "18_plan": lambda row, tell: tell.span(row, "saving_month", tell.money),
+    "verdict": lambda row, tell: tell.verdict(row),
 }
-"""What a chapter adds: how the line is called, and what it says of an option."""
+"""What a chapter adds to each option; how the line is called stands with the words of a plan."""
 
 
-def upto(chapter: str) -> Markdown:
+def upto(chapter: str, language: str = "en", rate: float = 1.0) -> Markdown:
     """The ledger up to the line of a chapter, which is bold, as a table; "18_plan" and "index" have the whole of it.
 
-    Brackets hold P10 and P90.  ValueError for a chapter without a line.
+    Brackets hold P10 and P90.  rate: of the currency of the language for a USD.  ValueError for a chapter without a
+    line.
     """
-    options = ledger.recorded()
-    lines = list(LINES)
+    options, tell, lines = ledger.recorded(), Telling(language, rate), list(LINES)
     shown = lines if chapter in ("index", lines[-2]) else lines[: lines.index(chapter) + 1]
     heads = [
-        f"{names.option(row)} on {row.devices_paid:.3g} × {row.device}"
+        tell.said["head"].format(option=names.option(row, language), count=f"{row.devices_paid:.3g}", device=row.device)
         for row in options.assign(kv="dense").itertuples()
     ]
     rows = ["| " + " | ".join(["Llama-3.1-8B", *heads]) + " |", "|---" * (1 + len(heads)) + "|"]
     for name in shown:
-        title, says = LINES[name]
-        cells = [says(row) for _, row in options.iterrows()]
+        title, cells = tell.said[name], [LINES[name](row, tell) for _, row in options.iterrows()]
         if name in (chapter, "verdict"):
             title, cells = f"**{title}**", [f"**{cell}**" for cell in cells]
         elif name != chapter:
-            title = f"[{title}]({name})"
+            title = f"[{title}]({_place(name, language)})"
         rows.append("| " + " | ".join([title, *cells]) + " |")
-    return Markdown("\n".join([LEAD, "", *rows]))
+    return Markdown("\n".join([tell.said["lead"], "", *rows]))
+
+
+def _place(chapter: str, language: str) -> str:
+    """Where a page of a language finds a chapter: in its own language, if it is there."""
+    return chapter if language == "en" else JAPANESE.get(chapter, f"../{chapter}").removeprefix("ja/")

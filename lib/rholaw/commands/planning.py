@@ -1,8 +1,13 @@
 """`rholaw plan` and `rholaw speeds`."""
 
+import argparse
 import json
+from typing import TYPE_CHECKING
 
 from ..command_line import Parser, add_output, as_json, show
+
+if TYPE_CHECKING:
+    from ..planning.decide import Plan
 
 COLUMNS = ("option", "device", "gpus", "batch", "memory_gb", "latency_ms", "ttft_ms")
 COLUMNS += ("devices_paid", "cost_month", "saving_month", "npv", "pays")
@@ -16,12 +21,11 @@ def plan(arguments: list[str], prog: str) -> None:
     description = "Which compression pays, by how much and how sure; chapters/scenario.toml explains every key."
     parser = Parser(prog, description, examples)
     parser.add_argument("scenario", help="a .toml or .yaml file")
-    parser.add_argument("--language", choices=["en", "ja"], default="en", help="of the summary")
+    parser.add_argument("--language", choices=["en", "ja"], default="en", help="of what it says")
     add_output(parser)
     chosen = parser.parse_args(arguments)
 
     from ..planning import plan as decide
-    from ..planning import words
 
     answer = decide(chosen.scenario)
     if chosen.json:
@@ -32,17 +36,26 @@ def plan(arguments: list[str], prog: str) -> None:
     elif chosen.csv:
         show(answer.table, chosen)
     else:
-        print(answer.summary_ja if chosen.language == "ja" else answer.recommendation)
-        for why, command in answer.steps:
-            print(f"\n{why}\n  " + command.replace("\n", "\n  "))
-        first = words.texts("en")["inputs"].get(next(iter(answer.tornado.input), "kernels"))
-        for i, (why, command) in enumerate(() if answer.steps else answer.verify):
-            head = f"\nWhat matters most is {first}. To verify it:" if not i else ""
-            print(f"{head}\n{why}\n  " + command.replace("\n", "\n  "))
-        print(f"\nThe options that nothing beats, in {answer.scenario.prices.currency} (medians):")
-        show(answer.table[answer.table.pareto], chosen, COLUMNS)
-        print("".join(f"\nOr: {alternative}" for alternative in answer.alternatives))
-        print("".join(f"\nMind: {warning}" for warning in answer.warnings))
+        _print(answer, chosen)
+
+
+def _print(answer: "Plan", chosen: argparse.Namespace) -> None:
+    """A Plan in the language that was chosen: what it advises, how to measure or verify, its options, what to doubt."""
+    from ..planning import measuring, verifying, words
+
+    language, said = chosen.language, words.texts(chosen.language)["printed"]
+    print(answer.summary_ja if language == "ja" else answer.recommendation)
+    wanted = answer.conclusion.measurement
+    steps = measuring.commands(wanted) if wanted else verifying.commands(answer.scenario, answer.conclusion)
+    if steps and not wanted:
+        first = words.texts(language)["inputs"].get(next(iter(answer.tornado.input), "kernels"))
+        print("\n" + said["verify"].format(first=first), end="")
+    for why, command in words.steps(tuple(steps), language):
+        print(f"\n{why}\n  " + command.replace("\n", "\n  "))
+    print("\n" + said["options"].format(currency=words.unit(answer.scenario.prices.currency, language)))
+    show(answer.table[answer.table.pareto], chosen, COLUMNS)
+    for key, remarks in (("or", answer.compared), ("mind", answer.doubts)):
+        print("".join("\n" + said[key].format(text=words.told(remark, language)) for remark in remarks))
 
 
 def speeds(arguments: list[str], prog: str) -> None:

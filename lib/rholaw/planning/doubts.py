@@ -125,8 +125,8 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
         value = {"property": row.property, "value": row.value, "unit": row.unit}
         yield Doubt("fact_disputed", {"device": row.device} | value)
     for device, rows in own[own.status == "unverified"].groupby("device", sort=False):
-        values = (f"{row.property} {row.value:g} {row.unit}" for row in rows.itertuples())
-        yield Doubt("fact_unseen", {"device": device, "facts": ", ".join(values)})
+        values = tuple((row.property, row.value, row.unit) for row in rows.itertuples())
+        yield Doubt("fact_unseen", {"device": device, "facts": values})
 
 
 def _offered(scenario: Scenario, offered: pd.DataFrame) -> dict[str, str | float]:
@@ -191,8 +191,8 @@ def _of_engines(scenario: Scenario, cases: list[Case]) -> Iterator[Doubt]:
     if any(not belief.runs for case in cases for belief in case.beliefs):
         yield Doubt("engine_unobserved", {"engine": hardware.engine})
     untested = (case for case in cases if tested(case) and not held(case)[0])
-    if names := dict.fromkeys(f"{case.option.name} on {case.device.name}" for case in untested):
-        yield Doubt("speed_untested", {"options": ", ".join(names)})
+    if names := dict.fromkeys((case.option.name, case.device.name) for case in untested):
+        yield Doubt("speed_untested", {"options": tuple(names)})
 
 
 def _of_rounding(scenario: Scenario, table: pd.DataFrame) -> Iterator[Doubt]:

@@ -1,23 +1,20 @@
 """The words of a plan: sentences for its codes, and amounts as people write them, in English and in Japanese.
 
-en.toml and ja.toml hold the texts, this module fills them in.  Nothing else in the package has words of a plan, and
-nothing reads them back.
+en.toml and ja.toml hold the texts, ``amounts`` reads them, this module fills them in.  Nothing else in the package has
+words of a plan, and nothing reads them back.
 """
 
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
 
 from .. import names
 from ..remarks import Conclusion, Gap, Ground, LossOrigin, Reason, Remark
+from .amounts import LANGUAGES, large, money, months, phrase, share, texts, three, unit
 
-LANGUAGES = ("en", "ja")
-WHOLE = {"JPY"}
-"""Currencies without hundredths."""
+__all__ = ["LANGUAGES", "large", "money", "months", "share", "texts", "unit"]
+
 SENTENCES = {
     Ground.PAYS: ("saves", "pays_back", "measure"),
     Ground.GAINS: ("saves", "gains", "measure"),
@@ -40,14 +37,6 @@ TURNING = {Ground.UNTRIED: "speed", Ground.UNPRICED: "price", Ground.LATE: "requ
 """What a Turning is of, by the ground of a verdict."""
 
 
-@cache
-def texts(language: str) -> Mapping[str, Mapping[str, str]]:
-    """{section: {key: text}} of a language. Raises ValueError for one that has no file."""
-    if language not in LANGUAGES:
-        raise ValueError(f"{language}: there are words in {', '.join(LANGUAGES)}")
-    return tomllib.loads((Path(__file__).parent / f"{language}.toml").read_text(encoding="utf-8"))
-
-
 def _code(option: str, language: str) -> str:
     """An option by its code name, which readers type."""
     return option
@@ -61,12 +50,11 @@ def told(remark: Remark, language: str = "en", called: Callable[[str, str], str]
     data = dict(remark.data)
     data |= {"option": called(data["option"], language)} if "option" in data else {}
     data |= {"share": share(data["share"], language)} if "share" in data else {}
-    if "changes" in data:  # ((name, least, most), …)
-        changes = (_change(*change, language) for change in data["changes"])
-        data["changes"] = _phrase("between_changes", language).join(changes)
-    data |= {
-        name: large(data[name], language) for name in ("tokens", "tokens_low", "tokens_high", "anew") if name in data
-    }
+    for name, say in LISTED.items():
+        if name in data:
+            data[name] = phrase("between_listed", language).join(say(*one, language) for one in data[name])
+    data |= {name: large(data[name], language, digits) for name, digits in COUNTED.items() if name in data}
+    data |= {"property": texts(language)["facts"][data["property"]]} if "property" in data else {}
     return texts(language)[remark.section][remark.code].format(**data)
 
 
@@ -78,7 +66,7 @@ def source(origin: LossOrigin, count: int, language: str = "en") -> str:
 
 def held(rows: int, inside: int, language: str = "en") -> str:
     """How an interval of speed did on the reports of its kind that were held out."""
-    return _phrase("held" if rows else "held_none", language, rows=rows, held=inside / rows if rows else 0.0)
+    return phrase("held" if rows else "held_none", language, rows=rows, held=inside / rows if rows else 0.0)
 
 
 def gap(gap: Gap | None, language: str = "en") -> str:
@@ -92,12 +80,27 @@ def steps(commands: Iterable[tuple[str, str]], language: str = "en") -> tuple[tu
 
 
 def _change(name: str, low: float, high: float, language: str) -> str:
-    return _phrase("change" if low < high else "change_one", language, name=name, low=low, high=high)
+    return phrase("change" if low < high else "change_one", language, name=name, low=low, high=high)
+
+
+def _fact(name: str, value: float, unit: str, language: str) -> str:
+    return phrase("fact", language, name=texts(language)["facts"][name], value=value, unit=unit)
+
+
+def _option_on(option: str, device: str, language: str) -> str:
+    shown = phrase("dense", language) if option == "dense" else option
+    return phrase("option_on", language, option=shown, device=device)
+
+
+LISTED = {"changes": _change, "facts": _fact, "options": _option_on}
+"""How to say one of what a Remark has several of: (name, least, most), (property, value, unit), (option, device)."""
+COUNTED = dict.fromkeys(("tokens", "tokens_low", "tokens_high", "anew"), 2) | {"total": 3, "active": 3}
+"""Large numbers of a Remark, and to how many digits to say them."""
 
 
 def reasons(remarks: Iterable[Reason], language: str = "en") -> str:
     """Several Reasons, each text once; "" for none."""
-    return _phrase("between_reasons", language).join(dict.fromkeys(told(remark, language) for remark in remarks))
+    return phrase("between_reasons", language).join(dict.fromkeys(told(remark, language) for remark in remarks))
 
 
 def sentences(
@@ -119,9 +122,9 @@ def recommendation(conclusion: Conclusion, language: str = "en", called: Callabl
     why = why[: 3 if conclusion.measurement else 2]
     if conclusion.ground in (Ground.NONE, Ground.NOTHING):
         named = {option: called(option, language) for option in conclusion.obstacles}
-        named |= {"dense": _phrase("dense", language)}
+        named |= {"dense": phrase("dense", language)}
         why = why[:1] + [
-            _phrase("obstacle", language, option=named[option], reasons=reasons(remarks, language))
+            phrase("obstacle", language, option=named[option], reasons=reasons(remarks, language))
             for option, remarks in conclusion.obstacles.items()
         ]
     return _whole(conclusion, why, language)
@@ -129,7 +132,7 @@ def recommendation(conclusion: Conclusion, language: str = "en", called: Callabl
 
 def _whole(conclusion: Conclusion, why: list[str], language: str) -> str:
     verdict = texts(language)["verdicts"][conclusion.verdict]
-    return _phrase("summary", language, verdict=verdict, sentences=_phrase("between_sentences", language).join(why))
+    return phrase("summary", language, verdict=verdict, sentences=phrase("between_sentences", language).join(why))
 
 
 def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], str]) -> dict[str, str]:
@@ -151,7 +154,7 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "horizon": _counted("horizon", conclusion.horizon_months, language),
         "cost": money(choice.cost_month, currency, language),
         "dearer": _dearer(-choice.saving_month, currency, language),
-        "once": _phrase(once, language, amount=amount),
+        "once": phrase(once, language, amount=amount),
         "turning": _turning(conclusion, language),
         "base_paid": "" if base is None else _paid(base, language, spread=alike),
         "base_hours": "" if base is None else _hours(base),
@@ -170,23 +173,24 @@ def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series],
     choice, wanted = conclusion.choice, conclusion.measurement
     if wanted is None:
         return {}
-    coarse, fine = wanted.formats or ("", "")
-    key = "settle_beyond" if wanted.gap else "settle_itself" if not coarse else "settle_two"
-    key = "settle_both" if coarse == wanted.weights else key
+    key = "settle_beyond" if wanted.gap else "settle_two" if wanted.formats else "settle_itself"
+    key = "settle_both" if wanted.weights in wanted.formats[:1] else key
+    rounded = dict.fromkeys(("activations", "kv"), "dense")
+    coarse, fine = (name(pd.Series({"option": code, "weights": code} | rounded)) for code in wanted.formats or ("", ""))
     limits = {"passes": f"{wanted.passes:.3g}", "fails": f"{wanted.fails:.3g}"}
     limits |= {"gap": gap(wanted.gap, language)}
     return {
         "source": source(wanted.origin, wanted.count, language),
         "tolerance": f"{wanted.tolerance:g}",
         "good": share(choice.good_enough, language),
-        "settle": _phrase(key, language, option=name(choice), coarse=coarse, fine=fine, **limits),
+        "settle": phrase(key, language, option=name(choice), coarse=coarse, fine=fine, **limits),
         **{"loss" + part: f"{choice['dloss' + part]:.3g}" for part in ("", "_p10", "_p90")},
     }
 
 
 def _dearer(amount: float, currency: str, language: str) -> str:
     """How a bill of so much more a month compares with that of 16 bits, which may be the same."""
-    return _phrase("dearer" if amount > 0 else "dearer_none", language, amount=money(amount, currency, language))
+    return phrase("dearer" if amount > 0 else "dearer_none", language, amount=money(amount, currency, language))
 
 
 def _turning(conclusion: Conclusion, language: str) -> str:
@@ -195,79 +199,35 @@ def _turning(conclusion: Conclusion, language: str) -> str:
     if what is None:
         return ""
     if turning is None or np.isnan(turning.value):
-        return _phrase(f"{what}_unknown", language)
+        return phrase(f"{what}_unknown", language)
     value = turning.value
     if value <= (1 if what == "speed" else 0):
         key = "any" if turning.above else "never"
     else:
         key = "never" if np.isinf(value) else "from" if turning.above else "below"
     data = {"times": f"{value:.2g}", "amount": money(value, conclusion.currency, language)}
-    data |= {"requests": f"{_three(value):,.12g}" if np.isfinite(value) else ""}
-    return _phrase(f"{what}_{key}", language, **data)
-
-
-def _phrase(key: str, language: str, **data: object) -> str:
-    return texts(language)["phrases"][key].format(**data)
+    if np.isfinite(value):
+        data |= {"requests": f"{three(value):,.12g}", "large": large(value, language, 3)}
+    return phrase(f"{what}_{key}", language, **data)
 
 
 # --- amounts ------------------------------------------------------------------------------------------------------
 
 
-def money(value: float, currency: str, language: str = "en") -> str:
-    """An amount to three significant digits: "USD 12,300", "USD 12.30", or "12,300米ドル"; "–" if it is not finite.
-
-    currency: its ISO 4217 code.
-    """
-    if not np.isfinite(value):
-        return "–"
-    cents = 0 if currency in WHOLE else 2
-    small = 0 < value < 10.0**-cents
-    shown = _three(10.0**-cents if small else value)
-    amount = f"{shown:,.{cents if 0 < abs(shown) < 100 else 0}f}"
-    return _phrase("money_small" if small else "money", language, amount=amount, currency=unit(currency, language))
-
-
-def large(value: float, language: str = "en") -> str:
-    """A count to two significant digits, with the words of its language for large numbers: "2.4 billion"."""
-    rounded = float(f"{value:.2g}")
-    scales = {float(scale): text for scale, text in texts(language)["scales"].items()}
-    scale = next((scale for scale in scales if rounded >= scale), min(scales))
-    return scales[scale].format(value=rounded / scale)
-
-
-def unit(currency: str, language: str = "en") -> str:
-    """How a currency is written beside an amount: by its name where it has one, else by its code."""
-    return texts(language)["currencies"].get(currency, _phrase("currency_code", language, currency=currency))
-
-
-def months(value: float, language: str = "en") -> str:
-    """A time to pay back, in months; 0 or less is at once, and what is not finite never."""
-    key = "months_never" if not np.isfinite(value) else "months_none" if value <= 0 else "months_few"
-    return _phrase("months" if key == "months_few" and value >= 0.05 else key, language, value=value)
-
-
-def share(value: float, language: str = "en") -> str:
-    """A share of what was drawn, in whole percent; none is told as sure or as impossible; "–" if it is not finite."""
-    if not np.isfinite(value):
-        return "–"
-    whole = f"{value:.0%}"
-    return _phrase({"100%": "share_most", "0%": "share_least"}.get(whole, "share"), language, value=whole)
-
-
 def _counted(key: str, count: float, language: str, **data: str) -> str:
-    return _phrase(key if count != 1 else f"{key}_one", language, count=count, **data)
+    return phrase(key if count != 1 else f"{key}_one", language, count=count, **data)
 
 
 def _paid(row: pd.Series, language: str, spread: bool = False) -> str:
     """All devices that a row pays, of all replicas together; a mean, where hours are paid as used; spread: the median
     with P10 and P90, where these differ."""
     count, low, high = (
-        f"{_three(value):,.12g}" if np.isfinite(value) else "–"
+        f"{three(value):,.12g}" if np.isfinite(value) else "–"
         for value in row[["devices_paid", "devices_paid_p10", "devices_paid_p90"]]
     )
     key = "paid" if row.devices_paid == round(row.devices_paid) else "paid_mean"
     key = "paid_few" if row.devices_paid < 0.01 else "paid_spread" if spread and low != high else key
-    return _phrase(key, language, count=count, low=low, high=high, device=row.device)
+    return phrase(key, language, count=count, low=low, high=high, device=row.device)
 
 
 def _until(milliseconds: float, language: str) -> str:
@@ -275,14 +235,9 @@ def _until(milliseconds: float, language: str) -> str:
     if not np.isfinite(milliseconds):
         return "–"
     key, value = ("seconds", milliseconds / 1000) if milliseconds >= 1000 else ("milliseconds", milliseconds)
-    return _phrase(key, language, value=f"{_three(value):,.12g}")
+    return phrase(key, language, value=f"{three(value):,.12g}")
 
 
 def _hours(row: pd.Series, part: str = "") -> str:
     """Device hours a month of a row, to three significant digits."""
-    return f"{_three(row.gpus * row['hours_month' + part]):,.12g}"
-
-
-def _three(value: float) -> float:
-    """Rounded to three significant digits."""
-    return round(value, 2 - int(np.floor(np.log10(abs(value))))) if value else 0.0
+    return f"{three(row.gpus * row['hours_month' + part]):,.12g}"
