@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import spoken
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -616,18 +617,11 @@ TOLD = [
 ]
 
 
-def numbers(text):
-    """The numbers of a text, in English or in Japanese: 219万 is 2,190,000, and ▲ a minus."""
-    for sign, digits, large in re.findall(r"(▲|(?<= )-)?(\d[\d,.]*\d|\d)([万億兆]?)", text):
-        scale = {"万": 1e4, "億": 1e8, "兆": 1e12}.get(large, 1.0)
-        yield (-1 if sign else 1) * float(digits.replace(",", "")) * scale
-
-
 @pytest.mark.parametrize("parts", TOLD)
 def test_both_summaries_have_three_sentences_and_the_same_numbers(parts):
     plan = planned(**parts)
     assert len(re.findall(r"\.(?= |$)", plan.summary_en)) == plan.summary_ja.count("。") == 3
-    english, japanese = (sorted(numbers(text)) for text in (plan.summary_en, plan.summary_ja))
+    english, japanese = (sorted(spoken.numbers(text)) for text in (plan.summary_en, plan.summary_ja))
     assert english == pytest.approx(japanese)
     assert plan.summary_en.startswith(words.texts("en")["verdicts"][plan.verdict])
     assert plan.summary_ja.startswith(f"【{words.texts('ja')['verdicts'][plan.verdict]}】")
