@@ -91,6 +91,14 @@ def test_a_typed_number_is_found(text):
     assert typed(text)
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_no_line_ends_within_a_paragraph(name):
+    """A page would have a space there, between characters that have none."""
+    broken = r"[^\x00-\x7f]\n(\*\*|[^\n\-|#`*>\d:\s])"
+    texts = {cell.id: re.sub(r"(?ms)^```.*?^```", "", cells(cell)) for cell in PAGES[name].cells}
+    assert [name for name, text in texts.items() if re.search(broken, text)] == []
+
+
 def test_strings_leave_out_what_is_computed():
     cell = "x = f'月{value:.3f}円' + 'plain 3' + f'約{1:d}3倍' + '{:.2f}個'.format(1)"
     assert sorted(strings(cell)) == ["\0個", "月\0円", "約\x003倍"]
@@ -165,7 +173,7 @@ def numbers(text):
 def says(known, number):
     """Whether a number is a known one, as rounded in print: amounts to three digits, others to the digits shown."""
     value, unit, decimals = number
-    if unit in ("円", "件", "パラメータ") or value >= 1e4:
+    if unit in ("円", "件", "パラメータ") or abs(value) >= 1e4:
         return np.isclose(float(f"{known:.3g}"), value, rtol=1e-9)
     known = 100 * known if unit == "%" else known
     return np.isfinite(known) and f"{known:.{decimals}f}" == f"{value:.{decimals}f}"
@@ -295,7 +303,7 @@ def known_numbers(plan, edge):
     tried = trials.summary(trials.from_measured(evidence.usable(), ["q5_0", "q3_k"]))  # of the law after training
     found += [prior.kappa, *(tried[name] for name in ("models", "median", "p90"))]
     found += [2 * prior.kappa, 2 * prior.rise(["q4_k"])[0], prior.rise(["q4_k"])[0] / 2, prior.rise(["q5_k"])[0]]
-    found += [rl.gmse("q5_k").value]
+    found += [rl.gmse("q5_k").value, *prior.rise(["q8_0"])]
     table = ledger.recorded()
     found += [RATE * value for part in ledger.SPREAD for value in table[f"saving_month{part}"]]
     plain = ("bits", "gmse", "pays", "devices_paid", "rho", "dloss", "speedup_decode")

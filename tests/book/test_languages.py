@@ -18,7 +18,7 @@ def test_every_page_in_japanese_has_one_in_english():
     ("page", "address", "language", "name"),
     [
         ("18_plan", "to ja/01_summary", "ja", "日本語"),
-        ("index", "to ja/01_summary", "ja", "日本語"),
+        ("index", "to ja/index", "ja", "日本語"),
         ("ja/02_rollout", "to 18_plan", "en", "English"),
         ("how_to_use", "to ja/05_start", "ja", "日本語"),
     ],

@@ -3,6 +3,7 @@
 import re
 
 import nbformat
+import pandas as pd
 import pytest
 
 from rholaw.book import ROOT, ledger
@@ -43,6 +44,13 @@ def test_what_stands_against_an_option_comes_first():
     assert "measure its loss first" in verdict and "no, it loses too much" in verdict and "compress; it pays" in verdict
 
 
+def test_what_would_not_pay_is_not_to_be_measured():
+    likely = {"against": "loss_unsettled", "pays": 0.9, "verdict": "measure this"}
+    told = ledger.Telling("en", 1.0)
+    assert told.verdict(pd.Series(likely)) == "measure its loss first; it pays in 90% of the draws"
+    assert told.verdict(pd.Series(likely | {"pays": 0.2})) == "do not compress; it pays in 20% of the draws"
+
+
 def test_nothing_is_saved_without_a_sign():
     row = {"saving_month_p10": -0.2, "saving_month": -0.0, "saving_month_p90": 0.4}
     said = ledger.LINES["18_plan"]
@@ -61,4 +69,8 @@ def test_the_japanese_ledger_has_the_numbers_of_the_english_one():
 def test_a_line_of_the_japanese_ledger_leads_to_the_japanese_page_where_there_is_one():
     places = re.findall(r"\]\(([\w/.]+)\)", ledger.upto("index", "ja").data)
     assert places == ["../01_numbers", "../02_blocks", "../06_capacity", "04_law", "../17_hardware", "01_summary"]
-    assert sorted(name for name, text in JAPANESE.items() if "ledger.upto(" in text) == ["02_rollout", "04_law"]
+    assert sorted(name for name, text in JAPANESE.items() if "ledger.upto(" in text) == [
+        "02_rollout",
+        "04_law",
+        "index",
+    ]

@@ -95,7 +95,11 @@ def steps(plan: Plan) -> str:
 
 def verify(plan: Plan) -> str:
     """The steps that would verify what moves the result of a plan most, as ``Plan.verify`` has them, as Markdown."""
-    return _listed(verifying.commands(plan.scenario, plan.conclusion))
+    told = _listed(verifying.commands(plan.scenario, plan.conclusion))
+    head = words.texts(LANGUAGE)["printed"]["verify"].format(
+        first=INPUTS[next(iter(plan.conclusion.inputs), "kernels")]
+    )
+    return told and f"\n{head}\n{told}"
 
 
 def _listed(commands: Iterable[tuple[str, str]]) -> str:

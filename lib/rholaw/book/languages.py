@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 ENGLISH = {
+    "ja/index": "index",
     "ja/01_summary": "18_plan",
     "ja/02_rollout": "18_plan",
     "ja/03_dialogue": "index",
@@ -19,7 +20,7 @@ ENGLISH = {
     "ja/06_glossary": "notation",
 }
 """{page in Japanese: the page in English that answers the same question}."""
-JAPANESE = {**dict(map(reversed, reversed(ENGLISH.items()))), "index": "ja/01_summary"}
+JAPANESE = dict(map(reversed, reversed(ENGLISH.items())))
 """{page in English: where its readers go on in Japanese}."""
 NAMES = {"en": "English", "ja": "日本語"}
 PART = '<p aria-level="2" class="caption"'

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
@@ -30,21 +31,31 @@ class Telling:
 
     def money(self, usd: float) -> str:
         """An amount without its currency, which the line names."""
-        return self.said["money"].format(amount=self.rate * usd, large=words.large(self.rate * usd, self.language, 3))
+        whole = round(self.rate * usd)
+        return self.said["money"].format(amount=whole, large=words.large(whole, self.language, 3))
 
     def verdict(self, row: pd.Series) -> str:
-        """What stands against an option, in few words, or else what the plan advises, and how likely it pays."""
-        against = [self.said.get(code, self.said["refused"]) for code in row.against.split()]
+        """What stands against an option, in few words, or else what the plan advises, and how likely it pays.
+
+        Nothing is worth measuring that would not pay.
+        """
+        codes = [code for code in row.against.split() if code != "loss_unsettled" or row.pays >= PILOT]
+        against = [self.said.get(code, self.said["refused"]) for code in codes]
         advised = row.verdict if row.pays >= PILOT else "do not compress"
         short = against[0] if against else self.said[advised]
         return self.said["pays"].format(verdict=short, pays=words.share(row.pays, self.language))
 
 
+def _plain(value: float) -> str:
+    """Two digits, without an exponent."""
+    return np.format_float_positional(float(f"{value:.2g}"), trim="-")
+
+
 LINES: dict[str, Callable[[pd.Series, Telling], str]] = {
     "01_numbers": lambda row, tell: f"{row.bits:.4g}",
-    "02_blocks": lambda row, tell: f"{row.gmse:.2g}",
+    "02_blocks": lambda row, tell: _plain(row.gmse),
     "06_capacity": lambda row, tell: tell.span(row, "rho", "{:.3f}".format),
-    "14_law_after_training": lambda row, tell: tell.span(row, "dloss", "{:.2g}".format),
+    "14_law_after_training": lambda row, tell: tell.span(row, "dloss", _plain),
     "17_hardware": lambda row, tell: tell.span(row, "speedup_decode", "{:.2f}".format),
     "18_plan": lambda row, tell: tell.span(row, "saving_month", tell.money),
     "verdict": lambda row, tell: tell.verdict(row),
