@@ -248,8 +248,8 @@ def test_the_options_have_the_numbers_of_the_english_plan(pages, plans):
         name = line.partition("、")[0]
         rows = table[table.apply(japanese.option, axis=1) == name]
         (row,) = advice.best(rows).itertuples()
-        check(line, [row.devices_paid, RATE * row.saving_month, RATE * row.npv, row.pays])
-        assert (row.why_not == "") == line.endswith("–")
+        check(line, [RATE * row.saving_month, row.pays, RATE * row.npv, row.devices_paid])
+        assert (row.why_not == "") == ("、–、" in line)
 
 
 def test_the_gates_have_the_numbers_of_the_english_plan(pages, plans):
