@@ -173,7 +173,7 @@ def numbers(text):
 def says(known, number):
     """Whether a number is a known one, as rounded in print: amounts to three digits, others to the digits shown."""
     value, unit, decimals = number
-    if unit in ("円", "件", "パラメータ") or abs(value) >= 1e4:
+    if unit in ("円", "件", "パラメータ") or abs(value) >= 1e3:
         return np.isclose(float(f"{known:.3g}"), value, rtol=1e-9)
     known = 100 * known if unit == "%" else known
     return np.isfinite(known) and f"{known:.{decimals}f}" == f"{value:.{decimals}f}"
