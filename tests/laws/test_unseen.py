@@ -54,6 +54,11 @@ def test_the_dense_loss_may_stand_in_a_column_or_be_unknown(laws):
     assert told.verdict["unified"] == "too few pairs for order" and np.isnan(told.coverage["unified"])
 
 
+def test_a_seed_that_nobody_told_is_one_seed(laws):
+    runs = runs_of(laws["unified"]).assign(seed=np.nan)
+    np.testing.assert_allclose(unseen.with_dense(runs).dense_loss, runs.loss[0])
+
+
 def test_a_dense_run_of_another_model_or_seed_is_no_twin(laws):
     runs = runs_of(laws["unified"]).assign(seed=[0, 0, 1, 0])
     assert unseen.with_dense(runs).dense_loss.isna().tolist() == [False, True, False]

@@ -139,15 +139,15 @@ class Fit:
         tokens_per_param: D/N of the training, on which ρ depends in the laws "…-tokens".  Raises ValueError for a law
         in which a format is no factor on N, and for formats that it cannot express.
         """
-        rho = float(capacities(self.name, self.model, self._points, weights, activations, tokens_per_param))
-        u = self._points.u + 1j * 1e-30 * np.eye(len(self.params))  # as the Jacobian: by complex steps
-        moves = (
-            capacities(
-                self.name, self.model, Parameters(tuple(self.params), u), weights, activations, tokens_per_param
-            ).imag
-            != 0
-        )
-        if self.samples.empty or not moves.any() or set(self.exact) & set(np.array(list(self.params))[moves]):
+
+        def at(u: np.ndarray) -> np.ndarray:
+            p = Parameters(tuple(self.params), u)
+            return capacities(self.name, self.model, p, weights, activations, tokens_per_param)
+
+        u = self._points.u
+        rho, moves = float(at(u)), at(u + 1j * 1e-30 * np.eye(len(u))).imag != 0  # by complex steps, as the Jacobian
+        on = {name for name, moved in zip(self.params, moves, strict=True) if moved}
+        if self.samples.empty or not on or on & {*self.exact}:
             return rho, np.nan, np.nan
         low, high = percentiles(self.capacity_draws(weights, activations, tokens_per_param=tokens_per_param), level)
         return rho, float(low), float(high)

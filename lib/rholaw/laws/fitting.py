@@ -76,19 +76,13 @@ def fit(
     objective = float(huber(residuals(u), huber_delta).sum())
     at_bound = [name for name, on in zip(names, (lower < upper) & ((u == lower) | (u == upper)), strict=True) if on]
     status = "bound hit: " + ", ".join(at_bound) if at_bound else "converged"
-    known = curvature(residuals, u, lower, upper, names, clusters, huber_delta, samples)
-    ends = zip(*(bound.tolist() for bound in percentiles(samples)), strict=True) if len(samples) else []
-    intervals = {
-        name: (low, high)
-        for name, (low, high) in zip(names, ends, strict=False)
-        if low < high and name not in known["exact"]
-    }
+    told = curvature(residuals, u, lower, upper, names, clusters, huber_delta, samples)
     return Fit(
         name=law,
         params=dict(zip(names, np.exp(u).tolist(), strict=True)),
         status=status if converged else "not converged",
         objective=objective,
-        intervals=intervals,
+        intervals=_intervals(names, samples, told["exact"]),
         residuals=log_residuals(u),
         samples=pd.DataFrame(samples, columns=list(names)),
         model=model,
@@ -96,7 +90,7 @@ def fit(
         remarks=_remarks(runs),
         reach=reach_of(runs),
         clusters=int(clusters.max()) + 1,
-        **known,
+        **told,
     )
 
 
@@ -115,6 +109,14 @@ def profile(
     """
     fits = [fit(law, runs, fixed={**(fixed or {}), parameter: value}, **settings) for value in values]
     return pd.DataFrame([{"objective": f.objective, "rmse": f.rmse, "status": f.status} | f.params for f in fits])
+
+
+def _intervals(names: tuple[str, ...], samples: np.ndarray, exact: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """{name: (low, high)} over the resamples, of what moves in them and is not exactly determined."""
+    if not len(samples):
+        return {}
+    ends = zip(names, *(bound.tolist() for bound in percentiles(samples)), strict=True)
+    return {name: (low, high) for name, low, high in ends if low < high and name not in exact}
 
 
 def _bounds(model: Chinchilla, fixed: Mapping[str, float | None] | None) -> np.ndarray:

@@ -24,9 +24,8 @@ def with_dense(runs: pd.DataFrame) -> pd.DataFrame:
     """The compressed runs, with ``dense_loss`` where the table has it or a dense run of the same model (its mean)."""
     run_tables.check(runs)
     dense = (runs["weights"] == "dense") & (runs["activations"] == "dense")
-    same = [name for name in SAME if name in runs]
-    twins = runs[dense].groupby(same)["loss"].mean()
-    there = pd.Series(twins.reindex(pd.MultiIndex.from_frame(runs[same])).to_numpy(), runs.index)
+    model = _models(runs)
+    there = model.map(runs[dense].groupby(model[dense])["loss"].mean())
     given = runs["dense_loss"].fillna(there) if "dense_loss" in runs else there
     return runs.assign(dense_loss=given)[~dense]
 
@@ -38,21 +37,23 @@ def predicted(runs: pd.DataFrame, laws: dict[str, FrozenLaw], level: float = 0.9
     the law says of it; inside: whether the interval holds it.  reason: why a law says nothing.
     """
     runs = with_dense(runs)
+    if runs.empty:
+        raise ValueError("all of these runs are dense: there is no format to predict")
     extra = runs["loss"] - runs["dense_loss"]
     errors = [runs[name].fillna(0.0) for name in ("loss_stderr", "dense_loss_stderr") if name in runs]
     variance = sum((error**2 for error in errors), pd.Series(0.0, runs.index))
-    rows = []
+    tables = []
     for name, law in laws.items():
+        parts = []
         for _, part in runs.groupby(["weights", "activations"], sort=False):
             row = part[["n_params", "n_tokens", "weights", "activations"]].assign(law=name, row=part.index, reason="")
             try:
                 middle, low, high = law.extra_interval(part, level, variance[part.index].to_numpy())
-                rows.append(row.assign(predicted=middle, low=low, high=high))
+                parts.append(row.assign(predicted=middle, low=low, high=high))
             except ValueError as error:
-                rows.append(row.assign(predicted=np.nan, low=np.nan, high=np.nan, reason=shortened(str(error), 200)))
-    if not rows:
-        raise ValueError("all of these runs are dense: there is no format to predict")
-    table = pd.concat(rows).sort_values(["law", "row"], key=lambda column: column.map(_place(laws, column)))
+                parts.append(row.assign(predicted=np.nan, low=np.nan, high=np.nan, reason=shortened(str(error), 200)))
+        tables.append(pd.concat(parts).loc[runs.index])
+    table = pd.concat(tables)
     table["extra"] = extra.reindex(table["row"]).to_numpy()
     known = table["extra"].notna() & table["predicted"].notna()
     table["inside"] = table["extra"].between(table["low"], table["high"]).astype("boolean").where(known)
@@ -65,9 +66,9 @@ def compared(runs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     Both are the loss of the first less that of the second, in nats per token; ``right``: whether the signs agree.
     Runs of one model in one format count once, by their mean; first and second are the first of them.
     """
-    same = [name for name in SAME if name in runs]
-    about = pd.DataFrame({"model": runs.groupby(same, sort=False, dropna=False).ngroup(), "loss": runs["loss"]})
-    about["pair"] = runs["weights"] + "|" + runs["activations"]
+    about = pd.DataFrame(
+        {"model": _models(runs), "pair": runs["weights"] + "|" + runs["activations"], "loss": runs["loss"]}
+    )
     said, parts = table[table["predicted"].notna()].join(about, on="row"), []
     for law, own in said.groupby("law", sort=False):
         means = own.groupby(["model", "pair"], sort=False).agg(
@@ -100,13 +101,25 @@ def verdicts(runs: pd.DataFrame, table: pd.DataFrame, laws: dict[str, FrozenLaw]
         positive = known[(known["extra"] > 0) & (known["predicted"] > 0)]
         logs = np.log(positive["extra"] / positive["predicted"])
         inside = int(known["inside"].sum())
-        row = {"law": name, "predicted": len(own), "extra": len(known), "coverage": inside / max(len(known), 1)}
-        row |= {"factor": np.exp(logs.median()), "off": np.exp(logs.abs().median())}
-        row |= {"pairs": len(its), "right": its["right"].mean()}
-        row |= {"clear": len(clear), "clear_right": clear["right"].mean()}
+        row = {
+            "law": name,
+            "predicted": len(own),
+            "extra": len(known),
+            "coverage": inside / len(known) if len(known) else np.nan,
+            "factor": np.exp(logs.median()),
+            "off": np.exp(logs.abs().median()),
+            "pairs": len(its),
+            "right": its["right"].mean(),
+            "clear": len(clear),
+            "clear_right": clear["right"].mean(),
+        }
         rows.append(row | {"verdict": _verdict(row, inside, level)})
-    result = pd.DataFrame(rows)
-    return result.assign(coverage=result["coverage"].where(result["extra"] > 0))
+    return pd.DataFrame(rows)
+
+
+def _models(runs: pd.DataFrame) -> pd.Series:
+    """The number of the model of each run: one where all of SAME agree."""
+    return runs.groupby([name for name in SAME if name in runs], sort=False, dropna=False).ngroup()
 
 
 def _verdict(row: dict, inside: int, level: float) -> str:
@@ -121,9 +134,3 @@ def _verdict(row: dict, inside: int, level: float) -> str:
     if 0 < pairs < ENOUGH:
         order = "too few pairs for order"
     return ", ".join(part for part in (sizes, order) if part) or "nothing to compare with"
-
-
-def _place(laws: dict[str, FrozenLaw], column: pd.Series) -> dict:
-    """{value: its place in the order of ``laws``, or of the runs}."""
-    values = laws if column.name == "law" else sorted({*column})
-    return {value: place for place, value in enumerate(values)}
