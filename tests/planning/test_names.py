@@ -10,14 +10,14 @@ from rholaw.planning.inputs import Option
 def test_both_languages_name_the_same():
     english, japanese = names.table("en"), names.table("ja")
     assert set(english) == set(japanese)
-    assert all(set(english[section]) == set(japanese[section]) for section in ("formats", "caches", "roles"))
+    assert all(set(english[section]) == set(japanese[section]) for section in ("formats", "grids", "caches", "roles"))
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_every_key_is_a_format_and_no_two_share_a_name(language):
     table = names.table(language)
-    assert all(rl.parse(code) for section in ("formats", "caches") for code in table[section])
-    assert len(set(table["formats"].values())) == len(table["formats"])
+    assert all(rl.parse(code) for section in ("formats", "grids", "caches") for code in table[section])
+    assert all(len(set(table[section].values())) == len(table[section]) for section in ("formats", "grids"))
     assert set(table["roles"]) == {"weights", "activations", "kv"}
 
 
@@ -46,6 +46,13 @@ def test_every_key_is_a_format_and_no_two_share_a_name(language):
 def test_options(option, english, japanese):
     assert names.option(option) == names.called(option.name) == english
     assert names.option(option, "ja") == names.called(option.name, "ja") == japanese
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("int4", "4-bit integers"), ("sint4/g128", "INT4"), ("2:4", "2:4-sparse"), ("e6m1", "e6m1")]
+)
+def test_grids(code, name):
+    assert names.grid(code) == name
 
 
 @pytest.mark.parametrize("text", ["", "engine", "a x b", "FP8（重み・活性化）", "tokens_per_second"])

@@ -25,6 +25,12 @@ KINDS = {
 }
 COLOURS = (*(colour for colour, _ in KINDS.values()), "#56B4E9", "#8c510a")[1:]  # of series that are no kind of format
 GREY = "#767676"
+SOURCES = {  # of weights, wherever several are compared
+    "normal": (GREY, "o"),
+    "logistic": ("#56B4E9", "P"),
+    "laplace": ("#8c510a", "X"),
+    "student-t(5)": ("#882255", "d"),
+}
 ERROR = "GMSE: squared error / variance"
 """The label of an axis on which the error of a format stands."""
 
@@ -59,6 +65,11 @@ def style(japanese: bool = False) -> None:
             "svg.hashsalt": "rholaw",
         }
     )
+
+
+def shades(count: int) -> list[str]:
+    """Colours of as many steps of one quantity, as bits are, from light to dark."""
+    return [mpl.colors.to_hex(plt.get_cmap("viridis")(1 - (i + 1) / count)) for i in range(count)]
 
 
 def kind(format: Format) -> str:
@@ -131,6 +142,7 @@ __all__ = [
     "COLOURS",
     "GREY",
     "KINDS",
+    "SOURCES",
     "interval",
     "kind",
     "marks",
@@ -138,5 +150,6 @@ __all__ = [
     "plain_log",
     "plt",
     "scatter",
+    "shades",
     "style",
 ]

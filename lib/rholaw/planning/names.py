@@ -24,7 +24,7 @@ class Roles(Protocol):
 
 @cache
 def table(language: str) -> Mapping[str, Any]:
-    """The names of a language, "en" or "ja"; ``formats``, ``caches`` and ``roles`` are {code: name}."""
+    """The names of a language, "en" or "ja"; ``formats``, ``grids``, ``caches`` and ``roles`` are {code: name}."""
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))[language]
 
 
@@ -35,6 +35,11 @@ def format(code: str, language: str = "en") -> str:
     if rest and sparsity in names["formats"] and rest in names["formats"]:
         return names["sparse"].format(sparsity=names["formats"][sparsity], name=names["formats"][rest])
     return names["formats"].get(code, code)
+
+
+def grid(code: str, language: str = "en") -> str:
+    """What a format is called where its scale goes without saying: ``int4`` is no INT4, but "4-bit integers"."""
+    return table(language)["grids"].get(code) or format(code, language)
 
 
 def option(row: Roles, language: str = "en") -> str:
