@@ -2,7 +2,7 @@
    is filtered, sorted and turned page by page; what a cell of code shows can be taken as CSV.
    Nothing asks for it: it is done to all tables there are.  Without scripts they scroll in their own boxes. */
 (() => {
-  const COLUMNS = 5, ROWS = 12, BRIEF = 10; // columns shown beside the names of the rows; rows of a page of a long table; letters of a date
+  const COLUMNS = 5, ROWS = 12, BRIEF = 10, LONG = 60; // columns shown beside the names of the rows; rows of a page; letters of a date, and of a sentence
   const WORDS = {
     en: { filter: "Filter", of: "of", back: "previous rows", on: "next rows", more: "the rest of this row" },
     ja: { filter: "絞り込み", of: "／", back: "前の行", on: "次の行", more: "この行の続き" },
@@ -147,7 +147,8 @@
     const numeric = columns.map(cells => cells.every(cell => empty(cell) || !isNaN(number(cell))));
     columns.forEach((cells, x) => {
       [heads[x], ...cells].forEach(cell => cell.classList.add(numeric[x] ? "number" : "words"));
-      if (cells.every(cell => said(cell).length <= BRIEF)) cells.forEach(cell => cell.classList.add("brief"));
+      const lengths = cells.map(cell => said(cell).length), brief = Math.max(...lengths) <= BRIEF;
+      cells.forEach((cell, y) => cell.classList.add(...(brief ? ["brief"] : lengths[y] > LONG ? ["long"] : [])));
       cells.forEach(cell => cell.setAttribute("data-label", said(heads[x])));
     });
     const names = Math.max(1, [...rows[0].cells].findIndex(cell => cell.tagName === "TD"));

@@ -166,3 +166,16 @@ def test_a_date_does_not_break_and_sentences_do(opened):
     page = opened(WebTable(frame, {}), size=PHONE)
     spaces = "() => [...document.querySelectorAll('tbody td')].map(e => getComputedStyle(e).whiteSpace)"
     assert page.evaluate(spaces) == ["nowrap", "nowrap", "normal"]
+
+
+def test_a_sentence_has_room_and_another_column_goes_below_the_row(opened):
+    long, short = "a sentence that is too long " * 4, "two words"
+    frame = pd.DataFrame(
+        {f"column {i}": [long if i < 2 else short] for i in range(5)}, index=pd.Index(["a"], name="row")
+    )
+    page = opened(WebTable(frame, {}))
+    widths = "() => [...document.querySelectorAll('tbody td')].map(e => e.getBoundingClientRect().width)"
+    assert min(page.evaluate(widths)[1:3]) >= 192
+    page.set_viewport_size({"width": 640, "height": 900})
+    page.wait_for_function("document.querySelector('table').dataset.columns < 6")
+    assert min(page.evaluate(widths)[1:3]) >= 192

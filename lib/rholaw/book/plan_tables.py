@@ -35,7 +35,7 @@ UNITS = {
     "requests a month": "{:,.0f}",
 }
 """How a number of each unit is written."""
-FIRST = ("option", "device", "saving_month", "npv", "pays", "why_not")
+FIRST = ("option", "device", "saving_month", "pays", "why_not", "npv")
 """What decides, of a table of options: a narrow page has room for these."""
 AMOUNTS = ("cost_month", "saving_month", "cost_once", "npv")
 """What a plan comes to in money."""
