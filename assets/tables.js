@@ -2,7 +2,7 @@
    is filtered, sorted and turned page by page; what a cell of code shows can be taken as CSV.
    Nothing asks for it: it is done to all tables there are.  Without scripts they scroll in their own boxes. */
 (() => {
-  const COLUMNS = 5, ROWS = 12, BRIEF = 10, LONG = 60; // columns shown beside the names of the rows; rows of a page; letters of a date, and of a sentence
+  const COLUMNS = 5, ROWS = 12, BRIEF = 10, LONG = 80; // columns shown beside the names of the rows; rows of a page; letters of a date, and of a sentence
   const WORDS = {
     en: { filter: "Filter", of: "of", back: "previous rows", on: "next rows", more: "the rest of this row" },
     ja: { filter: "絞り込み", of: "／", back: "前の行", on: "次の行", more: "この行の続き" },
