@@ -29,6 +29,9 @@ def test_the_sheet_has_the_numbers_of_the_plan(plan, language):
         assert words.money(row[column], currency, language) in text, column
     assert f"{row.pays:.0%}" in text
     assert words.months(row.payback_months, language) in text
+    assert {"en": "(16 bits)", "ja": "月間費用（16ビット）"}[language] in text and " – " not in text * (
+        language == "ja"
+    )
     inputs = [words.texts(language)["inputs"][key] for key in plan.conclusion.inputs]
     assert all(f"<li>{name}</li>" in text for name in inputs[: desk.SHOWN]) and f"<li>{inputs[-1]}</li>" not in text
     assert not re.search(r"\bnan\b|\{|None", text)

@@ -46,12 +46,12 @@ def sheet(plan: Plan, language: str) -> str:
         requests=words.large(traffic.requests_per_month, language),
         tokens_in=f"{traffic.tokens_in:,.0f}",
         tokens_out=f"{traffic.tokens_out:,.0f}",
-        devices=", ".join(about.hardware.devices),
+        devices=words.texts(language)["phrases"]["between_listed"].join(about.hardware.devices),
         samples=f"{about.run.samples:,}",
         date=about.run.date,
     )
     inputs = [words.texts(language)["inputs"][key] for key in plan.conclusion.inputs[:SHOWN]]
-    rows = [("", "", said["interval"]), *plan_tables.amounts(plan, language)]
+    rows = [("", said["median"], said["interval"]), *plan_tables.amounts(plan, language)]
     return f"""<section lang="{language}"><h1>{said["title"]}</h1><p class="premise">{escape(premise)}</p>
 <p class="verdict"><strong>{words.texts(language)["verdicts"][plan.verdict]}</strong><br>{escape(told)}</p>
 <h2>{said["numbers"]}</h2><table>{"".join(f"<tr>{_tags('td', row)}</tr>" for row in rows)}</table>

@@ -82,7 +82,8 @@ def _digits(frame: pd.DataFrame, digits: Mapping[str, str]) -> dict[str, str | C
 
 def amounts(plan: Plan, language: str) -> Iterator[tuple[str, str, str]]:
     """(what, median, P10 to P90) of a plan's money, 16 bits first and then its choice; what is unknown is left out."""
-    labels, row, currency = texts(language)["labels"], plan.choice, plan.conclusion.currency
+    row, currency, said = plan.choice, plan.conclusion.currency, texts(language)["desk"]
+    labels = dict(texts(language)["labels"])
     shown = dict.fromkeys(AMOUNTS, lambda value: words.money(value, currency, language))
     shown |= {
         "payback_months": lambda value: words.months(value, language),
@@ -90,17 +91,18 @@ def amounts(plan: Plan, language: str) -> Iterator[tuple[str, str, str]]:
     }
     if plan.baseline is not None and pd.notna(plan.baseline.cost_month):
         show = shown["cost_month"]
-        dense = f"{labels['cost_month']} ({texts(language)['phrases']['dense']})"
-        yield dense, show(plan.baseline.cost_month), _span(plan.baseline, "cost_month", show)
+        dense = said["cost_dense"].format(label=labels["cost_month"])
+        yield dense, show(plan.baseline.cost_month), _span(plan.baseline, "cost_month", show, said["to"])
+        labels["cost_month"] = said["cost_chosen"].format(label=labels["cost_month"])
     for column, show in shown.items():
         if row is not None and pd.notna(row[column]):
-            yield labels[column], show(row[column]), _span(row, column, show)
+            yield labels[column], show(row[column]), _span(row, column, show, said["to"])
 
 
-def _span(row: pd.Series, column: str, show: Callable[[float], str]) -> str:
+def _span(row: pd.Series, column: str, show: Callable[[float], str], to: str) -> str:
     """P10 and P90 of a column, where it has them."""
     ends = [row.get(column + part) for part in ("_p10", "_p90")]
-    return "" if pd.isna(ends).any() else " – ".join(map(show, ends))
+    return "" if pd.isna(ends).any() else to.format(low=show(ends[0]), high=show(ends[1]))
 
 
 def money(plan: Plan) -> WebTable:
