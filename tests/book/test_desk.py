@@ -42,6 +42,16 @@ def test_a_format_has_the_name_that_people_use(plan, language):
     assert "FP8" in desk.sheet(plan, language) and "fp8" not in desk.sheet(plan, language)
 
 
+@pytest.mark.parametrize(
+    ("language", "left", "gate"), [("en", "not compress for now", "go on"), ("ja", "見送ります", "続行")]
+)
+def test_what_is_left_has_no_gate_to_go_on(plan, language, left, gate):
+    edge = japanese.scenario("edge", quick=True)
+    alone = rl.plan(edge.replace(hardware={"devices": list(edge.hardware.devices[:1])}))
+    told = [desk.sheet(each, language) for each in (alone, plan)]
+    assert [left in text for text in told] == [True, False] and [gate in text for text in told] == [False, True]
+
+
 @pytest.mark.parametrize("share", [0.955, 0.945, 0.005, 1.0])
 def test_profit_and_loss_make_a_whole(plan, share):
     row = plan.choice.copy()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..planning import words
 from ..planning.decide import Plan
+from ..planning.remarks import Verdict
 from . import plan_tables
 from .printed import paper
 from .workplace import ROOT, workplace
@@ -64,21 +65,26 @@ def _tags(tag: str, texts: Iterable[str]) -> str:
 
 
 def _phrases(plan: Plan, language: str) -> Iterator[str]:
-    """What to say in a meeting, as far as the plan has numbers for it."""
-    said, row = words.texts(language)["desk"], plan.choice
-    if row is not None and pd.notna(row.saving_month):
-        currency = plan.conclusion.currency
+    """What to say in a meeting, as far as the plan has numbers for it; what is left needs no gate and no haste."""
+    said, row, leave = words.texts(language)["desk"], plan.choice, plan.verdict == Verdict.REJECT
+    currency = plan.conclusion.currency
+    known = row is not None and pd.notna(row.saving_month)
+    if leave:
+        yield said["leave"]
+    elif known:
         saving = {f"saving{part}": words.money(row[f"saving_month{part}"], currency, language) for part in PARTS}
         yield said["saves"].format(**saving)
+    if known:
         less = words.texts(language)["phrases"]["once_less" if row.cost_once < 0 else "once"]
         once = less.format(amount=words.money(abs(row.cost_once), currency, language))
         horizon = f"{plan.conclusion.horizon_months:g}"
         pays = round(row.pays, 2)  # so that both shares make a whole
         odds = {"pays": words.share(pays, language), "loses": words.share(1 - pays, language)}
         yield said["odds"].format(once=once, horizon=horizon, **odds)
-    if plan.conclusion.inputs:
+    if plan.conclusion.inputs and not leave:
         inputs = [words.texts(language)["inputs"][key] for key in plan.conclusion.inputs[:2]]
         yield said["first"].format(inputs=said["and"].join(inputs))
-    yield said["gate"].format(tolerance=f"{plan.scenario.project.tolerance:g}")
+    if not leave:
+        yield said["gate"].format(tolerance=f"{plan.scenario.project.tolerance:g}")
     if not plan.scenario.hardware.measured:
         yield said["own"]
