@@ -1,5 +1,6 @@
 """A page on a checkpoint: what it recommends follows from its numbers, and it refuses with reasons."""
 
+import html
 import math
 from dataclasses import replace
 
@@ -57,6 +58,10 @@ def test_without_a_loss_the_law_chooses_by_the_error_in_these_weights(survey):
     assert table.acceptable.tolist() == [True, True, False] and table.reason["int2/g32"].startswith("breaks it")
     text = model_cards.recommendation(table, 200_000, 0.6, FIT)
     assert text.startswith("**`int4/g32`**") and "Nothing of this model was measured" not in text
+    assert model_cards.answer("mine", table, 0.6) == (
+        "For `mine`, `int4/g32` is the smallest format asked for that costs no more than 0.6 nats a token."
+    )
+    assert "no format asked for is smaller and sure to cost no" in model_cards.answer("mine", table[2:], 0.6)
     assert f"A model trained in `int2/g32` would count as one with {table.loc['int2/g32', 'rho']:.0%}" in text
 
 
@@ -171,7 +176,9 @@ def test_a_checkpoint_of_which_nothing_is_measured_has_a_page_without_advice(tmp
         model_cards.save(tmp_path / "a.md", "a", part, table, 1000, 0.1, guess)
         page = (tmp_path / "a.md").read_text()
         assert "**No recommendation.**" in page and "nan" not in page
-        assert len(model_cards.resisting(part)) == 0 and "0 of 0 matrices" in model_cards.told(part, table)
+        assert len(model_cards.resisting(part)) == 0 and model_cards.told(part, table).startswith(
+            "None of its matrices was measured."
+        )
 
 
 @pytest.mark.parametrize("number", [0.0, 0.25])
@@ -185,6 +192,33 @@ def test_a_checkpoint_that_holds_one_number_throughout_has_a_page_without_advice
     assert not table.acceptable.any()
     told = "**No recommendation.** Each of its matrices holds one number throughout, as no trained model does."
     assert told in model_cards.card("mine", survey, table, 10**6, 0.1, own)
+
+
+def test_a_model_with_a_weight_that_is_no_number_has_a_page_without_advice(tmp_path, fit):
+    """Whatever passes through it is no number either, so that no loss can be foretold of the rest."""
+    whole = {f"layers.{i}.mlp.weight": torch.randn(64, 128) for i in range(3)}
+    whole["layers.1.mlp.weight"][3, 5] = torch.nan
+    save_file(whole, tmp_path / "model.safetensors")
+    survey = rl.survey(tmp_path, FORMATS, fit=fit, progress=False)
+    own = model_cards.sensitivity(survey)
+    table = model_cards.choices(survey, 10**6, 5.0, own)
+    page = model_cards.card("mine", survey, table, 10**6, 5.0, own)
+    assert not table.acceptable.any() and table.predicted.isna().all() and "would count as one" not in page
+    told = "The model is broken: layers.1.mlp.weight has 1 NaN and 0 infinite values, the first at [3, 5]."
+    assert f"**No recommendation.** {told}" in html.unescape(page)
+    said = html.unescape(model_cards.answer("mine", table, 5.0))
+    assert said == f"For `mine`, no format is recommended: {told[0].lower()}{told[1:]}"
+
+
+def test_codes_that_cannot_be_read_are_not_counted_as_weights(tmp_path, fit):
+    """HQQ: two weights in a byte, which nothing here reads."""
+    codes = {"l.W_q": torch.ones(64, 64, dtype=torch.uint8), "l.scale": torch.ones(64, 1), "l.zero": torch.ones(64, 1)}
+    save_file(codes, tmp_path / "model.safetensors")
+    survey = rl.survey(tmp_path, FORMATS, fit=fit, progress=False)
+    own = model_cards.sensitivity(survey)
+    page = model_cards.card("mine", survey, model_cards.choices(survey, 9000, 0.1, own), 9000, 0.1, own)
+    assert "0.0041 million numbers, codes of several weights among them, 0.009 MB as stored" in page
+    assert "million parameters" not in page and "no layout with scale, zero is known. " in page
 
 
 def test_a_checkpoint_without_values_is_refused_before_any_work(tmp_path):

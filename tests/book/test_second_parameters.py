@@ -64,7 +64,7 @@ ODD = {
     ),
     "16_your_model": (
         {"formats": "int4/g64, fp8_row", "tolerance": 0.5},
-        r"taken for `shakespeare-1m`, at no more than 0\.5 nats a token, the smallest is `int4/g64`",
+        r"For `shakespeare-1m`, `int4/g64` is the smallest format asked for that costs no more than 0\.5 nats a token",
         r"fp8_row|2:4|0\.1 nats",
     ),
     "17_hardware": (

@@ -322,7 +322,7 @@ def test_codes_in_a_row_leave_no_recommendation_either(tmp_path):
     """SpQR's matrices are lists of words: a survey that measured nothing found all of it measured."""
     parts = {"dense_weights": whole(4096, dtype=torch.int64), "row_offsets": whole(65), "col_vals": whole(100)}
     _, total, choices, written = page(tmp_path, "nvfp4", **parts)
-    assert total.measured.tolist() == [0] and "**No recommendation.** Only 0%" in written
+    assert total.measured.tolist() == [0] and "**No recommendation.** None of the bytes" in written
     assert not choices.acceptable.any()
 
 
@@ -336,7 +336,7 @@ def test_codes_that_cannot_be_read_leave_no_recommendation_and_a_page_all_the_sa
         8 * (4096 + 512 + 64 + 81) / 8192
     )
     assert total.measured.tolist() == [0] and total.compressed.tolist() == [0] and total.quantised.all()
-    assert "**No recommendation.** Only 0% of the bytes" in written and not choices.acceptable.any()
+    assert "**No recommendation.** None of the bytes of its matrices" in written and not choices.acceptable.any()
     figure = checkpoint_card.draw(survey)
     figure.savefig(tmp_path / "figure.svg")
     checkpoint_card.plt.close(figure)

@@ -13,6 +13,7 @@ from ..checkpoints.surveying import doubt, totals
 from ..fidelity.population import LIMITS, prior_sensitivity
 from ..fidelity.predicted import UNSAFE
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
+from ..planning import names
 from .checkpoint_matrices import DISTURBED, compressed, draw, kurtoses, resisting
 from .escaped import code, text
 from .figures import plt
@@ -57,18 +58,18 @@ def choices(
     stored: bytes of the checkpoint as it is.  rises: as `sensitivity` takes them; here the columns rise and stderr.
     Columns predicted, low and high: what ``fit`` says of its error in these weights, with 80 %.  acceptable: smaller
     than ``stored``, and loses ``tolerance`` at most: by two standard errors where it was measured, else by the upper
-    end of the prediction; reason says why not, and doubt why nothing can be recommended.
+    end of the prediction; reason says why not, and doubt why nothing can be recommended, or predicted.
     """
-    formats, rises = totals(survey), rises or {}
-    known = formats[formats.error.notna()].index
+    formats, rises, why = totals(survey), rises or {}, doubt(survey)
+    known = formats[formats.error.notna() & (why == "")].index
     low, high = fit.rise_interval(formats.error[known])
     costs = pd.DataFrame({"predicted": fit.rise(formats.error[known]), "low": low, "high": high}, known)
     table = formats.join(costs)
     table["rise"], table["stderr"] = ([rises.get(name, (math.nan,) * 2)[i] for name in table.index] for i in (0, 1))
-    table["doubt"] = doubt(survey)
+    table["doubt"] = why
     reasons = (_refusal(row, stored, tolerance) for row in table.itertuples())
     reasons = pd.Series(reasons, table.index, dtype=str)
-    table["reason"] = "too little is known" if table.doubt.any() else reasons
+    table["reason"] = "not recommended" if why else reasons
     return table.assign(acceptable=table.reason == "")
 
 
@@ -117,7 +118,7 @@ def recommendation(choices: pd.DataFrame, stored: int, tolerance: float, fit: Se
     else:
         said.insert(0, "**Do not compress it in any of these without training.**")
     said += [f"Refused: {refused}."] if refused and not choices.doubt.any() else []
-    trained = choices[choices.rho.notna()]
+    trained = choices[choices.rho.notna() & (choices.doubt == "")]
     if len(trained):
         best = trained.loc[trained.bytes.idxmin()]
         share = f"{best.rho:.0%} [{best.rho_low:.0%}, {best.rho_high:.0%}]"
@@ -125,6 +126,20 @@ def recommendation(choices: pd.DataFrame, stored: int, tolerance: float, fit: Se
     if choices.quantised.any():
         said.append("These weights were rounded before: errors are against them, not against what was trained.")
     return " ".join(said)
+
+
+def answer(name: str, choices: pd.DataFrame, tolerance: float) -> str:
+    """A sentence of Markdown: the smallest acceptable of ``choices`` for a checkpoint, or why there is none."""
+    if why := "".join(choices.doubt.unique()):
+        told = f"no format is recommended: {text(why[0].lower() + why[1:])}"
+    elif choices.acceptable.any():
+        best = choices[choices.acceptable].bytes.idxmin()
+        called = names.format(best)
+        called = code(best) if called == best else called
+        told = f"{called} is the smallest format asked for that costs no more than {tolerance:g} nats a token"
+    else:
+        told = f"no format asked for is smaller and sure to cost no more than {tolerance:g} nats a token"
+    return f"For {code(name)}, {told}."
 
 
 def _cost(row) -> str:
@@ -152,10 +167,12 @@ def card(
     """
     parameters, inside = choices[["parameters", "compressed"]].max().fillna(0)
     matrices = compressed(survey).name.nunique()
+    codes = survey.note.str.startswith("codes").any()
+    counted = "numbers, codes of several weights among them" if codes else "parameters"
     lines = [
         f"## {text(name)}",
-        f"{_few(parameters / 1e6)} million parameters, {_few(stored / 1e6)} MB as stored. {matrices} matrices with "
-        f"{inside / max(parameters, 1):.0%} of the parameters are compressed below, the rest is in 16 bits.",
+        f"{_few(parameters / 1e6)} million {counted}, {_few(stored / 1e6)} MB as stored. {matrices} matrices with "
+        f"{inside / max(parameters, 1):.0%} of them are compressed below, the rest is in 16 bits.",
         f"**Choice.** {recommendation(choices, stored, tolerance, fit)}",
     ]
     before = compressed(survey[survey.quantised]).drop_duplicates("name").dtype.value_counts()
@@ -217,14 +234,16 @@ def _few(value):
 
 def told(survey: pd.DataFrame, choices: pd.DataFrame) -> str:
     """Markdown on what a ``survey`` found: how many matrices are disturbed, what a rotation does, and its notes."""
-    inside = compressed(survey)
+    inside, whole = compressed(survey), survey.assign(note=survey.note.str.replace(r"(; )?no rho:.*", "", regex=True))
     disturbed = inside[inside.ratio >= DISTURBED].name.nunique()
     turned = []
     for name, part in inside[inside.rotated_error.notna()].groupby("format", sort=False):
         share, means = (part.rotated_error < part.error).mean(), choices.loc[name, ["error", "rotated_error"]]
         turned.append(f"{share:.0%} of the matrices in `{name}` (all: {means.iloc[0]:.3g} → {means.iloc[1]:.3g})")
-    notes = survey[survey.note.ne("") & ~survey.note.str.startswith("no rho")].groupby("note", sort=False)
+    notes = whole[whole.note.ne("")].groupby("note", sort=False)
     lines = [f"- {count} tensor{'s' * (count > 1)}: {text(note)}." for note, count in notes.name.nunique().items()]
+    if not len(inside):
+        return "None of its matrices was measured.\n\n" + "\n".join(lines)
     return (
         f"Disturbed by a ratio of {DISTURBED:g} or more: {disturbed} of {inside.name.nunique()} matrices. "
         f"A rotation lowers the error of {', '.join(turned) or 'none: no rotation fits'}.\n\n"

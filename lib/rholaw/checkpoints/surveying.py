@@ -160,12 +160,18 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
 def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
     """Why a ``survey`` says nothing of the model, or "".
 
-    Most matrices, or scaled bytes, could not be measured, or each of them holds the same number throughout.
+    Weights are no numbers, most matrices or scaled bytes could not be measured, or each holds one number throughout.
     """
+    broken = table[table.note.str.contains(r"\d NaN and \d")].drop_duplicates("name")
+    if len(broken):
+        told = f"{broken.name.iloc[0]} has {broken.note.iloc[0].partition(';')[0]}"
+        return f"The model is broken: {told}" + f"; so have {len(broken) - 1} others" * (len(broken) > 1)
     inside = table[_unmeasured(table) & ~table.role.isin(keep)]
     share, floats = totals(table, keep).measured.min(), inside[inside.dtype.str.startswith("F8")]
     if share < LEAST:
-        return f"Only {share:.0%} of the bytes of its matrices could be measured: {inside.note.mode()[0]}"
+        part = f"Only {share:.0%}" if share else "None"
+        reason = inside.note.mode()[0].rpartition("; kept in")[0]
+        return f"{part} of the bytes of its matrices could be measured: {reason}"
     compressed = table[table.error.notna() & ~table.role.isin(keep)]
     if len(compressed) and not compressed.peak.gt(0).any():
         return "Each of its matrices holds one number throughout, as no trained model does"
