@@ -70,9 +70,8 @@ def survey(
     ==================  ===============================================================================================
 
     Memory: some chunks of 2^17 weights a thread, or of one row where that is longer, and a few of 2^24 where a file
-    has a matrix as in × out; but formats that rank all weights
-    of a tensor (sS, +outR) or share more within it than a largest magnitude or a root mean square (nf4_dq, bitnet_b158,
-    tiles) hold several copies of it in float32.  Each tensor is read twice, the second time out of the system's cache.
+    has a matrix as in × out; but formats that rank all weights of a tensor (sS, +outR) or share more within it than a
+    largest magnitude or a root mean square (nf4_dq, bitnet_b158, tiles) hold several copies of it in float32.  Each tensor is read twice, the second time out of the system's cache.
     Raises ValueError before any work for a wrong path, format, device or ``out`` and for a damaged file; a tensor that
     cannot be measured is a row with a note.  What is left out of the files, and what lies beside them, is a UserWarning
     and in the table's attrs, a list "remarks"; there too which static scales of inputs and cache the file holds.
@@ -118,8 +117,6 @@ COLUMNS = [
     *("peak", "rotation", "rotated_kurtosis", "rotated_row_kurtosis", "format", "error", "rotated_error", "gmse"),
     *("ratio", "rho", "rho_low", "rho_high", "bits", "bytes", "note"),
 ]
-
-
 TOTALS = [
     *("parameters", "compressed", "error", "rotated_error", "gmse", "rho", "rho_low", "rho_high", "ratio", "bits"),
     *("bytes", "worst", "quantised", "measured"),
@@ -164,24 +161,21 @@ def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
     """
     broken = table[table.note.str.contains(r"\d NaN and \d")].drop_duplicates("name")
     if len(broken):
-        told = f"{broken.name.iloc[0]} has {broken.note.iloc[0].partition(';')[0]}"
-        return f"The model is broken: {told}" + f"; so have {len(broken) - 1} others" * (len(broken) > 1)
+        told, others = broken.note.iloc[0].partition(";")[0], f"; so have {len(broken) - 1} others" * (len(broken) > 1)
+        return f"The model is broken: {broken.name.iloc[0]} has {told}{others}"
     inside = table[_unmeasured(table) & ~table.role.isin(keep)]
     share, floats = totals(table, keep).measured.min(), inside[inside.dtype.str.startswith("F8")]
     if share < LEAST:
-        part = f"Only {share:.0%}" if share else "None"
-        reason = inside.note.mode()[0].rpartition("; kept in")[0]
+        part, reason = f"Only {share:.0%}" if share else "None", inside.note.mode()[0].rpartition("; kept in")[0]
         return f"{part} of the bytes of its matrices could be measured: {reason}"
-    compressed = table[table.error.notna() & ~table.role.isin(keep)]
-    if len(compressed) and not compressed.peak.gt(0).any():
+    if len(peaks := table.peak[table.error.notna() & ~table.role.isin(keep)]) and not peaks.gt(0).any():
         return "Each of its matrices holds one number throughout, as no trained model does"
     return f"Floats of 8 bits have a scale that is unknown: {floats.note.iloc[0]}" if len(floats) else ""
 
 
 def _unmeasured(table: pd.DataFrame) -> pd.Series:
     """Which rows are of matrices whose values could not be read, or are no numbers to measure."""
-    is_matrix = _holds_weights(table) & table.parameters.gt(0)
-    return is_matrix & table.error.isna() & table.peak.isna()
+    return _holds_weights(table) & table.parameters.gt(0) & table.error.isna() & table.peak.isna()
 
 
 def _holds_weights(table: pd.DataFrame) -> pd.Series:
