@@ -175,7 +175,7 @@ def test_a_checkpoint_of_which_nothing_is_measured_has_a_page_without_advice(tmp
         assert len(rl.totals(part)) == len(table) and not table.acceptable.any()
         model_cards.save(tmp_path / "a.md", "a", part, table, 1000, 0.1, guess)
         page = (tmp_path / "a.md").read_text()
-        assert "**No recommendation.**" in page and "nan" not in page
+        assert "**No recommendation.**" in page and "nan" not in page and "measured: ." not in page
         assert len(model_cards.resisting(part)) == 0 and model_cards.told(part, table).startswith(
             "None of its matrices was measured."
         )

@@ -71,10 +71,11 @@ def survey(
 
     Memory: some chunks of 2^17 weights a thread, or of one row where that is longer, and a few of 2^24 where a file
     has a matrix as in × out; but formats that rank all weights of a tensor (sS, +outR) or share more within it than a
-    largest magnitude or a root mean square (nf4_dq, bitnet_b158, tiles) hold several copies of it in float32.  Each tensor is read twice, the second time out of the system's cache.
-    Raises ValueError before any work for a wrong path, format, device or ``out`` and for a damaged file; a tensor that
-    cannot be measured is a row with a note.  What is left out of the files, and what lies beside them, is a UserWarning
-    and in the table's attrs, a list "remarks"; there too which static scales of inputs and cache the file holds.
+    largest magnitude or a root mean square (nf4_dq, bitnet_b158, tiles) hold several copies of it in float32.  Each
+    tensor is read twice, the second time out of the system's cache.  Raises ValueError before any work for a wrong
+    path, format, device or ``out`` and for a damaged file; a tensor that cannot be measured is a row with a note.  What
+    is left out of the files, and what lies beside them, is a UserWarning and in the table's attrs, a list "remarks",
+    with which static scales of inputs and cache the file holds.
     """
     named = named_formats(formats)
     device, out = usable_device(device), resumable.destination(out)
@@ -159,18 +160,17 @@ def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
 
     Weights are no numbers, most matrices or scaled bytes could not be measured, or each holds one number throughout.
     """
-    broken = table[table.note.str.contains(r"\d NaN and \d")].drop_duplicates("name")
-    if len(broken):
+    if len(broken := table[table.note.str.contains(r"\d NaN and \d")].drop_duplicates("name")):
         told, others = broken.note.iloc[0].partition(";")[0], f"; so have {len(broken) - 1} others" * (len(broken) > 1)
         return f"The model is broken: {broken.name.iloc[0]} has {told}{others}"
     inside = table[_unmeasured(table) & ~table.role.isin(keep)]
-    share, floats = totals(table, keep).measured.min(), inside[inside.dtype.str.startswith("F8")]
-    if share < LEAST:
-        part, reason = f"Only {share:.0%}" if share else "None", inside.note.mode()[0].rpartition("; kept in")[0]
+    if (share := totals(table, keep).measured.min()) < LEAST:
+        part, reason = f"Only {share:.0%}" if share else "None", inside.note.mode()[0].partition("; kept in")[0]
         return f"{part} of the bytes of its matrices could be measured: {reason}"
     if len(peaks := table.peak[table.error.notna() & ~table.role.isin(keep)]) and not peaks.gt(0).any():
         return "Each of its matrices holds one number throughout, as no trained model does"
-    return f"Floats of 8 bits have a scale that is unknown: {floats.note.iloc[0]}" if len(floats) else ""
+    floats = inside.note[inside.dtype.str.startswith("F8")]
+    return f"Floats of 8 bits have a scale that is unknown: {floats.iloc[0]}" if len(floats) else ""
 
 
 def _unmeasured(table: pd.DataFrame) -> pd.Series:
@@ -210,8 +210,8 @@ def usable_device(name: str) -> torch.device:
 
 def _key(checkpoint: Checkpoint, named: dict[str, Format], rotation: int, device: torch.device) -> dict:
     """What must be the same for the rows of an interrupted survey to be of use."""
-    texts = {name: str(format) for name, format in named.items()}
-    return {"files": resumable.stamps(checkpoint.files), "formats": texts, "rotation": rotation, "device": device.type}
+    texts, files = {name: str(format) for name, format in named.items()}, resumable.stamps(checkpoint.files)
+    return {"files": files, "formats": texts, "rotation": rotation, "device": device.type}
 
 
 @cache
