@@ -15,6 +15,7 @@ from rholaw import checkpoints
 from rholaw.book import checkpoint_card as model_cards
 from rholaw.fidelity.population import prior_sensitivity
 from rholaw.fidelity.sensitivity import fit_sensitivity
+from rholaw.planning import names
 
 KNOWN = pd.DataFrame({"gmse": [0.001, 0.01, 0.1], "rise": [0.02, 0.2, 2.0]})
 FIT = fit_sensitivity(KNOWN)  # κ = 20 nats per unit of error
@@ -58,9 +59,8 @@ def test_without_a_loss_the_law_chooses_by_the_error_in_these_weights(survey):
     assert table.acceptable.tolist() == [True, True, False] and table.reason["int2/g32"].startswith("breaks it")
     text = model_cards.recommendation(table, 200_000, 0.6, FIT)
     assert text.startswith("**`int4/g32`**") and "Nothing of this model was measured" not in text
-    assert model_cards.answer("mine", table, 0.6) == (
-        "For `mine`, `int4/g32` is the smallest format asked for that costs no more than 0.6 nats a token."
-    )
+    told = f"{names.format('int4/g32')} is the smallest format asked for that costs no more than 0.6 nats a token"
+    assert model_cards.answer("mine", table, 0.6) == f"For `mine`, {told}."
     assert "no format asked for is smaller and sure to cost no" in model_cards.answer("mine", table[2:], 0.6)
     assert f"A model trained in `int2/g32` would count as one with {table.loc['int2/g32', 'rho']:.0%}" in text
 
