@@ -175,7 +175,7 @@ def test_a_sentence_has_room_and_another_column_goes_below_the_row(opened):
     )
     page = opened(WebTable(frame, {}))
     widths = "() => [...document.querySelectorAll('tbody td')].map(e => e.getBoundingClientRect().width)"
-    assert min(page.evaluate(widths)[1:3]) >= 192
+    assert min(page.evaluate(widths)[1:3]) >= 160
     page.set_viewport_size({"width": 640, "height": 900})
     page.wait_for_function("document.querySelector('table').dataset.columns < 6")
-    assert min(page.evaluate(widths)[1:3]) >= 192
+    assert min(page.evaluate(widths)[1:3]) >= 160

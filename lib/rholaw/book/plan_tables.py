@@ -35,7 +35,7 @@ UNITS = {
     "requests a month": "{:,.0f}",
 }
 """How a number of each unit is written."""
-FIRST = ("option", "device", "saving_month", "pays", "why_not", "npv")
+FIRST = ("option", "saving_month", "pays", "why_not", "device", "npv")
 """What decides, of a table of options: a narrow page has room for these."""
 AMOUNTS = ("cost_month", "saving_month", "cost_once", "npv")
 """What a plan comes to in money."""
