@@ -19,7 +19,7 @@ def serving(own, rate, peak, limits, whole, utilisation):
 
 
 def replica(most=64, prompt=0.03, tokens_out=TOKENS):
-    return load.replica(FLIGHT, step(FLIGHT), np.full_like(FLIGHT, prompt), tokens_out).holding(most)
+    return load.replica(FLIGHT, np.array([[most]]), step(FLIGHT), np.full_like(FLIGHT, prompt), tokens_out)
 
 
 def simulated(rate, places, prompt, requests=6000, seed=0):
@@ -85,7 +85,7 @@ def test_replicas_are_whole_ones_for_the_peak_and_at_least_one():
     own = replica()
     few, many = (serving(own, rate, 2.5, (np.inf, np.inf), True, None) for rate in (1e-4, 100.0))
     assert few.paid == 1 and few.working < 0.001
-    assert many.paid == np.ceil(250 / (load.FULL * own.rates[-1])) and many.paid > many.working > 0.99 * many.paid
+    assert many.paid == np.ceil(250 / (load.FULL * own.greatest)) and many.paid > many.working > 0.99 * many.paid
     assert many.load.in_flight < 64
 
 
@@ -100,23 +100,24 @@ def test_replicas_keep_the_limits_at_the_peak_where_any_number_of_them_does(limi
 
 def test_a_limit_that_one_request_alone_breaks_is_not_bought_with_replicas():
     bound = load.carried(replica(), np.inf, 0.02)
-    assert bound == pytest.approx(replica().rates[0]) and load.at(replica(), bound).first > 0.02
+    assert bound == pytest.approx(replica().rates[:1]) and load.at(replica(), bound).first > 0.02
 
 
 def test_paid_as_used_scales_to_zero_and_with_a_given_utilisation_is_full_while_it_works():
     own = replica()
     idle = serving(own, 1e-3, 2.0, (np.inf, np.inf), False, None)
-    assert idle.paid == pytest.approx(1e-3 / own.rates[0], rel=0.01) and idle.working == idle.paid
+    assert idle.paid == pytest.approx(1e-3 / own.rates[:1], rel=0.01) and idle.working == idle.paid
     busy = serving(own, 500.0, 2.0, (np.inf, np.inf), False, None)
-    assert busy.paid == pytest.approx(500 / (load.FULL * own.rates[-1]))
+    assert busy.paid == pytest.approx(500 / (load.FULL * own.greatest))
     given = serving(own, 1e-3, 2.0, (np.inf, np.inf), False, 0.5)
-    assert given.paid == pytest.approx(2 * 1e-3 / own.rates[-1]) and given.working == pytest.approx(given.paid / 2)
+    assert given.paid == pytest.approx(2 * 1e-3 / own.greatest) and given.working == pytest.approx(given.paid / 2)
 
 
 def test_draws_are_independent_and_unknown_speeds_stay_unknown():
     slow = np.array([1.0, 2.0, np.nan])
-    own = load.replica(FLIGHT, step(FLIGHT) * slow, 0.03 * slow, TOKENS)
+    own = load.replica(FLIGHT, np.array([[64]]), step(FLIGHT) * slow, 0.03 * slow, TOKENS)
     served = serving(own, 50.0, 2.0, (0.04, np.inf), True, None)
     alone = serving(replica(), 50.0, 2.0, (0.04, np.inf), True, None)
-    assert served.paid[0] == alone.paid and served.paid[1] > served.paid[0] and np.isnan(served.paid[2])
-    assert np.isnan(load.at(own, 1.0).first[2])
+    same, slower, unknown = served.paid[0]
+    assert same == alone.paid and slower > same and np.isnan(unknown)
+    assert np.isnan(load.at(own, 1.0).first[0, 2])

@@ -24,17 +24,20 @@ def tokens(case: Case, outcome: Outcome, rival: np.ndarray | float) -> np.ndarra
 
     rival: USD of net present value of what is recommended without training, 0 where that is to leave all as it is.
     """
-    shape = (len(case.batches), 3)
-    if case.option.dense:
-        return np.full(shape, np.nan)
-    return np.broadcast_to(rows.quantiles(np.atleast_2d(outcomes.affordable(outcome, rival))), shape)
+    affordable = np.atleast_2d(outcomes.affordable(outcome, rival))
+    return np.broadcast_to(rows.quantiles(affordable), (len(case.batches), 3))
+
+
+def trainable(table: pd.DataFrame, reasons: pd.Series) -> pd.Series:
+    """Whether training on may help each row: a compressed one against which nothing but its loss stands."""
+    codes = reasons.map(lambda against: {reason.code for reason in against})
+    return (table.option != "dense") & codes.map(lambda own: own <= OF_LOSS)
 
 
 def alternatives(scenario: Scenario, table: pd.DataFrame, reasons: pd.Series) -> Iterator[Alternative]:
-    """How training on compares, for each option that has a row against which nothing but its loss stands."""
+    """How training on compares, for each option that has a ``trainable`` row."""
     project = scenario.project
-    codes = reasons.map(lambda against: {reason.code for reason in against})
-    free = table[(table.option != "dense") & codes.map(lambda own: own <= OF_LOSS) & table.qat_tokens.notna()]
+    free = table[trainable(table, reasons) & table.qat_tokens.notna()]
     for row in free.sort_values("qat_tokens", ascending=False).drop_duplicates("option").sort_index().itertuples():
         data = {"option": row.option, "rise": row.dloss, "ends": row.dloss_trained}
         data |= {"low": row.dloss_trained_p10, "high": row.dloss_trained_p90}

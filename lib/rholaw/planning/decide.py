@@ -17,6 +17,7 @@ cheapest way to serve the dense model on the hardware given.  ``scenario.replace
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -148,19 +149,23 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     reasons = pd.Series(reasons, table.index)
     best = advice.choose(table)
 
-    def alone(where: int) -> Case:  # the Case of a row, with its batch and no other
-        case, i = all_cases[places[where][0]], places[where][1]
-        return replace(case, batches=case.batches[[i]])
+    def of_rows(*where: int) -> Case:  # the Case of some of its rows, with their batches and no other
+        case = all_cases[places[where[0]][0]]
+        return replace(case, batches=case.batches[[places[row][1] for row in where]])
 
     for where in _open(table) if base is not None else ():
-        own, beside = alone(where), alone(places.index(base))
+        own, beside = of_rows(where), of_rows(places.index(base))
         table.loc[where, "break_even_requests"] = break_even.requests(own, beside, drawn, draws).value
-    trainable = scenario.project.kind == "post-training" and not scenario.model.shape.sparse  # else no law says how
+    modelled = scenario.project.kind == "post-training" and not scenario.model.shape.sparse  # else no law says how
     npv = np.empty(0) if best is None else rows.at(outcome(all_cases[places[best][0]]).npv, places[best][1])
-    if trainable:
+    if modelled:
         rival = npv if best is not None and table.pays[best] >= advice.PILOT else 0.0
-        tokens = [alternatives.tokens(case, outcome(case), rival) for case in all_cases]
-        table[list(COLUMNS["qat_tokens"].parts)] = np.concatenate(tokens)
+        tokens = np.full((len(table), 3), np.nan)
+        open_ = table.index[alternatives.trainable(table, reasons)]
+        for _, own in groupby(open_, key=lambda where: places[where][0]):
+            case = of_rows(*(own := list(own)))
+            tokens[own] = alternatives.tokens(case, outcome(case), rival)
+        table[list(COLUMNS["qat_tokens"].parts)] = tokens
     choice = None if best is None else table.iloc[best]
     baseline = None if base is None else table.iloc[places.index(base)]
     about = advice.unsettled(table) if best is None else best
@@ -168,7 +173,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     conclusion = _conclusion(scenario, table, reasons, tornado, choice, baseline)
     turns = break_even.OF.get(conclusion.ground)
     if turns and conclusion.baseline is not None:
-        rivals = (alone(row.name) for row in (conclusion.choice, conclusion.baseline))
+        rivals = (of_rows(row.name) for row in (conclusion.choice, conclusion.baseline))
         conclusion = replace(conclusion, turning=turns(*rivals, drawn, draws))
     return Plan(
         scenario=scenario,
@@ -180,7 +185,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         tornado=tornado,
         assumptions=assumptions.assumptions(scenario, all_cases, draws),
         doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins)),
-        compared=tuple(alternatives.alternatives(scenario, table, reasons)) if trainable else (),
+        compared=tuple(alternatives.alternatives(scenario, table, reasons)) if modelled else (),
         npv=np.broadcast_to(npv * scenario.prices.rate, 0 if best is None else int(scenario.run.samples)),
     )
 

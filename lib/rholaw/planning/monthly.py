@@ -13,12 +13,11 @@ Numbers = np.ndarray | float
 """What broadcasts to (B, n): batches × draws. A value that no draw moves is one number."""
 
 
-def carried(case: Case, drawn: Drawn, replica: load.Replica) -> list[Numbers]:
-    """Requests a second that a Replica carries at most, for each of the Case's batches."""
+def carried(case: Case, drawn: Drawn, replica: load.Replica) -> Numbers:
+    """Requests a second that a Replica carries at most, (B, n)."""
     traffic = case.scenario.traffic
     limits = (traffic.latency_ms / 1000, traffic.ttft_ms / 1000)
-    terms = (limits, _whole(case), _utilisation(case, drawn))
-    return [load.most(replica.holding(batch), *terms) for batch in case.batches[:, 0]]
+    return load.most(replica, limits, _whole(case), _utilisation(case, drawn))
 
 
 def _whole(case: Case) -> bool:
@@ -35,7 +34,7 @@ def month(
     case: Case,
     drawn: Drawn,
     replica: load.Replica,
-    most: list[Numbers],
+    most: Numbers,
     speeds: Mapping[str, Numbers],
     requests: float,
 ) -> dict[str, Numbers]:
@@ -49,22 +48,17 @@ def month(
     watts = case.device.power * drawn.power * case.gpus
     rate = requests / (3600 * costs.HOURS)
     lost = 0.0 if bought(case.price) else drawn.interruption  # nobody takes away what is one's own
-    asked, terms = rate / (1 - lost), (_whole(case), _utilisation(case, drawn))
-    served = [
-        load.serving(replica.holding(batch), asked, drawn.peak, own, *terms)
-        for batch, own in zip(case.batches[:, 0], most, strict=True)
-    ]
-    paid, working = (np.array([getattr(one, name) for one in served]) for name in ("paid", "working"))
-    loads = {name: np.array([getattr(one.load, name) for one in served]) for name in ("in_flight", "between", "first")}
+    served = load.serving(replica, rate / (1 - lost), drawn.peak, most, _whole(case), _utilisation(case, drawn))
+    paid, working = served.paid, served.working
     full = 1 / (traffic.tokens_in / prefill + traffic.tokens_out / decode)
     busy = np.where(paid > 0, rate / (paid * full), 0.0)
     kwh = working * costs.HOURS * watts / 1000 * drawn.pue
     bill = np.nan_to_num(kwh) * drawn.electricity if bought(case.price) else 0.0
     spent = np.where(rate > 0, working * full / rate, 1.0)
     return {
-        "in_flight": loads["in_flight"],
-        "latency_ms": 1000 * loads["between"],
-        "ttft_ms": 1000 * loads["first"],
+        "in_flight": served.load.in_flight,
+        "latency_ms": 1000 * served.load.between,
+        "ttft_ms": 1000 * served.load.first,
         "usd_in": costs.per_million(prefill, rent, busy),
         "usd_out": costs.per_million(decode, rent, busy),
         "kwh_in": costs.kwh_per_million(prefill, watts, drawn.pue) * spent,

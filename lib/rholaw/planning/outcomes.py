@@ -182,7 +182,7 @@ def _speeds(case: Case, drawn: Drawn, size: Numbers, rho: Numbers) -> tuple[dict
         }
     traffic = case.scenario.traffic
     step, prompt = case.flight / rates["decode"], traffic.tokens_in / rates["prefill"]
-    return values, load.replica(case.flight, step, prompt, traffic.tokens_out)
+    return values, load.replica(case.flight, case.batches, step, prompt, traffic.tokens_out)
 
 
 def _as_timed(case: Case, phase: str, rates: Numbers, drawn: Drawn) -> Numbers:
