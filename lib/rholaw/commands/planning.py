@@ -53,7 +53,10 @@ def _print(answer: "Plan", chosen: argparse.Namespace) -> None:
     for why, command in words.steps(tuple(steps), language):
         print(f"\n{why}\n  " + command.replace("\n", "\n  "))
     print("\n" + said["options"].format(currency=words.unit(answer.scenario.prices.currency, language)))
-    show(answer.table[answer.table.pareto], chosen, COLUMNS)
+    front = answer.table[answer.table.pareto]
+    idle = (front.cost_used < 0.99 * front.cost_month).any()  # hours are paid in which nothing is asked
+    month = COLUMNS.index("cost_month") + 1
+    show(front, chosen, (*COLUMNS[:month], *["cost_used"] * int(idle), *COLUMNS[month:]))
     for key, remarks in (("or", answer.compared), ("mind", answer.doubts)):
         print("".join("\n" + said[key].format(text=words.told(remark, language)) for remark in remarks))
 

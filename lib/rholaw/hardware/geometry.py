@@ -75,17 +75,19 @@ def memory(
     context: float,
     size: float = 1.0,
     reserve: float = RESERVE,
+    vocabulary_bits: float = 16,
 ) -> dict[str, float]:
     """Bytes to serve: {"weights", "embeddings", "kv", "reserve"}, of a mixture those of all experts.
 
-    bits: stored bits per compressed weight, scales and masks included; embeddings, head, routers, norms and biases stay
-    at 16; sequences: in flight at once, each of ``context`` tokens, whose states are in "kv" as well; size: of the
-    model relative to ``geometry``.
+    bits: stored bits per compressed weight, scales and masks included; vocabulary_bits: of embeddings and head;
+    routers, norms and biases stay at 16; sequences: in flight at once, each of ``context`` tokens, whose states are
+    in "kv" as well; size: of the model relative to ``geometry``.
     """
     grow = factors(size)
     return {
         "weights": geometry.linear * grow["linear"] * bits / 8,
-        "embeddings": 2 * (geometry.embeddings * grow["vocabulary"] + geometry.body.kept * grow["kv"]),
+        "embeddings": geometry.embeddings * grow["vocabulary"] * vocabulary_bits / 8
+        + 2 * geometry.body.kept * grow["kv"],
         "kv": geometry.sequence_bytes(context, kv_bits) * grow["kv"] * sequences,
         "reserve": reserve,
     }

@@ -121,6 +121,14 @@ def _compute(name: str, status: str) -> str:
     return activations if activations in ("fp8", "fp4", "int8", "int4") else "bf16"
 
 
+def vocabulary_bits(weights: Format | str, engine: str) -> float:
+    """Stored bits of a weight of the embeddings and of the head: 16, but llama.cpp rounds these as well.
+
+    llama-quantize stores the head in Q6_K, or in the format of the weights if that has more bits.
+    """
+    return max(parse(weights).bits, parse("q6_k").bits) if engine == "llama.cpp" else 16.0
+
+
 def engines() -> list[str]:
     """The names of the engines of whose kernels the table knows."""
     return list(dict.fromkeys(table("kernels").engine))

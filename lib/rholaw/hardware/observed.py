@@ -16,7 +16,7 @@ from ..formats.grammar import parse
 from . import geometry as shapes
 from . import speed
 from .devices import Device, devices
-from .kernels import kernel
+from .kernels import kernel, vocabulary_bits
 from .links import together
 
 MOST_SEQUENCES = 2048  # TensorRT-LLM's default limit of a batch
@@ -70,7 +70,8 @@ def _roofline(row: tuple) -> dict:
     batch = row.batch if row.batch > 0 else _batch(row, device, shape, weights.bits, kv.bits)
     at_once = min(speed.PREFILL_TOKENS, row.tokens_in * batch)
     read = speed.prefill(shape, device, fit, at_once, row.tokens_in)
-    write = speed.decode(shape, device, fit, batch, row.tokens_in + row.tokens_out / 2, kv.bits)
+    context, head = row.tokens_in + row.tokens_out / 2, vocabulary_bits(weights, row.engine)
+    write = speed.decode(shape, device, fit, batch, context, kv.bits, head_bits=head)
     faster = [speed.speedup(shape, device, row.engine, own, bits, tokens) for tokens in (at_once, batch)]
 
     prompt = read.seconds(faster[0].mid, 1.0, 0.0) / at_once * row.tokens_in

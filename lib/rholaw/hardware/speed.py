@@ -230,19 +230,22 @@ def decode(
     context: Numbers,
     kv_bits: float = 16,
     size: float = 1.0,
+    head_bits: float = 16,
 ) -> Step:
     """The Step that writes one token of each of ``sequences`` sequences, ``context`` tokens long so far.
 
-    It reads the cache, and reads and writes the states.  Stages of a pipeline work on a part of the sequences each.
+    It reads the cache and the head, and reads and writes the states. Stages of a pipeline work on a part of the
+    sequences each.
     """
     grow, sequences = factors(size), np.maximum(np.asarray(sequences, dtype=float) / device.stages, 1)
     terms = products(geometry, device, sequences, fit=fit, size=size)
     head = geometry.vocabulary_matrix * grow["vocabulary"]
     compute = 2 * sequences * head / (device.bf16 * fit.compute)
-    head = np.fmax(compute, 2 * head / (device.bandwidth * fit.bandwidth)) + fit.overhead
+    reading = head / 8 / (device.bandwidth * fit.bandwidth)
+    head_16, head_q = (np.fmax(compute, bits * reading) + fit.overhead for bits in (16, head_bits))
     spread = sequences * grow["kv"] / (device.bandwidth * fit.bandwidth)
     state = geometry.body.state * STATE_BYTES
     cache_16, cache_q = (spread * (geometry.sequence_bytes(context, bits) + state) for bits in (16, kv_bits))
     linked = sums(geometry, device, sequences, size)
     limits = {"arithmetic": terms[0], "weights": terms[1], "key-value cache": cache_q, "overhead": terms[2]}
-    return Step(time_of(terms), head + linked + cache_q, head + linked + cache_16, limits | {"links": linked})
+    return Step(time_of(terms), head_q + linked + cache_q, head_16 + linked + cache_16, limits | {"links": linked})

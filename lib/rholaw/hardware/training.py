@@ -20,10 +20,17 @@ ASSUMED = (1.0, 1.3, 2.0)
 
 
 @cache
-def mfu() -> Spread:
-    """The share of the bf16 peak that runs in 16 bits reach, of data/hardware/training and training_speeds."""
-    whole = tables.read("hardware/training").query("role == 'range'").mfu
-    return _spread(pd.concat([whole, _reports().query("role == 'calibration' and weights == 'dense'").mfu]))
+def mfu(device: str = "") -> Spread:
+    """The share of the bf16 peak that runs in 16 bits reach, of data/hardware/training and training_speeds.
+
+    device: its name: the middle is that of its own runs where there are any, as peaks are no equal measure: those of
+    consumer cards are printed for halved arithmetic, of which they reach more.
+    """
+    whole = tables.read("hardware/training").query("role == 'range'")
+    runs = pd.concat([whole, _reports().query("role == 'calibration' and weights == 'dense'")])
+    least, middle, most = _spread(runs.mfu)
+    own = runs[runs.device == device].mfu
+    return (least, middle if own.empty else float(own.median()), most)
 
 
 @cache
@@ -46,7 +53,8 @@ def speeds() -> pd.DataFrame:
     """
     rows = _reports().query("role == 'validation'").copy()
     gain = np.where((rows.weights == "dense").to_numpy()[:, None], (1.0, 1.0, 1.0), _fp8())
-    for name, share, slower in zip(("low", "predicted", "high"), mfu(), gain.T[::-1], strict=True):
+    shares = np.array([mfu(device) for device in rows.device]).T
+    for name, share, slower in zip(("low", "predicted", "high"), shares, gain.T[::-1], strict=True):
         rows[name] = rows.tokens_per_second * share / rows.mfu / slower
     rows["off"] = np.exp(np.abs(np.log(rows.predicted / rows.tokens_per_second)))
     rows["inside"] = rows.tokens_per_second.between(rows.low, rows.high)
@@ -71,7 +79,8 @@ def hours() -> pd.DataFrame:
     peak = np.array([devices()[name].bf16 for name in rows.device])
     ideal = 6 * rows.n_params * rows.n_tokens / peak / 3600
     rows["implied_mfu"] = ideal / rows.device_hours
-    for name, share in zip(("high", "predicted", "low"), mfu(), strict=True):
+    shares = np.array([mfu(device) for device in rows.device]).T
+    for name, share in zip(("high", "predicted", "low"), shares, strict=True):
         rows[name] = ideal / share
     rows["error"] = rows.predicted / rows.device_hours - 1
     rows["inside"] = rows.device_hours.between(rows.low, rows.high)

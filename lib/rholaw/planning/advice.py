@@ -11,7 +11,7 @@ PILOT = 0.5
 """Share of the draws in which it must pay to be tried at all."""
 NEAR = 0.03
 """Of a share of the draws: within so much of SURE or PILOT the verdict is said to be a close one."""
-TIES = ("devices_paid", "latency_ms", "batch")
+TIES = ("devices_paid", "ttft_ms", "latency_ms", "batch")
 """What decides between rows of equal money: columns, medians, the least first."""
 
 
@@ -42,12 +42,14 @@ def spoken(
 ) -> tuple[pd.Series | None, pd.Series | None]:
     """The rows of an option and of 16 bits that the sentences speak of: ``choice`` and ``baseline``.
 
-    Where there is no choice for want of a price, the option that saves most device hours against 16 bits on the same
-    device, and these; either may be None.
+    Without a baseline, 16 bits that only want a price, the fewest devices of them. Where there is no choice for want of
+    a price, the option that saves most device hours against 16 bits on the same device, and these; either may be
+    None.
     """
-    if choice is not None:
-        return choice, baseline
     hours, dense = (table.gpus * table.hours_month)[table.meets], table.option == "dense"
+    if choice is not None:
+        unpriced = hours[dense] if baseline is None else hours[:0]
+        return choice, baseline if unpriced.empty else table.loc[unpriced.idxmin()]
     own, plain = hours[~dense], hours[dense]
     if own.empty or plain.empty:
         return tuple(None if rows.empty else table.loc[rows.idxmin()] for rows in (own, plain))
@@ -58,23 +60,22 @@ def spoken(
 
 
 def unsettled(table: pd.DataFrame) -> int | None:
-    """The place of the row most worth measuring: its value times the share of draws in which it is good enough.
-
-    None where the loss is not all that stands against a row.
-    """
-    rows = table[table.unsettled]
-    if rows.empty:
-        return None
-    return int((rows.npv * rows.good_enough).idxmax() if rows.npv.notna().any() else rows.hours_month.idxmin())
+    """The place of the row most worth measuring: its value, if it has any, times the share of draws in which it is good
+    enough; None where the loss is not all that stands against a row."""
+    return _first(table[table.unsettled])
 
 
 def untried(table: pd.DataFrame) -> int | None:
     """The place of the most valuable row of which it is not known whether it runs, and against which nothing else
     stands but perhaps its loss; None where there is none."""
-    rows = table[table.untried]
-    if rows.empty:
-        return None
-    return int(rows.npv.idxmax() if rows.npv.notna().any() else rows.hours_month.idxmin())
+    return _first(table[table.untried])
+
+
+def _first(rows: pd.DataFrame) -> int | None:
+    """The place of the row that promises most, then of the most valuable, then by TIES; None of none."""
+    promise = {"promise": -(rows.npv.clip(lower=0) * rows.good_enough), "npv": -rows.npv}
+    keys = pd.DataFrame(promise).join(rows[list(TIES)])
+    return None if rows.empty else int(keys.sort_values(list(keys), kind="stable").index[0])
 
 
 def verdict(scenario: Scenario, choice: pd.Series | None, baseline: pd.Series | None) -> tuple[Verdict, Ground]:
@@ -89,6 +90,8 @@ def verdict(scenario: Scenario, choice: pd.Series | None, baseline: pd.Series | 
         return Verdict.CANNOT_TELL, Ground.UNPRICED
     if baseline is None:
         return Verdict.COMPRESS, Ground.ONLY
+    if not baseline.feasible:
+        return Verdict.CANNOT_TELL, Ground.UNPRICED
     if choice.pays >= PILOT:
         ground = Ground.PAYS if choice.cost_once > 0 else Ground.GAINS
         ground = Ground.SWAPS if choice.saving_month <= 0 else ground

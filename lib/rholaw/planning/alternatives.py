@@ -29,9 +29,9 @@ def tokens(case: Case, outcome: Outcome, rival: np.ndarray | float) -> np.ndarra
 
 
 def trainable(table: pd.DataFrame, reasons: pd.Series) -> pd.Series:
-    """Whether training on may help each row: a compressed one against which nothing but its loss stands."""
+    """Whether training on may help each row: one of compressed products, against which nothing but its loss stands."""
     codes = reasons.map(lambda against: {reason.code for reason in against})
-    return (table.option != "dense") & codes.map(lambda own: own <= OF_LOSS)
+    return (table[["weights", "activations"]] != "dense").any(axis=1) & codes.map(lambda own: own <= OF_LOSS)
 
 
 def alternatives(scenario: Scenario, table: pd.DataFrame, reasons: pd.Series) -> Iterator[Alternative]:

@@ -11,7 +11,7 @@ from ..hardware import devices, residuals, speed
 from ..hardware import geometry as shapes
 from ..hardware.benchmarks import Shift
 from ..hardware.devices import Device, Price
-from ..hardware.kernels import Kernel, kernel
+from ..hardware.kernels import Kernel, kernel, vocabulary_bits
 from ..hardware.links import together
 from ..laws.draws import Draws
 from . import costs
@@ -28,12 +28,13 @@ class Case:
     """One Option on so many Devices: what no draw changes.
 
     batches: (B, 1) sequences that a replica may hold; flight: (G, 1) sequences in flight at which its speeds are
-    computed, powers of two up to the most, and the batches; tokens: (G, 1) prefilled at once; bits: of a weight and an
-    activation, as stored; faster: the Speedups of prefill and decode; beliefs: how far times are from the roofline, of
-    both, or () where the scenario says how efficient the engine is; machine: the devices as if they were one, or one of
-    them where the scenario says how efficient several are; credited: whether a speed-up of the scenario stands in for a
-    kernel that is not known; training: the Device that trains, and its Price; timed: what your measurements do to the
-    speeds of prefill and decode.
+    computed, powers of two up to the most, and the batches; tokens: (G, 1) prefilled at once; bits: of a weight and
+    an activation, as stored; kv_bits, vocabulary_bits: of the cache, and of embeddings and head; faster: the
+    Speedups of prefill and decode; beliefs: how far times are from the roofline, of both, or () where the scenario
+    says how efficient the engine is; machine: the devices as if they were one, or one of them where the scenario
+    says how efficient several are; credited: whether a speed-up of the scenario stands in for a kernel that is not
+    known; training: the Device that trains, and its Price; timed: what your measurements do to the speeds of
+    prefill and decode, and timed_dense to those of 16 bits there.
     """
 
     scenario: Scenario
@@ -44,6 +45,7 @@ class Case:
     shape: shapes.Geometry
     bits: tuple[float, float]
     kv_bits: float
+    vocabulary_bits: float
     batches: np.ndarray
     flight: np.ndarray
     tokens: np.ndarray
@@ -55,6 +57,7 @@ class Case:
     price: Price
     training: tuple[Device, Price]
     timed: tuple[Shift | None, Shift | None] = (None, None)
+    timed_dense: tuple[Shift | None, Shift | None] = (None, None)
 
 
 def cases(scenario: Scenario, known: Mapping[str, Device]) -> list[Case]:
@@ -117,6 +120,7 @@ def case(
         shape=shape,
         bits=bits,
         kv_bits=kv.bits,
+        vocabulary_bits=vocabulary_bits(weights, engine),
         batches=batches,
         flight=flight,
         tokens=tokens,

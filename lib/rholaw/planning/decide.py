@@ -199,7 +199,7 @@ def _baseline(all_cases: list[Case], drawn: Drawn, draws: Draws) -> tuple[Place 
         outcome = outcomes.outcome(case, drawn, draws)
         spreads = rows.spreads(outcome)
         for i in range(len(case.batches)):
-            cost = tuple(rows.at(spreads[name], i)[1] for name in ("usd_month", "devices_paid", "latency_ms"))
+            cost = tuple(rows.at(spreads[name], i)[1] for name in ("usd_month", *advice.TIES[:-1]))
             if cost < least and not any(rows.reasons(case, spreads, i)):
                 least, place, monthly = cost, (j, i), rows.at(outcome.usd_month, i)
     return place, monthly

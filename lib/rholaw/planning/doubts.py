@@ -29,6 +29,8 @@ UNUSUAL = 5.0
 """Times the highest rent seen, or below the lowest, where a rent is doubted: it may stand in another currency."""
 CARD = 200.0
 """Watts, above which a device is a card that needs a server around it, and no machine of its own."""
+IDLE = 0.01
+"""Share of the paid hours, below which a plan asks whether they have to be paid."""
 SMALL = 0.02
 """A capacity, at P10, at which a model of equal loss has no bound worth the name."""
 UNSAFE = 1.0
@@ -52,6 +54,7 @@ def doubts(
     fewest = (table.gpus * table.replicas)[table.meets].min()
     if fewest > MANY:
         yield Doubt("many_devices", {"devices": fewest})
+    yield from _of_idle_hours(scenario, cases, table)
     yield from _of_rounding(scenario, table)
     best, better = advice.choose(table), advice.unsettled(table)
     for least in (advice.PILOT, advice.SURE):
@@ -84,7 +87,7 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
     """What was assumed of a model that is no plain decoder: of its memory and its speed."""
     shape, batches = scenario.model.shape, scenario.hardware.batches
     if shape.sparse:
-        few, many = min(batches), max(batches)
+        few, many = 1, max(*batches, 32)
         read = [sum(m.read(batch) for m in shape.body.matrices) / shape.linear for batch in (few, many)]
         counts = {"total": shape.total, "active": shape.active, "few": few, "many": many}
         yield Doubt("experts", counts | {"read_few": read[0], "read_many": read[1]})
@@ -195,11 +198,19 @@ def _of_engines(scenario: Scenario, cases: list[Case]) -> Iterator[Doubt]:
         yield Doubt("speed_untested", {"options": tuple(names)})
 
 
+def _of_idle_hours(scenario: Scenario, cases: list[Case], table: pd.DataFrame) -> Iterator[Doubt]:
+    busy = table.utilisation[table.meets].max()
+    rented = all(not bought(case.price) and np.isfinite(case.price.mid) for case in cases)
+    if scenario.prices.billing == "machines" and rented and 0 < busy < IDLE:
+        yield Doubt("idle", {"share": busy})
+
+
 def _of_rounding(scenario: Scenario, table: pd.DataFrame) -> Iterator[Doubt]:
     """What the law after training may get wrong, and where it says that no training is needed."""
     if scenario.project.kind == "qat":
         yield from _needless(scenario)
-    options = [option for option in scenario.formats if damage.by_law(scenario, option)]
+    rounded = (option for option in scenario.formats if {option.weights, option.activations} != {"dense"})
+    options = [option for option in rounded if damage.by_law(scenario, option)]
     if any(damage.origin(scenario, option) == LossOrigin.PRIOR for option in options):
         yield Doubt("kappa_of_others")
     if options and (status := damage.status(scenario.model)) != "converged":

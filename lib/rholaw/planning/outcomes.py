@@ -7,6 +7,7 @@ import numpy as np
 
 from ..hardware import geometry as shapes
 from ..hardware import speed, training
+from ..hardware.benchmarks import Shift
 from ..laws.draws import Draws
 from ..laws.law import rise_in_training
 from . import costs, damage, load, monthly
@@ -157,7 +158,8 @@ def _memory(case: Case, size: Numbers) -> dict[str, Numbers]:
     """Bytes on all devices of a replica."""
     hardware, window = case.scenario.hardware, case.scenario.traffic.window
     reserve = hardware.reserve_gb * 1e9 * case.gpus
-    parts = shapes.memory(case.shape, case.bits[0], case.kv_bits, case.batches, window, size, reserve)
+    bits = (case.bits[0], case.kv_bits)
+    parts = shapes.memory(case.shape, *bits, case.batches, window, size, reserve, case.vocabulary_bits)
     return {f"memory_{name}": part for name, part in parts.items()} | {"memory": sum(parts.values())}
 
 
@@ -172,8 +174,9 @@ def _speeds(case: Case, drawn: Drawn, size: Numbers, rho: Numbers) -> tuple[dict
     for phase, tokens in (("prefill", case.tokens), ("decode", case.flight)):
         same = _step(case, phase, 1.0)
         (_, own), (dense, beside) = (_seconds(case, phase, step, drawn) for step in (_step(case, phase, size), same))
-        speedup = (dense / beside)[full]
-        rates[phase] = _as_timed(case, phase, tokens * share * credit[phase] / own, drawn)
+        timed = _as_timed(case.timed, phase, tokens / beside, drawn)
+        speedup = (timed / _as_timed(case.timed_dense, phase, tokens / dense, drawn))[full]
+        rates[phase] = _as_timed(case.timed, phase, tokens * share * credit[phase] / own, drawn)
         values |= {
             f"{phase}_tokens_s": rates[phase][full],
             f"speedup_{phase}": speedup,
@@ -185,9 +188,9 @@ def _speeds(case: Case, drawn: Drawn, size: Numbers, rho: Numbers) -> tuple[dict
     return values, load.replica(case.flight, case.batches, step, prompt, traffic.tokens_out)
 
 
-def _as_timed(case: Case, phase: str, rates: Numbers, drawn: Drawn) -> Numbers:
+def _as_timed(shifts: tuple[Shift | None, ...], phase: str, rates: Numbers, drawn: Drawn) -> Numbers:
     """Tokens a second of a phase, after what you measured."""
-    timed = case.timed[phase == "decode"]
+    timed = shifts[phase == "decode"]
     return rates if timed is None else timed.applied(rates, drawn.kernels)
 
 
@@ -211,7 +214,8 @@ def _step(case: Case, phase: str, size: Numbers) -> speed.Step:
     if phase == "prefill":
         return speed.prefill(case.shape, case.machine, case.fit, case.tokens, traffic.tokens_in, size)
     context = traffic.tokens_in + traffic.tokens_out / 2
-    return speed.decode(case.shape, case.machine, case.fit, case.flight, context, case.kv_bits, size)
+    bits = (case.kv_bits, size, case.vocabulary_bits)
+    return speed.decode(case.shape, case.machine, case.fit, case.flight, context, *bits)
 
 
 def _seconds(case: Case, phase: str, step: speed.Step, drawn: Drawn) -> tuple[Numbers, Numbers]:

@@ -123,6 +123,7 @@ class Doubt(Remark):
         "price_spot": ("device", "file", "date", "count", "instance", "location", "gpus", "price", "highest"),
         "price_unusual": ("device", "price", "low", "high"),
         "bought_alone": ("device",),
+        "idle": ("share",),
         "interrupted": ("share",),
         "peaks": ("device",),
         "arithmetic_unknown": ("device",),

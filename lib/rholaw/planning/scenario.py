@@ -27,6 +27,9 @@ from .prices import Prices
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
 
+ELSEWHERE = dict.fromkeys(("tensor_parallel", "tensor_parallel_size", "tp", "tp_size"), "hardware.gpus")
+ELSEWHERE |= {"max_num_seqs": "hardware.batches", "max_model_len": "traffic.context"}
+"""What engines call a key of ours."""
 MOST = 20
 """Lines of a message, which then has less than 10,000 characters."""
 
@@ -119,7 +122,10 @@ class _Problems:
         whole = kind() if base is None else base
         for key, value in data.items():
             before = len(self.lines)
-            whole = build(kind, {key: value}, part, self.lines, whole)
+            if key in ELSEWHERE:
+                self.lines.append(f"{part}.{key}: there is no such key; here it is called {ELSEWHERE[key]}")
+            else:
+                whole = build(kind, {key: value}, part, self.lines, whole)
             if len(self.lines) > before:
                 self.refused.add((part, key))
         return whole
@@ -176,7 +182,8 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
         ),
     ):
         if ("hardware", "overrides") not in problems.refused:
-            yield from (f"{where}: {unknown(name, list(known), 'device')}" for name in chosen if name not in known)
+            own = "; one of your own stands in the file of hardware.overrides"
+            yield from (f"{where}: {unknown(name, list(known), 'device')}{own}" for name in chosen if name not in known)
     yield from _of_what_was_measured(hardware, scenario, problems)
     for i, option in enumerate(scenario.formats, 1):
         for role in ("weights", "activations", "kv"):
@@ -228,7 +235,8 @@ def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterat
         if "model" not in {part for part, _ in problems.refused}:
             yield f"model: give one of geometry, checkpoint and params, not {' and '.join(given) or 'none'}"
     elif isinstance(model.geometry, str) and model.geometry not in ("", *shapes.named()):
-        yield f"model.geometry: {unknown(model.geometry, [*shapes.named()], 'geometry')}"
+        hint = "; of another model give model.checkpoint, a folder with its config.json"
+        yield f"model.geometry: {unknown(model.geometry, [*shapes.named()], 'geometry')}{hint}"
     elif model.checkpoint or model.active:
         try:
             if model.active > model.shape.total:

@@ -99,18 +99,26 @@ def _running(case: Case) -> Case:
 def _with(case: Case, ratios: dict[Run, float]) -> Case:
     """The Case with what the runs on its machine say of it: those of its own formats, else the others."""
     here = {run: ratio for run, ratio in ratios.items() if _machine(run, case)}
-    own = {run: ratio for run, ratio in here.items() if _formats(run) == _formats(case.option)}
-    own = {run: ratio for run, ratio in own.items() if not run.simulated} or own
     if not here:
         return case
+    own = _of(case.option, here)
     case = _running(case) if own else case
-    shifts = tuple(_shift(own or here, phase, case.flight, 1.0 if own else SHARED) for phase in ("prefill", "decode"))
+    shifts, beside = (
+        tuple(_shift(of or here, phase, case.flight, 1.0 if of else SHARED) for phase in ("prefill", "decode"))
+        for of in (own, _of(Option(), here))
+    )
     rung = Rung.SIMULATED if own and all(run.simulated for run in own) else Rung.TIMED
     faster = tuple(
         replace(one, rung=rung, source=shift.source) if own and shift else one
         for one, shift in zip(case.faster, shifts, strict=True)
     )
-    return replace(case, timed=shifts, faster=faster)
+    return replace(case, timed=shifts, timed_dense=beside, faster=faster)
+
+
+def _of(option: Option, ratios: dict[Run, float]) -> dict[Run, float]:
+    """Those of the formats of an Option: what was measured, else what was reckoned elsewhere."""
+    own = {run: ratio for run, ratio in ratios.items() if _formats(run) == _formats(option)}
+    return {run: ratio for run, ratio in own.items() if not run.simulated} or own
 
 
 def _shift(ratios: dict[Run, float], phase: str, flight: np.ndarray, shared: float) -> Shift | None:

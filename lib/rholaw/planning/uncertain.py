@@ -51,6 +51,7 @@ NAMES = tuple(item.name for item in fields(Drawn) if item.name != "rank")
 def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
     """{name: ((low, middle, high), source)} of the inputs that are drawn from a triangle."""
     prices, project, hardware, traffic = scenario.prices, scenario.project, scenario.hardware, scenario.traffic
+    trainer = project.train_device or hardware.devices[0]
 
     def given(value: Spread, known: Spread, source: str) -> tuple[Spread, str]:
         return (value, "scenario") if value else (known, source)
@@ -59,7 +60,7 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
     return {
         **({"system": (hardware.system_efficiency, "scenario")} if hardware.system_efficiency else {}),
         **({"parallel": (hardware.parallel_efficiency, "scenario")} if hardware.parallel_efficiency else {}),
-        "mfu": given(project.mfu, training.mfu(), "data/hardware/training, training_speeds"),
+        "mfu": given(project.mfu, training.mfu(trainer), "data/hardware/training, training_speeds"),
         **(
             {"utilisation": (traffic.utilisation, "scenario")}
             if traffic.utilisation

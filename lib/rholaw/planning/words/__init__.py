@@ -147,7 +147,7 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
     filling = {
         "option": name(choice),
         "device": choice.device,
-        "unpriced": choice.unpriced,
+        "unpriced": choice.unpriced or ("" if base is None else base.unpriced),
         "paid": _paid(choice, language, spread=alike),
         "batch": _counted("batch", choice.batch, language, until=_until(choice.ttft_ms, language)),
         "pays": share(choice.pays, language),
