@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 import rholaw as rl
 from rholaw import checkpoints, tables
+from rholaw.formats.grammar import parse
 from rholaw.hardware import geometry as shapes
+from rholaw.hardware.kernels import vocabulary_bits
 from rholaw.planning.inputs import Model
 
 LLAMA = shapes.named()["Llama-3.1-8B"]
@@ -66,6 +68,14 @@ def test_memory_by_hand():
     assert parts["weights"] == matrices * 4.5 / 8
     assert parts["embeddings"] == 2 * (2 * 128256 * 4096 + 65 * 4096)
     assert parts["kv"] == 2 * 32 * 8 * 128 * 16 * 2000 and parts["reserve"] == 1e9
+
+
+@pytest.mark.parametrize(("name", "gigabytes"), [("q8_0", 8.54), ("q6_k", 6.60), ("q4_k", 4.69)])
+def test_files_of_llama_cpp_have_their_published_sizes(name, gigabytes):  # bartowski/Meta-Llama-3.1-8B-Instruct-GGUF
+    bits = parse(name).bits
+    parts = shapes.memory(LLAMA, bits, 16, 1, 0, reserve=0, vocabulary_bits=vocabulary_bits(name, "llama.cpp"))
+    assert sum(parts.values()) / 1e9 == pytest.approx(gigabytes, rel=0.03)
+    assert vocabulary_bits(name, "vLLM") == vocabulary_bits("dense", "llama.cpp") == 16
 
 
 @given(st.floats(1e6, 1e13))

@@ -208,6 +208,9 @@ def test_what_a_default_stands_in_for_is_no_contradiction():
         ({"formats": [{"weights": "int9"}]}, "formats 1.weights: format 'int9'"),
         ({"formats": [{"weights": "2:4", "speedup_decode": 1.3}]}, "needs measured_on"),
         ({"formats": []}, "name at least one"),
+        ({"hardware": {"tensor_parallel": 4}}, "hardware.tensor_parallel: .* here it is called hardware.gpus"),
+        ({"model": {"geometry": "Llama-4-8B"}}, "of another model give model.checkpoint"),
+        ({"hardware": {"devices": ["T4"]}}, "one of your own stands in the file of hardware.overrides"),
         ({"traffic": 3}, "traffic: must be a table of keys, not 3"),
     ],
 )

@@ -195,8 +195,15 @@ def test_an_estimate_of_ai_configurator_is_a_speed_of_its_own_kind_which_a_measu
 
 
 def test_the_speedup_of_a_measured_row_is_that_of_what_was_measured(measured):
-    faster = SERVED | {"weights": "fp8_row", "activations": "fp8_row", "output_throughput": 5120.0, "mean_tpot_ms": 6.25}
+    faster = SERVED | {
+        "weights": "fp8_row",
+        "activations": "fp8_row",
+        "output_throughput": 5120.0,
+        "mean_tpot_ms": 6.25,
+    }
     table = measured(SERVED, faster).table.set_index("option")
     assert table.speedup_decode["dense"] == table.speedup_prefill["dense"] == 1
     assert table.speedup_decode["fp8_row x fp8_row"] == pytest.approx(2, rel=0.05)  # 1.0 to 1.3 without
-    assert table.margin_decode["fp8_row x fp8_row"] != table.margin_decode["fp8_row x fp8_row"]  # no ρ of a finished model
+    assert (
+        table.margin_decode["fp8_row x fp8_row"] != table.margin_decode["fp8_row x fp8_row"]
+    )  # no ρ of a finished model
