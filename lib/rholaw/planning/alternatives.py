@@ -47,7 +47,7 @@ def alternatives(scenario: Scenario, table: pd.DataFrame, reasons: pd.Series) ->
             yield Alternative("qat_not_enough", data | {"tolerance": project.tolerance})
         elif row.dloss_trained >= row.dloss:
             yield Alternative("qat_no_better", data)
-        elif row.qat_tokens_p90 == 0:
+        elif row.qat_tokens == 0:
             yield Alternative("qat_never_pays", data)
         else:
             spread = {"tokens": row.qat_tokens, "tokens_low": row.qat_tokens_p10, "tokens_high": row.qat_tokens_p90}
