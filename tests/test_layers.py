@@ -104,6 +104,7 @@ MODULES = {
             "flat",
             "saved",
             "provenance",
+            "unchanged",
             "trainer",
             "captured",
             "sweeps",

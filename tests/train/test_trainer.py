@@ -1,6 +1,7 @@
 """Training: the optimiser, one program for many runs, going on after a stop, and what a record says."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -234,3 +235,14 @@ def test_learned_steps_begin_at_the_formats_scale_and_move(corpus):
 def test_small_programs_run_on_one_thread(corpus, two_threads):
     (small,) = train([TINY], corpus)
     assert small["environment"]["threads"] == 1 and torch.get_num_threads() == 2
+
+
+def test_evaluation_compresses_weights_once_and_finds_the_same(corpus, monkeypatch):
+    kinds = (("int4", "trust"), ("s0.5", "trust"), ("int2", "lsq"), ("int4", "noise"), ("int2", "channel"))
+    configs = [replace(TINY, weights=weights, method=method) for weights, method in kinds]
+    programs = [trainer.Program([config], corpus=corpus) for config in configs]
+    for program in programs:
+        program.advance()
+    once = [program.held_out() for program in programs]
+    monkeypatch.setattr(trainer, "unchanged", lambda layers: nullcontext())
+    assert all(torch.equal(one, program.held_out()) for one, program in zip(once, programs, strict=True))

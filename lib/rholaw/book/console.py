@@ -1,8 +1,9 @@
 """What a command of the book prints, for a page that shows the command."""
 
+import io
 import shlex
-import subprocess
-import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from importlib import import_module
 
 from IPython.display import Markdown
 
@@ -19,8 +20,9 @@ def printed(command: str, lines: int | None = None) -> Markdown:
     program, *arguments = shlex.split(command)
     if program != "rholaw":
         raise ValueError(f"{program}: only rholaw is run here")
-    done = subprocess.run([sys.executable, "-m", program, *arguments], capture_output=True, text=True, cwd=ROOT)
-    told = done.stdout if done.returncode == 0 else done.stderr
-    shown = told.strip().splitlines()
+    output, errors = io.StringIO(), io.StringIO()
+    with chdir(ROOT), redirect_stdout(output), redirect_stderr(errors):
+        refused = import_module(f"{program}.__main__").main(arguments)
+    shown = (errors if refused else output).getvalue().strip().splitlines()
     cut = ["…"] if lines is not None and len(shown) > lines else []
     return Markdown("\n".join(["```console", f"$ {command}", *shown[:lines], *cut, "```"]))

@@ -70,6 +70,11 @@ class Compression:
         with _exactly(x.device.type):
             return self._compressed(x, kept, alive, step)
 
+    @property
+    def noisy(self) -> bool:
+        """Whether the same tensor is compressed to another one every time."""
+        return self.method in ("noise", "channel")
+
     def _compressed(
         self, x: torch.Tensor, kept: torch.Tensor | None, alive: torch.Tensor | None, step: torch.Tensor | None
     ) -> torch.Tensor:
@@ -77,7 +82,7 @@ class Compression:
         y = vectors.hadamard(x, size) if size else x
         if step is not None:
             value = _LearnedStep.apply(y.reshape(len(y), -1), step, self.format.element).view_as(y)
-        elif self.method in ("noise", "channel"):
+        elif self.noisy:
             value = _Passing.apply(y, self._noisy(y), None)
         else:
             value = _Passing.apply(y, *self._rounded(y, kept, alive))

@@ -22,6 +22,7 @@ from .config import Config
 from .flat import flatten, views
 from .model import Decoder, sort_key
 from .provenance import device_name, environment, matmul_rate, revision
+from .unchanged import unchanged
 
 BETAS, EPSILON, LAST_RATE = (0.9, 0.95), 1e-8, 0.1
 CURVE_POINTS, ERROR_POINTS, HELD_OUT_TOKENS, CHECKPOINT_SECONDS = 48, 6, 65_536, 60.0
@@ -180,15 +181,14 @@ class Program:
     @torch.no_grad()
     def held_out(self) -> torch.Tensor:
         """(M, blocks): the mean loss of each held-out block."""
-        context, tokens = self.config.context, self.corpus.held_out
-        count = min(HELD_OUT_TOKENS, len(tokens) - 1) // context
-        blocks = corpora.held_out_blocks(tokens, context, count)
+        context, text = self.config.context, self.corpus.held_out
+        blocks = corpora.held_out_blocks(text, context, min(HELD_OUT_TOKENS, len(text) - 1) // context)
         self.model.set_moment(self.config.steps, self.config.steps)
         _seed_noise(self.config.steps)
         parts = []
-        for part in blocks.split(self.config.rows):
-            tokens = part.to(self.device).expand(len(self.configs), *part.shape)
-            with self._precision():
+        with self._precision(), unchanged(self.model.linears):
+            for part in blocks.split(self.config.rows):
+                tokens = part.to(self.device).expand(len(self.configs), *part.shape)
                 parts.append(self.model(tokens).mean(2))
         return torch.cat(parts, 1).double().cpu()
 
