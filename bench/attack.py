@@ -55,7 +55,7 @@ def work(kind: str, seed: int, number: int, minutes: float, report: Connection) 
     warnings.simplefilter("error")
     os.setpgrp()  # so that what an attempt starts dies with it
     resource.setrlimit(resource.RLIMIT_DATA, (int(held() * 1e6 + MOST), resource.RLIM_INFINITY))
-    about, end = attacks.KINDS[kind], time.monotonic() + 60 * minutes
+    about, end = attacks.module(kind), time.monotonic() + 60 * minutes
     while time.monotonic() < end:
         outcome, finding = "", ""
         try:
@@ -85,7 +85,7 @@ def attack(kind: str, seed: int, minutes: float, progress: tqdm) -> tuple[Counte
         process.start()
         there.close()
         try:
-            while here.poll(60 + PATIENCE * attacks.KINDS[kind].SECONDS):
+            while here.poll(60 + PATIENCE * attacks.module(kind).SECONDS):
                 number, outcome, finding = here.recv()
                 outcomes[outcome or "finding"] += 1
                 if finding:
@@ -128,8 +128,8 @@ def main() -> int:
     rows = [
         {
             "kind": kind,
-            "what": " ".join(attacks.KINDS[kind].__doc__.split("\n\n")[0].split()),
-            "promise": attacks.KINDS[kind].PROMISE,
+            "what": " ".join(attacks.module(kind).__doc__.split("\n\n")[0].split()),
+            "promise": attacks.module(kind).PROMISE,
             "tried": outcomes.total(),
             "outcomes": "; ".join(f"{outcome} x {count}" for outcome, count in outcomes.most_common()),
             "findings": len(findings),

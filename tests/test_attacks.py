@@ -14,7 +14,7 @@ MORE = 20  # times as many with --full
 
 @pytest.mark.parametrize("kind", attacks.KINDS)
 def test_promises_hold_under_attack(kind):
-    for number in range(int(attacks.KINDS[kind].SLICE * (MORE if FULL else 1))):
+    for number in range(int(attacks.module(kind).SLICE * (MORE if FULL else 1))):
         try:
             assert attacks.attempt(kind, SEED, number)
         except Exception as error:
@@ -24,7 +24,7 @@ def test_promises_hold_under_attack(kind):
 
 @pytest.mark.parametrize("kind", attacks.KINDS)
 def test_an_attempt_can_be_repeated(kind):
-    about = attacks.KINDS[kind]
+    about = attacks.module(kind)
     assert about.__doc__ and about.PROMISE and min(about.SECONDS, about.MEGABYTES, about.SLICE) > 0
 
 

@@ -19,6 +19,7 @@ from .checked import KINDS, listed, shortened, shown, typed, unknown
 PACKED = Path(__file__).with_name("data")  # where a wheel has them
 DATA = PACKED if PACKED.is_dir() else Path(__file__).parents[2] / "data"
 CLASSES = ("published", "measured", "synthetic")
+NAME = re.compile(r"[\w-]+(/[\w-]+)*")  # a path that stays below data/
 MOST_LINES = 20  # a manifest that nobody reads is worth nothing
 KEYS = {
     "title": str,
@@ -129,9 +130,10 @@ def _text(name: str) -> str:
 
 
 def _file(name: str, ending: str) -> Path:
-    if name not in (known := names()):
-        raise ValueError(f"data/{unknown(name, known, 'table')}")
-    if not (file := DATA / f"{name}{ending}").is_file():
+    file = DATA / f"{name}{ending}"
+    if not (NAME.fullmatch(name) and file.is_file()):
+        if name not in (known := names()):
+            raise ValueError(f"data/{unknown(name, known, 'table')}")
         raise ValueError(f"table {name} has no file data/{name}{ending}: a table is a .csv beside a .toml")
     return file
 

@@ -18,13 +18,16 @@ from types import ModuleType
 
 import numpy as np
 
-KINDS: dict[str, ModuleType] = {
-    module.name: import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
-}
+KINDS = [module.name for module in pkgutil.iter_modules(__path__)]
+
+
+def module(kind: str) -> ModuleType:
+    """The module of a kind, imported when it is asked for: some need much that others do without."""
+    return import_module(f"{__name__}.{kind}")
 
 
 def attempt(kind: str, seed: int, number: int) -> str:
     """One attempt of a kind in a folder of its own: the same for the same seed and number, whatever else is tried."""
     entropy = int.from_bytes(hashlib.sha256(kind.encode()).digest()[:4], "big")
     with tempfile.TemporaryDirectory() as folder:
-        return KINDS[kind].attempt(np.random.default_rng([seed, number, entropy]), Path(folder))
+        return module(kind).attempt(np.random.default_rng([seed, number, entropy]), Path(folder))

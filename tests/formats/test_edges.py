@@ -104,24 +104,24 @@ def test_what_is_stored_saturates_and_underflows(text, type, value, expected):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "what"),
+    ("make", "what"),
     [
-        (torch.zeros(4, 32, device="meta"), "device meta"),
-        (torch.zeros(4, 32).to_sparse(), "layout torch.sparse_coo"),
-        (torch.nested.nested_tensor([torch.zeros(32)], layout=torch.jagged), "nested tensor"),
-        (torch.zeros(4, 32).to(torch.float8_e4m3fn), "torch.float8_e4m3fn"),
-        (torch.zeros(4, 32, dtype=torch.complex64), "torch.complex64"),
-        (torch.zeros(4, 32, dtype=torch.int8), "torch.int8"),
-        (torch.zeros(4, 32, dtype=torch.bool), "torch.bool"),
-        (np.zeros((4, 32)), "ndarray"),
-        (None, "NoneType"),
+        (lambda: torch.zeros(4, 32, device="meta"), "device meta"),
+        (lambda: torch.zeros(4, 32).to_sparse(), "layout torch.sparse_coo"),
+        (lambda: torch.nested.nested_tensor([torch.zeros(32)], layout=torch.jagged), "nested tensor"),
+        (lambda: torch.zeros(4, 32).to(torch.float8_e4m3fn), "torch.float8_e4m3fn"),
+        (lambda: torch.zeros(4, 32, dtype=torch.complex64), "torch.complex64"),
+        (lambda: torch.zeros(4, 32, dtype=torch.int8), "torch.int8"),
+        (lambda: torch.zeros(4, 32, dtype=torch.bool), "torch.bool"),
+        (lambda: np.zeros((4, 32)), "ndarray"),
+        (lambda: None, "NoneType"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize("text", ["int4", "dense", "q8_0"])
-def test_what_is_no_tensor_of_weights_is_refused(text, wrong, what):
+def test_what_is_no_tensor_of_weights_is_refused(text, make, what):
     with pytest.raises(TypeError, match=f"needs a floating-point tensor of 16, 32 or 64 bits, got .*{what}"):
-        rl.parse(text).quantize(wrong)
+        rl.parse(text).quantize(make())
 
 
 @pytest.mark.parametrize("x", [torch.zeros(2, 33), torch.zeros(0, 33), torch.ones(3, 33), torch.tensor(1.0)], ids=repr)

@@ -140,6 +140,7 @@ def assigned(sensitivities: pd.DataFrame, types: Mapping[str, str]) -> Allocatio
     return _allocation(sensitivities, _filled(table, kinds), np.nan)
 
 
+@cache  # a recipe names the same few types for hundreds of tensors
 def plain(name: str) -> str:
     """A type as it is named here: q4_k for GGUF's Q4_K, iq5_k for iq5_k_r4, which stores the same in another order."""
     return re.sub(r"_r\d$", "", name.strip().lower())
