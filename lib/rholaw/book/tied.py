@@ -9,9 +9,6 @@ import sys
 import threading
 from importlib.metadata import entry_points
 
-UNWANTED = ("rfc3987_syntax", "pyarrow")
-"""Optional imports of jsonschema and papermill: 3 s of CPU at every start, for addresses and file systems not used."""
-
 
 def _end_with(pipe: int) -> None:
     os.read(pipe, 1)
@@ -23,7 +20,6 @@ def main() -> None:
     pipe = os.dup(0)  # which no child inherits
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
-    sys.modules.update(dict.fromkeys(UNWANTED))  # None: there is no such module, for this process alone
     del sys.argv[0]
     (script,) = entry_points(group="console_scripts", name=sys.argv[0])
     sys.exit(script.load()())
