@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tqdm import tqdm
 from ..error.measure import gmse
 from ..formats.format import DENSE_BITS, Format
 from ..formats.grammar import parse
+from ..threads import alone
 from ..untrusted import refusals
 from . import layered, llama, llama_keys, opening, resumable
 from .estimating import estimate
@@ -29,6 +31,7 @@ DENSE = ""  # the name of the model's own activations, beside those of formats
 LEAST = 0.95  # of the weights in matrices that a format must round
 SLICE = 8192  # rows of the head that are used at once
 TOKENS = 2048  # that pass through a layer together
+SMALL = 2**28  # multiplications of a matrix: with fewer, threads wait for one another longer than they work
 
 
 def evaluate(
@@ -97,10 +100,12 @@ def evaluate(
         shares = {name: _share(rounding, model) for name, rounding in named.items()}
         _refuse_partial(shares, named, model)
         stage = resumable.Stage(out, _key(checkpoint, named, blocks, place))
-        work = model.layers * (1 + len(named))
-        with tqdm(total=work, desc="evaluate", unit="layer", disable=not progress, smoothing=0) as bar:
-            states = _through(model, {DENSE: Rounding(None)} | named, blocks[:, :-1], stage, place, bar)
-        measured = _compared(model, states, blocks[:, 1:].to(place))
+        work, ids = model.layers * (1 + len(named)), blocks[:, :-1]
+        small = min(ids.numel(), TOKENS) * max(tensor.count for tensor in matrices(model)) < SMALL
+        with alone() if small else nullcontext():
+            with tqdm(total=work, desc="evaluate", unit="layer", disable=not progress, smoothing=0) as bar:
+                states = _through(model, {DENSE: Rounding(None)} | named, ids, stage, place, bar)
+            measured = _compared(model, states, blocks[:, 1:].to(place))
         told = otherwise(checkpoint.scales, inner, stored, model.layers)
     table = pd.DataFrame([_row(name, rounding, shares[name], measured) for name, rounding in named.items()])
     table["quantised"] = any(tensor.quantised for tensor in matrices(model))
