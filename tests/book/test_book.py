@@ -23,7 +23,8 @@ FOUND = """() => document.querySelector('.search-summary')?.innerText
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        *((word, ["ja/01_summary.html", "ja/02_rollout.html"]) for word in ("量子化", "投資対効果", "推論", "費用")),
+        *((word, ["ja/01_summary.html", "ja/02_rollout.html"]) for word in ("量子化", "推論", "費用")),
+        ("投資対効果", ["ja/01_summary.html", "ja/06_glossary.html"]),
         ("損益分岐点", ["ja/02_rollout.html"]),
         ("capacity", ["06_capacity.html", "18_plan.html", "notation.html"]),
         ("quantising", ["index.html", "17_hardware.html"]),
