@@ -142,8 +142,9 @@ def described(checkpoint: Checkpoint, device: torch.device, told: bool = False) 
         if "general.architecture" in checkpoint.metadata:
             raise ValueError(f"{error}; of GGUF files only plain Llamas can be run") from None
         if importlib.util.find_spec("transformers") is None:
-            others = "for others than plain Llamas pip install 'rholaw[transformers]'"
-            raise ValueError(f"{error}; {others}") from None
+            raise ValueError(
+                f"{error}; other models need transformers: pip install '.[transformers]' in this project's folder"
+            ) from None
     from .transformed import Transformed  # which takes seconds to import
 
     return Transformed(checkpoint, device)

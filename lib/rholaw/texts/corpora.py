@@ -107,7 +107,7 @@ def _version(package: str, install: str) -> str:
     try:
         return f"{package} {importlib.metadata.version(package)}"
     except importlib.metadata.PackageNotFoundError:
-        raise ValueError(f"the package {package} is not installed: {install}") from None
+        raise ValueError(f"the package {package} is not installed: {install}; or name a file of your own") from None
 
 
 def _shakespeare_version():
