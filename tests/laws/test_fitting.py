@@ -78,6 +78,18 @@ def test_one_token_budget_does_not_identify_the_data_term():
     assert held.table().why[["B", "E"]].tolist() == ["given, not fitted", ""]
 
 
+def test_what_runs_leave_open_does_not_move_the_errors_of_the_rest():
+    """One format tells one combination of F and C: where a fit stops on it depends on the last bits of a processor."""
+    runs = compressed_runs(noise=0.003, formats=("dense", "int3"), sizes=(3e7, 1e8, 3e8, 1e9))
+    free = rl.fit("unified", runs).standard_errors
+    assert np.isinf([free["F"], free["C"]]).all()
+    for C in (0.6, 1.5):
+        held = rl.fit("unified", runs, fixed={"C": C}).standard_errors
+        rest = [name for name in held if name != "F"]
+        assert np.isfinite([held[name] for name in rest]).all()
+        assert {name: free[name] for name in rest} == pytest.approx({name: held[name] for name in rest}, rel=0.02)
+
+
 def test_runs_on_a_line_of_tokens_per_parameter_are_remarked_upon():
     runs = dense_runs(0, count=40)
     assert rl.fit("chinchilla", runs).remarks == ()

@@ -39,13 +39,13 @@ def curvature(
     spread = np.linalg.svd(J, compute_uv=False)
     J = J / np.where(on_bound, np.exp(u[free]), 1.0)
     basis, singular, directions = np.linalg.svd(J, full_matrices=False)
-    flat = singular <= FLAT * singular.max(initial=0)
-    unknown = on_bound | (directions[flat] ** 2 > 1e-6).any(axis=0)
+    steep = singular > FLAT * singular.max(initial=0)  # what is flat is a direction made by rounding alone
+    unknown = on_bound | (directions[~steep] ** 2 > 1e-6).any(axis=0)
     speaks = np.abs(J) > 1e-9 * np.abs(J).max(axis=0, initial=1e-300)
     few = np.array([len(np.unique(clusters[rows])) < FEWEST for rows in speaks.T], dtype=bool)
     exact = (few | (len(J) <= J.shape[1])) & ~unknown
 
-    errors = _jackknife(r, basis, directions.T / np.where(flat, np.inf, singular), clusters, delta)
+    errors = _jackknife(r, basis[:, steep], directions[steep].T / singular[steep], clusters, delta)
     largest = errors
     if len(samples):
         low, high = np.quantile(np.log(samples[:, free]), [0.025, 0.975], axis=0)
@@ -65,14 +65,14 @@ def curvature(
 def _jackknife(r: np.ndarray, basis: np.ndarray, back: np.ndarray, clusters: np.ndarray, delta: float) -> np.ndarray:
     """(P,): standard errors from leaving out one cluster at a time, each by one Newton step (Bell and McCaffrey 2002).
 
-    r: (n,) residuals; basis (n, K) and back (P, K): the Jacobian is basis · back⁻¹, the basis orthonormal.  The
-    curvature of Huber's loss under noise is that of least squares times the density of the residuals near 0, but for
-    those that so many parameters bring to zero.
+    r: (n,) residuals; basis (n, K) and back (P, K): the Jacobian is basis · back⁻¹, the basis orthonormal, without
+    directions that change no residual.  The curvature of Huber's loss under noise is that of least squares times the
+    density of the residuals near 0, but for those that so many parameters bring to zero.
 
     They serve ``identified`` and are not printed: where E trades off against exponents, a bound is near or most
     residuals are beyond delta, a straight line does not say how far a refit moves.  Of 35 on six real sets 12 are
-    within a factor 1.3 of the bootstrap's (bench/intervals.py); with CR2 of Bell and McCaffrey 17, but it calls E of
-    QuEST's dense runs identified, which is not; with a refit for each cluster left out, 10.
+    within a factor 1.3 of the bootstrap's (bench/intervals.py).  CR2 of Bell and McCaffrey is no choice: it calls E of
+    QuEST's dense runs identified, which it is not.
     """
     left = max(len(r) - basis.shape[1], 1)
     sizes = np.sort(np.abs(r))[-left:]
