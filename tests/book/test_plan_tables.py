@@ -61,6 +61,11 @@ def test_spreads_are_medians_with_their_ends():
     assert plan_tables.spreads(rows, ["rho"]).rho.tolist() == ["0.800 [0.750, 0.900]", "–"]
 
 
+def test_what_never_pays_back_says_so():
+    rows = pd.DataFrame({"payback_months": [3.8], "payback_months_p10": [1.6], "payback_months_p90": [np.inf]})
+    assert plan_tables.spreads(rows, ["payback_months"]).payback_months.tolist() == ["3.8 [1.6, never]"]
+
+
 def test_names_are_listed_as_code():
     assert plan_prose.listed(["int4", "2:4"]) == "`int4`, `2:4`" and plan_prose.listed([]) == "none"
 

@@ -161,5 +161,5 @@ def spreads(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     for name in columns:
         ends = zip(rows[name], rows[name + "_p10"], rows[name + "_p90"], strict=True)
         shape = "{0} [{0}, {0}]".format(DIGITS[name])
-        texts[name] = ["–" if pd.isna(spread[0]) else shape.format(*spread) for spread in ends]
+        texts[name] = ["–" if pd.isna(spread[0]) else shape.format(*spread).replace("inf", "never") for spread in ends]
     return pd.DataFrame(texts, index=rows.index)
