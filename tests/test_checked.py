@@ -83,7 +83,15 @@ def test_a_value_of_another_kind_is_refused(value, kind):
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ("1k", "must be a number (share), not '1k'; write the number alone"),
+        ("1k", "must be a number (share), not '1k'; write the number alone, 1000"),
+        ("1M", "must be a number (share), not '1M'; write the number alone, 1e6"),
+        ("8B", "must be a number (share), not '8B'; write the number alone, 8e9"),
+        ("20 000", "must be a number (share), not '20 000'; write the number alone, 20000"),
+        ("8e9 ", "must be a number (share), not '8e9 '; write the number alone, 8e9"),
+        ("1,000,000", "must be a number (share), not '1,000,000'; write the number alone, 1e6"),
+        ("8,5", "must be a number (share), not '8,5'; write the number alone"),
+        ("80 GB", "must be a number (share), not '80 GB'; write the number alone"),
+        ("1e400", "must be a number (share), not '1e400'; write the number alone"),
         (True, "must be a number (share), not True"),
         (40, "40 must be at least 0 and at most 1 (share); 0.4 for 40 %"),
         (math.nan, "must be a finite number (share), not nan"),

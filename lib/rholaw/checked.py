@@ -14,6 +14,7 @@ shown(value)                                                        how a messag
 import dataclasses
 import datetime
 import difflib
+import re
 import reprlib
 import sys
 import unicodedata
@@ -26,6 +27,8 @@ T = TypeVar("T")
 LARGEST = sys.float_info.max  # what a number may be at most, where nothing else is said: it is finite
 REQUIRED = dataclasses.MISSING  # the default of a field that has none
 SHORTEST = 3  # letters of a part of a name by which it is known
+LONGEST = 40  # characters of a text that may stand for a number
+LARGE = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}  # letters that people write for large numbers
 LINE = 1000  # characters of a text at most
 KINDS = {
     bool: "True or False",
@@ -131,7 +134,7 @@ def typed(value: object, kind: type[T]) -> T:
 def limited(value: object, unit: str, low: float = 0.0, high: float = LARGEST, *, above: bool = False) -> Real:
     """``value`` if it is a number within the limits of `number`; ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        hint = "; write the number alone" if isinstance(value, str) else ""
+        hint = f"; write the number alone{_meant(value)}" if isinstance(value, str) else ""
         raise ValueError(f"must be a number ({unit}), not {shown(value)}{hint}")
     if value != value or LARGEST < abs(value) != high:  # nan, infinite, or a whole number that no float holds
         raise ValueError(f"must be a finite number ({unit}), not {shown(value)}")
@@ -141,6 +144,17 @@ def limited(value: object, unit: str, low: float = 0.0, high: float = LARGEST, *
         hint = f"; {value / 100:g} for {value:g} %" if unit.startswith("share") and 1 < value <= 100 else ""
         raise ValueError(f"{value:g} must be {least}{most} ({unit}){hint}")
     return value
+
+
+def _meant(text: str) -> str:
+    """The number that a text seems to stand for, as it is written in a file: ", 1e6" for "1M"; "" where it is none."""
+    parts = len(text) <= LONGEST and re.fullmatch(r"([\d., _]*\d)([e\d+-]*)\s*([kmbt]?)", text.strip(), re.IGNORECASE)
+    try:
+        value = float(re.sub(r"[ _]|,(?=\d{3}\b)", "", parts[1]) + parts[2]) * LARGE[parts[3].lower()] if parts else 0.0
+    except ValueError:
+        return ""
+    exact = f"{value:g}" if float(f"{value:g}") == value else f"{value:.12g}"
+    return f", {exact.replace('e+0', 'e').replace('e+', 'e')}" if 0 < value <= LARGEST else ""
 
 
 def separated(text: str, example: str) -> list[str]:

@@ -46,3 +46,18 @@ def test_devices_that_hardly_work_are_told():
     assert any("busiest option works in less than 1 %" in warning for warning in rl.plan(idle).warnings)
     for change in ({"traffic": {"requests_per_month": 1e7}}, {"prices": {"billing": "hours"}}):
         assert not any("busiest option" in warning for warning in rl.plan(idle | change).warnings)
+
+
+def test_a_device_whose_arithmetic_is_unknown_is_not_judged():
+    device = {"devices": ["Snapdragon 8 Gen 3"], "engine": "llama.cpp", "batches": [1]}
+    formats = [{"weights": "q4_k", "dloss": 0.001}]
+    small = SCENARIO | {"model": {"geometry": "Llama-3.2-3B"}, "hardware": device, "formats": formats}
+    plan = rl.plan(small | {"project": {"kind": "post-training"}})
+    assert plan.verdict == "cannot tell" and plan.choice is None and plan.verify == ()
+    assert (
+        "lacks the bf16 of Snapdragon 8 Gen 3. Give what is missing in the file of hardware.overrides"
+        in plan.summary_en
+    )
+    assert "Snapdragon 8 Gen 3のbf16" in plan.summary_ja and "hardware.overrides" in plan.summary_ja
+    heavy = small | {"model": {"params": 70e9}, "project": {"kind": "post-training"}}
+    assert rl.plan(heavy).verdict == "do not compress"  # whatever its arithmetic, it does not fit

@@ -91,7 +91,7 @@ def test_everything_wrong_is_named_at_once():
         "model.tokns: there is no such key; did you mean tokens, in training tokens?",
         "traffic.latency_s: there is no such key; did you mean latency_ms, in milliseconds a token of output?",
         "traffic.utilisation: 70 must be above 0 and at most 1 (share of the hours paid); 0.7 for 70 %",
-        "traffic.tokens_in: must be a number (tokens a request), not '1k'; write the number alone",
+        "traffic.tokens_in: must be a number (tokens a request), not '1k'; write the number alone, 1000",
         "traffic.requests_per_month: -1 must be at least 0",
         "prices.gpu_hour_usd: low, middle and high must rise, not [3, 2, 1]",
         "prices.rate: 0 must be at least 1e-09 and at most 1e+09",

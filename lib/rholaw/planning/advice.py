@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from .remarks import Ground, Reason, Verdict
+from .remarks import MISSING, Ground, Reason, Verdict
 from .scenario import Scenario
 
 SURE = 0.9
@@ -69,6 +69,16 @@ def untried(table: pd.DataFrame) -> int | None:
     """The place of the most valuable row of which it is not known whether it runs, and against which nothing else
     stands but perhaps its loss; None where there is none."""
     return _first(table[table.untried])
+
+
+def unknown(table: pd.DataFrame, reasons: pd.Series) -> int | None:
+    """The place of the row of which it is not known what its devices can do, and against which nothing else stands but
+    perhaps its kernel, its loss or its price, the one that lacks least; None where there is none."""
+    open_ = {"kernel_unknown", "loss_unsettled", "no_price"}
+    codes = reasons.map(lambda own: {reason.code for reason in own})
+    facts = codes.map(lambda own: bool(own & MISSING.keys()) and own <= open_ | MISSING.keys())
+    lacking = codes[facts & (table.option != "dense")]
+    return None if lacking.empty else int(lacking.map(len).idxmin())
 
 
 def _first(rows: pd.DataFrame) -> int | None:

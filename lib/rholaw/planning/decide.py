@@ -231,6 +231,9 @@ def _conclusion(
     place = advice.untried(table)
     if verdict == Verdict.REJECT and ground != Ground.TRAFFIC and place is not None:
         verdict, ground, own, beside = Verdict.CANNOT_TELL, Ground.UNTRIED, table.loc[place], baseline
+    place = advice.unknown(table, reasons)
+    if ground in (Ground.NONE, Ground.NOTHING) and place is not None:
+        verdict, ground, own, beside = Verdict.CANNOT_TELL, Ground.UNKNOWN, table.loc[place], baseline
     return Conclusion(
         verdict=verdict,
         ground=ground,

@@ -65,6 +65,7 @@ class Ground(StrEnum):
     NOTHING = "nothing"
     TRAFFIC = "traffic"
     UNTRIED = "untried"
+    UNKNOWN = "unknown"
     UNSETTLED = "unsettled"
     UNSETTLED_ALONE = "unsettled_alone"
 
@@ -96,6 +97,7 @@ class Reason(Remark):
         "removed": ("note",),
         "capacity_near_zero": ("least",),
         "arithmetic_unknown": ("device",),
+        "bandwidth_unknown": ("device",),
         "memory_unknown": ("device",),
         "too_large": ("need_gb", "room_gb"),
         "too_large_for_any": ("room_gb",),
@@ -106,6 +108,10 @@ class Reason(Remark):
         "out_of_reach": ("target",),
         "no_price": ("device",),
     }
+
+
+MISSING = {"arithmetic_unknown": "bf16", "bandwidth_unknown": "bandwidth", "memory_unknown": "memory"}
+"""{code of a Reason: the property of its device that is not known}."""
 
 
 class Doubt(Remark):

@@ -61,6 +61,8 @@ def reasons(case: Case, spreads: Spreads, i: int) -> Iterator[Reason]:
         yield Reason("arithmetic_unknown", {"device": case.device.name})
     elif not case.option.dense and np.isnan(case.training[0].bf16) and project.kind != "post-training":
         yield Reason("arithmetic_unknown", {"device": case.training[0].name})
+    if np.isnan(case.device.bandwidth):
+        yield Reason("bandwidth_unknown", {"device": case.device.name})
     yield from _memory(case, at(spreads["memory"], i)[2])
     limits = {
         "latency_ms": ("too_slow", scenario.traffic.latency_ms),

@@ -35,13 +35,14 @@ REQUESTS = 10
 
 
 def commands(scenario: Scenario, conclusion: Conclusion) -> tuple[tuple[str, str], ...]:
-    """(code, command) of each step; ``words`` says under ``measuring`` what a code means. () where there is no option.
+    """(code, command) of each step; ``words`` says under ``measuring`` what a code means. () where there is no option,
+    or where its device is not known.
 
     Of the input that moves the result most, and where no command measures it, of the first that one does; of whether it
     runs at all, and how fast, where that is not known.
     """
     row = conclusion.choice
-    if row is None:
+    if row is None or conclusion.ground == Ground.UNKNOWN:
         return ()
     option = next((one for one in scenario.options if one.name == row.option), Option())
     speed = (scenario, option, row.device, int(row.gpus), int(row.batch))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import names
-from ..remarks import Conclusion, Gap, Ground, LossOrigin, Reason, Remark
+from ..remarks import MISSING, Conclusion, Gap, Ground, LossOrigin, Reason, Remark
 from .amounts import LANGUAGES, large, money, months, phrase, share, texts, three, unit
 
 __all__ = ["LANGUAGES", "large", "money", "months", "share", "texts", "unit"]
@@ -28,11 +28,12 @@ SENTENCES = {
     Ground.NOTHING: ("nothing", "see_reasons", "again"),
     Ground.TRAFFIC: ("traffic", "traffic_once", "again"),
     Ground.UNTRIED: ("untried", "untried_costs", "serve"),
+    Ground.UNKNOWN: ("unknown", "unknown_facts", "give_facts"),
     Ground.UNSETTLED: ("would_save", "unsettled", "settle"),
     Ground.UNSETTLED_ALONE: ("would_do", "unsettled", "settle"),
 }
 """The three sentences of a summary, for each ground of its verdict; a recommendation has the first two, or all three
-where it is to measure."""
+where it is to measure or asks for facts."""
 TURNING = {Ground.UNTRIED: "speed", Ground.UNPRICED: "price", Ground.LATE: "requests", Ground.DEARER: "requests"}
 """What a Turning is of, by the ground of a verdict."""
 
@@ -119,7 +120,7 @@ def summary(conclusion: Conclusion, language: str = "en") -> str:
 def recommendation(conclusion: Conclusion, language: str = "en", called: Callable[[str, str], str] = _code) -> str:
     """The verdict and why; where none is feasible, the least that stands against each. called: as for ``told``."""
     why = sentences(conclusion, language, lambda row, _: called(row.option, language))
-    why = why[: 3 if conclusion.measurement else 2]
+    why = why[: 3 if conclusion.measurement or conclusion.ground == Ground.UNKNOWN else 2]
     if conclusion.ground in (Ground.NONE, Ground.NOTHING):
         named = {option: called(option, language) for option in conclusion.obstacles}
         named |= {"dense": phrase("dense", language)}
@@ -140,6 +141,8 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
     choice, base, currency = conclusion.choice, conclusion.baseline, conclusion.currency
     if choice is None:
         return {}
+    if conclusion.ground == Ground.UNKNOWN:  # its amounts are nan
+        return {"option": name(choice), "device": choice.device, "missing": _missing(conclusion, language)}
     amount = money(abs(choice.cost_once), currency, language)
     once = "once_less" if choice.cost_once < 0 else "once" if choice.cost_once else "once_none"
     alike = base is not None and choice.devices_paid == base.devices_paid  # then only their spreads say what is saved
@@ -166,6 +169,13 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         filling["saving" + part] = money(choice["saving_month" + part], currency, language)
         filling["payback" + part] = months(choice["payback_months" + part], language)
     return filling
+
+
+def _missing(conclusion: Conclusion, language: str) -> str:
+    """The properties of devices that would have to be known of the option that is spoken of."""
+    against = [one for one in conclusion.obstacles.get(conclusion.choice.option, ()) if one.code in MISSING]
+    lacking = (phrase("lacking", language, property=MISSING[one.code], **one.data) for one in against)
+    return phrase("between_listed", language).join(dict.fromkeys(lacking))
 
 
 def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series], str]) -> dict[str, str]:
