@@ -16,9 +16,28 @@ TABLE = tables.read("hardware/configs").set_index("model")
 CONFIGS = {model: json.loads(text) for model, text in TABLE.config.items()}
 MIXTRAL, GPT_OSS = CONFIGS["mistralai/Mixtral-8x7B-v0.1"], CONFIGS["openai/gpt-oss-20b"]
 DEEPSEEK, NEXT = CONFIGS["deepseek-ai/DeepSeek-V3"], CONFIGS["Qwen/Qwen3-Next-80B-A3B-Instruct"]
+OLMOE = CONFIGS["allenai/OLMoE-1B-7B-0924"]
 LLAMA, GEMMA = CONFIGS["meta-llama/Llama-3.1-8B"], CONFIGS["google/gemma-3-27b-it"]
 
 KIMI = CONFIGS["moonshotai/Kimi-Linear-48B-A3B-Instruct"]
+SIZES = {"hidden_size": 64, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
+SIZES |= {"num_key_value_heads": 2, "head_dim": 16, "vocab_size": 320, "tie_word_embeddings": False}
+DOTS = {"n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "n_shared_experts": 1}
+LINEAR = {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 8}
+SHARED = {"num_local_experts": 8, "num_experts_per_tok": 2, "shared_intermediate_size": 40, "head_dim": None}
+SMALL = {
+    "ernie4_5": ({}, 105_920),
+    "hunyuan_v1_dense": ({}, 106_016),
+    "exaone4": ({}, 106_016),
+    "ministral": ({}, 105_920),
+    "ministral3": ({}, 105_920),
+    "nemotron": ({}, 97_152),
+    "dots1": (DOTS | {"first_k_dense_replace": 0}, 204_320),
+    "qwen3_5_text": (LINEAR | {"num_hidden_layers": 4}, 121_744),
+    "granitemoeshared": (SHARED, 324_032),
+}
+"""Family without a public model in the table → (sizes, parameters of transformers 5.24 on the meta device)."""
+SMALL = {family: (SIZES | sizes | {"model_type": family}, count) for family, (sizes, count) in SMALL.items()}
 
 
 def geometry(config, **changes):
@@ -51,14 +70,24 @@ def test_the_table_has_families_of_every_kind_and_most_with_a_published_total():
     assert TABLE.source.str.startswith("https://").all()
 
 
-@pytest.mark.parametrize("model", {config["model_type"]: model for model, config in CONFIGS.items()}.values())
-def test_transformers_counts_as_many_without_weights(model):
+@pytest.mark.parametrize("family", SMALL)
+def test_a_small_model_of_other_families(family):
+    config, count = SMALL[family]
+    assert geometry(config).total == count
+
+
+ONE_EACH = {config["model_type"]: config for config in [*CONFIGS.values(), *(config for config, _ in SMALL.values())]}
+
+
+@pytest.mark.parametrize("family", ONE_EACH)
+def test_transformers_counts_as_many_without_weights(family):
     transformers = pytest.importorskip("transformers", minversion="5")
-    config = CONFIGS[model] | {"model_type": CONFIGS[model]["model_type"].replace("kimi_k2", "deepseek_v3")}
+    own = {key: value for key, value in ONE_EACH[family].items() if value is not None or key == "sliding_window"}
+    config = own | {"model_type": family.replace("kimi_k2", "deepseek_v3")}
     kind = transformers.AutoModelForMaskedLM if config["model_type"] == "bert" else transformers.AutoModelForCausalLM
     with torch.device("meta"):
         whole = transformers.CONFIG_MAPPING[config.pop("model_type")](**config)
-        assert geometry(CONFIGS[model]).total == sum(p.numel() for p in kind.from_config(whole).parameters())
+        assert geometry(own).total == sum(p.numel() for p in kind.from_config(whole).parameters())
 
 
 def test_a_whole_config_of_transformers_is_read_as_its_few_keys_are():
@@ -271,6 +300,14 @@ def test_layers_without_experts():
         (LLAMA, {"hidden_size": 4096.0}, "hidden_size is 4096.0, not a positive whole number"),
         (LLAMA, {"num_hidden_layers": 10**6}, "no model has more than 1,000 layers"),
         (LLAMA, {"hidden_size": 16}, "num_attention_heads is 32, more than hidden_size"),
+        (
+            OLMOE,
+            {"num_attention_heads": 15},
+            "15, which does not divide hidden_size, 2,048",
+        ),
+        (OLMOE, {"head_dim": 64}, "head_dim is 64, which is not modelled: 128 is"),
+        (KIMI, {"tie_word_embeddings": True}, "tie_word_embeddings is True, which is not modelled: False is"),
+        (CONFIGS["nvidia/Nemotron-H-8B-Base-8K"], {"tie_word_embeddings": True}, "tie_word_embeddings is True, which"),
         (LLAMA, {"mlp_bias": "yes"}, "mlp_bias is 'yes', neither true nor false"),
         (
             CONFIGS["mistralai/Mistral-Small-24B-Base-2501"],

@@ -94,9 +94,11 @@ class Keys:
     def heads(self) -> tuple[int, int, int]:
         """(query heads, key and value heads, width of a head)."""
         heads = self.size("num_attention_heads")
-        head = self.maybe("head_dim") or self.size("hidden_size") // heads
-        if not head:
-            raise self.refusal("num_attention_heads", f"is {heads:,}, more than hidden_size")
+        head = self.maybe("head_dim")
+        if not head and (width := self.size("hidden_size")) % heads:
+            more = "more than" if heads > width else "which does not divide"
+            raise self.refusal("num_attention_heads", f"is {heads:,}, {more} hidden_size, {width:,}")
+        head = head or width // heads
         if heads % (kv_heads := self.maybe("num_key_value_heads") or heads):
             raise self.refusal("num_key_value_heads", f"is {kv_heads}, which does not divide the {heads} heads")
         return heads, kv_heads, head

@@ -14,6 +14,12 @@ def every_layer(keys: Keys, i: int, bias: bool = False) -> Part:
     return mixture(keys.size("hidden_size"), keys.size("intermediate_size"), experts, used, bias=bias)
 
 
+def olmoe(keys: Keys, i: int) -> Part:
+    """A layer of OLMoE, whose norms of queries and keys have the width that heads without head_dim have."""
+    keys.same("head_dim", keys.size("hidden_size") // keys.size("num_attention_heads"))
+    return every_layer(keys, i)
+
+
 def chosen(keys: Keys, *spellings: str) -> tuple[int, int]:
     """(how many experts there are, how many a token uses)."""
     names = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "top_k_experts")
@@ -150,7 +156,7 @@ MIXTURES = {
         OLMO
         | {"hidden_size": 2048, "intermediate_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 16}
         | {"num_experts": 64, "num_experts_per_tok": 8},
-        mlp_bias=False, qk_norm="whole", feed=every_layer,
+        mlp_bias=False, qk_norm="whole", feed=olmoe,
     ),
     "gpt_oss": Family(
         {"vocab_size": 201088, "hidden_size": 2880, "intermediate_size": 2880, "num_hidden_layers": 36}
