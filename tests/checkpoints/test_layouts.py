@@ -439,3 +439,11 @@ def test_bytes_that_hold_more_than_the_bits_of_the_config_are_not_read(tmp_path,
             return
         with pytest.raises(ValueError, match="of 4 bits by the config, and these bytes hold more"):
             checkpoint["up.weight"].read()
+
+
+def test_a_scale_of_e8m0_that_is_nan_is_not_called_infinite(tmp_path):
+    tensors, files, _ = LAYOUTS["MXFP4 of gpt-oss"](np.random.default_rng(0))
+    scales = next(name for name in tensors if name.endswith("scales"))
+    tensors[scales].view(-1)[0] = 255
+    note = rl.survey(written(tmp_path, tensors, files), "int4", progress=False).note.iloc[0]
+    assert note.startswith("32 NaN and 0 infinite values")

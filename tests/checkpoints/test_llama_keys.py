@@ -85,7 +85,7 @@ def test_frequencies_by_hand():
 
 @pytest.mark.parametrize("keys", [{"rope.scaling.factor": 4.0}, {"rope.scale_linear": 4.0}])
 def test_a_factor_in_a_gguf_file_is_linear(tmp_path, weights, keys):
-    """llama.cpp#2772."""
+    """textgen#6111, llama.cpp#2772."""
     scaled = llama.load(gguf_file(tmp_path / "a.gguf", weights, **keys))
     same = llama.load(hub(tmp_path / "hub", weights, CONFIG | {"rope_scaling": {"type": "linear", "factor": 4.0}}))
     plain = llama.load(hub(tmp_path / "plain", weights))

@@ -193,3 +193,13 @@ def test_parts_of_what_is_turned_are_those_of_the_whole_and_the_file_is_read_onc
         assert torch.equal(tensor.rows(row, row + 1), FUSED.reshape(192, 32)[row : row + 1])
     columns = max(1, min(64, strip // 32))
     assert sum(reads) == 6144 * -(-64 // columns) and max(reads) <= 300 // 64 * 64
+
+
+def test_the_layers_of_an_einsum_lie_as_an_equation_says_that_no_file_holds(tmp_path):
+    """Flax's Gemma: q_einsum is heads × in × out, attn_vec_einsum heads × out × in, linear in × out."""
+    names = ["attn.q_einsum.w", "attn.attn_vec_einsum.w", "mlp.gating_einsum", "mlp.linear"]
+    tensors = {f"layer_0.{name}": torch.randn(2, 32, 64) for name in names} | {"vision.patch.weight": SQUARE}
+    save_file({name: value.clone() for name, value in tensors.items()}, tmp_path / "model.safetensors")
+    table = rl.survey(tmp_path, "int4", progress=False).set_index("name")
+    assert set(table.index[table.error.isna()]) == {f"layer_0.{name}" for name in names}
+    assert table.note["layer_0.mlp.linear"].startswith("the equation of its einsum")

@@ -336,3 +336,19 @@ def test_a_part_of_a_split_gguf_under_another_name(tmp_path):
 def test_remarks_come_from_this_reader_and_not_from_the_file(tmp_path):
     save_file({"a": X}, tmp_path / "a.safetensors", metadata={"remarks": json.dumps(["all is well"])})
     assert names(tmp_path) == (["a"], "")
+
+
+@pytest.mark.parametrize("name", ["l.delta", "l.weight_delta", "l.diff"])
+def test_what_is_to_be_added_to_a_weight_is_no_second_one(tmp_path, name):
+    save_file({"l.weight": X, name: X.clone()}, tmp_path / "model.safetensors")
+    refused(tmp_path, "holds what is to be added to weights, as .*: add it first")
+    save_file({"l.weight": X, name: X[0].clone()}, tmp_path / "model.safetensors")  # a step size, of another shape
+    assert set(rl.survey(tmp_path, "int4", progress=False).name) == {"l.weight", name}
+
+
+@pytest.mark.parametrize("name", ["L.WEIGHT", "MODEL.LAYERS.0.WEIGHT_SCALE", "FC1_WEIGHT", "L.QZEROS"])
+def test_names_in_capitals_hide_what_is_a_scale(tmp_path, name):
+    save_file({name: X}, tmp_path / "model.safetensors")
+    refused(tmp_path, f"names its tensors in capitals, as .*{name}.*rename them")
+    save_file({"W": X}, tmp_path / "model.safetensors")
+    assert rl.survey(tmp_path, "int4", progress=False).error.notna().all()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pandas as pd
 import pytest
@@ -477,3 +478,19 @@ def test_weights_that_are_on_the_grid_already_err_by_nothing_and_are_flagged(mon
     assert len(stored) == 7 and stored.error.max() < 1e-9 and stored.quantised.all()
     assert stored.note.str.contains("already Q4_1: errors on its own grid are misleadingly small").all()
     assert rl.totals(table).quantised.all()
+
+
+def test_an_error_of_half_and_more_is_not_called_small(tmp_path):
+    """Random bytes as MXFP4: exponents from -127 to 127, of which no other format holds more than a part."""
+    blocks = np.random.default_rng(0).integers(0, 255, (64, 17 * 8), dtype=np.uint8)
+    blocks[:, ::17] %= 250  # the exponents, of which the largest make infinities
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_tensor("blk.0.ffn_up.weight", blocks, raw_dtype=gguf.GGMLQuantizationType.MXFP4)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    table = rl.survey(tmp_path / "model.gguf", ["mxfp4", "int4/g128"], progress=False, rotation=0).set_index("format")
+    small = table.note.str.contains("misleadingly small")
+    assert table.quantised.all() and small.tolist() == (table.error <= 0.5).tolist(), table.note.tolist()
+    assert table.note.str.contains("already MXFP4").all() and not small.all()

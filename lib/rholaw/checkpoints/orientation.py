@@ -60,6 +60,8 @@ Strips = Callable[[Tensor, tuple[int, int, int], int], torch.Tensor]
 
 GPT2 = r"(^|\.)h\.\d+\.\w+\.c_\w+\.weight$"  # the names of its layers
 WIDTH = r"(^|[._])(embed_tokens|wte|tok_embeddings|word_embeddings|embed_in)(\.weight)?$"
+EINSUM = r"_einsum(?=[./]|$)"  # Flax's of Gemma: heads × in × out, heads × out × in, and others by its equation
+BY_EINSUM = rf"{EINSUM}|(^|[./])linear([./]w)?$"
 CONVOLUTION = r"conv|downsample|upsample|rel_attn\.o$"  # and XLNet's "ibnd,hnd->ibh"
 
 ASSUMED = "taken as in × out, as GPT-2's layers of this name: there is no config.json that says it"
@@ -68,14 +70,23 @@ UNKNOWN = (
     "tells which: put the config.json beside it"
 )
 
+BY_EQUATION = (
+    "the equation of its einsum, which no checkpoint holds, says which dimension its inputs are: convert the model to "
+    "transformers' layout"
+)
+
 
 @dataclass(frozen=True)
 class Beside:
-    """What tells how a tensor lies: ``shapes`` of all, ``widths`` of token embeddings, ``families`` of the config."""
+    """What tells how a tensor lies: ``shapes`` of all, ``widths`` of token embeddings, ``families`` of the config.
+
+    einsum: whether layers are named after Flax's Einsum.
+    """
 
     shapes: dict[str, tuple[int, ...]]
     widths: set[int]
     families: set[str]
+    einsum: bool
 
 
 def oriented(tensors: list[Tensor], config: dict) -> list[Tensor]:
@@ -86,7 +97,8 @@ def oriented(tensors: list[Tensor], config: dict) -> list[Tensor]:
     """
     shapes = {tensor.name: tensor.shape for tensor in tensors}
     widths = {shape[1] for name, shape in shapes.items() if len(shape) == 2 and re.search(WIDTH, name)}
-    beside = Beside(shapes, widths, set(_families(config)))
+    einsum = any(re.search(EINSUM, name) for name in shapes)
+    beside = Beside(shapes, widths, set(_families(config)), einsum)
     said = {kind: {_told(name, kind, beside) for name in shapes} - {None} for kind in (CONV1D, EXPERTS)}
     strips = _strips()
     return [_oriented(tensor, beside, said, strips) for tensor in tensors]
@@ -97,6 +109,8 @@ def _oriented(tensor: Tensor, beside: Beside, said: dict[Kind, set[bool]], strip
     name, shape = tensor.name, tensor.shape
     if not tensor.count or not is_matrix(name, shape) or role(name) == "buffer":
         return tensor
+    if beside.einsum and re.search(BY_EINSUM, name):
+        return replace(tensor, load=unreadable(BY_EQUATION))
     always = re.search(IN_BY_OUT, name), re.search(KERNEL, name)
     if any(always):
         inputs = shape[0] if always[0] else math.prod(shape[:-1])

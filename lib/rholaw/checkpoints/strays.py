@@ -32,6 +32,8 @@ PAIRED = "_reverse"  # torch's recurrent layers that read in both directions
 MOST = 0.9  # of the numbers in matrices, which a copy of the whole model repeats
 AVERAGE = re.compile(r"(.+_)?ema(_.+)?|swa_model")
 FLAT = re.compile(r"(^|\.)_?flat_param(_\d+)?$")
+DELTA = r"(.*\.)(delta|diff|weight_(delta|diff)|(delta|diff)_weight)"
+CAPITALS = r"(.*[._/])?[A-Z_]*(WEIGHT|SCALE|ZEROS|ABSMAX)[A-Z_]*"
 GGUF = {"adapter": "a LoRA adapter", "imatrix": "an importance matrix", "controlvector": "a control vector"}
 
 
@@ -50,6 +52,16 @@ def kept(tensors: list[Tensor], metadata: dict, file: str) -> tuple[list[Tensor]
     if flat := next(filter(FLAT.search, names), None):
         raise ValueError(
             f"{file} holds FSDP's flat parameters, as {shown(flat)}: save the model with StateDictType.FULL_STATE_DICT"
+        )
+    if capitals := next((name for name in names if re.fullmatch(CAPITALS, name)), None):
+        raise ValueError(
+            f"{file} names its tensors in capitals, as {shown(capitals)}: which are scales, and how weights lie, is "
+            "known by names in small letters: rename them"
+        )
+    shapes = {tensor.name: tensor.shape for tensor in tensors}
+    if delta := next((tensor for tensor in tensors if shapes.get(_changed(tensor.name)) == tensor.shape), None):
+        raise ValueError(
+            f"{file} holds what is to be added to weights, as {shown(delta.name)}: add it first, and save the result"
         )
     remarks = []
     lora = [name for name in names if LORA.search(name)]
@@ -77,6 +89,12 @@ def kept(tensors: list[Tensor], metadata: dict, file: str) -> tuple[list[Tensor]
 
 def _parent(name: str) -> str:
     return name.rpartition(".")[0]
+
+
+def _changed(name: str) -> str | None:
+    """The name of the weight that lies beside a difference of this name; None of others."""
+    match = re.fullmatch(DELTA, name)
+    return f"{match[1]}weight" if match else None
 
 
 def _targets(lora: list[str], names: list[str]) -> bool:

@@ -293,7 +293,7 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
     if measurement.plain.largest == 0:
         notes.append("all zeros, which every format holds exactly")
     if tensor.quantised:
-        notes.append(f"already {tensor.dtype}: errors on its own grid are misleadingly small")
+        notes.append(f"already {tensor.dtype}" + ": errors on its own grid are misleadingly small" * (not error > 0.5))
     if tensor.beside:
         notes.append(f"{listed(tensor.beside)} beside it: how engines round its inputs")
     stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": "; ".join(notes)}

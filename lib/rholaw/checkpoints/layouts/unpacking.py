@@ -75,10 +75,8 @@ def scale(tensor: Tensor, shape: tuple[int, ...], said: tuple[int, ...] = ()) ->
 
 
 def _real(values: torch.Tensor) -> torch.Tensor:
-    """Scales in float32: bytes are exponents, as in OCP's E8M0."""
-    if values.dtype != torch.uint8:
-        return values.float()
-    return torch.ldexp(torch.ones(values.shape), values.int() - 127)
+    """Scales in float32: bytes are exponents, as in OCP's E8M0, where 255 is NaN."""
+    return (values.view(torch.float8_e8m0fnu) if values.dtype == torch.uint8 else values).float()
 
 
 def _aligned(sizes: tuple[int, ...], shape: tuple[int, ...]) -> list[int] | None:
