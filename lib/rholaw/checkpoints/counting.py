@@ -75,7 +75,8 @@ def _refuse_missing(tensors: list[Tensor], config: Config) -> None:
         raise ValueError(
             f"{config.source} counts {count} layers, and of {len(missing)}, as {missing[0]}, no tensor is there"
         )
-    writes = str(config.said.get("architectures")).endswith("ForCausalLM']")
+    architectures = config.said.get("architectures")
+    writes = isinstance(architectures, list) and any(str(name).endswith("ForCausalLM") for name in architectures)
     if writes and config.said.get("tie_word_embeddings") is False and not any(role(t.name) == "head" for t in tensors):
         raise ValueError(f"{config.source} says that the head is a matrix of its own, and no tensor is one")
 
