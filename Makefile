@@ -4,7 +4,7 @@
 #   make book QUICK=1     the same with quick = True in every chapter: smaller experiments, wider intervals
 #   make pdf              print the pages into _build/book.pdf, with Chromium; EVIDENCE=1 prints folded code too
 #   make desk             a plan on one sheet in English and one in Japanese, _build/desk.pdf; SCENARIO=my.toml is yours
-#   make test             all tests; ARGS passes options on, as in make test ARGS="tests/book/test_book.py -x"
+#   make test             all tests; ARGS passes options on, as in make test ARGS="tests/chapters/test_book.py -x"
 #   make test FULL=1      the long form, for once a week: exhaustive products, long and wild tests
 #   make check-book       open every built page in headless Chromium, and follow every link
 #   make lab              JupyterLab in the same environment
@@ -60,7 +60,7 @@ desk: $(READY)
 	@$(PY) -m rholaw.book desk $(SCENARIO)
 
 check-book: $(READY)
-	@REQUIRE_BOOK=1 $(PY) -m pytest -q tests/book/test_book.py tests/book/test_links.py $(ARGS)
+	@REQUIRE_BOOK=1 $(PY) -m pytest -q tests/chapters/test_book.py tests/chapters/test_links.py $(ARGS)
 
 # A process a core, each with one thread: threads that wait for one another while others compute cost ten times the work.
 test: export OMP_NUM_THREADS ?= 1
