@@ -6,6 +6,7 @@ that are shown as they stand: what Python can read, and what is indented or alig
 
 import ast
 import re
+import warnings
 
 from sphinx.application import Sphinx
 
@@ -56,5 +57,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     def read(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
         lines[:] = as_rst(lines)
 
+    # The table of contents looks at every object of the process, among them one that torch has deprecated.
+    warnings.filterwarnings("ignore", "`torch.distributed.reduce_op` is deprecated", FutureWarning)
     app.connect("autodoc-process-docstring", read)
     return {"parallel_read_safe": True}
