@@ -56,8 +56,8 @@ def gguf_file(path, weights, architecture="llama", pre="gpt-2", more=None, types
     """The same as a GGUF file, with ``more`` tensors by name, other types of tokens, other keys."""
     writer = gguf.GGUFWriter(path, architecture)
     for key, value in (METADATA | changes).items():
-        add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}[type(value)]
-        add(f"llama.{key}", value)
+        add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string, bool: writer.add_bool}
+        add[type(value)](f"llama.{key}", value)
     described = json.loads(TOKENIZER.to_str())["model"]
     tokens = sorted(described["vocab"], key=described["vocab"].get)
     writer.add_tokenizer_model("gpt2")

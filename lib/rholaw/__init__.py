@@ -38,7 +38,7 @@ PLACES = {
     "runs": "",
     "survey": "checkpoints.surveying",
     "tensor_sensitivities": "fidelity.parts",
-    "totals": "checkpoints.surveying",
+    "totals": "checkpoints.summing",
 }
 """Public name → the module that has it; "" where it is a module itself."""
 

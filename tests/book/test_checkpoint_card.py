@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import rholaw as rl
 from rholaw import checkpoints
 from rholaw.book import checkpoint_card as model_cards
+from rholaw.checkpoints import summing
 from rholaw.fidelity.population import prior_sensitivity
 from rholaw.fidelity.sensitivity import fit_sensitivity
 from rholaw.planning import names
@@ -205,6 +206,8 @@ def test_a_model_with_a_weight_that_is_no_number_has_a_page_without_advice(tmp_p
     page = model_cards.card("mine", survey, table, 10**6, 5.0, own)
     assert not table.acceptable.any() and table.predicted.isna().all() and "would count as one" not in page
     told = "The model is broken: layers.1.mlp.weight has 1 NaN and 0 infinite values, the first at [3, 5]."
+    assert summing.doubt(survey.assign(note="in other words")).startswith("The model is broken: layers.1.mlp.weight")
+    assert summing.doubt(survey.assign(outcome="measured")) == ""  # whatever the note says
     assert f"**No recommendation.** {told}" in html.unescape(page)
     said = html.unescape(model_cards.answer("mine", table, 5.0))
     assert said == f"For `mine`, no format is recommended: {told[0].lower()}{told[1:]}"
@@ -217,7 +220,7 @@ def test_codes_that_cannot_be_read_are_not_counted_as_weights(tmp_path, fit):
     survey = rl.survey(tmp_path, FORMATS, fit=fit, progress=False)
     own = model_cards.sensitivity(survey)
     page = model_cards.card("mine", survey, model_cards.choices(survey, 9000, 0.1, own), 9000, 0.1, own)
-    assert "0.0041 million numbers, codes of several weights among them, 0.009 MB as stored" in page
+    assert "0.0041 million numbers, some of which may be codes of several weights, 0.009 MB as stored" in page
     assert "million parameters" not in page and "no layout with scale, zero is known. " in page
 
 

@@ -15,8 +15,8 @@ PLAIN |= {"num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 88, "vo
 
 
 def said(config: Config) -> dict:
-    """All fields but those that say where they come from."""
-    return {name: value for name, value in vars(config).items() if name not in ("source", "keys", "said", "spelled")}
+    """The fields by the names of KEYS, and what is said beside them."""
+    return {name: getattr(config, name) for name in ("family", "tied", *KEYS)}
 
 
 def test_every_key_of_a_config_json_is_read():

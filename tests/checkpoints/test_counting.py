@@ -1,44 +1,19 @@
 """The geometry of what lies on disk: in any layout, tied as its tensors are, and refused where they are others."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_folders import SIZES, tensors, written
 from tiny_llama import gguf_file, trained
 
 from rholaw import checkpoints
 from rholaw.checkpoints import counting
 from rholaw.hardware import geometry as shapes
 
-SIZES = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
-SIZES |= {"num_key_value_heads": 2, "vocab_size": 200}
 MIXTRAL = {"model_type": "mixtral", **SIZES, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
-
-
-def tensors(layers=2, experts=0, head=True):
-    """{name: tensor} of a small decoder as the hub names them."""
-    made = {"model.embed_tokens.weight": torch.randn(200, 64), "model.norm.weight": torch.ones(64)}
-    made |= {"lm_head.weight": torch.randn(200, 64)} if head else {}
-    for i in range(layers):
-        name = f"model.layers.{i}"
-        for part, rows, columns in (("q", 64, 64), ("k", 32, 64), ("v", 32, 64), ("o", 64, 64)):
-            made[f"{name}.self_attn.{part}_proj.weight"] = torch.zeros(rows, columns)
-        for part in ("input_layernorm", "post_attention_layernorm"):
-            made[f"{name}.{part}.weight"] = torch.ones(64)
-        moe, w = f"{name}.block_sparse_moe", ("w1", "w3", "w2") if experts else ("gate_proj", "up_proj", "down_proj")
-        for place in [f"{moe}.experts.{j}" for j in range(experts)] or [f"{name}.mlp"]:
-            made |= {f"{place}.{part}.weight": torch.zeros(96, 64) for part in w[:2]}
-            made[f"{place}.{w[2]}.weight"] = torch.zeros(64, 96)
-        made |= {f"{moe}.gate.weight": torch.zeros(experts, 64)} if experts else {}
-    return made
-
-
-def written(folder, config, weights):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(weights, folder / "model.safetensors")
-    return folder
 
 
 @pytest.fixture
@@ -72,13 +47,81 @@ def test_a_family_that_ties_unless_it_says_so(tmp_path):
     assert counting.geometry(written(tmp_path, config, {k: v for k, v in left.items() if "lm_head" not in k})).tied
 
 
+def test_tensors_say_whether_it_is_tied_where_programs_disagree(tmp_path):
+    """NVIDIA's code of Nemotron-H ties as the config says, transformers never does."""
+    config = {"model_type": "nemotron_h", "hybrid_override_pattern": "*-", "vocab_size": 200, "hidden_size": 64}
+    config |= {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 96}
+    sizes = {"0.mixer.q_proj": (64, 64), "0.mixer.k_proj": (32, 64), "0.mixer.v_proj": (32, 64)}
+    sizes |= {"0.mixer.o_proj": (64, 64), "1.mixer.up_proj": (96, 64), "1.mixer.down_proj": (64, 96)}
+    weights = {f"backbone.layers.{name}.weight": torch.ones(size) for name, size in sizes.items()}
+    weights |= {f"backbone.layers.{i}.norm.weight": torch.ones(64) for i in range(2)}
+    weights |= {"backbone.embeddings.weight": torch.randn(200, 64), "backbone.norm_f.weight": torch.ones(64)}
+    tied = config | {"tie_word_embeddings": True}
+    assert counting.geometry(written(tmp_path / "one", tied, weights)).tied
+    assert not counting.geometry(
+        written(tmp_path / "two", tied, weights | {"lm_head.weight": torch.ones(200, 64)})
+    ).tied
+    (tmp_path / "one" / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="tie_word_embeddings is True, which is not modelled"):
+        counting.geometry(tmp_path / "one")
+
+
 def test_what_is_no_part_of_the_decoder_is_not_counted(llama):
     more = {f"model.layers.2.{name.split('.', 3)[3]}": t for name, t in tensors().items() if ".layers.0." in name}
     more |= {"model.layers.2.eh_proj.weight": torch.zeros(64, 128), "mtp.fc.weight": torch.zeros(64, 128)}
     more |= {"vision_tower.encoder.layers.0.mlp.fc1.weight": torch.zeros(500, 500)}
     more |= {"multi_modal_projector.linear_1.weight": torch.zeros(500, 500)}
     more |= {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": torch.zeros(5000) for i in range(2)}
-    assert llama(tensors() | more) == llama(tensors())
+    assert llama(tensors() | more) == replace(llama(tensors()), senses=2 * 500 * 500)
+
+
+WRITERS = ("LlamaForCausalLM", "GPT2LMHeadModel", "InternVLChatModel", "LlavaForConditionalGeneration")
+OTHERS = ("LlamaModel", "LlamaForSequenceClassification", "Qwen2ForProcessRewardModel", "ColQwen2ForRetrieval")
+SAID = {name: ([name], name in WRITERS) for name in WRITERS + OTHERS} | {"nothing": (None, True), "none": ([], True)}
+SAID |= {"both": (["LlamaModel", "LlamaForCausalLM"], True)}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_model_for_embeddings_or_classes_writes_no_tokens(llama, name):
+    """Its family, its sizes and all of its layers are those of a decoder that does."""
+    architectures, writes = SAID[name]
+    assert llama(tensors(head=False), architectures=architectures).decoder == writes
+
+
+def test_a_folder_of_sentence_transformers_holds_a_model_for_embeddings(tmp_path):
+    """Qwen3-Embedding calls itself Qwen3ForCausalLM; modules.json says what it is for."""
+    folder = written(tmp_path, {"model_type": "llama", **SIZES}, tensors())
+    assert counting.geometry(folder).decoder
+    (folder / "modules.json").write_text("[]")
+    assert not counting.geometry(folder).decoder and not counting.geometry(folder / "model.safetensors").decoder
+
+
+@pytest.mark.parametrize("change", [{"pooling_type": 3}, {"attention.causal": False}])
+def test_a_gguf_file_of_a_model_for_embeddings_writes_no_tokens(tmp_path, change):
+    _, weights = trained()
+    sizes = {"embedding_length": 32, "feed_forward_length": 88}
+    assert counting.geometry(gguf_file(tmp_path / "a.gguf", weights, **sizes)).decoder
+    assert not counting.geometry(gguf_file(tmp_path / "b.gguf", weights, **sizes, **change)).decoder
+
+
+def test_what_sees_is_unknown_where_a_config_alone_names_it(tmp_path):
+    nested = {"model_type": "llava", "text_config": {"model_type": "llama", **SIZES}}
+    for eyes, senses in ({}, 0), ({"vision_config": None}, 0), ({"vision_config": {"n": 1}}, None):
+        (tmp_path / "config.json").write_text(json.dumps(nested | eyes))
+        assert counting.geometry(tmp_path).senses == senses
+
+
+def test_codes_of_an_unknown_layout_bound_what_a_config_may_say(llama):
+    """EXL2: a weight takes 1 to 16 bits of what lies there."""
+    coded = {name: tensor for name, tensor in tensors().items() if "proj" not in name}
+    for name, tensor in tensors().items():
+        if "proj" in name:
+            coded[name.replace("weight", "q_weight")] = torch.ones(tensor.numel() // 8, dtype=torch.int32).view(-1, 8)
+            coded[name.replace("weight", "q_scale_max")] = torch.ones(4)
+    made = llama(coded)
+    assert made.rounded and made.total == llama(tensors()).total and not llama(tensors()).rounded
+    with pytest.raises(ValueError, match=r"describes 8\.\d+e\+05 parameters .* some of them codes"):
+        llama(coded, intermediate_size=2000)
 
 
 def test_layers_behind_the_last_are_left_out_where_something_says_that_they_predict_further_tokens(llama):
@@ -142,11 +185,12 @@ def test_codes_count_as_the_weights_that_they_stand_for(llama):
         coded[f"{stem}.qzeros"] = torch.zeros(columns // 32, rows // 8, dtype=torch.int32)
         coded[f"{stem}.g_idx"] = (torch.arange(columns) // 32).int()
     quantised = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": False, "sym": True}
-    assert llama(coded, quantization_config=quantised) == llama(tensors())
+    assert llama(coded, quantization_config=quantised) == replace(llama(tensors()), rounded=True)
+    assert llama(coded).rounded
     with pytest.raises(ValueError, match="and the tensors beside it are"):
         llama(coded, quantization_config=quantised, num_hidden_layers=3)
     unknown = {name.replace("qweight", "codes"): tensor for name, tensor in coded.items() if "qzeros" not in name}
-    assert llama(unknown) == llama(tensors())  # nothing to be held against
+    assert llama(unknown) == replace(llama(tensors()), rounded=True)  # nothing to be held against but bounds
     with pytest.raises(ValueError, match="and the tensors beside it are"):  # a list of indices is no such codes
         llama(tensors() | {"d2t": torch.zeros(200, dtype=torch.int64)}, num_hidden_layers=3)
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 import rholaw as rl
 from rholaw import checkpoints
 from rholaw.book import checkpoint_card
-from rholaw.checkpoints import surveying
+from rholaw.checkpoints import summing
 
 
 def written(folder, tensors, files=()):
@@ -370,7 +370,7 @@ def test_bytes_whose_scale_is_unknown_leave_no_recommendation(tmp_path, name):
     )
     table = rl.survey(tmp_path / "a", "int4/g64", progress=False)
     assert rl.totals(table).measured.iloc[0] > 0.9
-    assert surveying.doubt(table).startswith("Floats of 8 bits have a scale that is unknown: codes, not measured")
+    assert summing.doubt(table).startswith("Floats of 8 bits have a scale that is unknown: codes, not measured")
     assert table.set_index("name").bits[f"{STEM}.weight"] == pytest.approx(8, rel=0.1)
 
 

@@ -134,7 +134,7 @@ def test_errors_are_those_of_the_layer_however_it_is_kept(tmp_path):
 def test_experts_that_nothing_tells_of_are_refused(tmp_path):
     table = survey(tmp_path, {GATE_UP: FUSED})
     assert table.error.isna().all() and (table.bits == 32).all()
-    assert table.note.str.contains("put the config.json beside it; kept in 32 bits").all()
+    assert table.note.str.contains("put the config.json beside it").all()
     assert rl.totals(table).compressed.eq(0).all()
 
 

@@ -271,3 +271,12 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
     (tmp_path / "model.safetensors").symlink_to(tmp_path / "blobs" / "abc")
     (tmp_path / "config.json").write_text("{}")
     refused(tmp_path, "holds links to files that are not there, as model.safetensors: download them again")
+
+
+@pytest.mark.parametrize("name", ["config.json", "quantize_config.json"])
+def test_a_link_to_nothing_is_no_absent_file(tmp_path, name):
+    """As in a cache of the hub that was cleaned: what the file says of the weights is not known."""
+    save_file({"a.weight": torch.ones(2, 2)}, tmp_path / "model.safetensors")
+    (tmp_path / name).symlink_to(tmp_path / "blob")
+    with pytest.raises(ValueError, match=rf"{name} is a link to a file that is not there: download it again"):
+        checkpoints.open(tmp_path)

@@ -179,13 +179,12 @@ def test_every_tensor_has_a_row_for_each_format_and_a_note_where_something_is_wr
     table = survey(model, FORMATS)
     assert list(table.columns) == weights.COLUMNS and len(table) == 14 * 4
     notes = {name: part.note.tolist() for name, part in table.groupby("name")}
-    sparse = "no rho: the runs of the fit hold no sparse formats"
-    assert notes["layers.0.self_attn.q_proj.weight"] == ["", "", sparse, ""]
+    assert notes["layers.0.self_attn.q_proj.weight"] == [""] * 4
     odd = "rows of 6 weights are no multiple of {}: kept in 16 bits"
     assert notes["layers.0.mlp.odd"] == [odd.format(32), "", odd.format(4), ""]
     zeros = "all zeros, which every format holds exactly"
-    assert notes["layers.0.mlp.zeros"] == [zeros, zeros, f"{zeros}; {sparse}", zeros]
-    broken = "1 NaN and 2 infinite values, the first at [2, 5]; kept in 16 bits"
+    assert notes["layers.0.mlp.zeros"] == [zeros] * 4
+    broken = "1 NaN and 2 infinite values, the first at [2, 5]"
     already = "already F8_E4M3: errors on its own grid are misleadingly small"
     for name, note in {
         "layers.0.mlp.broken": broken,
@@ -197,7 +196,9 @@ def test_every_tensor_has_a_row_for_each_format_and_a_note_where_something_is_wr
         "lm_head.weight": "tied to model.embed_tokens.weight, which counts it",
     }.items():
         assert notes[name] == [note] * 4
-    assert notes["eight"] == [already, already, f"{already}; {sparse}", already]
+    outcomes = {"layers.0.mlp.broken": "broken", "ids": "unread", "nothing": "empty", "lm_head.weight": "tied"}
+    assert {name: outcomes.get(name, "measured") for name in notes} == dict(zip(table.name, table.outcome, strict=True))
+    assert notes["eight"] == [already] * 4
     assert table[table.quantised].name.unique().tolist() == ["eight"]
     measurable = table.error.notna()
     assert set(table[measurable].name) == {n for n, note in notes.items() if "" in note} | {

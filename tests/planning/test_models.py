@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import torch
+from small_folders import SIZES, tensors, written
 
 import rholaw as rl
 from rholaw import tables
@@ -57,7 +59,7 @@ def test_the_law_of_training_is_not_used_for_mixtures(planned):
 
 
 def test_an_encoder_writes_no_tokens(planned):
-    with pytest.raises(ScenarioError, match="bert writes no tokens"):
+    with pytest.raises(ScenarioError, match="it is a bert that writes no tokens"):
         planned("google-bert/bert-base-uncased")
 
 
@@ -77,6 +79,29 @@ def test_windows_and_states_are_told(planned):
     assert not any("look back" in text for text in planned("google/gemma-3-27b-it", context=1000).warnings)
     assert any("80.2 MB a sequence in float32" in text for text in planned("Qwen/Qwen3-Next-80B-A3B-Instruct").warnings)
     assert not any("sequence in float32" in text for text in planned("Qwen/Qwen3-0.6B").warnings)
+
+
+def test_what_lies_beside_the_decoder_and_what_was_rounded_before_is_told(tmp_path):
+    """Gemma 3's eyes take memory that no option compresses; of a config alone nobody knows how much."""
+    weights = {"language_model." + name: tensor for name, tensor in tensors().items()}
+    eyes = {f"vision_tower.layers.{i}.fc1.weight": torch.zeros(500, 1000) for i in range(2)}
+    config = {"model_type": "llava", "text_config": {"model_type": "llama", **SIZES}, "vision_config": {"depth": 2}}
+    written(tmp_path / "model", config, weights | eyes)
+    written(tmp_path / "blind", config, weights)
+    (tmp_path / "said").mkdir()
+    config |= {"quantization_config": {"quant_method": "fp8"}}
+    (tmp_path / "said" / "config.json").write_text(json.dumps(config))
+    plans, rest = {}, {"formats": [FP8], "run": {"samples": 200, "today": "2026-06-01"}}
+    for name in ("model", "blind", "said"):
+        scenario = rest | {"model": {"checkpoint": str(tmp_path / name), "kappa": 1.0}}
+        scenario |= {"project": {"kind": "post-training"}}
+        plans[name] = rl.plan(rl.Scenario.of(scenario), law=FIT)
+    more = row(plans["model"]).memory_embeddings_gb - row(plans["blind"]).memory_embeddings_gb
+    assert more == pytest.approx(2 * 2 * 500 * 1000 / 1e9)
+    codes = {name: {doubt.code for doubt in plan.doubts} for name, plan in plans.items()}
+    own = {name: said & {"senses", "senses_unknown", "rounded_before"} for name, said in codes.items()}
+    assert own == {"model": {"senses"}, "blind": set(), "said": {"senses_unknown", "rounded_before"}}
+    assert any("beside the decoder takes 0.002 GB" in text for text in plans["model"].warnings)
 
 
 def test_what_rounding_costs_follows_the_active_parameters_of_a_mixture(tmp_path):

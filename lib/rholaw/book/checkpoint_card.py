@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from .. import files
 from ..checked import limited
-from ..checkpoints.surveying import doubt, totals
+from ..checkpoints.summing import doubt, totals
 from ..fidelity.population import LIMITS, prior_sensitivity
 from ..fidelity.predicted import UNSAFE
 from ..fidelity.sensitivity import SensitivityFit, fit_sensitivity
@@ -167,8 +167,8 @@ def card(
     """
     parameters, inside = choices[["parameters", "compressed"]].max().fillna(0)
     matrices = compressed(survey).name.nunique()
-    codes = survey.note.str.startswith("codes").any()
-    counted = "numbers, codes of several weights among them" if codes else "parameters"
+    codes = "numbers, some of which may be codes of several weights"
+    counted = codes if survey.outcome.eq("unread").any() else "parameters"
     lines = [
         f"## {text(name)}",
         f"{_few(parameters / 1e6)} million {counted}, {_few(stored / 1e6)} MB as stored. {matrices} matrices with "
@@ -234,13 +234,13 @@ def _few(value):
 
 def told(survey: pd.DataFrame, choices: pd.DataFrame) -> str:
     """Markdown on what a ``survey`` found: how many matrices are disturbed, what a rotation does, and its notes."""
-    inside, whole = compressed(survey), survey.assign(note=survey.note.str.replace(r"(; )?no rho:.*", "", regex=True))
+    inside = compressed(survey)
     disturbed = inside[inside.ratio >= DISTURBED].name.nunique()
     turned = []
     for name, part in inside[inside.rotated_error.notna()].groupby("format", sort=False):
         share, means = (part.rotated_error < part.error).mean(), choices.loc[name, ["error", "rotated_error"]]
         turned.append(f"{share:.0%} of the matrices in `{name}` (all: {means.iloc[0]:.3g} → {means.iloc[1]:.3g})")
-    notes = whole[whole.note.ne("")].groupby("note", sort=False)
+    notes = survey[survey.note.ne("")].groupby("note", sort=False)
     lines = [f"- {count} tensor{'s' * (count > 1)}: {text(note)}." for note, count in notes.name.nunique().items()]
     if not len(inside):
         return "None of its matrices was measured.\n\n" + "\n".join(lines)

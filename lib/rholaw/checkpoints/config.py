@@ -1,6 +1,7 @@
 """What a checkpoint says of its decoder: a config.json of the Hugging Face hub, or the keys of a GGUF file → Config."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,14 @@ LAYERS = 1000  # of a model, at most
 WORD = 100  # characters of a name of a family
 NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 """Where the decoder stands in the config of a model of several modalities."""
+SENSES = r"(vision|visual|image|video|audio|speech|sound)\w*_config"
+"""What such a config calls its other parts."""
+ROUNDED = ("quantization_config", "compression_config", "quantization")
+NO_WRITER = (
+    r"For(\w*Classification|QuestionAnswering|MultipleChoice|MaskedLM|\w*Retrieval|\w*Embedding|\w*RewardModel)$|"
+    r"(?<!LMHead)(?<!Chat)Model$"
+)
+"""Among ``architectures``: a part of a model, as for embeddings, or one with another head than for tokens."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,8 @@ class Config:
 
     source: the file that says it; keys: {field: key there}.  family: "llama", "qwen2", …  width: of the residual
     stream; eps: of its norms.  tied: the head shares the embedding's matrix.  said: all that is said of the decoder, by
-    the keys of config.json; spelled: {such a key: the key in the source}, where it is another.
+    the keys of config.json; spelled: {such a key: the key in the source}, where it is another.  writes: not said to be
+    a model that writes no tokens; senses, rounded: parts that see or hear are named, or how it was quantised.
     """
 
     source: str
@@ -51,6 +61,9 @@ class Config:
     tied: bool
     said: dict = field(default_factory=dict, repr=False)
     spelled: dict[str, str] = field(default_factory=dict, repr=False)
+    writes: bool = True
+    senses: bool = False
+    rounded: bool = False
 
     def require(self, *names: str) -> None:
         """ValueError that lists which of these fields the source says nothing of, by its own keys."""
@@ -66,9 +79,18 @@ def json_object(path: Path) -> dict:
         return untrusted.json_object(file.part(0, file.size).numpy().tobytes(), path.name)
 
 
+def beside(folder: Path, name: str = "config.json") -> dict | None:
+    """The object in a JSON file of a folder; None where there is none. Raises ValueError as ``json_object``."""
+    path = folder / name
+    if path.is_symlink() and not path.exists():  # as in the hub's cache, and what it says is not known
+        raise ValueError(f"{path} is a link to a file that is not there: download it again")
+    return json_object(path) if path.is_file() else None
+
+
 def from_json(values: dict) -> Config:
     """The Config in the object of a config.json. Raises ValueError that names a key whose value cannot be."""
     source, keys = "config.json", {name: key for name, (key, _) in KEYS.items()} | {"family": "model_type"}
+    parts = _parts(values)
     values = _decoder(values)
     family = _text(values, "model_type", source)
     return Config(
@@ -78,7 +100,21 @@ def from_json(values: dict) -> Config:
         **_numbers(values, keys, source),
         tied=_flag(values, "tie_word_embeddings", source),
         said=values,
+        writes=_writes(next(filter(None, (part.get("architectures") for part in parts)), None)),
+        senses=any(bool(part[key]) and re.fullmatch(SENSES, key) is not None for part in parts for key in part),
+        rounded=any(bool(part.get(key)) for part in parts for key in ROUNDED),
     )
+
+
+def _parts(values: dict) -> list[dict]:
+    """The config, and what stands in it of the decoder, from the outside to the inside."""
+    inner = next((part for name in NESTED if (part := _part(values, name))), None)
+    return [values, *(_parts(inner) if inner else ())]
+
+
+def _writes(architectures: object) -> bool:
+    names = [name for name in architectures if isinstance(name, str)] if isinstance(architectures, list) else []
+    return not names or any(re.search(NO_WRITER, name) is None for name in names)
 
 
 def _decoder(values: dict) -> dict:
@@ -107,6 +143,7 @@ def from_gguf(values: dict, shapes: dict[str, tuple[int, ...]], source: str) -> 
         tied="output.weight" not in shapes,
         said=said,
         spelled=spelled,
+        writes=not values.get(f"{family}.pooling_type") and values.get(f"{family}.attention.causal") is not False,
     )
 
 

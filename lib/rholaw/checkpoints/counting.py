@@ -18,11 +18,15 @@ from .tensors import PLAIN, Tensor
 TOLERANCE = 0.02
 """Of the parameters: poolers, extra heads and classifiers make up less, a wrong formula more."""
 CODES = {name for name, dtype in PLAIN.items() if not (dtype.is_floating_point or dtype.is_complex)}
-ELSEWHERE = re.compile(
-    r"(^|\.)(vision\w*|visual|image_newline|multi_modal_projector|mm_projector|mlp1|aligner|audio\w*|speech\w*|pooler|"
-    r"embed_(vision|audio)|patch_merger|mtp|eh_proj|nextn|talker|code2wav|token2wav|v|mm)\."
+SENSES = re.compile(
+    r"(^|\.)(vision\w*|visual|image_newline|multi_modal_projector|mm_projector|mlp1|aligner|audio\w*|speech\w*|"
+    r"embed_(vision|audio)|patch_merger|v|mm)\."
 )
-"""Names of what is no part of the decoder: other modalities, layers for speculation (MTP), poolers."""
+"""Names of what sees or hears, beside the decoder."""
+ELSEWHERE = re.compile(SENSES.pattern + r"|(^|\.)(pooler|mtp|eh_proj|nextn|talker|code2wav|token2wav)\.")
+"""Names of what is no part of the decoder: that, what speaks, layers for speculation (MTP), poolers."""
+WIDEST = 16
+"""Bits that a weight takes at most among codes of a layout that is not known, and 1 at least."""
 LAYER = re.compile(r"(?:^|\.)(?:layers|blk|h)\.(\d{1,6})\.(nextn|eh_proj|enorm|hnorm|shared_head|embed_tokens)?")
 """A name of a tensor in a layer: its number, and what only layers for speculation have."""
 
@@ -34,11 +38,15 @@ def geometry(path: str | Path) -> Geometry:
     Where weights lie there, they say whether the head is a matrix of its own.  Raises ValueError for what the config
     does not say, or says wrongly, and where it counts over 2 % more or fewer parameters than the headers.
     """
-    config = opening.described(path)
+    config, weighs = opening.described(path), opening.has_weights(path)
     try:
-        model = families.geometry(config)
-        if not opening.has_weights(path):
-            return model
+        model = families.geometry(config, weighs)
+        place = opening.located(path)
+        folder = place if place.is_dir() else place.parent
+        writes = config.writes and not (folder / "modules.json").is_file()  # which sentence-transformers keeps
+        model = replace(model, decoder=model.decoder and writes, rounded=config.rounded)
+        if not weighs:
+            return replace(model, senses=None if config.senses else 0)
         with opening.open(path) as checkpoint:
             return _held_against_tensors(model, config, checkpoint)
     except ValueError as error:
@@ -53,18 +61,23 @@ def _held_against_tensors(model: Geometry, config: Config, checkpoint: Checkpoin
     heads = [tensor for tensor in heads if tensor.dtype in CODES or _is_vocabulary(tensor, model)]
     repeated = ties.among(own)
     tied = all(head.name in repeated for head in heads)
-    model = replace(model, tied=tied)
+    senses = sum(tensor.count for tensor in checkpoint.tensors if SENSES.search(tensor.name))
+    model = replace(model, tied=tied, senses=senses)
     counted = [tensor for tensor in own if not (tied and tensor in heads)]
     count, stored = sum(tensor.count for tensor in counted), sum(tensor.count * tensor.bits for tensor in counted)
     codes = sum(tensor.count * tensor.bits for tensor in counted if tensor.dtype in CODES)
-    known = codes <= TOLERANCE * stored  # how many weights codes of an unknown layout are, nothing says
-    if known and abs(count / model.total - 1) > TOLERANCE:
+    known = codes <= TOLERANCE * stored  # else nothing says how many weights the codes of an unknown layout are
+    plain = sum(tensor.count for tensor in counted if tensor.dtype not in CODES)
+    least, most = (count, count) if known else (plain + codes / WIDEST, plain + codes)
+    if not least * (1 - TOLERANCE) <= model.total <= most * (1 + TOLERANCE):
+        there = f"{count:.4g}" if known else f"{least:.4g} to {most:.4g}, some of them codes"
         raise ValueError(
             f"{config.source} describes {model.total:.4g} parameters ({config.family}), and the tensors beside it are "
-            f"{count:.4g}: a key that changes the count is not modelled, or they are not of this model"
+            f"{there}: a key that changes the count is not modelled, or they are not of this model"
         )
     _refuse_missing(own, config)
-    return model
+    rounded = sum(tensor.count for tensor in own if tensor.quantised)
+    return replace(model, rounded=model.rounded or not known or 2 * rounded > model.linear)
 
 
 def _refuse_missing(tensors: list[Tensor], config: Config) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..checked import listed, shown
 from ..untrusted import refusals
 from . import containers, layouts, static, strays
-from .config import Config, from_gguf, from_json, json_object
+from .config import Config, beside, from_gguf, from_json
 from .orientation import oriented
 from .places import holds, located, place
 from .tensors import File, Tensor
@@ -97,8 +97,8 @@ def open(path: str | Path) -> Checkpoint:
             )
         kept, more = strays.kept(list(tensors.values()), metadata, where.named)
         folder = path if path.is_dir() else path.parent
-        if (beside := folder / "config.json").is_file():
-            metadata["config"] = json_object(beside)
+        if (said := beside(folder)) is not None:
+            metadata["config"] = said
         settings = layouts.read(folder, metadata)
         weights, cache = static.apart(layouts.logical(kept, settings), bool(settings.method))
         config = metadata["config"] if isinstance(metadata.get("config"), dict) else {}
@@ -117,9 +117,9 @@ def described(path: str | Path) -> Config:
     ``open``, and where nothing is said of a decoder, or what cannot be.
     """
     where = located(path)
-    beside = (where if where.is_dir() else where.parent) / "config.json"
-    if beside.is_file() and where.suffix != ".gguf":
-        return from_json(json_object(beside))
+    said = None if where.suffix == ".gguf" else beside(where if where.is_dir() else where.parent)
+    if said is not None:
+        return from_json(said)
     with open(where) as checkpoint:
         return checkpoint.config
 

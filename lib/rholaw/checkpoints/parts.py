@@ -103,7 +103,8 @@ class Geometry:
     """A language model, as far as memory and speed depend on it: all its layers and its vocabulary.
 
     family: its model_type; d_model: width of the residual stream; tied: the head shares the embeddings' matrix;
-    decoder: whether it writes tokens, one after another.
+    decoder: whether it writes tokens, one after another; senses: parameters of what sees or hears beside the decoder,
+    None where nothing says how many; rounded: the checkpoint that it is of was rounded before, to 8 bits or fewer.
     """
 
     family: str
@@ -112,6 +113,8 @@ class Geometry:
     vocabulary: float
     tied: bool = False
     decoder: bool = True
+    senses: float | None = 0
+    rounded: bool = False
 
     @property
     def linear(self) -> float:

@@ -24,6 +24,10 @@ LEAST, LARGEST = 2.0**-240, 2.0**240  # of a tensor's largest magnitudes
 SAFE = (1e-6, 1e6)  # magnitudes whose fourth powers float32 holds, and those of a thousandth of them
 
 
+class NotFinite(ValueError):
+    """A tensor with NaN or infinite values; says how many, and where the first one is."""
+
+
 @dataclass(frozen=True)
 class Moments:
     """Mean square, largest magnitude, excess kurtosis of all values and of rows scaled to one RMS, and peak in σ."""
@@ -62,7 +66,7 @@ def measured(tensor: Tensor, formats: dict[str, Format], rotation: int, device: 
     """What ``formats`` ({name: Format}) do to the ``matrix`` of a Tensor of floats, whose rows each can divide.
 
     rotation: the largest to try, a power of two, or 0; tried is the largest up to it that divides the rows.
-    Raises ValueError that says how many values are NaN or infinite and where the first one is.
+    Raises NotFinite where values are NaN or infinite, and ValueError where their fourth powers are.
     """
     row = tensor.matrix[1]
     tried = math.gcd(rotation, row) if rotation and row % 2 == 0 else 0
@@ -110,11 +114,11 @@ class Rows:
         return hadamard(x, rotation) if rotation else x
 
     def moments(self, rotation: int) -> Moments:
-        """The Moments of all values after a rotation. Raises ValueError where values or moments are not finite."""
+        """The Moments of all values after a rotation. Raises NotFinite, or ValueError where moments alone are not."""
         sums = np.array(threads.over(lambda chunk: _sums(self.part(rotation, *chunk)), self.chunks))
         low, high = float(sums[:, 0].min()), float(sums[:, 1].max())  # nan where one is
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(non_finite(self.tensor))
+            raise NotFinite(non_finite(self.tensor))
         if (largest := max(high, -low)) and not LEAST < largest < LARGEST:
             raise ValueError(f"the largest magnitude is {largest:.3g}, whose fourth power is beyond float64")
         mean, square, cube, fourth, within = (sums[:, 2:].sum(axis=0) / self.tensor.count).tolist()

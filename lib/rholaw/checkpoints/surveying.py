@@ -1,4 +1,4 @@
-"""What formats do to a checkpoint's own weights: ``survey``, a row per tensor and format, and its ``totals``."""
+"""What formats do to a checkpoint's own weights: ``survey``, a row per tensor and format."""
 
 import warnings
 from collections.abc import Iterable
@@ -20,12 +20,9 @@ from ..laws.fitted import Fit
 from ..laws.fitting import fit as fit_law
 from . import opening, resumable, ties
 from .opening import Checkpoint
-from .roles import KEPT, is_matrix, role
-from .streaming import Measurement, measured
+from .roles import is_matrix, role
+from .streaming import Measurement, NotFinite, measured
 from .tensors import PLAIN, Tensor
-
-LEAST = 0.5
-"""Of the bytes of the matrices, what has to be measured before it says anything of the model."""
 
 
 def survey(
@@ -52,6 +49,8 @@ def survey(
     stored              bits per value in the file, with all scales and other companions
     role                by the name: attention, mlp, embedding, head, norm, router, state, buffer or other
     parameters          how many values; 0 for a buffer, and where the tensor is tied to another, which counts them
+    outcome             measured; broken, where it holds NaN or infinite values; unread, where its values cannot be had
+                        or are whole numbers; tied; buffer; or empty
     excess_kurtosis     E[(w − mean)⁴] / σ⁴ − 3; 0 for a Gaussian
     row_kurtosis        the same of rows that are scaled to one RMS: what is left when rows may have scales of their own
     peak                largest |w − mean| / σ; about 5 among a million Gaussian weights
@@ -114,79 +113,10 @@ def survey(
 
 
 COLUMNS = [
-    *("name", "shape", "dtype", "quantised", "stored", "role", "parameters", "excess_kurtosis", "row_kurtosis"),
-    *("peak", "rotation", "rotated_kurtosis", "rotated_row_kurtosis", "format", "error", "rotated_error", "gmse"),
-    *("ratio", "rho", "rho_low", "rho_high", "bits", "bytes", "note"),
+    *("name", "shape", "dtype", "quantised", "stored", "role", "parameters", "outcome"),
+    *("excess_kurtosis", "row_kurtosis", "peak", "rotation", "rotated_kurtosis", "rotated_row_kurtosis"),
+    *("format", "error", "rotated_error", "gmse", "ratio", "rho", "rho_low", "rho_high", "bits", "bytes", "note"),
 ]
-TOTALS = [
-    *("parameters", "compressed", "error", "rotated_error", "gmse", "rho", "rho_low", "rho_high", "ratio", "bits"),
-    *("bytes", "worst", "quantised", "measured"),
-]
-
-
-def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
-    """A row per format of a ``survey``, as if the tensors with a role in ``keep`` stayed in 16 bits.
-
-    parameters and compressed count weights; error, rotated_error, gmse, ratio and the rho are means over the
-    compressed weights (ratio that of the means), missing where the survey lacks one, but for rotated_error, where the
-    plain error stands in for tensors and formats that were not rotated; bits per value and bytes are of the whole
-    checkpoint; worst is the compressed tensor of largest error; quantised says that some matrices were so before;
-    measured is the share of all bytes of matrices, but for those in ``keep``, that could be measured.
-    """
-    rows = {}
-    for name, part in table.groupby("format", sort=False):
-        measured, kept = part.error.notna(), part.role.isin(keep)
-        inside = part[measured & ~kept]
-        stored = part.bytes.where(~(measured & kept), part.parameters * DENSE_BITS / 8).sum()
-        inside = inside.assign(rotated_error=inside.rotated_error.fillna(inside.error))
-        columns = ["error", "rotated_error", "gmse", "rho", "rho_low", "rho_high"]
-        means = inside[columns].mul(inside.parameters, axis=0).sum(skipna=False) / (inside.parameters.sum() or np.nan)
-        rows[name] = {
-            "parameters": part.parameters.sum(),
-            "compressed": inside.parameters.sum(),
-            **means,
-            "ratio": means.error / means.gmse if means.gmse > 0 else np.nan,
-            "bits": 8 * stored / max(part.parameters.sum(), 1),
-            "bytes": stored,
-            "worst": inside.loc[inside.error.idxmax(), "name"] if len(inside) else "",
-            "quantised": bool(part[~kept].quantised.any()),
-            "measured": _measured_share(part[~kept]),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=TOTALS).rename_axis("format")
-
-
-def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
-    """Why a ``survey`` says nothing of the model, or "".
-
-    Weights are no numbers, most matrices or scaled bytes could not be measured, or each holds one number throughout.
-    """
-    if len(broken := table[table.note.str.contains(r"\d NaN and \d")].drop_duplicates("name")):
-        told, others = broken.note.iloc[0].partition(";")[0], f"; so have {len(broken) - 1} others" * (len(broken) > 1)
-        return f"The model is broken: {broken.name.iloc[0]} has {told}{others}"
-    inside = table[_unmeasured(table) & ~table.role.isin(keep)]
-    if (share := totals(table, keep).measured.min()) < LEAST:
-        part, reason = f"Only {share:.0%}" if share else "None", inside.note.mode()[0].partition("; kept in")[0]
-        return f"{part} of the bytes of its matrices could be measured: {reason}"
-    if len(peaks := table.peak[table.error.notna() & ~table.role.isin(keep)]) and not peaks.gt(0).any():
-        return "Each of its matrices holds one number throughout, as no trained model does"
-    floats = inside.note[inside.dtype.str.startswith("F8")]
-    return f"Floats of 8 bits have a scale that is unknown: {floats.iloc[0]}" if len(floats) else ""
-
-
-def _unmeasured(table: pd.DataFrame) -> pd.Series:
-    """Which rows are of matrices whose values could not be read, or are no numbers to measure."""
-    return _holds_weights(table) & table.parameters.gt(0) & table.error.isna() & table.peak.isna()
-
-
-def _holds_weights(table: pd.DataFrame) -> pd.Series:
-    """Which rows are of matrices, or of codes, which may lie in a row."""
-    return table["shape"].str.contains("x") | table.note.str.startswith("codes")
-
-
-def _measured_share(rows: pd.DataFrame) -> float:
-    """Of the bytes in the file of all matrices among ``rows`` of one format; 1 where there are none."""
-    stored = (rows.parameters * rows.stored)[_holds_weights(rows)]
-    return float(1 - stored[_unmeasured(rows)].sum() / stored.sum()) if stored.sum() else 1.0
 
 
 def named_formats(formats: str | Iterable[str | Format]) -> dict[str, Format]:
@@ -220,15 +150,12 @@ def _default_fit() -> Fit:
 
 
 def _with_capacity(table: pd.DataFrame, named: dict[str, Format], fit: Fit) -> pd.DataFrame:
-    """The table with rho and its interval, and in ``note`` why it is missing."""
+    """The table with rho and its interval, missing for formats of families that the runs of the fit hold none of."""
     for name, format in named.items():
         rows = (table.format == name) & table.error.notna()
         if not format.parts:
             table.loc[rows, ["rho", "rho_low", "rho_high"]] = 1.0
-        elif format.family not in fit.families:
-            reason = f"no rho: the runs of the fit hold no {format.family} formats"
-            table.loc[rows, "note"] = [f"{note}; {reason}" if note else reason for note in table.note[rows]]
-        elif rows.any():
+        elif format.family in fit.families and rows.any():
             errors = table.error[rows].to_numpy()
             table.loc[rows, "rho"] = fit.curve(format.family)(errors)
             if curves := fit.curves(format.family):
@@ -246,24 +173,26 @@ def _rows(
     facts["stored"] = float(tensor.bits)
     rounds, row = is_matrix(tensor.name, tensor.shape), tensor.matrix[1]
     fitting = {name: format for name, format in named.items() if rounds and row % format.multiple == 0}
-    bits, note = tensor.bits, "empty"
+    bits, outcome, note = tensor.bits, "empty", "empty"
     try:
         if tied:
-            facts["parameters"], bits, note = 0, 0, f"tied to {tied}, which counts it"
+            facts["parameters"], bits, outcome, note = 0, 0, "tied", f"tied to {tied}, which counts it"
         elif does == "buffer":
-            facts["parameters"], note = 0, "a buffer, no weight: kept as it is"
-        elif tensor.count and not tensor.rows(0, 1).is_floating_point():
-            note = "codes, indices or flags: no floating-point numbers, kept as they are"
+            facts["parameters"], outcome, note = 0, "buffer", "a buffer, no weight: kept as it is"
         elif tensor.count:
-            bits = DENSE_BITS
+            outcome = "unread"
+            if not tensor.rows(0, 1).is_floating_point():
+                raise ValueError("codes, indices or flags: no floating-point numbers, kept as they are")
             measurement = measured(tensor, fitting, rotation, device)
-            if not _are_codes(tensor, measurement):
-                facts |= _moments(measurement)
-                return [facts | _outcome(tensor, format, name, measurement) for name, format in named.items()]
-            bits, note = tensor.bits, f"codes, not measured: they fill the range of {tensor.dtype}, and have no scale"
+            if _are_codes(tensor, measurement):
+                raise ValueError(f"codes, not measured: they fill the range of {tensor.dtype}, and have no scale")
+            facts |= _moments(measurement) | {"outcome": "measured"}
+            return [facts | _outcome(tensor, format, name, measurement) for name, format in named.items()]
+    except NotFinite as error:
+        bits, outcome, note = DENSE_BITS, "broken", str(error)
     except ValueError as error:
-        note = f"{error}; kept in {bits:g} bits"
-    stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": note}
+        note = str(error)
+    stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "outcome": outcome, "note": note}
     return [facts | stored | {"format": name} for name in named]
 
 

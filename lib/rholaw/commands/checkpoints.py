@@ -23,8 +23,8 @@ def survey(arguments: list[str], prog: str) -> None:
     add_output(parser)
     chosen = parser.parse_args(arguments)
 
+    from ..checkpoints.summing import totals
     from ..checkpoints.surveying import survey as measure
-    from ..checkpoints.surveying import totals
 
     table = measure(
         chosen.path, chosen.formats, rotation=chosen.rotation, device=chosen.device, out=chosen.out, progress=True

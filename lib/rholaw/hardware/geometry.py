@@ -80,14 +80,15 @@ def memory(
     """Bytes to serve: {"weights", "embeddings", "kv", "reserve"}, of a mixture those of all experts.
 
     bits: stored bits per compressed weight, scales and masks included; vocabulary_bits: of embeddings and head;
-    routers, norms and biases stay at 16; sequences: in flight at once, each of ``context`` tokens, whose states are
-    in "kv" as well; size: of the model relative to ``geometry``.
+    routers, norms, biases and what sees or hears stay at 16; sequences: in flight at once, each of ``context`` tokens,
+    whose states are in "kv" as well; size: of the model relative to ``geometry``.
     """
     grow = factors(size)
     return {
         "weights": geometry.linear * grow["linear"] * bits / 8,
         "embeddings": geometry.embeddings * grow["vocabulary"] * vocabulary_bits / 8
-        + 2 * geometry.body.kept * grow["kv"],
+        + 2 * geometry.body.kept * grow["kv"]
+        + 2 * (geometry.senses or 0),
         "kv": geometry.sequence_bytes(context, kv_bits) * grow["kv"] * sequences,
         "reserve": reserve,
     }

@@ -97,6 +97,12 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
         yield Doubt("windows", {"layers": layers, "window": max(cache.window for cache in windows)})
     if shape.body.state:
         yield Doubt("state", {"megabytes": shape.body.state * STATE_BYTES / 1e6})
+    if shape.senses is None:
+        yield Doubt("senses_unknown")
+    elif shape.senses:
+        yield Doubt("senses", {"gigabytes": 2 * shape.senses / 1e9})
+    if shape.rounded:
+        yield Doubt("rounded_before")
 
 
 def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:

@@ -256,7 +256,8 @@ def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterat
 
 def _of_the_shape(shape: shapes.Geometry, project: Project) -> Iterator[str]:
     if not shape.decoder:
-        yield f"model.checkpoint: {shape.family} writes no tokens, one after another: a plan is for models that do"
+        told = f"it is a {shape.family} that writes no tokens, one after another"
+        yield f"model.checkpoint: {told}: a plan is for models that do"
     if shape.sparse and project.kind in ("qat", "train"):
         yield (
             f"project.kind: the law of training stands on dense models, and {shape.family} has experts, of which a "

@@ -30,13 +30,22 @@ PERIODS = ("full_attention_interval", "interleave_moe_layer_step")
 """Which GGUF files of a family leave out where they are as usual."""
 
 
+# Whether their head is the embedding where the config says so depends on the program: transformers 5.24 keeps two
+# matrices (_tied_weights_keys is {}), and NVIDIA's modeling_nemotron_h.py, SGLang and Moonshot's modeling_kimi.py one.
+# llama.cpp takes the embedding for a head that is missing in Nemotron-H, and refuses such a file of Kimi Linear.
+EITHER = ("nemotron_h", "kimi_linear")
+
+
 def known() -> list[str]:
     """The model_types whose decoder is modelled, in alphabetical order."""
     return sorted({*FAMILIES, *ALIASES})
 
 
-def geometry(config: Config) -> Geometry:
-    """The Geometry of a model by its Config. Raises ValueError that names what is unknown, absent, or cannot be."""
+def geometry(config: Config, weighs: bool = False) -> Geometry:
+    """The Geometry of a model by its Config. Raises ValueError that names what is unknown, absent, or cannot be.
+
+    weighs: its tensors are there, and will say whether its head is its embedding.
+    """
     config.require("family")
     family = ALIASES.get(config.said["model_type"], config.said["model_type"])
     if family not in FAMILIES:
@@ -50,6 +59,8 @@ def geometry(config: Config) -> Geometry:
         defaults = {key: defaults[key] for key in defaults if key not in config.spelled or key in PERIODS}
     keys = Keys(config.said, defaults, config.source, config.spelled)
     keys.read.update(("model_type", "vocab_size", "tie_word_embeddings"))
+    if family in EITHER and not weighs:
+        keys.same("tie_word_embeddings", False)
     geometry = build(keys)
     keys.rest(SIZES)
     return geometry

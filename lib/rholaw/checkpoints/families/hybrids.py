@@ -44,7 +44,6 @@ def nemotron_h(keys: Keys) -> Geometry:
     if strange := sorted(set(kinds) - set(NEMOTRON.values())):
         raise keys.refusal("layers_block_type", f"names {strange[0]!r}, which is not modelled")
     keys.same("num_hidden_layers", len(kinds))
-    keys.same("tie_word_embeddings", False)  # transformers keeps two whatever it says, NVIDIA's own code one
     mixers = {kind: _nemotron(keys, kind, d, heads, head, bias, mlp_bias) for kind in set(kinds)}
     body = layers(kinds, lambda kind: mixers[kind] + norm(d)) + norm(d)
     keys.read.update(("n_routed_experts", "num_experts_per_tok", "moe_intermediate_size", "moe_latent_size"))

@@ -46,7 +46,6 @@ def _index_kinds(keys: Keys) -> list[str]:
 def kimi_linear(keys: Keys) -> Geometry:
     """Kimi Linear (arXiv 2510.26692): to a layer of MLA three of KDA, a delta rule with decays by channel."""
     d, about = keys.size("hidden_size"), keys.values.get("linear_attn_config") or {}
-    keys.same("tie_word_embeddings", False)  # transformers keeps two whatever it says, Moonshot's own code one
     keys.read.add("linear_attn_config")
     if not isinstance(about, dict):
         raise keys.refusal("linear_attn_config", "is no table")

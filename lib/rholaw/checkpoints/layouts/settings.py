@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...checked import shown
-from ..config import json_object
+from ..config import beside
 
 TABLES = ("quantization_config", "compression_config")  # in config.json; the second of older compressed-tensors
 PACKED = "pack-quantized"  # compressed-tensors' whole numbers of a few bits, and no rounded activations by itself
@@ -50,8 +50,8 @@ def read(folder: Path, said: dict) -> Settings:
     about = _table(config, "quantization_config") or _table(inner, "quantization_config")
     about = about or _table(config, "compression_config")  # of older compressed-tensors
     for file in FILES:
-        if not about and (folder / file).is_file():
-            about = json_object(folder / file)
+        if not about:
+            about = beside(folder, file) or {}
             about = _table(about, "quantization") or about
     affine = _table(config, "quantization") or (about if "group_size" in about else {})
     block = about.get("weight_block_size")
@@ -77,8 +77,8 @@ def rounds_more(folder: Path, config: dict) -> str:
     said = [
         (f"config.json: {key}", part.get(key)) for part in (config, _table(config, "text_config")) for key in TABLES
     ]
-    beside = [(file, json_object(folder / file)) for file in FILES if (folder / file).is_file()]
-    for where, about in said + [(file, values.get("quantization", values)) for file, values in beside]:
+    files = {file: values for file in FILES if (values := beside(folder, file))}
+    for where, about in said + [(file, values.get("quantization", values)) for file, values in files.items()]:
         if about is not None and not _weights_only(about):
             method = (about.get("quant_method") or about.get("quant_algo")) if isinstance(about, dict) else about
             return f"{where} is of {shown(method)}, which may round activations too"
