@@ -447,3 +447,69 @@ def test_a_scale_of_e8m0_that_is_nan_is_not_called_infinite(tmp_path):
     tensors[scales].view(-1)[0] = 255
     note = rl.survey(written(tmp_path, tensors, files), "int4", progress=False).note.iloc[0]
     assert note.startswith("32 NaN and 0 infinite values")
+
+
+SWIZZLED = {
+    "NVFP4": ({"weight_scale": (256, 8), "weight_scale_2": ()}, torch.float8_e4m3fn),
+    "MXFP4": ({"weight_scale": (256, 4)}, torch.float8_e8m0fnu),
+    "MXFP8": ({"weight_scale": (256, 2)}, torch.float8_e8m0fnu),
+}
+WRITERS = {
+    "torchao": ({"config.json": {"quantization_config": {"quant_method": "torchao"}}}, None),
+    "ComfyUI": ({}, {"_quantization_metadata": '{"layers": {}}'}),
+    "nobody": ({}, None),
+    "ModelOpt": ({"hf_quant_config.json": {"quantization": {"quant_algo": "NVFP4"}}}, None),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("name", SWIZZLED)
+def test_scales_that_may_lie_in_another_order_are_not_taken_as_they_lie(tmp_path, name, writer):
+    """ComfyUI#15511, torchao's is_swizzled_scales: the shapes are the same where rows are a multiple of 128."""
+    (parts, dtype), (files, about) = SWIZZLED[name], WRITERS[writer]
+    codes = whole(256, 64, dtype=torch.uint8).view(torch.float8_e4m3fn if name == "MXFP8" else torch.uint8)
+    tensors = {"l.up_proj.weight": codes}
+    for part, shape in parts.items():
+        tensors[f"l.up_proj.{part}"] = torch.ones(shape).to(dtype if shape else torch.float32)
+    save_file(tensors, tmp_path / "model.safetensors", metadata=about)
+    for file, content in files.items():
+        (tmp_path / file).write_text(json.dumps(content))
+    with checkpoints.open(tmp_path) as checkpoint:
+        (tensor,) = checkpoint.tensors
+        if writer in ("torchao", "ComfyUI"):
+            with pytest.raises(ValueError, match=rf"{writer.lower()} may keep such scales in another order"):
+                tensor.read()
+        else:
+            assert tensor.read().isfinite().all() and ("in the order of their blocks" in tensor.note) == (
+                writer == "nobody"
+            )
+
+
+@pytest.mark.parametrize(
+    ("packing", "zero", "subtracts"),
+    [("auto_round:auto_gptq", 4, 5), ("auto_round", 4, None), ("auto_round", 7, 8), ("auto_round", 8, 8)],
+)
+def test_zeros_of_auto_round_are_read_where_their_version_shows(tmp_path, packing, zero, subtracts):
+    """Its "triton" packing keeps zeros as they are, "triton_zp+-1" one less (auto_round/inference/backend.py)."""
+    numbers = {"qweight": 0x33333333, "qzeros": zero * 0x11111111}
+    tensors = {
+        f"l.{part}": torch.full((16, 64), value - 2**32 * (value >= 2**31), dtype=torch.int32)
+        for part, value in numbers.items()
+    }
+    tensors["l.qzeros"] = tensors["l.qzeros"][:1, :8].contiguous()
+    tensors["l.scales"] = torch.full((1, 64), 0.5, dtype=torch.float16)
+    config = {"quantization_config": {"quant_method": "auto-round", "packing_format": packing, "bits": 4, "sym": False}}
+    with checkpoints.open(written(tmp_path, tensors, {"config.json": config})) as checkpoint:
+        if subtracts is None:
+            with pytest.raises(ValueError, match="AutoRound's own packing leaves open whether"):
+                checkpoint["l.weight"].read()
+        else:
+            assert checkpoint["l.weight"].read().unique().tolist() == [(3 - subtracts) * 0.5]
+
+
+def test_gptq_without_a_config_says_what_is_assumed_of_its_zeros(tmp_path):
+    tensors, files, _ = LAYOUTS["GPTQ"](np.random.default_rng(0))
+    (tmp_path / "other").mkdir()
+    for folder, kept, note in (tmp_path, files, False), (tmp_path / "other", {}, True):
+        with checkpoints.open(written(folder, tensors, kept)) as checkpoint:
+            assert ("zeros are taken as AutoGPTQ keeps them" in checkpoint.tensors[0].note) == note

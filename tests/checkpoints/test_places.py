@@ -147,7 +147,7 @@ def test_the_own_layout_of_mistral_and_llama_is_read_where_there_is_no_other(tmp
 
 
 SLICES = ["consolidated.{:02}.pth", "mp_rank_{:02}_model_states.pt", "mp_rank_{:02}/model.pt", "model{}-mp2.pt"]
-SLICES += ["model_world_size_2_rank_{}.pt"]
+SLICES += ["model_world_size_2_rank_{}.pt", "model-rank-{}-part-0.pt", "rank{}.pt", "model-rank-0-part-{}.pt"]
 
 
 @pytest.mark.parametrize("form", SLICES)
@@ -155,9 +155,17 @@ def test_one_of_several_slices_is_no_model(tmp_path, form):
     for i in (0, 1):
         (tmp_path / form.format(i)).parent.mkdir(exist_ok=True)
         torch.save({"module": {"a": X}}, tmp_path / form.format(i))
-    refused(tmp_path / form.format(1), "is one of 2, each with a slice of every matrix")
+    refused(tmp_path / form.format(1), "is one of 2, each with a part of the model or a slice")
     if "/" not in form:
-        refused(tmp_path, "is one of 2, each with a slice|several checkpoints")
+        refused(tmp_path, "is one of 2, each with a part of the model or a slice")
+
+
+def test_a_file_of_several_that_are_numbered_is_read_with_a_word(tmp_path):
+    """Parts without a count in their names, or checkpoints one after another: nobody can know."""
+    written(tmp_path, **{f"weights_{i}.safetensors": ["a"] for i in (7, 8, 12)}, **{"other.safetensors": ["b"]})
+    said = "not read: weights_12.safetensors, weights_7.safetensors, which lie beside weights_8.safetensors"
+    assert names(tmp_path / "weights_8.safetensors") == (["a"], said)
+    assert names(tmp_path / "other.safetensors") == (["b"], "")
 
 
 # --- folders and files without a model --------------------------------------------------------------------------------

@@ -169,6 +169,22 @@ def test_a_mask_is_no_weight(tmp_path):
     assert (total.parameters, total.compressed, total.error) == (3072, 3072, table.error["h.0.attn.c_attn.weight"])
 
 
+@pytest.mark.parametrize("name", ["lm_loss.weight", "pred_layer.proj.weight", "decoder.weight", "tok_out.weight"])
+def test_a_head_is_known_by_its_shape_where_its_name_is_its_own(tmp_path, name):
+    """XLNet's, XLM's, ModernBERT's: outside of all layers, as many rows and columns as the embedding of tokens."""
+    draw = torch.Generator().manual_seed(1)
+    shapes = {"model.word_embedding.weight": (400, 64), "layers.0.mlp.up.weight": (400, 64), name: (400, 64)}
+    tensors = {each: torch.randn(shape, generator=draw) for each, shape in shapes.items()}
+    assert survey(tmp_path, tensors).role.to_dict() == {
+        "layers.0.mlp.up.weight": "mlp",
+        name: "head",
+        "model.word_embedding.weight": "embedding",
+    }
+    tensors[name] = tensors["model.word_embedding.weight"].clone()
+    assert survey(tmp_path, tensors).note[name] == "tied to model.word_embedding.weight, which counts it"
+    assert survey(tmp_path, tensors | {name: torch.randn(64, 400)}).role[name] != "head"
+
+
 def test_routers_and_biases_of_experts_stay_in_16_bits(tmp_path):
     draw = torch.Generator().manual_seed(1)
     names = {"model.layers.0.mlp.gate.weight": (4, 64), "model.layers.0.mlp.experts.gate_up_proj_bias": (4, 96)}

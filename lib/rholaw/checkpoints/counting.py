@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..untrusted import refusals
-from . import families, opening, ties
+from . import families, opening, roles, ties
 from .config import Config
 from .opening import Checkpoint
 from .parts import Geometry
@@ -57,7 +57,8 @@ def _held_against_tensors(model: Geometry, config: Config, checkpoint: Checkpoin
     """The same, tied as the tensors are; ValueError where they hold another number of parameters."""
     further = _further(checkpoint, config)
     own = [tensor for tensor in checkpoint.tensors if _belongs(tensor.name, further)]
-    heads = [tensor for tensor in own if role(tensor.name) == "head"]
+    does = roles.among({tensor.name: tensor.shape for tensor in own})
+    heads = [tensor for tensor in own if does[tensor.name] == "head"]
     heads = [tensor for tensor in heads if tensor.dtype in CODES or _is_vocabulary(tensor, model)]
     repeated = ties.among(own)
     tied = all(head.name in repeated for head in heads)
@@ -75,14 +76,17 @@ def _held_against_tensors(model: Geometry, config: Config, checkpoint: Checkpoin
             f"{config.source} describes {model.total:.4g} parameters ({config.family}), and the tensors beside it are "
             f"{there}: a key that changes the count is not modelled, or they are not of this model"
         )
-    _refuse_missing(own, config)
+    _refuse_missing(does, config)
     rounded = sum(tensor.count for tensor in own if tensor.quantised)
     return replace(model, rounded=model.rounded or not known or 2 * rounded > model.linear)
 
 
-def _refuse_missing(tensors: list[Tensor], config: Config) -> None:
-    """ValueError for layers that the config counts and no tensor is of, and for a head that it says is there."""
-    there = {int(match[1]) for tensor in tensors if (match := LAYER.search(tensor.name))}
+def _refuse_missing(does: dict[str, str], config: Config) -> None:
+    """ValueError for layers that the config counts and no tensor is of, and for a head that it says is there.
+
+    does: {tensor: its role}.
+    """
+    there = {int(match[1]) for name in does if (match := LAYER.search(name))}
     count = config.said.get("num_hidden_layers")
     if there and type(count) is int and (missing := sorted(set(range(count)) - there)):
         raise ValueError(
@@ -90,7 +94,7 @@ def _refuse_missing(tensors: list[Tensor], config: Config) -> None:
         )
     architectures = config.said.get("architectures")
     writes = isinstance(architectures, list) and any(str(name).endswith("ForCausalLM") for name in architectures)
-    if writes and config.said.get("tie_word_embeddings") is False and not any(role(t.name) == "head" for t in tensors):
+    if writes and config.said.get("tie_word_embeddings") is False and "head" not in does.values():
         raise ValueError(f"{config.source} says that the head is a matrix of its own, and no tensor is one")
 
 

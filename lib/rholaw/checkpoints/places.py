@@ -17,8 +17,9 @@ PREFERENCE += ("*.bin.index*.json", "pytorch_model.bin", "*.gguf", "model.bin", 
 SHARD = r"(.*[^0-9])?([0-9]{1,5})([-_]of[-_])([0-9]{1,5})(\..+)"
 HUB = r"\w[\w.-]*/((?!.*\.(safetensors|gguf|bin|pth?|ckpt|npz|json)$)[\w.-]+)"  # a name there: owner and model
 SHARDS = 10_000  # of one checkpoint, at most
-# One of several files that each hold a part of every matrix.
-SLICE = r"(consolidated\.|mp_rank_|model(?=\d+-mp)|.*world_size_\d+_rank_)(\d+)(.*)"
+# One of several files that each hold a part of every matrix, or of the model.
+RANK = r"(?:^|[-_.])rank[-_]?(\d+)"
+SLICE = rf"{RANK}|^consolidated\.(\d+)|^model(\d+)(?=-mp)|[-_.]part[-_]?(\d+)"
 STATE = r"((optim(izer)?|(lr_)?scheduler|(grad_)?scaler|sampler|training_args|rng_state|random_states|common)"
 STATE += r"([_-]?\d+)*\.\w+)"
 SPARE = r"(consolidated|adapter_model|pytorch_adapter|pytorch_lora_weights|mmproj|imatrix)[.-]"  # if there is no other
@@ -85,14 +86,7 @@ def _of(file: Path) -> Place:
         raise ValueError(f"{file.name} is {sentence}")
     if ".index" in file.name and file.name.endswith(".json"):
         return _indexed(file)
-    for part in (file, file.parent):  # Megatron has a folder for each process
-        if (match := re.fullmatch(SLICE, part.name)) and part.parent != part:
-            pattern = re.escape(match[1]) + r"\d+" + re.escape(match[3])
-            if (count := sum(bool(re.fullmatch(pattern, other.name)) for other in part.parent.iterdir())) > 1:
-                raise ValueError(
-                    f"{part.name} is one of {count}, each with a slice of every matrix: join them by the tool of "
-                    f"whoever wrote them, as transformers' convert_llama_weights_to_hf.py for a Llama of Meta"
-                )
+    _refuse_slices(file)
     for index in sorted(file.parent.glob("*.index*.json"))[:10] if re.fullmatch(SHARD, file.name) else ():
         try:
             indexed = _indexed(index)
@@ -100,7 +94,29 @@ def _of(file: Path) -> Place:
             continue
         if file in indexed.files:
             return indexed
-    return Place(tuple(_present(_set(file))), {}, file.name)
+    files = _present(_set(file))
+    return Place(tuple(files), {}, file.name, _numbered(file) if len(files) == 1 else ())
+
+
+def _numbered(file: Path) -> tuple[str, ...]:
+    """What lies beside a file, called as it is but for a number: other parts of it, or other models."""
+    pattern = re.sub(r"\d+", r"\\d+", re.escape(file.name))
+    names = [other.name for other in file.parent.iterdir() if other.name != file.name] if r"\d" in pattern else []
+    return tuple(sorted(name for name in names if re.fullmatch(pattern, name))[:10])
+
+
+def _refuse_slices(file: Path) -> None:
+    """ValueError for one of several files, or folders, in which several processes saved their part of a model."""
+    for part, marks in ((file, SLICE), (file.parent, RANK)):  # Megatron has a folder for each process
+        for match in re.finditer(marks, part.name):
+            start, end = match.span(match.lastindex)
+            pattern = re.escape(part.name[:start]) + r"\d+" + re.escape(part.name[end:])
+            if (count := sum(bool(re.fullmatch(pattern, other.name)) for other in part.parent.iterdir())) > 1:
+                raise ValueError(
+                    f"{part.name} is one of {count}, each with a part of the model or a slice of every matrix: join "
+                    "them by the tool of whoever wrote them, as transformers' convert_llama_weights_to_hf.py for a "
+                    "Llama of Meta"
+                )
 
 
 def _one(folder: Path, files: list[Path]) -> Path:
@@ -110,6 +126,7 @@ def _one(folder: Path, files: list[Path]) -> Path:
         sets.setdefault(re.sub(f"^{SHARD}$", r"\1\3\4\5", file.name), []).append(file)
     whole = [part for part in sets.values() if not _missing(part[0])] if len(sets) > 1 else list(sets.values())
     if len(whole) != 1:
+        _refuse_slices(files[0])
         raise ValueError(f"{folder} holds several checkpoints, name one: {listed(file.name for file in files)}")
     return whole[0][0]
 

@@ -1,8 +1,11 @@
 """What a tensor of a checkpoint is, by its name: a matrix that formats round, or what engines keep as it is."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from functools import lru_cache
+
+UNTOLD = ("attention", "mlp", "other")
+"""The roles that a head may seem to have by a name of its own."""
 
 KEPT = ("embedding", "head", "norm", "router", "state")
 """The roles that ``totals`` leaves in 16 bits, as engines do; a "buffer" stays as it is in the file."""
@@ -60,6 +63,20 @@ def role(name: str, names: Container[str] = ()) -> str:
     if gate and any(f"{name[: gate.end(1)]}{other}.weight" in names for other in ("up", "down")):
         return "mlp"
     return usual
+
+
+def among(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """{name: role} of tensors by their ``shapes``, {name: shape}: by its name, and of a head by where and what it is.
+
+    Outside of all layers, what has the shape of the embedding of tokens is a head, whatever it is called.
+    """
+    roles = {name: role(name, shapes) for name in shapes}
+    tables = {shape for name, shape in shapes.items() if roles[name] == "embedding" and is_vocabulary(name)}
+    tables = {shape for shape in tables if len(shape) == 2 and shape[0] > shape[1]}
+    for name, shape in shapes.items():
+        if shape in tables and roles[name] in UNTOLD and not re.search(r"[._/]\d+[._/]", name):
+            roles[name] = "head"
+    return roles
 
 
 @lru_cache(2**14)

@@ -20,7 +20,7 @@ from ..laws.fitted import Fit
 from ..laws.fitting import fit as fit_law
 from . import opening, resumable, ties
 from .opening import Checkpoint
-from .roles import is_matrix, role
+from .roles import among, is_matrix
 from .streaming import Measurement, NotFinite, measured
 from .tensors import PLAIN, Tensor
 
@@ -88,14 +88,15 @@ def survey(
         gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
         fit = fit or _default_fit()
         finished = resumable.Finished(out, _key(checkpoint, named, rotation, device))
-        names, tied = {tensor.name for tensor in checkpoint.tensors}, ties.among(checkpoint.tensors)
+        tied = ties.among(checkpoint.tensors)
+        does = among({tensor.name: tensor.shape for tensor in checkpoint.tensors})
         rows, total = [], sum(tensor.count for tensor in checkpoint.tensors)
         bar = tqdm(total=total, desc="survey", unit="w", unit_scale=True, disable=not progress)
         with bar, threads.alone() if device.type == "cpu" else nullcontext():
             for tensor in checkpoint.tensors:
                 if tensor.name not in finished.rows:
-                    does, same = role(tensor.name, names), tied.get(tensor.name, "")
-                    finished.add(tensor.name, _rows(tensor, does, same, named, rotation, device))
+                    same = tied.get(tensor.name, "")
+                    finished.add(tensor.name, _rows(tensor, does[tensor.name], same, named, rotation, device))
                 rows += finished.rows[tensor.name]
                 bar.update(tensor.count)
     table = pd.DataFrame(rows, columns=COLUMNS)

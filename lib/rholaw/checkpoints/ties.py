@@ -7,7 +7,7 @@ from hashlib import blake2b
 import torch
 
 from ..formats.sparsity import CHUNK
-from .roles import is_vocabulary, role
+from . import roles
 from .tensors import Tensor
 
 FEW = 256  # values that tell most tables apart
@@ -20,8 +20,10 @@ def among(tensors: Iterable[Tensor]) -> dict[str, str]:
     """
     tensors = list(tensors)
     ties = {tensor.name: tensor.tied for tensor in tensors if tensor.tied}
-    tables = [tensor for tensor in tensors if not tensor.tied and len(tensor.shape) > 1 and is_vocabulary(tensor.name)]
-    tables.sort(key=lambda table: role(table.name) == "head")
+    does = roles.among({tensor.name: tensor.shape for tensor in tensors})
+    named = {name for name in does if roles.is_vocabulary(name) or does[name] == "head"}
+    tables = [tensor for tensor in tensors if not tensor.tied and len(tensor.shape) > 1 and tensor.name in named]
+    tables.sort(key=lambda table: does[table.name] == "head")
     for stop in (FEW, None):  # all values only of those that begin alike
         alike = defaultdict(list)
         for table in tables:

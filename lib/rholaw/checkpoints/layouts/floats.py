@@ -16,6 +16,7 @@ from .settings import Settings
 from .unpacking import E2M1, Rows, code_rows, expect, scale, unpacked
 
 TELLING, UNLIKE = 512, 0.2  # bytes, at least; and |E exp(2πi b/16)|, below 1e-5 for wide numbers, .6 for two codes
+SWIZZLERS = ("torchao", "comfyui")
 INT8 = 127  # the code of the largest weight of a row
 
 
@@ -32,6 +33,7 @@ def scaled(group: Group, settings: Settings) -> Tensor | None:
     if settings.method == "fbgemm_fp8" and len(rest) == 2 and about.shape == (first, rest[1], 1):
         about = replace(about, shape=(first, 1, rest[1]))  # of experts in × out, each output has one
     factors, name = scale(about, codes.shape, settings.block)
+    note = _order(settings) if name == "g32" and about.dtype not in REAL else ""
     zeros, halved = _zeros(group, settings), codes.dtype == "I8" and settings.bits == 4
 
     def rows(first: int, last: int) -> torch.Tensor:
@@ -44,7 +46,7 @@ def scaled(group: Group, settings: Settings) -> Tensor | None:
         return values / factors(first, last) if settings.divides else values * factors(first, last)
 
     tensor = group.tensor(codes.shape, f"{codes.dtype}/{name}", rows)
-    return replace(tensor, scale=about if about.count == 1 and not settings.divides else None)
+    return replace(tensor, note=note, scale=about if about.count == 1 and not settings.divides else None)
 
 
 def int8(group: Group, settings: Settings) -> Tensor | None:
@@ -73,6 +75,7 @@ def nvfp4(group: Group, settings: Settings) -> Tensor | None:
     divides = "global_scale" in group.parts  # compressed-tensors keeps its reciprocal
     second = "global_scale" if divides else "scale_2"
     group.only("scale", second)
+    note = "" if divides else _order(settings)
     shape = (*codes.shape[:-1], 2 * codes.shape[-1])
     expect(block, (*shape[:-1], -(-shape[-1] // 16)), "scale")
     factors, _ = scale(block, shape, (1, 16))
@@ -82,7 +85,7 @@ def nvfp4(group: Group, settings: Settings) -> Tensor | None:
         values = fours(codes, first, last) * factors(first, last)
         return values / whole(first, last) if divides else values * whole(first, last)
 
-    return group.tensor(shape, "NVFP4", rows)
+    return replace(group.tensor(shape, "NVFP4", rows), note=note)
 
 
 def mxfp4(group: Group, settings: Settings) -> Tensor | None:
@@ -94,6 +97,7 @@ def mxfp4(group: Group, settings: Settings) -> Tensor | None:
     group.only(key)
     if blocks and (len(codes.shape) < 3 or codes.shape[-1] != 16):
         raise ValueError("their blocks are not of 16 bytes each")
+    note = "" if blocks else _order(settings)
     shape = (*codes.shape[:-2], codes.shape[-2] * 32) if blocks else (*codes.shape[:-1], codes.shape[-1] * 2)
     expect(group.parts[key], (*shape[:-1], -(-shape[-1] // 32)), "scale")
     factors, _ = scale(group.parts[key], shape, (1, 32))
@@ -101,7 +105,19 @@ def mxfp4(group: Group, settings: Settings) -> Tensor | None:
     def rows(first: int, last: int) -> torch.Tensor:
         return fours(codes, first, last, shape[-1] // 2) * factors(first, last)
 
-    return group.tensor(shape, "MXFP4", rows)
+    return replace(group.tensor(shape, "MXFP4", rows), note=note)
+
+
+def _order(settings: Settings) -> str:
+    """A note where nothing says in which order the scales of small blocks lie; ValueError where they may lie in two.
+
+    torchao and ComfyUI swizzle them, or not, and no shape shows it where rows are a multiple of 128.
+    """
+    if settings.method in SWIZZLERS:
+        raise ValueError(f"codes, not measured: {settings.method} may keep such scales in another order (swizzled)")
+    return (
+        "" if settings.method else "no config.json says who wrote it: its scales are taken in the order of their blocks"
+    )
 
 
 def fours(codes: Tensor, first: int, last: int, width: int | None = None) -> torch.Tensor:

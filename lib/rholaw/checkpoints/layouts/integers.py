@@ -28,7 +28,7 @@ def gptq(group: Group, settings: Settings) -> Tensor | None:
     if not _columns(group) or codes.shape[1] != scales.shape[1] or settings.method == "awq":
         return None
     group.only("scales", "qzeros", maybe=("g_idx",))
-    if settings.gptq not in ("", "gptq", "gptq_v2"):
+    if settings.gptq not in ("", "gptq", "gptq_v2", "auto_round"):
         raise ValueError(f"GPTQ's format {shown(settings.gptq)} is unknown")
     (words, height), groups = codes.shape, scales.shape[0]
     bits = next((bits for bits in (2, 3, 4, 8) if zeros.shape == (groups, height * bits / WORD)), 0)
@@ -47,8 +47,13 @@ def gptq(group: Group, settings: Settings) -> Tensor | None:
         if place.min() < 0 or place.max() >= groups:
             raise ValueError(f"codes, not measured: their g_idx names other groups than the {groups} there are")
         stored = unpacked(zeros.read(), bits).float()
-        half = settings.gptq == "" and bool((stored == 2 ** (bits - 1)).all())  # of the second version, unsaid
-        shift = 0 if settings.gptq == "gptq_v2" or half else 1
+        half = [bool((stored == 2 ** (bits - 1) - less).all()) for less in (0, 1)]  # symmetric, in either version
+        if settings.gptq == "auto_round" and not any(half):
+            raise ValueError(
+                "codes, not measured: AutoRound's own packing leaves open whether their zeros are one less"
+            )
+        unsaid = settings.gptq in ("", "auto_round") and half[0]
+        shift = 0 if settings.gptq == "gptq_v2" or unsaid else 1
         zero = (stored + shift) % 2**bits
         return codes.read().T.contiguous(), scales.read().float().T.contiguous(), zero.T.contiguous(), place
 
@@ -57,7 +62,8 @@ def gptq(group: Group, settings: Settings) -> Tensor | None:
         factor, zero = factor[first:last][:, place], zero[first:last][:, place]
         return (unpacked(stored[first:last], bits)[:, :width].float() - zero) * factor
 
-    return group.tensor((height, width), f"GPTQ int{bits}/g{size}", rows)
+    note = "" if settings.method else "no config.json says so: zeros are taken as AutoGPTQ keeps them, one less"
+    return replace(group.tensor((height, width), f"GPTQ int{bits}/g{size}", rows), note=note)
 
 
 def awq(group: Group, settings: Settings) -> Tensor | None:

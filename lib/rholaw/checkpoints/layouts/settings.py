@@ -18,10 +18,10 @@ LARGEST = 2**20  # of a block
 class Settings:
     """What the layouts of codes depend on, and what the shapes do not tell.
 
-    method: what quantised it, "" where nothing says so.  gptq: its checkpoint_format, or "".  block: (rows, columns)
-    that share a scale, or ().  affine: MLX's table of group_size and bits, by modules too.  divides: scales divide, as
-    in CTranslate2.  bits: the most that a weight has by what is said, or 0.  ordered: GPTQ's desc_act, groups are no
-    neighbours.  cache: what keys and values are rounded to, such as "fp8", or "".
+    method: what quantised it, "" where nothing says so.  gptq: its checkpoint_format, "auto_round" for its own, or "".
+    block: (rows, columns) that share a scale, or ().  affine: MLX's table of group_size and bits, by modules too.
+    divides: scales divide, as in CTranslate2.  bits: the most that a weight has by what is said, or 0.  ordered: GPTQ's
+    desc_act, groups are no neighbours.  cache: what keys and values are rounded to, such as "fp8", or "".
     """
 
     method: str = ""
@@ -58,8 +58,10 @@ def read(folder: Path, said: dict) -> Settings:
     if block is not None and not (isinstance(block, list) and len(block) == 2):
         raise ValueError(f"weight_block_size is {shown(block)}, not two numbers")
     return Settings(
-        _text(about, "quant_method") or _text(about, "quant_algo") or ("quantised" if about or affine else ""),
-        _text(about, "checkpoint_format"),
+        _text(about, "quant_method")
+        or _text(about, "quant_algo")
+        or ("comfyui" if "_quantization_metadata" in said else "quantised" if about or affine else ""),
+        _text(about, "checkpoint_format") or _auto_round(about),
         tuple(_count({"weight_block_size": size}, "weight_block_size") for size in block or ()),
         affine,
         "binary_version" in said,
@@ -104,6 +106,13 @@ def _weights_only(about: object) -> bool:
         and all(isinstance(group, dict) and group.get("format") in (None, PACKED) for group in groups.values())
         and not any(group.get(f"{side}_activations") for group in groups.values() for side in ("input", "output"))
     )
+
+
+def _auto_round(about: dict) -> str:
+    """The format of AutoRound where it is its own, whose zeros lie as GPTQ's first or second version has them."""
+    packing = _text(about, "packing_format") or _text(about, "backend")
+    own = "auto-round" in _text(about, "quant_method") and "auto_gptq" not in packing
+    return "auto_round" if own else ""
 
 
 def _bits(about: dict) -> list[int]:
