@@ -1,12 +1,14 @@
 """The loss of formats layer by layer against whole models, and what interrupts it."""
 
 import re
+import warnings
 
 import pytest
 import torch
 from tiny_llama import CONFIG, TEXT, gguf_file, hub, trained
 
 import rholaw as rl
+from rholaw import checkpoints
 from rholaw.checkpoints import estimating, evaluating, layered, llama, opening, resumable
 from rholaw.checkpoints import roundings as roundings_of
 
@@ -48,6 +50,15 @@ def test_it_is_what_whole_models_say(given, model, blocks, rows, monkeypatch):
 
 def test_a_model_does_not_differ_from_itself(given):
     assert (evaluate(given, ["dense"])[["kl", "kl_stderr", "rise", "stderr"]] == 0).all(axis=None)
+
+
+def test_a_model_that_knows_nothing_of_its_text_has_a_word(given):
+    """Another rope, a delta of weights, slices put together wrongly: whatever it is, its own loss shows it."""
+    with pytest.warns(UserWarning, match="nats a token is no better than chance among its 280 tokens: it is untrained"):
+        evaluate(given, "int8/g8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate((checkpoints.carried()["shakespeare-1m"], given[1]), "int8/g64")
 
 
 def test_a_gguf_file_and_batches_of_any_size_say_the_same(given, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import torch
 from quantised_files import packed
 from tiny_llama import CONFIG, TEXT, TOKENIZER, gguf_file, hub, trained
 
+import rholaw as rl
 from rholaw.checkpoints import llama
 from rholaw.checkpoints.llama_keys import ACTIVATIONS, HARMLESS, of_gguf, of_json
 
@@ -313,7 +314,6 @@ def test_weights_that_llm_compressor_packed_are_those_that_they_stand_for(tmp_pa
         {"format": "int-quantized"},
         {"format": "nvfp4-pack-quantized"},
         {"kv_cache_scheme": {"num_bits": 8, "type": "float"}},
-        {"transform_config": {"config_groups": {"u": {"type": "hadamard"}}}},
         {"sparsity_config": {"format": "sparse-24-bitmask"}},
         {"config_groups": {"group_0": {"input_activations": {"num_bits": 8, "dynamic": True}}}},
         {"config_groups": {"group_0": {"output_activations": {"num_bits": 8}}}},
@@ -327,6 +327,25 @@ def test_weights_that_llm_compressor_packed_are_those_that_they_stand_for(tmp_pa
 def test_what_rounds_more_than_weights_is_refused(tmp_path, weights, change):
     config = CONFIG | {"quantization_config": PACKED | change}
     assert "which may round activations too" in refusal(hub(tmp_path, weights, config))
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        (PACKED | {"transform_config": {"config_groups": {"u": {"type": "hadamard"}}}}, "has 'transform_config'"),
+        ({"quant_method": "auto-round", "rotation_config": {"r3": True}}, "has 'rotation_config'"),
+        ({"quant_method": "quark", "online_hadamard": True}, "has 'online_hadamard'"),
+        ({"quant_method": "bitnet", "quantization_mode": "online"}, "it is a BitNet"),
+    ],
+)
+def test_a_model_that_does_more_than_multiply_by_its_matrices_is_never_run(tmp_path, weights, about, said):
+    """llm-compressor#2238, transformers#37503: nor with inputs that stay dense; a survey of its weights says it."""
+    folder = hub(tmp_path / "model", weights, CONFIG | {"quantization_config": about})
+    assert said in refusal(folder)
+    with pytest.raises(ValueError, match=said):
+        rl.evaluate(folder, "int4/g32", activations="dense", progress=False)
+    with pytest.warns(UserWarning, match=said):
+        rl.survey(folder, "int4/g32", rotation=0, progress=False)
 
 
 def test_a_training_layout_changes_nothing_and_squares_of_relu_are_computed(tmp_path, weights):

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import math
 import sys
 import warnings
 from collections.abc import Iterable
@@ -31,6 +32,7 @@ DENSE = ""  # the name of the model's own activations, beside those of formats
 LEAST = 0.95  # of the weights in matrices that a format must round
 SLICE = 8192  # rows of the head that are used at once
 TOKENS = 2048  # that pass through a layer together
+UNTRAINED = "it is untrained, damaged, or not run as it was made, and what formats cost it says nothing"
 SMALL = 2**28  # multiplications of a matrix: with fewer, threads wait for one another longer than they work
 
 
@@ -87,7 +89,7 @@ def evaluate(
     work for a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds
     less than 95 % of the weights; during it for weights that are not finite.  A UserWarning of what engines do
     otherwise: where the file has scales of inputs or cache and others are used, by token or block, where static scales
-    of the cache are 1, and of queries beside a cache in FP8.
+    of the cache are 1, and of queries beside a cache in FP8; and where the model itself does no better than chance.
     """
     place, out, asked = usable_device(device), resumable.destination(out), named_formats(formats)
     running = _running(activations, "activations"), _running(cache, "keys and values")
@@ -114,6 +116,9 @@ def evaluate(
         stage.remove()
     if told:
         warnings.warn(f"{path}: {'; '.join(told)}", stacklevel=2)
+    if (loss := table.loss[0]) > math.log(model.vocabulary):
+        chance = f"no better than chance among its {model.vocabulary:,} tokens"
+        warnings.warn(f"{path}: its own loss of {loss:.3g} nats a token is {chance}: {UNTRAINED}", stacklevel=2)
     return table
 
 
@@ -134,6 +139,7 @@ def described(checkpoint: Checkpoint, device: torch.device, told: bool = False) 
     told: what rounds its inputs is known; else a checkpoint that may say so is refused.  Raises ValueError where
     neither can run it.
     """
+    llama_keys.refuse_changes(checkpoint)
     if not told:
         llama_keys.refuse_rounded_inputs(checkpoint)
     try:

@@ -160,6 +160,7 @@ def load(path: str | Path) -> Decoder:
     weight that is no finite number.
     """
     with opening.open(path) as checkpoint, refusals(f"{path} cannot be run as a Llama"):
+        llama_keys.refuse_changes(checkpoint)
         llama_keys.refuse_rounded_inputs(checkpoint)
         model = described(checkpoint)
         tensors = {tensor.name: tensor for tensor in checkpoint.tensors}

@@ -177,6 +177,12 @@ def of_gguf(keys: dict, source: str) -> Function:
     return Function("silu", base, "linear", {"factor": _positive(factor, f"{source}: its factor of positions")}, sizes)
 
 
+def refuse_changes(checkpoint: Checkpoint) -> None:
+    """ValueError where a quantised model computes something else than its family does with the matrices there."""
+    if checkpoint.changes:
+        raise ValueError(f"{checkpoint.changes}: its loss is not that of these; give the model that it was made from")
+
+
 def refuse_rounded_inputs(checkpoint: Checkpoint) -> None:
     """ValueError where an engine may round the inputs of matrices too, by a config.json of any family or by scales."""
     says = checkpoint.rounds_more

@@ -27,7 +27,7 @@ class Checkpoint:
     metadata: what the files say of themselves, such as GGUF's keys, and "config", a dict, where a config.json is there.
     remarks: what lies in the files, or beside them, and is not among the tensors, or is there twice; a line each.
     scales: the static scales of inputs and cache.  rounds_more: where it says that an engine may round more than its
-    weights, or "".
+    weights, or "".  changes: what the model does beside its matrices, or "".
     """
 
     path: Path
@@ -38,6 +38,7 @@ class Checkpoint:
     remarks: tuple[str, ...] = ()
     scales: static.Scales = field(default_factory=lambda: static.Scales({}), repr=False)
     rounds_more: str = ""
+    changes: str = ""
 
     def __getitem__(self, name: str) -> Tensor:
         """The Tensor of that name, or KeyError."""
@@ -105,8 +106,11 @@ def open(path: str | Path) -> Checkpoint:
         weights = oriented(weights, config)
         scales = static.Scales({tensor.name: tensor for tensor in weights}, cache, settings.cache)
         rounds_more = "" if "general.architecture" in metadata else layouts.rounds_more(folder, config)
-        told, close = tuple(dict.fromkeys([*remarks, *more])), opened.pop_all().close
-        return Checkpoint(path, where.files, metadata, tuple(weights), close, told, scales, rounds_more)
+        told = tuple(dict.fromkeys(filter(None, [*remarks, *more, settings.changes])))
+        close = opened.pop_all().close
+        return Checkpoint(
+            path, where.files, metadata, tuple(weights), close, told, scales, rounds_more, settings.changes
+        )
 
 
 @refusals()

@@ -11,6 +11,7 @@ TABLES = ("quantization_config", "compression_config")  # in config.json; the se
 PACKED = "pack-quantized"  # compressed-tensors' whole numbers of a few bits, and no rounded activations by itself
 WEIGHTS = re.compile(r"w\d+a16(_\w+)?|\w+_wo")  # of ModelOpt's quant_algo, those of weights alone
 FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")  # of GPTQ, AWQ, ModelOpt
+TURNS = re.compile(r"transform|rotation|hadamard|quarot|spinquant")  # in a key of compressed-tensors, AutoRound, Quark
 LARGEST = 2**20  # of a block
 
 
@@ -21,7 +22,8 @@ class Settings:
     method: what quantised it, "" where nothing says so.  gptq: its checkpoint_format, "auto_round" for its own, or "".
     block: (rows, columns) that share a scale, or ().  affine: MLX's table of group_size and bits, by modules too.
     divides: scales divide, as in CTranslate2.  bits: the most that a weight has by what is said, or 0.  ordered: GPTQ's
-    desc_act, groups are no neighbours.  cache: what keys and values are rounded to, such as "fp8", or "".
+    desc_act, groups are no neighbours.  cache: what keys and values are rounded to, such as "fp8", or "".  changes:
+    what else the model does than to multiply by its matrices as they lie, a sentence, or "".
     """
 
     method: str = ""
@@ -32,6 +34,7 @@ class Settings:
     bits: int = 0
     ordered: bool = False
     cache: str = ""
+    changes: str = ""
 
     def mlx(self, stem: str) -> tuple[int | None, int | None, str]:
         """(group size, bits, mode) of a module in MLX, None where nothing is said."""
@@ -68,6 +71,7 @@ def read(folder: Path, said: dict) -> Settings:
         max(_bits(about), default=0),
         about.get("desc_act") is True,
         _text(about, "kv_cache_quant_algo") or _cache(_table(about, "kv_cache_scheme")),
+        _changes(about),
     )
 
 
@@ -106,6 +110,15 @@ def _weights_only(about: object) -> bool:
         and all(isinstance(group, dict) and group.get("format") in (None, PACKED) for group in groups.values())
         and not any(group.get(f"{side}_activations") for group in groups.values() for side in ("input", "output"))
     )
+
+
+def _changes(about: dict) -> str:
+    """What a model does beside its matrices by a quantisation's config: it rotates inputs, or rounds as it runs."""
+    if turning := [key for key in about if TURNS.search(key) and about[key]]:
+        return f"its quantisation has {shown(turning[0])}: inputs may be rotated before its matrices, which are so too"
+    if _text(about, "quant_method") == "bitnet":
+        return "it is a BitNet, whose matrices and inputs are rounded whenever it runs, whatever lies in the file"
+    return ""
 
 
 def _auto_round(about: dict) -> str:
