@@ -5,7 +5,6 @@ import shutil
 import sys
 
 import pytest
-from hypothesis import settings
 
 # Set before any test module is imported, here and in the processes of pytest-xdist.
 if "--full" in sys.argv:
@@ -16,10 +15,6 @@ from sampling import FULL, SEED
 
 os.environ["RHOLAW_SEED"] = str(SEED)  # one sample for all processes, also at midnight
 
-settings.register_profile("short", deadline=None, max_examples=12, derandomize=True)
-settings.register_profile("full", deadline=None, max_examples=300, print_blob=True)
-settings.load_profile("full" if FULL else "short")
-
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="everything: exhaustive products, long and wild tests")
@@ -27,6 +22,16 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: too long for every day; runs with --full")
+
+
+def pytest_sessionstart(session):
+    """Hypothesis takes a second to import: not where pytest-xdist only hands out the tests."""
+    if session.config.getoption("dist", "no") == "no":
+        from hypothesis import settings
+
+        settings.register_profile("short", deadline=None, max_examples=12, derandomize=True)
+        settings.register_profile("full", deadline=None, max_examples=300, print_blob=True)
+        settings.load_profile("full" if FULL else "short")
 
 
 def pytest_report_header():

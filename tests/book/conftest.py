@@ -2,9 +2,9 @@
 
 import pytest
 
-import rholaw as rl
-
 
 @pytest.fixture(scope="session")
 def fit():
+    import rholaw as rl
+
     return rl.fit("unified", rl.runs.one_estimator(rl.runs.load("quest2025")), n_bootstrap=20)

@@ -15,12 +15,13 @@ X = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
 MODEL = torch.nn.Linear(128, 64)
 
 
-def optimizer(kind=torch.optim.AdamW):
-    """The state of an optimizer after a step, as torch gives it."""
-    made = kind(MODEL.parameters(), lr=1e-3)
-    MODEL(torch.randn(3, 128)).sum().backward()
-    made.step()
-    return made.state_dict()
+def optimizer(*moments):
+    """The state of an optimizer after a step, in the form that torch gives it."""
+    shapes = dict(enumerate(weight.shape for weight in MODEL.parameters()))
+    state = {
+        n: {"step": torch.tensor(1.0)} | {name: torch.ones(shape) for name in moments} for n, shape in shapes.items()
+    }
+    return {"state": state, "param_groups": [{"lr": 1e-3, "eps": 1e-8, "foreach": None, "params": [*shapes]}]}
 
 
 def names(path):
@@ -37,7 +38,7 @@ def refused(path, message):
 
 # --- what training keeps ----------------------------------------------------------------------------------------------
 
-NET, MOMENTS = ["weight", "bias"], optimizer()
+NET, MOMENTS = ["weight", "bias"], optimizer("exp_avg", "exp_avg_sq")
 LOOSE = {"exp_avg": {"w": X}, "exp_avg_sq": {"w": X}}  # an optimizer in a form of its own
 TRAINERS = {
     "ignite": ({"net": MODEL.state_dict(), "optimizer": MOMENTS, "epoch": 3}, "net.", "'optimizer', the state of an"),
@@ -74,11 +75,26 @@ TRAINERS = {
         "'opt'",
     ),
     "SGD": (
-        {"net": MODEL.state_dict(), "sgd": optimizer(torch.optim.Adagrad)},
+        {"net": MODEL.state_dict(), "sgd": optimizer("sum")},
         "net.",
         "'sgd', the state of an optimizer",
     ),
 }
+
+
+@pytest.mark.full  # torch's optimizers take as long to import as torch itself
+@pytest.mark.parametrize(
+    "kind, moments", [(torch.optim.AdamW, ["exp_avg", "exp_avg_sq"]), (torch.optim.Adagrad, ["sum"])]
+)
+def test_an_optimizer_of_torch_has_that_form(kind, moments):
+    made, form = kind(MODEL.parameters(), lr=1e-3), optimizer(*moments)
+    MODEL(torch.randn(3, 128)).sum().backward()
+    made.step()
+    real = made.state_dict()
+    shapes = [{n: {name: x.shape for name, x in kept.items()} for n, kept in s["state"].items()} for s in (real, form)]
+    assert shapes[0] == shapes[1] and real.keys() == form.keys()
+    assert form["param_groups"][0].keys() <= real["param_groups"][0].keys()
+    assert real["param_groups"][0]["params"] == form["param_groups"][0]["params"]
 
 
 @pytest.mark.parametrize("name", TRAINERS)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from rholaw.laws import draws as capacities
-
 
 @pytest.fixture(scope="module")
 def few():
     """While a module runs that asks for it."""
+    from rholaw.laws import draws as capacities
+
     fits, patch = capacities.default_fit(16), pytest.MonkeyPatch()
     patch.setattr(capacities, "default_fit", lambda: fits)
     yield
