@@ -65,7 +65,7 @@ check-book: $(READY)
 # A process a core, each with one thread: threads that wait for one another while others compute cost ten times the work.
 test: export OMP_NUM_THREADS ?= 1
 test: $(READY)
-	@$(if $(FULL),RHOLAW_FULL=1) $(PY) -m pytest -q -n auto $(ARGS)
+	@$(if $(FULL),RHOLAW_FULL=1) $(PY) -m pytest -q -n auto --dist worksteal $(ARGS)
 
 lab: $(READY)
 	@$(PY) -m jupyterlab --notebook-dir=chapters $(ARGS)

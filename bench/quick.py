@@ -42,7 +42,10 @@ def jobs(folder: str) -> dict[str, list[str]]:
         str(path.relative_to(ROOT / "chapters").with_suffix("")): ["papermill", str(path), *options, str(path.parent)]
         for path in chapters
     }
-    return pages | {f"tests/{room.name}": ["pytest", "-q", "-n", "auto", f"tests/{room.name}"] for room in rooms}
+    return pages | {
+        f"tests/{room.name}": ["pytest", "-q", "-n", "auto", "--dist", "worksteal", f"tests/{room.name}"]
+        for room in rooms
+    }
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -72,7 +73,9 @@ def context():
         missing("no Chromium on this machine")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER)
-        yield browser.new_context()
+        pages = browser.new_context()
+        pages.new_page().goto(Path(__file__).as_uri())  # pages of files share its process, which takes long to start
+        yield pages
         browser.close()
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from rholaw.book import warm
 
 if __name__ == "__main__":
+    warm.IMPORTED = ("ipykernel.kernelapp",)
     warm.papermill(sys.argv[1:], dict(os.environ), Path("said.txt"))
 """
 
@@ -33,7 +34,7 @@ def run(source, folder):
 
 def test_a_kernel_is_fresh_but_for_what_is_imported(tmp_path):
     looks = "import builtins, os, sys\nfresh, builtins.mark = not hasattr(builtins, 'mark'), True\n"
-    looks += "fresh, 'torch' in sys.modules, os.environ['WORD'], os.getcwd(), __name__"
+    looks += f"fresh, {{*{warm.IMPORTED}}} <= sys.modules.keys(), os.environ['WORD'], os.getcwd(), __name__"
     draws = "import matplotlib.pyplot as plt\nplt.plot([1]);"
     source = small_book(tmp_path / "b", index=[new_code_cell(looks), new_code_cell(draws)]) / "chapters" / "index.ipynb"
     before = dict(os.environ)

@@ -110,38 +110,12 @@ def few(tmp_path, monkeypatch):
         tables.update(f"{Path(name).parent}/few")
 
 
-def answer(chapter: str, parameters: dict) -> str:
-    """What the answer of the chapter says in quick mode, its cells executed here, one after another."""
-    import matplotlib.pyplot as plt
-    from IPython.core.interactiveshell import InteractiveShell
-
-    cells = [
-        cell for cell in nbformat.read(ROOT / "chapters" / f"{chapter}.ipynb", 4).cells if cell.cell_type == "code"
-    ]
-    shell = InteractiveShell.instance()
-    shell.history_manager.enabled = False
-    try:
-        for cell in cells:
-            tags = cell.metadata.get("tags", ())
-            given = "".join(f"\n{name} = {value!r}" for name, value in parameters.items())
-            result = shell.run_cell(
-                cell.source + (given + "\nquick = True" if "parameters" in tags else ""), store_history=False
-            )
-            result.raise_error()
-            if "answer" in tags:
-                return result.result.data
-    finally:
-        plt.close("all")
-        InteractiveShell.clear_instance()
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as a kernel does
 @pytest.mark.parametrize("chapter", some(ODD, 1))
-def test_an_answer_follows_its_parameters(chapter, few, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT / "chapters")
-    monkeypatch.setitem(os.environ, "MPLBACKEND", "agg")
+def test_an_answer_follows_its_parameters(chapter, few, executed):
     parameters, said, silent = ODD[chapter]
-    text = " ".join(answer(chapter, parameters).split())
+    answer = next(result for tags, result in executed(chapter, parameters) if "answer" in tags)
+    text = " ".join(answer.data.split())
     assert re.search(said, text), text
     assert not re.search(silent, text), text
 

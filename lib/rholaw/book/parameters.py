@@ -7,12 +7,14 @@ book.parameters(globals(), level=book.between(0.5, 0.999), formats=book.only("sp
 import ast
 import contextlib
 from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..checked import KINDS, LARGEST, closest, limited, listed, separated, shortened, shown, typed
-from ..formats.format import Format
-from ..formats.grammar import parse_list
+
+if TYPE_CHECKING:
+    from ..formats.format import Format  # with torch, which a build of the book needs in its kernels alone
 
 PLAIN = (bool, int, float, str)  # what a parameter may be
 
@@ -46,13 +48,15 @@ def between(low: float, high: float, unit: str = "see its comment", *, below: bo
     return lambda value: limited(value, unit, low, np.nextafter(high, low) if below else high)
 
 
-def only(what: str, fits: Callable[[Format], object], before: str = "") -> Callable[[str], list[Format]]:
+def only(what: str, fits: Callable[["Format"], object], before: str = "") -> Callable[[str], list["Format"]]:
     """A rule for ``parameters``: text that names formats, each of them ``what``, as ``fits`` says; it returns them.
 
     before: what stands before each word of the text in a format's name.
     """
 
-    def read(text: str) -> list[Format]:
+    def read(text: str) -> list["Format"]:
+        from ..formats.grammar import parse_list
+
         chosen = parse_list(",".join(before + word for word in separated(text, "int4, e2m1")))
         for format in chosen:
             if not fits(format):
