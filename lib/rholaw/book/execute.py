@@ -153,7 +153,8 @@ def _run(work: Workplace, chapter: Path, mark: str, state: dict, quick: bool) ->
     for path in (target, partial):
         path.parent.mkdir(parents=True, exist_ok=True)
     options = ["--cwd", chapter.parent, "--no-progress-bar", "--kernel", "python3", "--start-timeout", START]
-    options += ["--execution-timeout", LIMIT, *(["-p", "quick", "True"] if quick else [])]
+    options += ["--execution-timeout", LIMIT, "--no-request-save-on-cell-execute"]  # else it writes all twice a cell
+    options += ["-p", "quick", "True"] if quick else []
     errors = partial.with_suffix(".log")
     if warm.papermill([*map(str, (chapter, partial, *options))], work.variables(), errors) != 0:
         said = errors.read_text(encoding="utf-8")
