@@ -72,6 +72,12 @@ def test_cells_have_values_and_a_bar_of_colours_is_no_panel(axes):
     ]
 
 
+def test_pixels_behind_the_rest_are_no_data(axes):
+    axes.pcolormesh([0, 2, 4], [0, 2], np.array([[1.0, 2.0]]), rasterized=True)
+    axes.plot([1], [2], "o", label="run")
+    assert rows(axes, "series", "drawn as", "x", "y") == [("run", "points", "1", "2")]
+
+
 def test_words_at_a_point_are_told_and_words_of_the_panel_are_not(axes):
     axes.annotate("q4,\nq5", (1, 2), textcoords="offset points", xytext=(3, 3))
     axes.text(3, 4, "here")

@@ -1,5 +1,9 @@
 """Figures of one style: a format has the colour and mark of its kind, and names that would overlap stand together."""
 
+import os
+import subprocess
+import sys
+
 import matplotlib as mpl
 import pytest
 
@@ -19,6 +23,20 @@ KINDS = {
     "s0.5": "sparse",
     "2:4+int4": "sparse + quantised",
 }
+
+CELL = """
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from rholaw.book import figures
+
+drawn = []
+FigureCanvasAgg.draw = lambda canvas: drawn.append(canvas)
+InteractiveShell.instance()
+figures.style()
+result = InteractiveShell.instance().run_cell("from matplotlib import pyplot; _ = pyplot.subplots()")
+assert result.success
+print(len(drawn), "in pixels")
+"""
 
 
 @pytest.fixture
@@ -67,3 +85,10 @@ def test_an_interval_reaches_from_low_to_high(axes):
     figures.interval(axes, 2, 5, 4, 8)
     (bar,) = [bars.get_segments()[0].tolist() for bars in axes.collections]
     assert bar == [[2, 4], [2, 8]]
+
+
+def test_a_figure_that_is_shown_in_vectors_is_not_drawn_in_pixels_before():
+    inline = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    done = subprocess.run([sys.executable, "-c", CELL], env=inline, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 in pixels"
+    assert "Figure" in done.stdout

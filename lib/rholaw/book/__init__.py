@@ -3,6 +3,11 @@
 Where it is imported, tables show names as they are: `DataFrame.style` escapes them, and dollars are no mathematics.
 """
 
+# ruff: noqa: E402
+import gc
+
+gc.set_threshold(100_000)  # what is imported next and read makes many objects and no garbage: looking took a second
+
 import pandas as pd
 
 from .escaped import code, listed, styler, text

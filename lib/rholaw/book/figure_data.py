@@ -61,7 +61,10 @@ def as_csv(figure: Figure) -> str:
 
 
 def points(axes: Axes) -> Iterator[Point]:
-    """Everything in data coordinates that axes show, in the order of drawing; a line across a panel has one number."""
+    """Everything in data coordinates that axes show, in the order of drawing; a line across a panel has one number.
+
+    What is drawn as pixels, behind the rest, is a picture and no data.
+    """
     names = {part: container.get_label() for container in axes.containers for part in _parts(container)}
 
     def label(artist: Artist) -> str:
@@ -73,7 +76,7 @@ def points(axes: Axes) -> Iterator[Point]:
         kind = "points" if line.get_linestyle() == "None" else "line"
         for x, y in _distinct(line.get_xydata(), is_x, is_y):
             yield label(line), kind, x, y, None
-    for collection in axes.collections:
+    for collection in (part for part in axes.collections if not part.get_rasterized()):
         yield from ((label(collection), *point) for point in _collected(collection))
     for bars in (container for container in axes.containers if isinstance(container, BarContainer)):
         lying = bars.orientation == "horizontal"

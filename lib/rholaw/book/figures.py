@@ -43,6 +43,8 @@ def style(japanese: bool = False) -> None:
     from matplotlib_inline.backend_inline import set_matplotlib_formats  # which shows figures in the kernel that asks
 
     set_matplotlib_formats("svg")
+    plt.switch_backend(plt.get_backend())  # now rather than at the first figure: it installs a hook
+    plt.uninstall_repl_displayhook()  # that draws every figure once more than it is shown
     figure_data.show_beside()
     if japanese:
         with mpl.rc_context():  # the import makes its font that of everything
