@@ -93,12 +93,21 @@ def test_a_table_is_read_as_spreadsheets_and_others_write_it(other, tmp_path):
         ("FP4", "write e2m1 with one scale a tensor"),
         ("fp8", "write fp8_row or fp8_tensor"),
         ("GPTQ", "is a method: write the format that it rounds to"),
+        ("GPTQ-4bit", "is a method: write the format that it rounds to"),
+        ("W4", "say how the bits are used"),
+        ("4.0", "say how the bits are used"),
+        ("Q4_K_M", "several types: write that of most weights"),
+        ("0.5", "write the share, as s0.5"),
+        ("BitNet b1.58", "write ternary, or bitnet_b158"),
+        ("fp8 e4m3", "write fp8_row or fp8_tensor"),
     ],
 )
 def test_a_format_as_people_call_it_is_told_as_the_grammar_has_it(ask, cell, hint):
     code, _, error = ask([HEADER, f"1e8,1e10,{cell},dense,3"])
     assert code == 2 and "line 2, weights: " in error and hint in error and "There are int1" not in error
-    for name in re.findall(r"\b(?:s0\.5|int4|sint4/g128|sint4|ternary|bitnet_b158|\w*fp[48]_\w+|e2m1|dense)\b", error):
+    for name in re.findall(
+        r"\b(?:s0\.5|q4_k|int4|sint4/g128|sint4|ternary|bitnet_b158|\w*fp[48]_\w+|e2m1|dense)\b", error
+    ):
         rl.parse(name)
 
 
@@ -168,6 +177,37 @@ def test_losses_in_other_units_are_turned_into_nats(ask):
         ([HEADER, ROWS[1], ROWS[1]], (), "line 3: this run is there twice; a column such as seed"),
         ([HEADER, ROWS[0]], (), "all of these runs are dense"),
         ([HEADER, "1e8,1e10,int4,dense,23.1"], (), "of a perplexity take the natural logarithm"),
+        ([HEADER, "7e9,1e12,dense,dense,5.68"], (), "dense model of this size has about 2.1; of a perplexity take"),
+        ([HEADER, *ROWS, "100e6,1e10,int1,dense,10.82"], (), "line 5: a loss of 10.82 is hardly nats per token"),
+        ([HEADER, "7000,1e12,int4,dense,2.1"], (), "line 2: 1.43e+08 tokens a parameter are hardly a training"),
+        ([HEADER, "1e8,20000,int4,dense,3"], (), "line 2: 0.0002 tokens a parameter are hardly a training"),
+        (
+            [HEADER + ",status", ROWS[0] + ",ok", ROWS[1] + ",Diverged"],
+            (),
+            "line 3: its status is 'Diverged'; leave out",
+        ),
+        ([HEADER + ",n_active", "3e10,1e12,int4,dense,2.1,3e9"], (), "n_active is 3e+09; the frozen laws were fitted"),
+        ([HEADER, "30B-A3B,1e12,int4,dense,2.1"], (), "the frozen laws say nothing of mixtures of experts"),
+        ([HEADER + ",non_embedding_params", ROWS[1] + ",85e6"], (), "n_params is to be N without embeddings"),
+        (
+            [HEADER + ",dense_loss", ROWS[0] + ",", ROWS[1] + ",3.2"],
+            (),
+            "line 3: its dense_loss is 3.2, and the dense run",
+        ),
+        (
+            [HEADER + ",dense_loss", ROWS[0] + ",2.9", ROWS[1] + ","],
+            (),
+            "line 2: its dense_loss is 2.9, and the dense run",
+        ),
+        ([HEADER + ",loss_stderr", ROWS[1] + ",0.5"], (), "line 2: a loss_stderr of 0.5 is more than 10% of the loss"),
+        (
+            [HEADER.replace(",", ";"), "100.000.000;1e10;int4;dense;3,1"],
+            (),
+            "n_params: '100.000.000' is no number; write it ",
+        ),
+        ([HEADER, "100 000 000,1e10,int4,dense,3"], (), "write it as 100000000"),
+        ([HEADER.replace(",", ";"), "1,00E+08;1e10;int4;dense;3"], (), "write it with a point, 1.00E+08"),
+        ([HEADER, "mean,,,,3.1"], (), "line 2, n_params: 'mean' is no number"),
         ([HEADER, *ROWS], ("--unit", "bits-per-byte"), "give --bytes-per-token"),
         ([HEADER, *ROWS], ("--bytes-per-token", 4), "give --unit bits-per-byte with it"),
         ([HEADER, *ROWS], ("--unit", "bit"), "did you mean one of bits, bits-per-byte?"),
@@ -180,3 +220,24 @@ def test_losses_in_other_units_are_turned_into_nats(ask):
 def test_what_cannot_be_met_is_a_sentence(ask, lines, arguments, message):
     code, out, error = ask(lines, *arguments)
     assert (code, out) == (2, "") and message in error and error.count("\n") == 1
+
+
+def test_columns_that_agree_with_the_others_are_no_matter(ask):
+    """Statuses of what came to its end, an N that is that of n_params, and a dense loss to the digits printed."""
+    plain = ask([HEADER, *ROWS], "--law", "unified", "--json")[1]
+    header = HEADER + ",status,n_active,dense_loss"
+    rows = [row + more for row, more in zip(ROWS, (",finished,1e8,3.1", ",,1e8,3.104", ",OK,,"), strict=True)]
+    told = [json.loads(text) for text in (plain, ask([header, *rows], "--law", "unified", "--json")[1])]
+    assert [row["predicted"] for row in told[0]] == [row["predicted"] for row in told[1]]
+    assert told[1][0]["extra"] == pytest.approx(3.13 - 3.104) and told[1][1]["extra"] == told[0][1]["extra"]
+
+
+def test_runs_below_their_dense_run_are_asked_about(ask):
+    below = "2 of 2 runs ended below their dense run: is it named rightly, and as long?"
+    assert below in ask([HEADER, ROWS[0].replace("3.10", "3.60"), *ROWS[1:]])[1]
+    assert "below their dense run" not in ask([HEADER, *ROWS])[1]
+
+
+def test_runs_of_another_context_are_not_of_one_model(ask):
+    _, out, _ = ask([HEADER + ",seq_len", ROWS[0] + ",512", ROWS[1] + ",1024"], "--law", "unified")
+    assert "1 of 1 runs have no dense run of the same seq_len, n_params, n_tokens" in out

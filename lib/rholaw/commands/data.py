@@ -81,7 +81,10 @@ def _predict(chosen: argparse.Namespace) -> None:
     hashes = ", ".join(f"{law.name} {law.sha256[:8]}" for law in laws.values())
     taken = "" if chosen.unit else "; losses were taken as nats per token, since no --unit was given"
     print(f"\nextra losses in nats per token above a dense run{taken}")
-    alone = unseen.with_dense(runs)["dense_loss"].isna()
+    told = unseen.with_dense(runs)
+    alone, below = told["dense_loss"].isna(), told["loss"] < told["dense_loss"]
+    if 2 * below.sum() > (~alone).sum():
+        print(f"{below.sum()} of {(~alone).sum()} runs ended below their dense run: is it named rightly, and as long?")
     if alone.any():
         same = ", ".join(name for name in unseen.SAME if name in runs)
         print(f"{alone.sum()} of {len(alone)} runs have no dense run of the same {same}: give it, or its dense_loss")

@@ -12,6 +12,7 @@ import pandas as pd
 from .. import tables
 from ..checked import closest, limited, listed, shown, unknown
 from ..formats.grammar import parse
+from .law import Law
 
 NEEDED = ("n_params", "n_tokens", "weights", "activations", "loss")
 COUNTS, FORMATS = NEEDED[:2], NEEDED[2:4]
@@ -19,8 +20,13 @@ LOSSES = ("loss", "dense_loss", "loss_stderr", "dense_loss_stderr")  # all in th
 UNITS = ("nats", "bits", "bits-per-byte")  # of a loss: per token, but the last
 LEAST, MOST = 1.5, 12.0  # nats per token: less is no loss of a text in tokens, more that of no trained model
 FEWEST, GREATEST = 1e3, 1e16  # parameters and tokens; what is less was counted in millions or billions
+SHORTEST, LONGEST = 0.1, 1e6  # tokens per parameter: beyond, one of the two was counted otherwise
+SURE = 0.1  # of a loss: a larger standard error is that of single tokens, or in another unit
+TYPICAL = Law(A=406.4, alpha=0.34, B=410.7, beta=0.28, E=1.69)  # Hoffmann et al. 2022, approach 3
 ROWS = 100_000
-DENSE = {"none", "16", "32", "16bit", "32bit", "a16", "bf16", "fp16", "fp32", "bfloat16", "float16", "float32"}
+FINISHED = {"", "complete", "completed", "converged", "done", "finished", "ok", "success"}
+DENSE = {"none", "16", "32", "16.0", "32.0", "16bit", "32bit", "a16", "w16"}
+DENSE |= {"bf16", "fp16", "fp32", "bfloat16", "float16", "float32"}
 OTHERS = {
     "n_params": {"n", "params", "parameters", "size"},
     "n_tokens": {"d", "tokens"},
@@ -30,19 +36,27 @@ OTHERS = {
 }
 """What others call a column; it is not taken for ours, which says more: N without embeddings, a loss in nats."""
 SCALES = {"k": 3, "m": 6, "b": 9, "bn": 9, "t": 12}  # powers of ten that stand behind a number
-METHODS = {"awq", "gptq", "hqq", "lsq", "ptq", "qat", "quest", "rtn", "spinquant", "quip"}
 SPELLINGS = {
     r"": "write dense for what is not compressed",
-    r"w\d.*a\d.*": "it says both: write the format of the weights under weights, that of the activations, or dense for "
-    "16 bits, under activations",
-    r"w?1\.58.*|b1\.58": "write ternary, or bitnet_b158 for weights that are scaled by their mean magnitude",
-    r"\d+(\.\d+)?%.*": "of what is pruned write the share, as s0.5 for 50%",
-    r"[248]bit|[248]": "say how the bits are used: int4 has no zero level, sint4 has one, e2m1 is a float; /g128 is a "
-    "scale for 128 weights",
-    r"fp4": "write e2m1 with one scale a tensor, mxfp4 or nvfp4 with scales of blocks",
-    r"fp8": "write fp8_row or fp8_tensor by its scales, or mxfp8_e4m3",
+    r"(awq|gptq|hqq|lsq|ptq|qat|quest|quip|rtn|spinquant).*": "it is a method: write the format that it rounds to, "
+    "such as sint4/g128",
+    r"w\d.*a\d.*": "it says both: write the format of the weights under weights, that of the activations, or dense "
+    "for 16 bits, under activations",
+    r"(bitnet)?w?b?1\.58.*": "write ternary, or bitnet_b158 for weights that are scaled by their mean magnitude",
+    r"\d+(\.\d+)?%.*|0?\.\d+": "of what is pruned write the share, as s0.5 for 50%",
+    r"[wa]?[2-8](\.0)?(bits?)?": "say how the bits are used: int4 has no zero level, sint4 has one, e2m1 is a float; "
+    "/g128 is a scale for 128 weights",
+    r"i?q\dk[sml]": "it gives its tensors several types: write that of most weights, such as q4_k",
+    r"fp4.*": "write e2m1 with one scale a tensor, mxfp4 or nvfp4 with scales of blocks",
+    r"fp8.*": "write fp8_row or fp8_tensor by its scales, or mxfp8_e4m3",
 }
 """{what a format is called, without spaces and hyphens: what to write}."""
+OTHER_N = {
+    r"(n_?)?(params_?|parameters_?)?(active|activated)(_?params|_?parameters)?": "the frozen laws were fitted to "
+    "dense decoders, and say nothing of mixtures of experts",
+    r".*(non|no|without)_?emb.*": "n_params is to be N without embeddings: put that there, and leave this column out",
+}
+"""{a column that counts parameters otherwise than n_params: what follows where the two differ}."""
 
 
 def read(path: str | Path, unit: str | None = None, bytes_per_token: float | None = None) -> pd.DataFrame:
@@ -53,6 +67,10 @@ def read(path: str | Path, unit: str | None = None, bytes_per_token: float | Non
     such table.
     """
     frame = _table(path)
+    _ended(path, frame)
+    for name in [name for name in (*COUNTS, *LOSSES) if name in frame]:
+        frame[name] = [_number(f"{path}, line {line}, {name}", cell) for line, cell in frame[name].items()]
+    _counted(path, frame)
     for name in FORMATS:
         formats = {cell: _format(cell) for cell in frame[name].unique()}
         for line, cell in frame[name].drop_duplicates().items():
@@ -61,9 +79,7 @@ def read(path: str | Path, unit: str | None = None, bytes_per_token: float | Non
             except ValueError as error:
                 raise ValueError(f"{path}, line {line}, {name}: {_spelling(cell) or error}") from None
         frame[name] = frame[name].map(formats)
-    for name in {*COUNTS, *LOSSES} & {*frame}:
-        frame[name] = [_number(f"{path}, line {line}, {name}", cell) for line, cell in frame[name].items()]
-    factor = _nats(str(path), frame[[name for name in LOSSES[:2] if name in frame]], unit, bytes_per_token)
+    factor = _nats(path, frame, unit, bytes_per_token)
     for name in {*LOSSES} & {*frame}:
         frame[name] *= factor
     if (twice := frame.duplicated([name for name in frame if name not in LOSSES])).any():
@@ -71,6 +87,28 @@ def read(path: str | Path, unit: str | None = None, bytes_per_token: float | Non
             f"{path}, line {twice.idxmax()}: this run is there twice; a column such as seed tells two of a kind apart"
         )
     return frame
+
+
+def _ended(path: str | Path, frame: pd.DataFrame) -> None:
+    """ValueError for a run whose column ``status`` says that it came to no end."""
+    for line, status in frame["status"].items() if "status" in frame else ():
+        if status.lower() not in FINISHED:
+            raise ValueError(f"{path}, line {line}: its status is {shown(status)}; leave out runs that did not finish")
+
+
+def _counted(path: str | Path, frame: pd.DataFrame) -> None:
+    """ValueError where sizes and tokens do not go together, or another column says that N is counted otherwise."""
+    ratio = frame["n_tokens"] / frame["n_params"]
+    if (odd := ~ratio.between(SHORTEST, LONGEST)).any():
+        raise ValueError(
+            f"{path}, line {odd.idxmax()}: {ratio[odd.idxmax()]:.3g} tokens a parameter are hardly a training; "
+            "n_tokens are all tokens seen, n_params the parameters without embeddings, and both are written out"
+        )
+    for name in frame:
+        hint = next((hint for pattern, hint in OTHER_N.items() if re.fullmatch(pattern, name)), None)
+        other = pd.to_numeric(frame[name], errors="coerce") if hint else frame["n_params"]
+        if (apart := other.notna() & (other != frame["n_params"])).any():
+            raise ValueError(f"{path}, line {apart.idxmax()}: {name} is {other[apart.idxmax()]:.4g}; {hint}")
 
 
 def _table(path: str | Path) -> pd.DataFrame:
@@ -126,8 +164,6 @@ def _format(cell: str) -> str:
 def _spelling(cell: str) -> str | None:
     """What to write for a format that people write so; None for one that only the grammar can judge."""
     bare = _bare(cell)
-    if bare in METHODS:
-        return f"{cell} is a method: write the format that it rounds to, such as sint4/g128"
     hint = next((hint for pattern, hint in SPELLINGS.items() if re.fullmatch(pattern, bare)), None)
     return f"{shown(cell)}: {hint}" if hint and cell else hint
 
@@ -158,32 +194,54 @@ def _plainly(cell: str, name: str) -> str:
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", cell.lower()):
         number, letters = match.groups()
         return f"it as {number}e{SCALES[letters]}" if letters in SCALES else f"the number alone, {number}"
-    if re.fullmatch(r"\d{1,3}(,\d{3})+", cell):
-        return f"it as {cell.replace(',', '')}"
-    if re.fullmatch(r"\d+,\d+", cell):
+    if re.fullmatch(r"\d{1,3}(?:([., '’\xa0\u202f])\d{3})(?:\1\d{3})*", cell):
+        return f"it as {''.join(filter(str.isdigit, cell))}"
+    if re.fullmatch(r"\d+,\d+(e[+-]?\d+)?", cell.lower()):
         return f"it with a point, {cell.replace(',', '.')}"
+    if re.fullmatch(r"\d+x\d+(\.\d+)?b|\d+(\.\d+)?b-a\d+(\.\d+)?b", cell.lower()):
+        return "that of a dense decoder: the frozen laws say nothing of mixtures of experts"
     return "it as 124000000 or 1.24e8" if name in COUNTS else "one such as 3.15"
 
 
-def _nats(path: str, losses: pd.DataFrame, unit: str | None, bytes_per_token: float | None) -> float:
+def _nats(path: str | Path, frame: pd.DataFrame, unit: str | None, bytes_per_token: float | None) -> float:
     """By what losses in their unit are multiplied to be nats per token. ValueError where that is not known."""
     if unit not in (None, *UNITS):
         raise ValueError(unknown(unit, UNITS, "unit"))
+    losses = frame[[name for name in LOSSES[:2] if name in frame]]
+    for name in [name for name in LOSSES[2:] if name in frame]:
+        if (unsure := frame[name] > SURE * losses[name.removesuffix("_stderr")]).any():
+            raise ValueError(
+                f"{path}, line {unsure.idxmax()}: a {name} of {frame[name][unsure.idxmax()]:.4g} is more than "
+                f"{SURE:.0%} of the loss; give the standard error of the mean, in the unit of the loss"
+            )
     if unit == "bits-per-byte":
         if bytes_per_token is None:
             raise ValueError("bits per byte become nats per token by the bytes of a token: give --bytes-per-token")
         return float(np.log(2) * limited(bytes_per_token, "bytes a token", 0.5, 100.0))
     if bytes_per_token is not None:
         raise ValueError("--bytes-per-token serves losses in bits per byte: give --unit bits-per-byte with it")
+    if unit is None:
+        _plausible(path, losses, TYPICAL.loss(frame["n_params"], frame["n_tokens"]))
+    return float(np.log(2)) if unit == "bits" else 1.0
+
+
+def _plausible(path: str | Path, losses: pd.DataFrame, typical: np.ndarray) -> None:
+    """ValueError for losses that can hardly be nats per token.
+
+    typical: (n,), what dense models of these sizes reach in English text.  A loss nearer to its exponential, by their
+    ratio, is a perplexity, or that of a run which came to nothing.
+    """
     least, most = losses.min(axis=1), losses.max(axis=1)
-    if unit is None and least.min() < LEAST:
+    if least.min() < LEAST:
         raise ValueError(
             f"{path}, line {least.idxmin()}: a loss of {least.min():.4g} is hardly nats per token; say what it is by "
             "--unit bits-per-byte, --unit bits (per token), or --unit nats if it is that"
         )
-    if unit is None and most.max() > MOST:
+    limits = np.minimum(np.exp((typical + np.log(typical)) / 2), MOST)
+    if (over := most > limits).any():
+        line, usual = over.idxmax(), typical[np.argmax(over)]
         raise ValueError(
-            f"{path}, line {most.idxmax()}: a loss of {most.max():.4g} is hardly nats per token; of a perplexity take "
-            "the natural logarithm, or say --unit nats if it is that"
+            f"{path}, line {line}: a loss of {most[line]:.4g} is hardly nats per token, where a dense model of this "
+            f"size has about {usual:.2g}; of a perplexity take the natural logarithm, leave out a run that diverged, "
+            "or say --unit nats if it is that"
         )
-    return float(np.log(2)) if unit == "bits" else 1.0

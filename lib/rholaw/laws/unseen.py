@@ -13,20 +13,39 @@ from .. import runs as run_tables
 from ..checked import shortened
 from .frozen import FrozenLaw
 
-SAME = ("series", "model", "architecture", "corpus", "n_params", "n_tokens", "seed")  # where there: one model
+SAME = (
+    "series",
+    "model",
+    "architecture",
+    "corpus",
+    "seq_len",
+    "n_params",
+    "n_tokens",
+    "seed",
+)  # where there: one model
 ENOUGH = 5  # runs, or comparisons, without which nothing is said to hold
 RIGHT = 0.9  # share of comparisons within a model that a law should get right
+ALIKE = 0.01  # nats, within which two statements of one dense loss agree
 COLUMNS = (*("law", "row", "n_params", "n_tokens", "weights", "activations"),
            *("extra", "predicted", "low", "high", "inside", "reason"))  # fmt: skip
 
 
 def with_dense(runs: pd.DataFrame) -> pd.DataFrame:
-    """The compressed runs, with ``dense_loss`` where the table has it or a dense run of the same model (its mean)."""
+    """The compressed runs, with ``dense_loss`` where the table has it or a dense run of the same model (its mean).
+
+    Raises ValueError where it has both and they differ.
+    """
     run_tables.check(runs)
     dense = (runs["weights"] == "dense") & (runs["activations"] == "dense")
     model = _models(runs)
     there = model.map(runs[dense].groupby(model[dense])["loss"].mean())
     given = runs["dense_loss"].fillna(there) if "dense_loss" in runs else there
+    if (apart := (given - there).abs() > ALIKE).any():
+        row = apart.idxmax()
+        raise ValueError(
+            f"line {row}: its dense_loss is {given[row]:.4g}, and the dense run of the same model ended at "
+            f"{there[row]:.4g}; leave one of them out, or tell the models apart by a column such as seed"
+        )
     return runs.assign(dense_loss=given)[~dense]
 
 
