@@ -49,7 +49,15 @@ def test_options(option, english, japanese):
 
 
 @pytest.mark.parametrize(
-    ("code", "name"), [("int4", "4-bit integers"), ("sint4/g128", "INT4"), ("2:4", "2:4-sparse"), ("e6m1", "e6m1")]
+    ("code", "name"),
+    [
+        ("int4", "4-bit integers"),
+        ("sint4/g128", "INT4"),
+        ("2:4", "2:4-sparse"),
+        ("4:8+int4", "4:8-sparse 4-bit integers"),
+        ("2:4+nvfp4", "2:4-sparse NVFP4"),
+        ("e6m1", "e6m1"),
+    ],
 )
 def test_grids(code, name):
     assert names.grid(code) == name

@@ -39,7 +39,11 @@ def format(code: str, language: str = "en") -> str:
 
 def grid(code: str, language: str = "en") -> str:
     """What a format is called where its scale goes without saying: ``int4`` is no INT4, but "4-bit integers"."""
-    return table(language)["grids"].get(code) or format(code, language)
+    names = table(language)
+    sparsity, _, rest = code.partition("+")
+    if sparsity in names["formats"] and rest in names["grids"]:
+        return names["sparse"].format(sparsity=names["formats"][sparsity], name=names["grids"][rest])
+    return names["grids"].get(code) or format(code, language)
 
 
 def option(row: Roles, language: str = "en") -> str:
