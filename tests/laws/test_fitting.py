@@ -75,7 +75,8 @@ def test_one_token_budget_does_not_identify_the_data_term():
     assert held.identified["E"]
     assert held.table().identified.to_dict() == {"A": "yes", "alpha": "yes", "B": "held", "beta": "held", "E": "yes"}
     assert held.table().value["B"] == pytest.approx(410.7)
-    assert held.table().why[["B", "E"]].tolist() == ["given, not fitted", ""]
+    told = ["given, not fitted", "by the curvature alone: a bootstrap would tell better"]
+    assert held.table().why[["B", "E"]].tolist() == told
 
 
 def test_what_runs_leave_open_does_not_move_the_errors_of_the_rest():
@@ -257,3 +258,16 @@ def test_a_table_says_how_far_a_parameter_is_known_where_that_says_anything():
     assert wide.table().why[list(errors)].tolist() == ["hardly known: a bootstrap would say how far", free, free]
     drawn = dataclasses.replace(wide, samples=pd.DataFrame([fit.params] * 2))
     assert drawn.table().why[list(errors)].tolist() == ["known to a factor of 7.1 only", free, free]
+    agreed = dataclasses.replace(drawn, standard_errors=errors | {"A": 0.01})
+    assert agreed.table().why["A"] == "its resamples agree, but other values of it fit these runs nearly as well"
+
+
+def test_a_table_says_whether_a_bootstrap_stands_behind_it():
+    """Of QuEST's six dense runs the resamples tell E to 2 %, though almost any E fits them: it is not identified."""
+    runs = dense_runs(0, count=40)
+    alone, drawn = (rl.fit("chinchilla", runs, n_bootstrap=count).table().why for count in (0, 20))
+    assert {*alone} == {"by the curvature alone: a bootstrap would tell better"} and {*drawn} == {""}
+    quest = rl.runs.load("quest2025").query("weights == 'dense' and activations == 'dense'")
+    fit = rl.fit("chinchilla", quest, n_bootstrap=100)
+    assert fit.standard_errors["E"] < 0.1 and not fit.identified["E"]
+    assert fit.table().why["E"].startswith("its resamples agree")

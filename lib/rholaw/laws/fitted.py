@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ..formats.format import Format
 from ..formats.grammar import parse
 from .chinchilla import Chinchilla
+from .curvature import IDENTIFIED_SE
 from .curves import Form
 from .intervals import few_clusters, percentiles, widened
 from .law import Law, positive
@@ -32,6 +33,7 @@ class Fit:
     or exact, and conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the
     parameters refitted to each resample, a row each, by name; clusters: how many were resampled.  standard_errors: of
     the logarithms of the free parameters, the bootstrap's, or without one rough ones of the curvature; nan where exact.
+    identified: by both where there is a bootstrap, since resamples of few runs may agree on what others fit as well.
     reach: of the fitted runs.  condition: largest over smallest singular value of the Jacobian by the logarithms of the
     free parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for
     residuals that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts
@@ -199,7 +201,8 @@ class Fit:
             if name not in self.standard_errors:
                 rows[name] = (value, np.nan, np.nan, "held", "given, not fitted")
             elif self.identified[name]:
-                why = "exactly determined: too few runs for an interval" if name in self.exact else ""
+                why = "by the curvature alone: a bootstrap would tell better" if self.samples.empty else ""
+                why = "exactly determined: too few runs for an interval" if name in self.exact else why
                 rows[name] = (value, low, high, "yes", why)
             else:
                 rows[name] = (*(np.nan,) * 3, "no", self._open(name))
@@ -210,6 +213,8 @@ class Fit:
         error = self.standard_errors[name]
         if error < WIDEST and self.samples.empty:
             return "hardly known: a bootstrap would say how far"
+        if error * few_clusters(self.clusters) < IDENTIFIED_SE:
+            return "its resamples agree, but other values of it fit these runs nearly as well"
         if error < WIDEST:
             return f"known to a factor of {np.exp(1.96 * error):.2g} only"
         at = self.status.removeprefix("bound hit: ").split(", ") if self.status.startswith("bound hit") else ()
