@@ -15,7 +15,8 @@ from .sources import BANDS, NAMES
 
 COUNTINGS = {"without embeddings": lambda table: table, "with embeddings": runs.with_embeddings}
 PER_ROW = str(parse("int4/row:fp32:rms"))  # how this project's own trainer rounds activations to int4
-FORWARDS = {"AlbertTsengDeterministic": "nearest", "AlbertTsengQuantizer": "stochastic"}  # Quartet's names of rounding
+FORWARDS = {"AlbertTsengDeterministic": "nearest", "AlbertTsengQuantizer": "stochastic"}
+FORWARDS |= {"QuESTNoQuantScale": "QuEST, no scale"}  # Quartet's names of rounding, and what they say
 LARGEST = 1e6  # of gpu2026 at 4M tokens: above, the dense loss no longer falls with N
 HELD = 1.5  # E, in nats per token, where it is held
 PRINTED = {"E": "none", "low": np.nan, "high": np.nan}
