@@ -12,6 +12,8 @@ from rholaw.laws import held_out
 
 RESAMPLES = 100
 """For an interval; five times as many for a standard error."""
+DRAWS = 5
+"""Of the random folds, since one draw alone moves a share by several points."""
 quartet = rl.runs.load("quartet2025")
 SETS = {
     "quest2025": rl.runs.one_estimator(rl.runs.load("quest2025")),
@@ -23,12 +25,15 @@ SETS = {
 }
 
 
-def splits(runs: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
-    """Folds by what they leave out: random quarters of runs or of whole sizes, and all beyond a size or a length."""
-    result = {"runs": held_out.random_folds(runs), "sizes": held_out.random_folds(runs, "n_params")}
+def splits(runs: pd.DataFrame) -> dict[tuple[str, int], dict[str, np.ndarray]]:
+    """Folds by what they leave out, and draw: quarters of runs or of sizes, and all beyond a size or a length."""
+    result = {}
+    for draw in range(DRAWS):
+        result["runs", draw] = held_out.random_folds(runs, seed=draw)
+        result["sizes", draw] = held_out.random_folds(runs, "n_params", seed=draw)
     for name, column, least in (("larger", "n_params", 4), ("longer", "n_tokens", 3)):
         cuts = np.unique(runs[column])[least - 1 : -1]
-        result[name] = {str(cut): (runs[column] > cut).to_numpy() for cut in cuts}
+        result[name, 0] = {str(cut): (runs[column] > cut).to_numpy() for cut in cuts}
     return result
 
 
@@ -41,11 +46,12 @@ def record(name: str, rows: list[dict]) -> None:
 
 covers, errors = [], []
 for series, runs in SETS.items():
-    for left_out, folds in splits(runs).items():
+    for (left_out, draw), folds in splits(runs).items():
         inside = held_out.covered("unified", runs, folds, n_bootstrap=RESAMPLES)
         if len(inside):
-            covers.append({"series": series, "left_out": left_out, "predicted": len(inside), **inside.mean()})
-    print(pd.DataFrame(covers).tail(4).to_string(), flush=True)
+            about = {"series": series, "left_out": left_out, "draw": draw, "predicted": len(inside)}
+            covers.append(about | inside.mean().to_dict())
+            print(*covers[-1].values(), flush=True)
     curved, drawn = (rl.fit("unified", runs, n_bootstrap=count).standard_errors for count in (0, 5 * RESAMPLES))
     known = [name for name in drawn if np.isfinite([curved[name], drawn[name]]).all()]
     errors += [

@@ -3,8 +3,9 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
-from synthetic_runs import dense_runs
+from synthetic_runs import LAW, compressed_runs, dense_runs
 
 import rholaw as rl
 from rholaw.laws.curvature import curvature
@@ -54,6 +55,55 @@ def test_few_sizes_widen_the_spread_of_the_bootstrap_but_not_the_noise(fit):
     assert fit.clusters == 80  # of this fit each run is one
 
 
+def test_a_run_of_fitted_size_and_formats_is_held_by_the_spread_or_the_residuals_alone():
+    runs = compressed_runs(noise=0.003, formats=("dense", "int2", "int4")).assign(model="one", forward=np.nan)
+    held = {"alpha": 0.34, "beta": 0.28, "E": 1.69}
+    fit = rl.fit("unified", runs, fixed=held, n_bootstrap=30)
+    some = runs[runs.weights == "int2"].iloc[:2]
+    others = {
+        "size": some.assign(n_params=some.n_params * 1.01, n_tokens=some.n_tokens * 1.01),
+        "formats": some.assign(weights="int3", activations="dense"),
+        "pass": some.assign(forward="other"),
+    }
+    freedom = np.sqrt(len(runs) / (len(runs) - len(fit.standard_errors)))
+
+    def halves(fit, runs, noise=True):
+        return np.log(fit.predict_interval(runs, noise=noise).high / fit.predict(runs))
+
+    spread, scatter = halves(fit, some, noise=False), fit.noise()
+    assert fit.reach.among(runs).all()
+    np.testing.assert_allclose(halves(fit, some), np.maximum(spread, scatter * freedom))
+    for what, other in others.items():
+        assert not fit.reach.among(other).any(), what
+        np.testing.assert_allclose(halves(fit, other), np.hypot(halves(fit, other, noise=False), scatter))
+    assert (halves(fit, runs) >= halves(fit, runs, noise=False)).all()  # of a run no more is known than of the mean
+
+    by_model = rl.fit("unified", runs, fixed=held, n_bootstrap=2, cluster=lambda table: table["n_params"])
+    alone = rl.fit("unified", runs, fixed=held, n_bootstrap=2, cluster=None)
+    assert not by_model.reach.among(runs).any() and not alone.reach.among(runs).any()
+    named = rl.fit("unified", runs.assign(name=runs.n_params // 1), fixed=held, n_bootstrap=2, cluster="name")
+    assert named.reach.among(runs.assign(name=runs.n_params // 1)).all() and not named.reach.among(runs).any()
+
+
+def test_shifts_of_sizes_are_counted_once():
+    """Sizes off by 2 % each, runs of them by 0.5 %: 95 % of further runs of these sizes; twice would hold 99 %."""
+    sizes, ratios = np.geomspace(2e7, 1e9, 10).repeat(6), np.tile([10, 20, 40, 80, 160, 320], 10)
+    shares = []
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        runs = pd.DataFrame({"n_params": sizes, "n_tokens": sizes * ratios})
+        shift = np.exp(generator.normal(0, 0.02, 10)).repeat(6)
+        first, again = (
+            LAW.loss(runs.n_params, runs.n_tokens) * shift * np.exp(generator.normal(0, 0.005, 60)) for _ in "ab"
+        )
+        fit = rl.fit("chinchilla", runs.assign(loss=first), fixed=HELD, n_bootstrap=40)
+        twice = dataclasses.replace(fit, reach=dataclasses.replace(fit.reach, cells=frozenset()))
+        ends = [[*one.predict_interval(runs)] for one in (fit, twice)]
+        shares.append([((low <= again) & (again <= high)).mean() for low, high in ends])
+    once, twice = np.mean(shares, axis=0)
+    assert 0.93 < once < 0.98 < twice
+
+
 def test_distances_are_in_e_folds_and_named():
     runs = dense_runs(0, count=3).assign(n_params=[1e8, 1e8, 1e9], n_tokens=[1e9, 1e10, 1e11])
     other = runs.head(2).assign(n_params=[1e8, 1e8 / np.e], n_tokens=[1e9 / np.e, 1e10])
@@ -97,11 +147,11 @@ def test_the_error_of_a_mean_is_its_jackknife():
 
 
 def test_random_folds_of_a_real_set_are_covered():
-    """A quarter of Frantar's vision runs left out, four times: .90 to .98 of them, at a nominal 95 %, give or take."""
+    """A quarter of Frantar's vision runs left out, four times: .90 to .98 of them, at a nominal 95 %."""
     runs = rl.runs.load("frantar2023_vit")
     fold, covered = np.random.default_rng(0).integers(0, 4, len(runs)), []
     for number in range(4):
         part = rl.fit("unified", runs[fold != number], fixed={"alpha": 0.2, "beta": 0.4}, n_bootstrap=30)
         low, high = part.predict_interval(runs[fold == number])
         covered += ((low <= runs.loss[fold == number]) & (runs.loss[fold == number] <= high)).tolist()
-    assert 0.9 <= np.mean(covered) <= 0.99
+    assert 0.9 <= np.mean(covered) <= 0.98

@@ -102,7 +102,10 @@ def _density(axes: list[np.ndarray], about: np.ndarray, gmse: np.ndarray, rise: 
 
 
 def one_measurement(draws: np.ndarray, gmse: np.ndarray) -> np.ndarray:
-    """What a measurement would print, scatter included: (DRAWS, n), for draws (DRAWS, 3) and errors (n,)."""
+    """What a measurement would print, scatter included: (DRAWS, n), for draws (DRAWS, 3) and errors (n,).
+
+    The scatter is that of the logarithm, exp(scatter · t) for 1 + scatter · t, so that nothing printed is negative.
+    """
     kappa, floor, scatter = draws.T[:, :, None]
     return (floor + kappa * gmse) * np.exp(scatter * _scattered(len(draws))[:, None])
 

@@ -89,7 +89,10 @@ class Fit:
     def predict_interval(self, runs: pd.DataFrame, level: float = 0.95, noise: bool = True) -> Prediction:
         """The Prediction (low, high) of each run: the bootstrap's spread and the noise of a run, in quadrature.
 
-        The spread is widened by Student's t for the few clusters that it comes of.
+        The spread is widened by Student's t for the few clusters that it comes of.  What moves all runs of a size moves
+        the spread, and stands in the residuals of that size too.  Of a run whose size and formats were fitted the
+        larger counts alone, the spread or the residuals, as leaving one run out would have them: of n runs and p
+        parameters n / (n − p) times as large, on average (Allen 1974; Barber et al. 2021).
         noise: False leaves the noise out, for the mean of many runs.  Outside the N, D or D/N of the fitted runs both
         ends move away from the prediction, by 1 + the distance in e-folds: a factor with which they hold 95 % and
         more of the runs beyond the edges of six real series (bench/intervals.py).  Raises ValueError without a
@@ -98,8 +101,9 @@ class Fit:
         self._needs_samples()
         columns = self.model.columns(runs)
         middle, samples = (self.model.log_loss(p, columns) for p in (self._points, self._resamples))
-        scatter, few = self.noise(level) if noise else 0.0, few_clusters(self.clusters, level)
-        low, high = widened(middle, samples, scatter, level, few)
+        few, among = few_clusters(self.clusters, level), self.reach.among(runs)
+        scatter = self.noise(level) * np.where(among, self._freedom, 1.0) if noise else 0.0
+        low, high = widened(middle, samples, scatter, level, few, shared=among)
         distances = self.reach.distances(runs)
         wider = 1 + distances.max(axis=1)
         with np.errstate(over="ignore"):
@@ -111,9 +115,13 @@ class Fit:
 
         Infinite where there are no more runs than free parameters.
         """
+        return float(np.quantile(np.abs(self.residuals), level)) * self._freedom
+
+    @property
+    def _freedom(self) -> float:
+        """√(n / (n − p)): by what n runs with p free parameters scatter more about a law than about their fit."""
         left = len(self.residuals) - len(self.standard_errors)
-        widest = float(np.quantile(np.abs(self.residuals), level))
-        return widest * math.sqrt(len(self.residuals) / left) if left > 0 else math.inf
+        return math.sqrt(len(self.residuals) / left) if left > 0 else math.inf
 
     def log_errors(self, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """log predicted − log observed of runs, seen or not: (n,), and for each resample (S, n)."""

@@ -88,7 +88,7 @@ def fit(
         model=model,
         aic=_aic(objective, len(runs), int(free.sum()), huber_delta),
         remarks=_remarks(runs),
-        reach=reach_of(runs),
+        reach=reach_of(runs, resampling.cell(runs, cluster)),
         clusters=int(clusters.max()) + 1,
         **told,
     )

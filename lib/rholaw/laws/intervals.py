@@ -28,15 +28,22 @@ def few_clusters(clusters: int, level: float = 0.95) -> float:
 
 
 def widened(
-    middle: np.ndarray, samples: np.ndarray, scatter: ArrayLike, level: float, wider: float = 1.0
+    middle: np.ndarray,
+    samples: np.ndarray,
+    scatter: ArrayLike,
+    level: float,
+    wider: float = 1.0,
+    shared: ArrayLike = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(low, high), each (n,), about predictions: the percentiles of their samples and the scatter, in quadrature.
 
     middle: (n,), what is predicted; samples: (S, n), the same by resamples, whose percentiles are taken ``wider`` times
     as far away; scatter: within which the ``level`` of what is predicted lies about its own mean, one or (n,).
+    shared: where what moves the samples is in the scatter already, so that the larger of the two counts.
     """
     low, high = percentiles(samples, level)
-    down, up = (np.hypot(wider * np.maximum(reach, 0), scatter) for reach in (middle - low, high - middle))
+    reaches = (wider * np.maximum(reach, 0) for reach in (middle - low, high - middle))
+    down, up = (np.where(shared, np.maximum(reach, scatter), np.hypot(reach, scatter)) for reach in reaches)
     return middle - down, middle + up
 
 

@@ -31,9 +31,20 @@ def labels(runs: pd.DataFrame, cluster: Cluster) -> np.ndarray:
     return pd.factorize(values)[0]
 
 
+def cell(runs: pd.DataFrame, cluster: Cluster) -> tuple[str, ...]:
+    """The columns whose values say which cluster and stratum a run is of; none where no column names the clusters."""
+    if not isinstance(cluster, str) or len(np.unique(labels(runs, cluster))) == len(runs):
+        return ()
+    return (cluster, *_strata(runs))
+
+
+def _strata(runs: pd.DataFrame) -> list[str]:
+    return [name for name in ("weights", "activations", "forward", "backward") if name in runs.columns]
+
+
 def strata(runs: pd.DataFrame) -> np.ndarray:
     """The pair of formats, and of passes, of each run, numbered from 0: (n,)."""
-    names = [name for name in ("weights", "activations", "forward", "backward") if name in runs.columns]
+    names = _strata(runs)
     if not names:
         return np.zeros(len(runs), dtype=int)
     return runs.groupby(names, sort=False, dropna=False).ngroup().to_numpy()
