@@ -102,7 +102,7 @@ MODULES = {
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "newer", "gemma", "older"],
     "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles", "products"],
     "hardware": [
-        *("devices", "offers", "kernels", "geometry", "links", "speed", "training", "observed", "residuals", "reports"),
+        *("devices", "offers", "kernels", "geometry", "links", "speed", "observed", "residuals", "training", "reports"),
         *("simulated", "benchmarks"),
     ],
     "train": [

@@ -28,8 +28,8 @@ def test_every_report_names_a_device_an_engine_a_model_and_formats_that_are_know
     rows = tables.read("hardware/reports")
     models = set(geometry.named()) | {name.rpartition("/")[2] for name in tables.read("hardware/configs").model}
     assert set(rows.device) <= set(devices()) and set(rows.engine) <= set(engines()) and set(rows.model) <= models
-    assert all(parse(text) for name in ("weights", "activations") for text in rows[name])
-    assert (rows.tokens_per_second > 0).all() and len(rows) == 89
+    assert all(parse(text) for name in ("weights", "activations", "kv") for text in rows[name])
+    assert (rows.tokens_per_second > 0).all() and len(rows) == 129
 
 
 @pytest.mark.parametrize("name", ["H20", "H100 NVL", "RTX 3090", "Apple M2 Ultra", "Raspberry Pi 5", "Ryzen 7950X"])

@@ -40,7 +40,7 @@ def test_critical_batches(device, bits, compute, batch):
 def test_at_the_critical_batch_arithmetic_takes_as_long_as_the_weights():
     fit = speed.efficiency(DEVICES["H100 80GB SXM"], "vLLM")
     batch = speed.critical_batch(DEVICES["H100 80GB SXM"], 16, fit=fit)
-    compute, bandwidth, _ = speed.products(LLAMA, DEVICES["H100 80GB SXM"], batch, (16, 16), fit=fit)
+    ((compute, bandwidth, _),) = speed.products(LLAMA, DEVICES["H100 80GB SXM"], batch, (16, 16), fit=fit)
     moved = batch * 32 * sum(2 * k + 2 * n for k, n in SHAPES)
     weights = 2 * LLAMA.linear
     assert compute == pytest.approx(bandwidth * weights / (weights + moved))
@@ -115,20 +115,61 @@ GEMMA = families.geometry(from_json(PUBLIC["google/gemma-3-27b-it"]))
 def test_a_mixture_computes_with_few_experts_and_reads_those_that_are_hit():
     device, fit = DEVICES["H100 80GB SXM"], speed.Efficiency()
     for tokens, hit in ((1, 2), (2, 8 * (1 - 0.75**2)), (1000, 8)):
-        compute, bandwidth, _ = speed.products(MIXTRAL, device, tokens, fit=fit)
+        terms = np.sum(speed.products(MIXTRAL, device, tokens, fit=fit), axis=0)
+        compute, bandwidth, _ = terms
         attention, expert = 32 * (4096 * 6144 + 4096**2), 32 * 3 * 4096 * 14336
         assert compute == pytest.approx(2 * tokens * (attention + 2 * expert) / device.bf16)
         moved = 32 * 2 * (4096 + 6144 + 2 * 4096) + 32 * 2 * 2 * (4096 + 2 * 14336 + 14336 + 4096)
         assert bandwidth == pytest.approx((2 * (attention + hit * expert) + tokens * moved) / device.bandwidth)
 
 
-def test_no_kernel_was_timed_on_experts():
-    own = kernels.kernel(rl.parse("fp8_row"), rl.parse("fp8_row"), DEVICES["H100 80GB SXM"], "vLLM", "auto")
-    args = (DEVICES["H100 80GB SXM"], "vLLM", own, (8, 8), np.array([1.0, 256.0]))
-    assert speed.speedup(LLAMA, *args).rung == "measured"
-    assert speed.speedup(MIXTRAL, *args).rung == "nominal (upper bound)"
-    assert speed.speedup(NEXT, *args).rung == "nominal (upper bound)"
-    assert speed.speedup(GEMMA, *args).rung == "measured"
+def test_experts_have_rooflines_of_their_own_and_are_no_dense_products():
+    device, tokens = DEVICES["H100 80GB SXM"], np.array([1.0, 256.0])
+
+    def found(shape, weights, activations, engine="vLLM"):
+        own = kernels.kernel(weights, activations, device, engine, "auto")
+        bits = (rl.parse(weights).bits, rl.parse(activations).bits)
+        return speed.speedup(shape, device, engine, own, bits, tokens)
+
+    assert found(LLAMA, "fp8_row", "fp8_row").rung == found(GEMMA, "fp8_row", "fp8_row").rung == "measured"
+    assert found(MIXTRAL, "fp8_row", "fp8_row").rung == found(NEXT, "fp8_row", "fp8_row").rung == "fitted"
+    assert found(MIXTRAL, "sint3/g64", "dense", "llama.cpp").rung in ("nominal (upper bound)", "kernel not known")
+    alone = found(NEXT, "mxfp4", "dense")  # timed on experts alone: the rest of the model gains nothing
+    assert alone.rung == "fitted" and 1 < alone.mid[0] < 16 / 4.25
+
+
+def test_a_layer_of_experts_takes_its_time_however_few_they_are():
+    device = DEVICES["H100 80GB SXM"]
+    fit = speed.efficiency(device, "vLLM")
+    row = tables.read("hardware/roofline_fits").query(
+        "device == @device.name and engine == 'vLLM' and kernel == 'experts bf16'"
+    )
+    _, (_, bandwidth, overhead) = speed.products(MIXTRAL, device, 1, fit=fit)
+    assert overhead == pytest.approx(32 * row.overhead_us.item() * 1e-6)  # both products of a layer at once
+    assert bandwidth * fit.experts.bandwidth == pytest.approx(
+        (2 * 2 * 32 * 3 * 4096 * 14336 + 32 * 2 * 2 * (4096 + 2 * 14336 + 14336 + 4096)) / device.bandwidth
+    )
+    assert fit.experts.compute < 0.6 * fit.compute  # many small products
+
+
+def test_latents_are_computed_with_where_they_are_not_read():
+    device, fit = DEVICES["H200 SXM"], speed.Efficiency()
+    shape = families.geometry(from_json(PUBLIC["deepseek-ai/DeepSeek-V3"]))
+    cache = speed.decode(shape, device, fit, 100, 5000).limits["key-value cache"]
+    work = 100 * 5000 * 61 * 2 * 128 * (2 * 512 + 64)
+    assert cache == pytest.approx(work / device.bf16) and cache > 100 * 5000 * 61 * 576 * 2 / device.bandwidth
+    assert speed.decode(LLAMA, device, fit, 100, 5000).limits["key-value cache"] == pytest.approx(
+        100 * 5000 * LLAMA.kv_bytes() / device.bandwidth
+    )
+
+
+def test_a_step_that_is_launched_kernel_by_kernel_takes_so_long_whatever_its_format():
+    device, fit = DEVICES["RTX 5090"], speed.Efficiency()
+    step = speed.decode(geometry.named()["TinyLlama-1.1B"], device, fit, 1, 100, engine="bitsandbytes")
+    dense, nf4 = speed.LAUNCHED["bitsandbytes"]
+    assert step.dense(1.0) == pytest.approx(22 * 4 * dense) and step.seconds(4.0, 1.0, 0.0) == pytest.approx(88 * nf4)
+    many = speed.decode(LLAMA, device, fit, 512, 4000, engine="bitsandbytes")
+    assert many.dense(1.0) == speed.decode(LLAMA, device, fit, 512, 4000).dense(1.0)  # the device is what waits not
 
 
 def test_decoding_reads_windows_and_states_and_no_more():

@@ -100,7 +100,7 @@ def test_what_was_measured_runs_whatever_the_table_of_kernels_knows(measured):
     file = measured(SERVED).scenario.hardware.measured[0].file
     hardware = SCENARIO["hardware"] | {"measured": [{"file": file, "weights": "trellis3"}]}
     own = rl.plan(data | {"hardware": hardware}, law=FIT).table.iloc[-1]
-    assert own.kernel == "dequantising" and 300 / seconds(own) == pytest.approx(2560, rel=0.01) and own.feasible
+    assert own.kernel == "dequantising" and 300 / seconds(own) == pytest.approx(2560, rel=0.03) and own.feasible
 
 
 @pytest.mark.parametrize(

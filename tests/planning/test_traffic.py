@@ -36,7 +36,7 @@ def test_a_token_costs_what_the_plan_of_its_traffic_says(table):
 
 def test_little_traffic_makes_a_token_dear_in_proportion_and_a_replica_is_paid_all_month(table):
     dense = table[table.side == "dense"].set_index("rate")
-    assert dense.devices_paid[1 / 60] == 1 and dense.cost[1 / 60] > 20 * dense.cost[0.5] * 0.9
+    assert dense.devices_paid[1 / 60] == 1 and dense.cost[1 / 60] > 5 * dense.cost[0.5]
     assert dense.cost.is_monotonic_decreasing and (dense.cost_p10 <= dense.cost).all()
 
 

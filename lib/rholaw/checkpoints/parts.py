@@ -47,13 +47,15 @@ class Matrix:
 class Cache:
     """What attention keeps of the tokens before: ``width`` numbers a token, of the last ``window`` tokens at most.
 
-    work: FLOPs of a token for each token before it; layers: that keep as much.
+    work: FLOPs of a token for each token before it; layers: that keep as much; absorbed: the work of a token that is
+    written, where it is more: MLA then attends within the latents, instead of unfolding those of all tokens before.
     """
 
     width: float
     work: float
     window: float = math.inf
     layers: float = 1
+    absorbed: float = 0
 
     def tokens(self, length: float) -> float:
         """How many of ``length`` tokens are kept."""

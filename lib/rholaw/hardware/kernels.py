@@ -67,6 +67,8 @@ class Kernel:
 
 
 DENSE = Kernel("bf16 x bf16", "native", "bf16")
+EXPERTS = "experts "
+"""Heads the name of a kernel in roofline_fits where it was timed on a layer's experts together."""
 
 
 @lru_cache(maxsize=4096)
@@ -171,14 +173,17 @@ def measured_speedups(device: str, engine: str, kernel: str) -> Speedups | None:
 
 
 @cache
-def fitted_roofline(device: str, engine: str, kernel: str) -> pd.Series | None:
-    """The row of data/hardware/roofline_fits for a kernel on a device (their names), as measured_speedups; or None."""
-    rows = _newest(table("roofline_fits"), device, engine, kernel)
+def fitted_roofline(device: str, engine: str, kernel: str, experts: bool = False) -> pd.Series | None:
+    """The row of data/hardware/roofline_fits for a kernel on a device (their names), as measured_speedups; or None.
+
+    experts: that of the kernel on a mixture's experts.
+    """
+    rows = _newest(table("roofline_fits"), device, engine, kernel, EXPERTS if experts else "")
     return None if rows is None else rows.iloc[0]
 
 
-def _newest(rows: pd.DataFrame, device: str, engine: str, kernel: str) -> pd.DataFrame | None:
-    kernel = "bf16" if kernel == DENSE.name else kernel
+def _newest(rows: pd.DataFrame, device: str, engine: str, kernel: str, of: str = "") -> pd.DataFrame | None:
+    kernel = of + ("bf16" if kernel == DENSE.name else kernel)
     rows = rows[(rows.device == device) & (rows.kernel == kernel)]
     if rows.empty:
         return None

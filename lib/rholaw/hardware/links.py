@@ -4,7 +4,8 @@
 
 Up to NODE devices share every product (tensor parallel: two sums a layer, of a ring's bytes); what is more follows in
 stages of a pipeline, each of some layers, between which so little is sent that it is left out.  llama.cpp splits by
-layers from the first device on.  Experts are shared as other matrices are: no all-to-all is reckoned with.
+layers from the first device on.  Experts are shared as other matrices are; the attention before them is taken to be
+whole on every rank, for sequences of its own: one sum a layer, a gather before the experts and a scatter behind them.
 """
 
 from dataclasses import replace
@@ -23,9 +24,11 @@ BUS = 32e9
 SWITCHED = 100e9
 """Bytes a second each way from which a link is NVLink or the like, not PCIe."""
 SHARE = 0.6
-"""Of a link's bytes a second that a sum moves; this and the latencies are those of ai-dynamo/aiconfigurator 0.12, comm:
-on H100 and A100 of 2 to 8 devices 0.5 to 0.9 of the largest sums, on PCIe 0.6 of two devices, 0.4 of eight, and far
-less (0.03 to 0.15) where four or eight L40S reach each other over the processors only."""
+"""Of a link's bytes a second that a sum moves; this and what follows are those of ai-dynamo/aiconfigurator 0.12, comm:
+on H100 and A100 of 2 to 8 devices 0.5 to 0.9 of the largest sums, on PCIe 0.6 of two devices."""
+BUS_SHARE = 0.4
+"""Likewise of more than two devices on PCIe: 0.4 on RTX PRO 6000; on four or eight L40S 0.65 where they reach each
+other, and 0.06 to 0.16 where they do so over the processors only."""
 LATENCY = 5e-6
 """Seconds of a short sum over NVLink, by the engines' own kernels in a CUDA graph (3 to 6 µs there; NCCL: 7–27)."""
 BUS_LATENCY = 4e-6
@@ -43,13 +46,15 @@ def together(device: Device, count: int, engine: str = "") -> Device:
 def sums(geometry: Geometry, device: Device, tokens: np.ndarray, size: float = 1.0) -> np.ndarray:
     """Seconds of all layers' sums over the ranks of a Device, for ``tokens`` tokens in a step; size: see ``factors``.
 
-    What writes to the residual stream is summed: attention, and the feed-forward or its experts, in 16 bits.
+    What writes to the residual stream is summed: attention and the feed-forward, of a mixture its experts, in 16 bits.
     """
     tokens = np.asarray(tokens, dtype=float)
     if device.ranks == 1:
         return np.zeros_like(tokens)
-    link = device.link if device.link > 0 else BUS
-    count = sum(matrix.count for matrix in geometry.body.matrices if matrix.outputs == geometry.d_model)
+    link, grow = device.link if device.link > 0 else BUS, factors(size)
+    written = [m for m in geometry.body.matrices if m.outputs == geometry.d_model]
+    count = sum(m.count for m in written if m.used < m.experts) or sum(m.count for m in written)
     moved = 2 * (device.ranks - 1) / device.ranks * tokens * geometry.d_model * 2
-    grow, short = factors(size), LATENCY if link >= SWITCHED else BUS_LATENCY * device.ranks
-    return count * (grow["products"] * short + grow["kv"] * moved / (SHARE * link))
+    short = LATENCY if link >= SWITCHED else BUS_LATENCY * device.ranks
+    share = SHARE if link >= SWITCHED or device.ranks == 2 else BUS_SHARE
+    return count * (grow["products"] * short + grow["kv"] * moved / (share * link))

@@ -51,7 +51,8 @@ def rooflines(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 @cache
-def _shapes() -> dict[str, shapes.Geometry]:
+def public() -> dict[str, shapes.Geometry]:
+    """{name: Geometry} of the public models of data/hardware/configs and geometries, without their owners' names."""
     public = tables.read("hardware/configs")
     names = public.model.str.rpartition("/")[2]
     read = {
@@ -61,7 +62,7 @@ def _shapes() -> dict[str, shapes.Geometry]:
 
 
 def _roofline(row: tuple) -> dict:
-    device, shape = together(devices()[row.device], getattr(row, "devices", 1), row.engine), _shapes()[row.model]
+    device, shape = together(devices()[row.device], getattr(row, "devices", 1), row.engine), public()[row.model]
     weights, activations, kv = (parse(text) for text in (row.weights, row.activations, row.kv))
     own, fit = kernel(weights, activations, device, row.engine), speed.efficiency(device, row.engine)
     if not own.runs:  # it was run, so that there is one
@@ -71,7 +72,7 @@ def _roofline(row: tuple) -> dict:
     at_once = min(speed.PREFILL_TOKENS, row.tokens_in * batch)
     read = speed.prefill(shape, device, fit, at_once, row.tokens_in)
     context, head = row.tokens_in + row.tokens_out / 2, vocabulary_bits(weights, row.engine)
-    write = speed.decode(shape, device, fit, batch, context, kv.bits, head_bits=head)
+    write = speed.decode(shape, device, fit, batch, context, kv.bits, head_bits=head, engine=row.engine)
     faster = [speed.speedup(shape, device, row.engine, own, bits, tokens) for tokens in (at_once, batch)]
 
     prompt = read.seconds(faster[0].mid, 1.0, 0.0) / at_once * row.tokens_in
@@ -83,7 +84,11 @@ def _roofline(row: tuple) -> dict:
 
 
 def _batch(row: tuple, device: Device, shape: shapes.Geometry, bits: float, kv_bits: float) -> int:
-    """The sequences that fit in memory at their mean length, at most MOST_SEQUENCES."""
+    """The sequences that fit in memory at their mean length, at most MOST_SEQUENCES and those of the test.
+
+    Of a mixture each rank has a batch of its own: these engines share its experts, not its attention.
+    """
     need = shapes.memory(shape, bits, kv_bits, 1, row.tokens_in + row.tokens_out / 2)
     free = device.memory - need["weights"] - need["embeddings"] - need["reserve"]
-    return max(1, min(MOST_SEQUENCES, int(KV_SHARE * free / need["kv"])))
+    most = np.fmin(MOST_SEQUENCES * (device.ranks if shape.sparse else 1), getattr(row, "requests", np.nan))
+    return max(1, int(min(most, KV_SHARE * free / need["kv"])))

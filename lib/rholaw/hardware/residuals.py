@@ -4,9 +4,9 @@
 
 The logarithm of reported over roofline time is a sum of effects of what a report has in common with others (its engine,
 device, kind of device, phase, batch, rung, …), each of one standard deviation, of its source, and of itself, which is
-less sure where nobody timed a format's products: a Gaussian model whose four deviations maximise marginal likelihood
-(Gelman & Hill 2007, ch. 12).  What was never reported has an effect of zero and its whole deviation in the error: a new
-device is believed to be as its kind is, less surely.
+less sure of mixtures and where nobody timed a format's products: a Gaussian model whose four deviations maximise
+marginal likelihood (Gelman & Hill 2007, ch. 12).  What was never reported has an effect of zero and its whole
+deviation in the error: a new device is believed to be as its kind is, less surely.
 """
 
 import math
@@ -31,8 +31,8 @@ LEARNT = (Rung.MEASURED, Rung.FITTED, Rung.NOMINAL)
 """Where a format has kernels of its own."""
 WIDE = ("all", "mixture")
 """Effects of a deviation of 1, of which reports alone say how large they are: all take, and mixtures beside it."""
-ROUGH = f"rung {Rung.NOMINAL}"
-"""The effect of reports with a deviation of their own: nobody timed the products of their format."""
+ROUGH = {f"rung {Rung.NOMINAL}", "mixture"}
+"""Effects of reports with a wider deviation: nobody timed the products of their format, or engines split a mixture."""
 KIND = ["type", "where", "rung"]
 """What the rows of ``coverage`` have in common."""
 
@@ -138,6 +138,7 @@ def effects(
     place = np.interp(math.log(max(batch, 1)), np.log(BATCHES), range(len(BATCHES)))
     hats = {f"decode {size}": max(0.0, 1 - abs(place - i)) for i, size in enumerate(BATCHES)}
     parts = {"prefill": 1.0} if phase == "prefill" else hats
+    parts = parts | {f"{engine} {name}": weight for name, weight in parts.items()}
     names = [f"engine {engine}", f"device {device.name}", f"kind {kind(device)}", f"rung {rung}", f"{engine} {rung}"]
     if phase == "mixed":
         names.append("prompts too")
@@ -146,7 +147,7 @@ def effects(
     names.append("all")
     if mixture:
         names.append("mixture")
-        parts = parts | {f"mixture {name}": weight for name, weight in parts.items()}
+        parts = parts | {f"mixture {name}": weight for name, weight in parts.items() if engine not in name}
     return dict.fromkeys(names, 1.0) | {name: weight for name, weight in parts.items() if weight}
 
 
@@ -263,7 +264,7 @@ def _names(effects: list[dict[str, float]]) -> tuple[str, ...]:
 
 def _own(effects: list[dict[str, float]], deviations: np.ndarray) -> np.ndarray:
     """Variances of reports apart from what they have in common with others."""
-    return np.where([ROUGH in one for one in effects], *deviations[[3, 2]] ** 2)
+    return np.where([bool(ROUGH & set(one)) for one in effects], *deviations[[3, 2]] ** 2)
 
 
 def _design(effects: list[dict[str, float]], names: tuple[str, ...]) -> np.ndarray:

@@ -4,19 +4,21 @@
     t_q ∈ [roofline_q / η, roofline_q + (t₁₆ − roofline₁₆)]      what is no product of matrices may not shrink
 
 The products of 16 bits follow a fitted roofline; a format divides their time by its speed-up, from the first of:
-measured products → a fitted roofline → the nominal ratio, an upper bound.
+measured products → a fitted roofline → the nominal ratio, an upper bound.  A layer's experts have a roofline of their
+own, fitted to what they take together: with few tokens most of that is no reading.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 
 from ..checkpoints.parts import STATE_BYTES
 from .devices import Device
-from .geometry import Geometry, factors
+from .geometry import Geometry, Matrix, factors
 from .kernels import DENSE, Kernel, fitted_roofline, measured_speedups
 from .links import sums
 
@@ -25,13 +27,17 @@ Numbers = np.ndarray | float
 
 PREFILL_TOKENS = 8192
 """Tokens that an engine prefills at once, at most."""
+LAUNCHED = {"bitsandbytes": (190e-6, 265e-6)}
+"""Seconds a product, in 16 bits and in NF4, that transformers takes to launch a decode step kernel by kernel while the
+device waits: means of two machines, of those reports that are not held out; other engines replay a graph."""
 
 
 @dataclass(frozen=True)
 class Efficiency:
     """compute, bandwidth: shares of the peak that products of matrices reach; overhead: seconds a product.
 
-    error: of the logarithm of a time; source: what it was fitted to, or "nominal".
+    error: of the logarithm of a time; source: what it was fitted to, or "nominal"; experts: of the products of experts,
+    where these were timed.
     """
 
     compute: float = 1.0
@@ -39,6 +45,7 @@ class Efficiency:
     overhead: float = 0.0
     error: float = 0.0
     source: str = "nominal"
+    experts: "Efficiency | None" = None
 
     @property
     def measured(self) -> bool:
@@ -49,13 +56,19 @@ class Efficiency:
 @lru_cache(maxsize=4096)
 def efficiency(device: Device, engine: str, kernel: Kernel = DENSE) -> Efficiency:
     """The Efficiency of a kernel on a Device under an engine; nominal where nobody measured it."""
-    row = fitted_roofline(device.name, engine, kernel.name)
-    if row is None:
-        return Efficiency()
+    own, experts = (fitted_roofline(device.name, engine, kernel.name, which) for which in (False, True))
+    timed = None if experts is None else _fitted(experts, PRODUCTS)
+    return Efficiency(experts=timed) if own is None else replace(_fitted(own), experts=timed)
+
+
+PRODUCTS = 2
+"""Of an expert, up (with its gate) and down: timed as one."""
+
+
+def _fitted(row: pd.Series, of: int = 1) -> Efficiency:
     source = f"{row.engine} {row.version}"
-    return Efficiency(
-        row.compute_efficiency, row.bandwidth_efficiency, row.overhead_us * 1e-6, row.median_error, source
-    )
+    overhead = row.overhead_us * 1e-6 / of
+    return Efficiency(row.compute_efficiency, row.bandwidth_efficiency, overhead, row.median_error, source)
 
 
 class Rung(StrEnum):
@@ -103,6 +116,10 @@ class Speedup:
         return self.mid * np.exp(np.where(z < 0, below, above) * z / 1.2816)
 
 
+Terms = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Seconds of products by the roofline: of arithmetic, of bytes, and beside both."""
+
+
 def products(
     geometry: Geometry,
     device: Device,
@@ -111,29 +128,33 @@ def products(
     kernel: Kernel = DENSE,
     fit: Efficiency | None = None,
     size: float = 1.0,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Seconds of all the layers' products by the roofline: (compute, bandwidth, overhead), each an array.
+) -> tuple[Terms, ...]:
+    """The Terms of all the layers' products: of those that every token takes, then of experts, if there are any.
 
     tokens: in flight; bits: of a weight and of an activation, as stored; fit: the Efficiency; size: see ``factors``.
     Time is max(compute, bandwidth) + overhead (formulas: max(2 m n k / (η_c F), bytes / (η_b W)) + t₀).  Of a mixture
     the arithmetic is that of the experts that a token uses, the bytes those of all that the tokens together hit, as if
     each chose at random, and all experts of a layer are one product.
     """
-    fit, grow = fit or Efficiency(), factors(size)
-    tokens = np.asarray(tokens, dtype=float)
-    peak, matrices = getattr(device, kernel.compute), geometry.body.matrices
-    moved = sum(m.count * m.used * (m.inputs * bits[1] / 8 + m.outputs * 2) for m in matrices)
-    compute = 2 * tokens * sum(m.active for m in matrices) * grow["linear"] / (peak * fit.compute)
-    weights = sum(m.read(tokens) for m in matrices) * grow["linear"] * bits[0] / 8
-    bandwidth = (weights + tokens * moved * grow["kv"]) / (device.bandwidth * fit.bandwidth)
-    overhead = sum(m.count for m in matrices) * grow["products"] * fit.overhead
-    return compute, bandwidth, overhead + np.zeros_like(compute)
+    fit, grow, matrices = fit or Efficiency(), factors(size), geometry.body.matrices
+    tokens, peak = np.asarray(tokens, dtype=float), getattr(device, kernel.compute)
+
+    def terms(own: list[Matrix], fit: Efficiency) -> Terms:
+        moved = sum(m.count * m.used * (m.inputs * bits[1] / 8 + m.outputs * 2) for m in own)
+        compute = 2 * tokens * sum(m.active for m in own) * grow["linear"] / (peak * fit.compute)
+        weights = sum(m.read(tokens) for m in own) * grow["linear"] * bits[0] / 8
+        bandwidth = (weights + tokens * moved * grow["kv"]) / (device.bandwidth * fit.bandwidth)
+        overhead = sum(m.count for m in own) * grow["products"] * fit.overhead
+        return compute, bandwidth, overhead + np.zeros_like(compute)
+
+    experts = [matrix for matrix in matrices if matrix.used < matrix.experts]
+    shared = terms([matrix for matrix in matrices if matrix.used == matrix.experts], fit)
+    return (shared, terms(experts, fit.experts or fit)) if experts else (shared,)
 
 
-def time_of(terms: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+def time_of(terms: tuple[Terms, ...]) -> np.ndarray:
     """Seconds of ``products``: max(compute, bandwidth) + overhead; unknown arithmetic does not hide the bandwidth."""
-    compute, bandwidth, overhead = terms
-    return np.fmax(compute, bandwidth) + overhead
+    return sum(np.fmax(compute, bandwidth) + overhead for compute, bandwidth, overhead in terms)
 
 
 def speedup(
@@ -141,7 +162,8 @@ def speedup(
 ) -> Speedup:
     """The Speedup of a Kernel for these numbers of tokens, and where it comes from.
 
-    Kernels were timed on dense products, which says nothing of grouped ones: a mixture has the nominal ratio.
+    Dense products that were timed say nothing of experts: a mixture has the fitted rooflines of both, and where a
+    kernel was timed on experts alone, it gains on experts alone.
     """
     tokens = np.asarray(tokens, dtype=float)
     one = np.ones_like(tokens)
@@ -155,12 +177,14 @@ def speedup(
     if timed is not None:
         return Speedup(*timed.at(tokens), Rung.MEASURED, timed.source, timed.engine)
     base, fit = efficiency(device, engine), efficiency(device, engine, kernel)
-    if fit.measured and base.measured and not geometry.sparse:
-        ratio = time_of(products(geometry, device, tokens, fit=base)) / time_of(
-            products(geometry, device, tokens, bits, kernel, fit)
-        )
-        spread = math.exp(1.2816 * 1.4826 * math.hypot(base.error, fit.error))
-        return Speedup(ratio, ratio / spread, ratio * spread, Rung.FITTED, fit.source)
+    of, own = (base.experts, fit.experts) if geometry.sparse else (base, fit)
+    if own and own.measured and of and of.measured:
+        dense = products(geometry, device, tokens, fit=base)
+        faster = products(geometry, device, tokens, bits, kernel, fit)
+        faster = faster if fit.measured else dense[:1] + faster[1:]
+        ratio = time_of(dense) / time_of(faster)
+        spread = math.exp(1.2816 * 1.4826 * math.hypot(of.error, own.error))
+        return Speedup(ratio, ratio / spread, ratio * spread, Rung.FITTED, own.source)
     ratio = time_of(products(geometry, device, tokens)) / time_of(products(geometry, device, tokens, bits, kernel))
     ratio = np.maximum(ratio, 1)
     return Speedup(np.sqrt(ratio), one, ratio, Rung.NOMINAL, "ratio of peaks; half way to it, in logarithm, taken")
@@ -180,20 +204,24 @@ def critical_batch(device: Device, bits: float, kernel: Kernel = DENSE, fit: Eff
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds by the roofline: of the products of 16 bits, of the rest of a 16-bit model, of the rest of this one."""
+    """Seconds by the roofline: of the products of 16 bits, of the rest of a 16-bit model, of the rest of this one.
+
+    launched: the least that a step takes to launch, of 16 bits and of this one.
+    """
 
     products: np.ndarray
     rest: np.ndarray
     rest_dense: np.ndarray
     limits: dict[str, np.ndarray]
+    launched: tuple[float, float] = (0.0, 0.0)
 
     def dense(self, share: Numbers) -> Numbers:
         """Seconds of the 16-bit model, of whose time the roofline explains ``share``."""
-        return (self.products + self.rest_dense) / share
+        return np.maximum(self.products + self.rest_dense, self.launched[0]) / share
 
     def seconds(self, speedup: Numbers, share: Numbers, place: Numbers = 0.5) -> Numbers:
         """Seconds in a format whose products are ``speedup`` times faster; place 0: all shrinks, 1: products alone."""
-        roof, dense = self.products / speedup + self.rest, self.products + self.rest_dense
+        roof, dense = np.maximum(self.products / speedup + self.rest, self.launched[1]), self.dense(1.0)
         if np.array_equal(roof, dense):  # nothing shrinks, wherever the overhead lies
             return self.dense(share)
         all_shrinks = roof / share
@@ -211,15 +239,16 @@ def prefill(
     known arithmetic the time is not known either: nan.  Stages of a pipeline read a part each at once.
     """
     tokens = np.asarray(tokens, dtype=float) / device.stages
-    compute, bandwidth, overhead = products(geometry, device, tokens, fit=fit, size=size)
+    terms = products(geometry, device, tokens, fit=fit, size=size)
     body = geometry.body
     before = sum(cache.layers * cache.work * cache.before(prompt) for cache in body.caches) + 4 * body.state
     flops = before * tokens * factors(size)["kv"]
     attention = flops / (device.bf16 * fit.compute)
     linked = sums(geometry, device, tokens, size)
-    limits = {"arithmetic": compute + attention, "weights": bandwidth, "overhead": overhead, "links": linked}
+    limits = _limits(terms) | {"links": linked}
+    limits["arithmetic"] = limits["arithmetic"] + attention
     rest = attention + linked
-    return Step(np.maximum(compute, bandwidth) + overhead, rest, rest, limits)
+    return Step(sum(np.maximum(*both) + overhead for *both, overhead in terms), rest, rest, limits)
 
 
 def decode(
@@ -231,11 +260,12 @@ def decode(
     kv_bits: float = 16,
     size: float = 1.0,
     head_bits: float = 16,
+    engine: str = "",
 ) -> Step:
     """The Step that writes one token of each of ``sequences`` sequences, ``context`` tokens long so far.
 
-    It reads the cache and the head, and reads and writes the states. Stages of a pipeline work on a part of the
-    sequences each.
+    It reads the cache and the head, and reads and writes the states; with latents (MLA) it may take longer to compute
+    than to read them. Stages of a pipeline work on a part of the sequences each.
     """
     grow, sequences = factors(size), np.maximum(np.asarray(sequences, dtype=float) / device.stages, 1)
     terms = products(geometry, device, sequences, fit=fit, size=size)
@@ -245,7 +275,22 @@ def decode(
     head_16, head_q = (np.fmax(compute, bits * reading) + fit.overhead for bits in (16, head_bits))
     spread = sequences * grow["kv"] / (device.bandwidth * fit.bandwidth)
     state = geometry.body.state * STATE_BYTES
-    cache_16, cache_q = (spread * (geometry.sequence_bytes(context, bits) + state) for bits in (16, kv_bits))
+    caches = geometry.body.caches
+    work = sum(cache.layers * max(cache.work, cache.absorbed) * cache.tokens(context) for cache in caches)
+    attention = sequences * grow["kv"] * work / (device.bf16 * fit.compute)
+    cache_16, cache_q = (
+        np.fmax(attention, spread * (geometry.sequence_bytes(context, bits) + state)) for bits in (16, kv_bits)
+    )
     linked = sums(geometry, device, sequences, size)
-    limits = {"arithmetic": terms[0], "weights": terms[1], "key-value cache": cache_q, "overhead": terms[2]}
-    return Step(time_of(terms), head_q + linked + cache_q, head_16 + linked + cache_16, limits | {"links": linked})
+    limits = _limits(terms) | {"key-value cache": cache_q, "links": linked}
+    count = sum(matrix.count for matrix in geometry.body.matrices) * grow["products"]
+    launched = tuple(count * seconds for seconds in LAUNCHED.get(engine, (0.0, 0.0)))
+    return Step(time_of(terms), head_q + linked + cache_q, head_16 + linked + cache_16, limits, launched)
+
+
+def _limits(terms: tuple[Terms, ...]) -> dict[str, np.ndarray]:
+    """Seconds of all products by what may limit them."""
+    return {
+        name: sum(one)
+        for name, one in zip(("arithmetic", "weights", "overhead"), zip(*terms, strict=True), strict=True)
+    }

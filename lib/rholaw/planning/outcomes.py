@@ -214,8 +214,8 @@ def _step(case: Case, phase: str, size: Numbers) -> speed.Step:
     if phase == "prefill":
         return speed.prefill(case.shape, case.machine, case.fit, case.tokens, traffic.tokens_in, size)
     context = traffic.tokens_in + traffic.tokens_out / 2
-    bits = (case.kv_bits, size, case.vocabulary_bits)
-    return speed.decode(case.shape, case.machine, case.fit, case.flight, context, *bits)
+    rest = (case.kv_bits, size, case.vocabulary_bits, case.scenario.hardware.engine)
+    return speed.decode(case.shape, case.machine, case.fit, case.flight, context, *rest)
 
 
 def _seconds(case: Case, phase: str, step: speed.Step, drawn: Drawn) -> tuple[Numbers, Numbers]:
@@ -245,9 +245,10 @@ def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) 
         or training.slowdown(case.option.weights, case.option.activations, device)
     )
     slower, active = 1.0 if dense else costs.triangular(known, drawn.slowdown), case.shape.active_body / N
+    exchange = training.exchange(case.shape, device)
 
     def paid(params: Numbers, tokens: Numbers, slowdown: Numbers) -> Numbers:
-        return costs.training_usd(active * params, tokens, drawn.mfu, device.bf16, hourly, slowdown)
+        return costs.training_usd(active * params, tokens, drawn.mfu, device.bf16, hourly, exchange * slowdown)
 
     params, tokens = law.cheapest(
         project.target_loss or quality["loss"], quality["rho"], scenario.model.tokens_per_param

@@ -60,7 +60,9 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
     return {
         **({"system": (hardware.system_efficiency, "scenario")} if hardware.system_efficiency else {}),
         **({"parallel": (hardware.parallel_efficiency, "scenario")} if hardware.parallel_efficiency else {}),
-        "mfu": given(project.mfu, training.mfu(trainer), "data/hardware/training, training_speeds"),
+        "mfu": given(
+            project.mfu, training.mfu(trainer, scenario.model.shape.sparse), "data/hardware/training, training_speeds"
+        ),
         **(
             {"utilisation": (traffic.utilisation, "scenario")}
             if traffic.utilisation

@@ -58,7 +58,7 @@ def latent_attention(
         else product(d_model, heads * query)
     )
     latent = product(d_model, kv_rank + rope, bias) + norm(kv_rank) + product(kv_rank, heads * (nope + value))
-    cache = Cache(kv_rank + rope, 2 * heads * (query + value))
+    cache = Cache(kv_rank + rope, 2 * heads * (query + value), absorbed=2 * heads * (2 * kv_rank + rope))
     return queries + latent + product(heads * value, d_model, bias) + Part(caches=(cache,))
 
 
