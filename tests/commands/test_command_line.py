@@ -152,6 +152,9 @@ def test_a_law_is_fitted_to_a_series_and_to_a_csv(ask, tmp_path):
     code, out, _ = ask("fit", "quest2025", "--law", "chinchilla", "--where", "weights == 'dense'")
     assert code == 0
     assert f"chinchilla on {(rl.runs.load('quest2025').weights == 'dense').sum()} runs" in out
+    assert "told by the curvature alone; --bootstrap 200 tells it better" in out
+    _, out, _ = ask("fit", "quest2025", "--law", "chinchilla", "--where", "weights == 'dense'", "--bootstrap", "5")
+    assert "curvature alone" not in out
     law, points = rl.Law(A=400.0, alpha=0.34, B=410.0, beta=0.28, E=1.7), [1e7, 3e7, 1e8, 3e8]
     rows = [{"n_params": n, "n_tokens": 20 * d, "loss": law.loss(n, 20 * d)} for n in points for d in points]
     pd.DataFrame(rows).to_csv(tmp_path / "mine.csv", index=False)
