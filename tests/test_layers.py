@@ -166,6 +166,7 @@ MODULES = {
     "book": [
         *(
             "escaped",
+            "plain",
             "parameters",
             "reference",
             "tied",

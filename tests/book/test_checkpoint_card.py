@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import rholaw as rl
 from rholaw import checkpoints
 from rholaw.book import checkpoint_card as model_cards
+from rholaw.book import plain
 from rholaw.checkpoints import summing
 from rholaw.fidelity.population import prior_sensitivity
 from rholaw.fidelity.sensitivity import fit_sensitivity
@@ -60,8 +61,8 @@ def test_without_a_loss_the_law_chooses_by_the_error_in_these_weights(survey):
     assert table.acceptable.tolist() == [True, True, False] and table.reason["int2/g32"].startswith("breaks it")
     text = model_cards.recommendation(table, 200_000, 0.6, FIT)
     assert text.startswith("**`int4/g32`**") and "Nothing of this model was measured" not in text
-    told = f"{names.format('int4/g32')} is the smallest format asked for that costs no more than 0.6 nats a token"
-    assert model_cards.answer("mine", table, 0.6) == f"For `mine`, {told}."
+    told = "the smallest format asked for that costs no more than 0.6 nats a token is"
+    assert model_cards.answer("mine", table, 0.6) == f"For `mine`, {told} {names.format('int4/g32')}."
     assert "no format asked for is smaller and sure to cost no" in model_cards.answer("mine", table[2:], 0.6)
     assert f"A model trained in `int2/g32` would count as one with {table.loc['int2/g32', 'rho']:.0%}" in text
 
@@ -141,7 +142,7 @@ def test_what_is_told_of_a_survey_is_counted(survey):
     assert text.startswith("Disturbed by a ratio of 1.2 or more: 1 of 4 matrices. A rotation lowers the error of ")
     part = survey[(survey.format == "int4/g32") & survey.role.isin(["attention", "mlp"])]
     lower = (part.rotated_error < part.error).mean()
-    assert f"{lower:.0%} of the matrices in `int4/g32` (all: {table.error['int4/g32']:.3g} → " in text
+    assert f"{lower:.0%} of the matrices in `int4/g32` (all: {plain(table.error['int4/g32'], 3)} → " in text
     assert text.endswith("\n\n- 1 tensor: spoilt.")
 
 
@@ -244,7 +245,7 @@ def test_what_was_left_out_of_a_checkpoint_is_on_its_page(survey):
 def test_numbers_are_short():
     assert [model_cards._few(value) for value in (math.nan, 4.5612e-5, 135.2, 7241.7)] == [
         "–",
-        "4.56e-05",
+        "0.0000456",
         "135",
         "7,242",
     ]

@@ -67,18 +67,41 @@ def test_a_scatter_has_a_point_a_format_and_an_entry_a_kind(axes):
     assert [line.get_xydata()[0].tolist() for line in axes.lines] == [[1, 2], [5, 5], [9, 8]]
     assert [line.get_marker() for line in axes.lines] == ["o", "o", "^"]
     assert axes.get_legend_handles_labels()[1] == ["integer", "sparse"]
-    assert [text.get_text() for text in axes.texts] == ["int4", "int3", "2:4"]
+    assert [text.get_text() for text in axes.texts] == ["2:4-sparse", "3-bit", "4-bit"]
 
 
-def test_names_too_close_to_be_told_apart_share_a_label(axes):
-    figures.name_points(axes, rl.parse_list("int4, int3, 2:4"), [5, 5.1, 9], [5, 5.1, 9])
-    assert [(text.get_text(), text.xy) for text in axes.texts] == [("int4, int3", (5, 5)), ("2:4", (9, 9))]
+def test_names_that_cannot_be_told_apart_share_a_label(axes):
+    figures.name_points(axes, rl.parse_list("int4, int3, 2:4"), [5, 5.01, 9], [5, 5.01, 9])
+    assert [(text.get_text(), text.xy) for text in axes.texts] == [("2:4-sparse", (9, 9)), ("4-bit and 3-bit", (5, 5))]
+
+
+def test_names_cover_no_name_no_point_and_no_edge(axes):
+    places = [0.2, 1, 1.3, 1.6, 5, 5.2, 5.4, 9.9]
+    figures.name_points(
+        axes, ["nvfp4", "mxfp4", "q4_0", "q5_0", "q8_0", "q6_k", "fp8_row", "int4/g128"], places, places
+    )
+    named = [text.get_window_extent() for text in axes.texts if text.get_text()]
+    frame, points = axes.get_window_extent(), axes.transData.transform([(at, at) for at in places])
+    assert len(named) == 8 and len(axes.texts) > 8  # some stand off, with a line to their point
+    assert not any(one.overlaps(other) for one in named for other in named if one is not other)
+    assert not any(box.contains(*point) for box in named for point in points)
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1 for box in named)
+
+
+def test_names_leave_the_legend_alone(axes):
+    axes.plot([], [], label="what stands in the corner")
+    legend = axes.legend(loc="lower right")
+    figures.name_points(axes, ["nvfp4", "mxfp4"], [5, 6], [0.4, 0.4])
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+    assert len(boxes) == 2 and not any(box.overlaps(legend.get_window_extent()) for box in boxes)
 
 
 def test_logarithms_are_plain_numbers(axes):
     axes.set(xscale="log", xlim=(1, 2000))
     figures.plain_log(axes.xaxis)
-    assert axes.xaxis.get_major_formatter()(1000) == "1000" and axes.xaxis.get_minor_formatter()(300) == ""
+    shown = axes.xaxis.get_major_formatter()
+    assert [shown(value) for value in (1e6, 1000, 0.5, 1e-5, -10)] == ["1,000,000", "1,000", "0.5", "0.00001", "−10"]
+    assert axes.xaxis.get_minor_formatter()(300) == ""
 
 
 def test_an_interval_reaches_from_low_to_high(axes):

@@ -1,6 +1,9 @@
 """Japanese pages speak Japanese around their text too, and each page leads to the same in the other language."""
 
+from types import SimpleNamespace
+
 import pytest
+from docutils import nodes
 
 from rholaw.book import languages
 from rholaw.book.execute import contents
@@ -46,6 +49,15 @@ def test_the_words_around_a_page_are_japanese():
     words, theme = languages.words(*languages.THEMES), languages.words(languages.BOOK_THEME)
     assert words("Skip to main content") == "本文へスキップ"
     assert (words("Search"), words("next"), theme("Contents")) == ("検索", "次へ", "目次")
+
+
+@pytest.mark.parametrize(("page", "named"), [("ja/04_law", ("収支", "to ja/index")), ("18_plan", ("The book", None))])
+def test_the_book_has_its_name_in_the_language_of_the_page(page, named):
+    titles = {"ja/index": nodes.title("", "収支")}
+    app = SimpleNamespace(env=SimpleNamespace(titles=titles), builder=SimpleNamespace(relations={}))
+    context = {"docstitle": "The book", "pathto": "to {}".format, "generate_toctree_html": str}
+    languages.speak(app, page, "page.html", context, None)
+    assert (context["docstitle"], context.get("theme_logo_link")) == named
 
 
 def test_the_japanese_part_of_the_navigation_comes_first():

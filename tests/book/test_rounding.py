@@ -2,7 +2,7 @@
 
 import pytest
 
-from rholaw.book import rounding
+from rholaw.book import figures, rounding
 from rholaw.book.figures import plt
 from rholaw.checkpoints import recorded
 
@@ -28,8 +28,9 @@ def test_each_rise_is_a_point_beside_the_law():
     (axes,) = rounding.against_the_law(rounded).axes
     plain, rotated = (container[0] for container in axes.containers)
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert set(names) == set(rose.index.unique("format"))
+    order = {figures.called(name): name for name in rose.index.unique("format")}
+    assert set(names) == set(order) and len(names) == len(order)
     for points, turn in ((plain, 0), (rotated, 64)):
         part = rose.xs(turn, level="rotation")
         assert list(points.get_xdata()) == list(part.times)
-        assert [names[place] for place in points.get_ydata()] == list(part.index)
+        assert [order[names[int(place)]] for place in points.get_ydata()] == list(part.index)

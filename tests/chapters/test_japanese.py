@@ -362,7 +362,7 @@ def test_amounts(value, unit, text):
         (Option("fp8_row", "fp8_row", "fp8_tensor"), "FP8（重み・活性化・KVキャッシュ）"),
         (Option("2:4+fp8_row", "fp8_row"), "2:4スパース＋FP8（重み）×FP8（活性化）"),
         (Option("nf4/g64:fp32"), "NF4（重み）"),
-        (Option("2:4+nf4/g64"), "2:4+nf4/g64（重み）"),
+        (Option("2:4+nf4/g64"), "2:4スパース＋64個単位のNF4（重み）"),
         (Option(kv="fp8_tensor"), "FP8（KVキャッシュ）"),
     ],
 )

@@ -10,7 +10,9 @@ from rholaw.planning.inputs import Option
 def test_both_languages_name_the_same():
     english, japanese = names.table("en"), names.table("ja")
     assert set(english) == set(japanese)
-    assert all(set(english[section]) == set(japanese[section]) for section in ("formats", "grids", "caches", "roles"))
+    assert all(
+        set(english[section]) == set(japanese[section]) for section in ("formats", "grids", "caches", "roles", "blocks")
+    )
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
@@ -54,6 +56,14 @@ def test_options(option, english, japanese):
         ("int4", "4-bit integers"),
         ("sint4/g128", "INT4"),
         ("2:4", "2:4-sparse"),
+        ("int4/g64", "4-bit integers, blocks of 64"),
+        ("int4/g64:mse", "4-bit integers, blocks of 64, searched"),
+        ("int4/g64:bf16", "int4/g64:bf16"),
+        ("2:4+int4", "2:4-sparse 4-bit integers"),
+        ("2:4+e6m1", "2:4+e6m1"),
+        ("q4_k_s", "Q4_K_S"),
+        ("iq1_kt", "IQ1_KT"),
+        ("e2m1/g16:e4m3", "NVFP4"),
         ("4:8+int4", "4:8-sparse 4-bit integers"),
         ("2:4+nvfp4", "2:4-sparse NVFP4"),
         ("e6m1", "e6m1"),

@@ -12,9 +12,10 @@ import pandas as pd
 
 from .escaped import code, listed, styler, text
 from .parameters import ParameterError, between, only, parameters
+from .plain import plain
 from .workplace import ROOT
 
 pd.DataFrame.style = property(styler)
 pd.set_option("styler.html.mathjax", False, "display.html.use_mathjax", False)
 
-__all__ = ["ROOT", "ParameterError", "between", "code", "listed", "only", "parameters", "text"]
+__all__ = ["ROOT", "ParameterError", "between", "code", "listed", "only", "parameters", "plain", "text"]

@@ -17,6 +17,7 @@ from ..planning import names
 from .checkpoint_matrices import DISTURBED, compressed, draw, kurtoses, resisting
 from .escaped import code, text
 from .figures import plt
+from .plain import plain
 
 MOST = 5.0  # nats per token that anybody may want to lose
 
@@ -136,7 +137,7 @@ def answer(name: str, choices: pd.DataFrame, tolerance: float) -> str:
         best = choices[choices.acceptable].bytes.idxmin()
         called = names.format(best)
         called = code(best) if called == best else called
-        told = f"{called} is the smallest format asked for that costs no more than {tolerance:g} nats a token"
+        told = f"the smallest format asked for that costs no more than {tolerance:g} nats a token is {called}"
     else:
         told = f"no format asked for is smaller and sure to cost no more than {tolerance:g} nats a token"
     return f"For {code(name)}, {told}."
@@ -204,13 +205,13 @@ law after training, κ · error, with an 80 % interval.
 def _table(choices):
     """Lines of a Markdown table."""
     lines = [
-        "| format | MB | error | rotated | ratio | ρ if trained | rise now | |",
-        "|---|--:|--:|--:|--:|--:|--:|---|",
+        "| format | MB | rise now, nats | verdict | ratio | error | rotated | ρ if trained |",
+        "|---|--:|--:|---" + "|--:" * 4 + "|",
     ]
     for row in choices.itertuples():
         rho = f"{row.rho:.2f} [{row.rho_low:.2f}, {row.rho_high:.2f}]" if row.rho == row.rho else "–"
-        cells = [f"`{row.Index}`", _few(row.bytes / 1e6), _few(row.error), _few(row.rotated_error)]
-        cells += [_few(row.ratio), rho, _cost(row), row.reason or "acceptable"]
+        cells = [f"`{row.Index}`", _few(row.bytes / 1e6), _cost(row), row.reason or "acceptable"]
+        cells += [_few(row.ratio), _few(row.error), _few(row.rotated_error), rho]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -218,10 +219,8 @@ def _table(choices):
 def _kurtosis(survey):
     """A sentence on ``kurtoses``."""
     matrices = kurtoses(survey)
-    plain, turned = matrices.excess_kurtosis, matrices.rotated_row_kurtosis
-    said = (
-        f"Excess kurtosis of the matrices {_few(plain['min'])} to {_few(plain['max'])}, median {_few(plain['median'])}"
-    )
+    own, turned = matrices.excess_kurtosis, matrices.rotated_row_kurtosis
+    said = f"Excess kurtosis of the matrices {_few(own['min'])} to {_few(own['max'])}, median {_few(own['median'])}"
     if turned.notna().all():
         said += f"; of their rows after a Hadamard rotation {_few(turned['min'])} to {_few(turned['max'])}"
     return said + "."
@@ -229,7 +228,7 @@ def _kurtosis(survey):
 
 def _few(value):
     """About three digits, or a dash for what is missing."""
-    return "–" if value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return "–" if value != value else f"{value:,.0f}" if abs(value) >= 1000 else plain(value, 3)
 
 
 def told(survey: pd.DataFrame, choices: pd.DataFrame) -> str:
@@ -239,7 +238,7 @@ def told(survey: pd.DataFrame, choices: pd.DataFrame) -> str:
     turned = []
     for name, part in inside[inside.rotated_error.notna()].groupby("format", sort=False):
         share, means = (part.rotated_error < part.error).mean(), choices.loc[name, ["error", "rotated_error"]]
-        turned.append(f"{share:.0%} of the matrices in `{name}` (all: {means.iloc[0]:.3g} → {means.iloc[1]:.3g})")
+        turned.append(f"{share:.0%} of the matrices in `{name}` (all: {' → '.join(map(_few, means))})")
     notes = survey[survey.note.ne("")].groupby("note", sort=False)
     lines = [f"- {count} tensor{'s' * (count > 1)}: {text(note)}." for note, count in notes.name.nunique().items()]
     if not len(inside):

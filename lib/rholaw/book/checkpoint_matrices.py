@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..checkpoints.roles import KEPT
-from .figures import COLOURS, GREY, log_where_wide, plt
+from .figures import COLOURS, GREY, called, log_where_wide, plt
 
 DISTURBED = 1.2  # the ratio of real to Gaussian error from which on a matrix resists a format
 
@@ -38,7 +38,7 @@ def draw(survey: pd.DataFrame) -> Figure:
     matrices, formats = inside.drop_duplicates("name"), list(dict.fromkeys(inside.format))
     height = 1.2 + 0.35 * len(formats)
     figure, (upper, lower) = plt.subplots(2, figsize=(5.6, 3 + height), height_ratios=(3, height))
-    looks = {"plain": {"marker": "o", "color": COLOURS[0]}, "rotated": {"marker": "x", "color": COLOURS[1]}}
+    looks = {"as stored": {"marker": "o", "color": COLOURS[0]}, "rotated": {"marker": "x", "color": COLOURS[1]}}
     for (label, look), kurtosis, ratio, shift in zip(
         looks.items(), ("excess_kurtosis", "rotated_kurtosis"), ("ratio", "rotated_ratio"), (-0.15, 0.15), strict=True
     ):
@@ -49,6 +49,6 @@ def draw(survey: pd.DataFrame) -> Figure:
     upper.set(yscale="symlog" if heavy else "linear", xlabel="matrices, in order", ylabel="excess kurtosis")
     upper.legend()
     lower.axvline(1, color=GREY, linewidth=1)
-    lower.set(xlabel="error / Gaussian error", yticks=range(len(formats)), yticklabels=formats)
+    lower.set(xlabel="error / Gaussian error", yticks=range(len(formats)), yticklabels=[*map(called, formats)])
     log_where_wide(lower, inside[["ratio", "rotated_ratio"]])
     return figure

@@ -7,11 +7,15 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from ..formats.grammar import Format
+from ..planning.names import grid
 from . import figure_data
 from .escaped import in_figure
+from .plain import plain
 
 FONTS = ["DejaVu Sans", "IPAexGothic"]  # the second, which matplotlib-fontja brings, for what the first lacks
 # Okabe and Ito's colours, which colour-blind readers tell apart; the mark says the same once more.
@@ -31,6 +35,14 @@ SOURCES = {  # of weights, wherever several are compared
     "laplace": ("#8c510a", "X"),
     "student-t(5)": ("#882255", "d"),
 }
+SMALL = 10
+"""The size of names and legends, in points: no less than 9 pixels on a phone."""
+BESIDE = [
+    (side * 7, up) for far in ((0, 10, -10, 20, -20), (32, -32, 44, -44, 56, -56)) for side in (1, -1) for up in far
+]
+"""Places of a label beside its point, right and up in points, in the order in which they are tried."""
+HALO = [withStroke(linewidth=2.5, foreground="white")]
+LEADER = {"arrowstyle": "-", "linewidth": 0.6, "color": GREY, "shrinkA": 0, "shrinkB": 2}
 ERROR = "GMSE: squared error / variance"
 """The label of an axis on which the error of a format stands."""
 
@@ -62,7 +74,7 @@ def style(japanese: bool = False) -> None:
             "axes.axisbelow": True,
             "axes.prop_cycle": mpl.cycler(color=COLOURS),
             "legend.frameon": False,
-            "legend.fontsize": 10,
+            "legend.fontsize": SMALL,
             "lines.markersize": 6,
             "svg.hashsalt": "rholaw",
         }
@@ -103,27 +115,49 @@ def scatter(axes: Axes, formats: Sequence[Format], x: Sequence[float], y: Sequen
         name_points(axes, formats, x, y)
 
 
-def name_points(axes: Axes, formats: Sequence[Format], x: Sequence[float], y: Sequence[float]) -> None:
-    """Write each format's name beside its point (x, y); points too close to be told apart share a label."""
-    for (a, b), names in _groups(axes, formats, x, y).items():
-        text = ", ".join(names) if len(names) < 4 else ",\n".join([", ".join(names[:3]), ", ".join(names[3:])])
-        axes.annotate(text, (a, b), textcoords="offset points", xytext=(6, -3), fontsize=8, va="top", color="#444444")
+def name_points(axes: Axes, formats: Sequence[Format | str], x: Sequence[float], y: Sequence[float]) -> None:
+    """Write what each format is called beside its point (x, y), where it covers no label, point, legend or edge.
+
+    A label that finds no room beside its point has a line to it; points that cannot be told apart share a label.
+    """
+    axes.figure.canvas.draw()  # so that places on the page are known
+    groups = _groups(axes, formats, x, y)
+    inside, point = axes.get_window_extent(), axes.figure.dpi / 72
+    places = map(axes.transData.transform, groups)
+    taken = [Bbox.from_extents(*(place - 3 * point), *(place + 3 * point)) for place in places]
+    taken += [axes.get_legend().get_window_extent()] if axes.get_legend() else []
+    for place, names in sorted(groups.items(), key=lambda group: -group[0][1]):
+        look = {"va": "center", "fontsize": SMALL, "color": "#444444", "path_effects": HALO}
+        label = axes.annotate(" and ".join(names), place, BESIDE[0], textcoords="offset points", **look)
+        for right, up in BESIDE:
+            label.set(position=(right, up), horizontalalignment="left" if right > 0 else "right")
+            box = label.get_window_extent().padded(2 * point, 0)
+            free = not any(box.overlaps(other) for other in taken)
+            if free and inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1:
+                break
+        if abs(up) > 10:
+            axes.annotate("", place, (right, up), textcoords="offset points", arrowprops=LEADER)
+        taken.append(box)
+
+
+def called(format: Format | str) -> str:
+    """What a format is called in a figure, whose axes or caption say what is an integer."""
+    return in_figure(grid(str(format)).replace(" integers", ""))
 
 
 def _groups(axes, formats, x, y):
-    """{place: names}: points too close to be named apart share a label."""
-    axes.figure.canvas.draw()  # so that places on the page are known
+    """{place: names}: points that cannot be told apart share a label."""
     groups = {}
     for format, a, b in zip(formats, x, y, strict=True):
         place = axes.transData.transform((a, b))
-        near = (old for old in groups if abs(axes.transData.transform(old) - place).max() < 14)
-        groups.setdefault(next(near, (a, b)), []).append(in_figure(format))
+        near = (old for old in groups if abs(axes.transData.transform(old) - place).max() < 3)
+        groups.setdefault(next(near, (a, b)), []).append(called(format))
     return groups
 
 
 def plain_log(axis: Axis) -> None:
-    """Ticks of a logarithmic axis as plain numbers."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    """Ticks of a logarithmic axis as plain numbers: 0.00001, 1,000,000, −10."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, 6)))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -145,6 +179,7 @@ __all__ = [
     "GREY",
     "KINDS",
     "SOURCES",
+    "called",
     "interval",
     "kind",
     "marks",

@@ -13,6 +13,7 @@ from ..planning.decide import Plan
 from ..planning.remarks import Reason
 from ..planning.scenario import Scenario
 from .escaped import text
+from .plain import plain
 from .workplace import ROOT
 
 LANGUAGE = "ja"
@@ -40,8 +41,14 @@ def scenario(name: str, yen_per_usd: float = math.nan, quick: bool = False) -> S
 
 def devices(row: pd.Series) -> str:
     """All devices that a row of a plan's table pays, as "H100 計約9基（4基×平均2.2組）"."""
-    about, mean = ("", "") if float(row.replicas).is_integer() else ("約", "平均")
-    return f"{row.device} 計{about}{row.devices_paid:.3g}基（{row.gpus}基×{mean}{row.replicas:.3g}組）"
+    mean = "" if float(row.replicas).is_integer() else "平均"
+    return f"{row.device} 計{paid(row)}（{row.gpus}基×{mean}{plain(row.replicas)}組）"
+
+
+def paid(row: pd.Series) -> str:
+    """How many devices a row of a plan's table pays, as 約9.6基 where replicas come and go, else as 8基."""
+    whole = float(row.replicas).is_integer()
+    return f"{row.devices_paid:,.0f}基" if whole else f"約{plain(row.devices_paid)}基"
 
 
 def payback(value: float) -> str:

@@ -14,9 +14,9 @@ from ..formats.grammar import parse
 from ..laws.draws import Draws
 from ..laws.intervals import percentiles
 from ..laws.law import rise_in_training
-from ..planning import names
 from . import figures
 from .figures import COLOURS, GREY, plain_log, plt
+from .plain import plain
 
 NAMED = ("q8_0", "q6_k", "q4_k", "nvfp4", "q3_k", "q2_k")
 
@@ -30,19 +30,13 @@ def predicted(n_params: float, kappa: np.ndarray, law: Draws) -> Figure:
         ax.plot(errors, np.median(draws, axis=0), color=colour, label=label)
         ax.fill_between(errors, *percentiles(draws), color=colour, alpha=0.2, linewidth=0)
     ax.axvline(np.nanmedian(break_even(n_params, kappa, law)), color=GREY, linestyle="--", linewidth=1)
-    for name in NAMED:
-        error = gmse(name).value
-        ax.annotate(
-            names.format(name),
-            (error, np.median(kappa) * error),
-            textcoords="offset points",
-            xytext=(-5, 4),
-            ha="right",
-            fontsize=9,
-        )
+    named = np.array([gmse(name).value for name in NAMED])
+    ax.plot(named, np.median(kappa) * named, "o", color=COLOURS[1], markersize=4)
     ax.set(xscale="log", yscale="log", xlabel="GMSE of the format", ylabel="rise of the loss, nats per token")
+    ax.set_xlim(right=2)
     plain_log(ax.yaxis)
     ax.legend(loc="lower right")
+    figures.name_points(ax, NAMED, named, np.median(kappa) * named)
     return fig
 
 
@@ -60,7 +54,11 @@ def measured(pairs: pd.DataFrame) -> Figure:
     ax.set(xscale="log", yscale="log", xlabel="GMSE of the format", ylabel="rounded / trained in the format")
     plain_log(ax.xaxis)
     plain_log(ax.yaxis)
+    ax.set_xlim(right=4)
+    ratio = (pairs.after / pairs.trained)[pairs.trained > 0]
+    highest = ratio.loc[ratio.groupby("format").idxmax()]
     ax.legend(loc="lower right")
+    figures.name_points(ax, highest.index.get_level_values("format"), pairs.gmse[highest.index], highest)
     return fig
 
 
@@ -107,8 +105,8 @@ def table(predictions: pd.DataFrame) -> Styler:
     }
     for name, label in columns.items():
         ends = predictions[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False)
-        rows[label] = ["{:.2g} [{:.2g}, {:.2g}]".format(*row) for row in ends]
-    return rows.style.format("{:.2g}", subset="GMSE")
+        rows[label] = ["{} [{}, {}]".format(*map(plain, row)) for row in ends]
+    return rows.style.format(plain, subset="GMSE")
 
 
 def over_sizes(pairs: pd.DataFrame) -> pd.DataFrame:

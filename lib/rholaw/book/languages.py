@@ -22,6 +22,8 @@ ENGLISH = {
 """{page in Japanese: the page in English that answers the same question}."""
 JAPANESE = dict(map(reversed, reversed(ENGLISH.items())))
 """{page in English: where its readers go on in Japanese}."""
+FIRST = "ja/index"
+"""The page that the name of the book, which is its title, leads to in Japanese."""
 NAMES = {"en": "English", "ja": "日本語"}
 PART = '<p aria-level="2" class="caption"'
 """How a part of the book begins in the navigation of a page."""
@@ -71,6 +73,7 @@ def speak(app: "Sphinx", page: str, template: str, context: dict, doctree: objec
         navigation = context["generate_toctree_html"]
         context |= {"language": "ja", "gettext": words(*THEMES), "translate": words(BOOK_THEME)}
         context["generate_toctree_html"] = lambda **options: own_part_first(navigation(**options))
+        context |= {"docstitle": app.env.titles[FIRST].astext(), "theme_logo_link": context["pathto"](FIRST)}
 
 
 def setup(app: "Sphinx") -> dict[str, bool]:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
 from ..planning import ledger, names, words
 from ..planning.advice import PILOT
 from .languages import JAPANESE
+from .plain import plain
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,11 @@ class Telling:
         return self.said["pays"].format(verdict=short, pays=words.share(row.pays, self.language))
 
 
-def _plain(value: float) -> str:
-    """Two digits, without an exponent."""
-    return np.format_float_positional(float(f"{value:.2g}"), trim="-")
-
-
 LINES: dict[str, Callable[[pd.Series, Telling], str]] = {
     "01_numbers": lambda row, tell: f"{row.bits:.4g}",
-    "02_blocks": lambda row, tell: _plain(row.gmse),
+    "02_blocks": lambda row, tell: plain(row.gmse),
     "06_capacity": lambda row, tell: tell.span(row, "rho", "{:.3f}".format),
-    "14_law_after_training": lambda row, tell: tell.span(row, "dloss", _plain),
+    "14_law_after_training": lambda row, tell: tell.span(row, "dloss", plain),
     "17_hardware": lambda row, tell: tell.span(row, "speedup_decode", "{:.2f}".format),
     "18_plan": lambda row, tell: tell.span(row, "saving_month", tell.money),
     "verdict": lambda row, tell: tell.verdict(row),

@@ -23,15 +23,15 @@ def predicted(fit: SensitivityFit, measured: pd.DataFrame, others: pd.DataFrame,
     low, high = fit.predict_interval(errors, LEVEL)
     ax.fill_between(errors, low, high, color=COLOURS[0], alpha=0.15, linewidth=0, label="80 % of measurements")
     ax.plot(errors, fit.predict(errors), color=COLOURS[0], label="floor + κ · GMSE")
-    ax.axhline(tolerance, color=GREY, linestyle="--", linewidth=1, label="may cost")
+    ax.axhline(tolerance, color=GREY, linestyle="--", linewidth=1, label="tolerance")
     ax.plot(measured.gmse, measured.rise, "o", color=COLOURS[1], markersize=8, label="measured, used")
     if len(others):
         ax.plot(others.gmse, others.rise, "o", color=COLOURS[1], markerfacecolor="white", label="measured, not used")
     ax.set(xscale="log", yscale="log", xlabel="error of the format on Gaussian weights", ylabel="nats per token")
     plain_log(ax.xaxis)
     plain_log(ax.yaxis)
-    figures.name_points(ax, shown["format"], shown.gmse, shown.rise)
     ax.legend(loc="upper left")
+    figures.name_points(ax, shown["format"], shown.gmse, shown.rise)
     return fig
 
 
@@ -54,7 +54,7 @@ def forecasts(table: pd.DataFrame, scored: pd.DataFrame) -> Figure:
         yticks=list(places.values()),
         yticklabels=[in_figure(model) for model in places],
     )
-    ax.tick_params(axis="y", labelsize=9)
+    ax.tick_params(axis="y", labelsize=figures.SMALL)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     plain_log(ax.xaxis)
     ax.legend(loc="lower right")

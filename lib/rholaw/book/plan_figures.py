@@ -26,6 +26,8 @@ GREEN = "#009E73"
 PHASES = ("prefill", "decode")
 SCALES = {"en": 1e3, "ja": 1e4}
 """Money of one unit on an axis, as ``named`` calls it: thousands, 万."""
+MANY = {"en": 1e6, "ja": 1e4}
+"""Requests of one unit on an axis: millions, 万."""
 
 
 def named(language: str, currency: str) -> dict[str, str]:
@@ -71,7 +73,7 @@ def break_even(table: pd.DataFrame, words: Words) -> Figure:
         axes.text(0.98, 0.95, words["gains"], transform=axes.transAxes, ha="right", va="top", color=GREEN)
         plain_log(axes.yaxis)
     panels[1].set_xlabel(words["rho"])
-    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 
@@ -124,14 +126,15 @@ def batches(table: pd.DataFrame, words: Words) -> Figure:
         axes.set(xscale="log", xticks=sorted(set(table.batch)), ylabel=words[phase])
         plain_log(axes.xaxis)
     panels[1].set_xlabel(words["batch"])
-    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 
 def payoff(requests: np.ndarray, values: np.ndarray, words: Words, scale: float = 1.0) -> Figure:
     """Net present value against requests a month: the median, a band from P10 to P90, and the line 0.
 
-    requests: (n,), rising; values: (n, 3), P10, P50 and P90; scale: money of one unit.  words: requests, npv.
+    requests: (n,), rising, in the unit of ``words``; values: (n, 3), P10, P50 and P90; scale: money of one unit.
+    words: requests, npv.
     """
     fig, axes = plt.subplots()
     low, mid, high = np.transpose(values) / scale
@@ -139,8 +142,9 @@ def payoff(requests: np.ndarray, values: np.ndarray, words: Words, scale: float 
     axes.plot(requests, mid, color="#0072B2")
     axes.axhline(0, color="black", linewidth=1)
     axes.set_yscale("symlog", linthresh=max(abs(mid[0]), 1e-9))  # the cost, and what it turns into, both in sight
-    plain_log(axes.yaxis)
     axes.set(xscale="log", xlabel=words["requests"], ylabel=words["npv"])
+    for axis in (axes.xaxis, axes.yaxis):
+        plain_log(axis)
     return fig
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .figures import COLOURS, GREY, plain_log, plt
+from .figures import COLOURS, GREY, called, plain_log, plt
 
 LOOKS = {0: ("o", COLOURS[0], "as stored"), 64: ("x", COLOURS[1], "rotated")}  # by rotation
 
@@ -32,7 +32,7 @@ def ratios(surveys: pd.DataFrame) -> Figure:
             look = {"color": colour, "markersize": 3, "alpha": 0.4, "label": name}
             ax.plot(part[column] / part.gmse, part.format.map(order.index) + shift, "o", **look)
         ax.axvline(1, color=GREY, linewidth=1)
-        ax.set(xscale="log", yticks=range(len(order)), yticklabels=order)
+        ax.set(xscale="log", yticks=range(len(order)), yticklabels=[*map(called, order)])
         ax.invert_yaxis()
     axes[0].set(ylabel="as stored")
     axes[1].set(ylabel="rotated", xlabel="error / Gaussian error", xticks=[0.5, 1, 2, 5, 10, 20])
@@ -54,7 +54,9 @@ def against_the_law(rounded: pd.DataFrame) -> Figure:
         places = [order.index(name) for name in part.index]
         ax.errorbar(part.times, places, xerr=bars, fmt=marker, color=colour, linewidth=0.8, label=label)
     ax.axvline(1, color=GREY, linewidth=1)
-    ax.set(xscale="log", xlabel="measured rise / (κ · GMSE)", yticks=range(len(order)), yticklabels=order)
+    ax.set(
+        xscale="log", xlabel="measured rise / (κ · GMSE)", yticks=range(len(order)), yticklabels=[*map(called, order)]
+    )
     plain_log(ax.xaxis)
     ax.legend(loc="lower right")
     return fig

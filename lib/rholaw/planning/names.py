@@ -1,9 +1,10 @@
 """What people call formats and options: "FP8 weights and activations" for ``fp8_row x fp8_row``.
 
-names.toml is the one table of such names, in English and in Japanese.  What it does not name keeps its code name, which
-is what a reader types; pages show that where the pointer rests on a name.
+names.toml is the one table of such names, in English and in Japanese.  What is neither in it nor put together of what
+is, keeps its code name, which is what a reader types; pages show that where the pointer rests on a name.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -22,28 +23,40 @@ class Roles(Protocol):
     kv: str
 
 
+GGML = re.compile(r"i?q\d+_\w+")
+"""Types of llama.cpp, which its own tables write in capitals."""
+
+
 @cache
 def table(language: str) -> Mapping[str, Any]:
     """The names of a language, "en" or "ja"; ``formats``, ``grids``, ``caches`` and ``roles`` are {code: name}."""
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))[language]
 
 
+@cache
+def _short() -> Mapping[str, str]:
+    """{a format written out, as ``str(Format)`` is: its key in the table}."""
+    return {str(parse(code)): code for code in table("en")["formats"]}
+
+
 def format(code: str, language: str = "en") -> str:
-    """What a format is called; of a sparsity and what it leaves both are named, where both have a name."""
-    names = table(language)
+    """What a format is called, written short or out; of one that the table lacks its parts are, if it has them."""
+    names, code = table(language), _short().get(code, code)
+    if code in names["formats"]:
+        return names["formats"][code]
     sparsity, _, rest = code.partition("+")
-    if rest and sparsity in names["formats"] and rest in names["formats"]:
-        return names["sparse"].format(sparsity=names["formats"][sparsity], name=names["formats"][rest])
-    return names["formats"].get(code, code)
+    element, _, block = code.partition("/g")
+    size, _, rule = block.partition(":")
+    if rest and grid(sparsity, language) != sparsity and grid(rest, language) != rest:
+        return names["sparse"].format(sparsity=grid(sparsity, language), name=grid(rest, language))
+    if element in names["grids"] and size.isdigit() and rule in names["blocks"]:
+        return names["blocks"][rule].format(name=names["grids"][element], size=size)
+    return code.upper() if GGML.fullmatch(code) else code
 
 
 def grid(code: str, language: str = "en") -> str:
     """What a format is called where its scale goes without saying: ``int4`` is no INT4, but "4-bit integers"."""
-    names = table(language)
-    sparsity, _, rest = code.partition("+")
-    if sparsity in names["formats"] and rest in names["grids"]:
-        return names["sparse"].format(sparsity=names["formats"][sparsity], name=names["grids"][rest])
-    return names["grids"].get(code) or format(code, language)
+    return table(language)["grids"].get(code) or format(code, language)
 
 
 def option(row: Roles, language: str = "en") -> str:
