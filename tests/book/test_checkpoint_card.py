@@ -214,6 +214,15 @@ def test_a_model_with_a_weight_that_is_no_number_has_a_page_without_advice(tmp_p
     assert said == f"For `mine`, no format is recommended: {told[0].lower()}{told[1:]}"
 
 
+def test_rises_that_say_nothing_leave_no_advice(survey):
+    rises = {"int8/g32": (-0.01, 0.001)}
+    given = (survey, 10**6, 5.0, FIT, rises)
+    assert model_cards.choices(*given).acceptable["int8/g32"]
+    table = model_cards.choices(*given, "It knows nothing")
+    assert not table.acceptable.any() and table.predicted.isna().all()
+    assert model_cards.recommendation(table, 10**6, 5.0, FIT).startswith("**No recommendation.** It knows nothing.")
+
+
 def test_codes_that_cannot_be_read_are_not_counted_as_weights(tmp_path, fit):
     """HQQ: two weights in a byte, which nothing here reads."""
     codes = {"l.W_q": torch.ones(64, 64, dtype=torch.uint8), "l.scale": torch.ones(64, 1), "l.zero": torch.ones(64, 1)}

@@ -86,6 +86,11 @@ UNKNOWN = {
         {"weight": real(64, 64).to(torch.float8_e4m3fn), "descale": real(1)},
         "descale",
     ),
+    "E4M3 with exponents of blocks": (
+        {"weight": real(64, 64).to(torch.float8_e4m3fn), "weight_scale_exp": whole(64, 2, dtype=torch.int8)},
+        "scale_exp",
+    ),
+    "codes with a table": ({"weight": whole(64, 32, dtype=torch.int8), "lut": whole(64, 16)}, "lut"),
     "one scale for inputs": ({"weight": whole(64, 32, dtype=torch.int8), "weight_scale": real(1, 32)}, "each column"),
     "NVFP4 without a global scale": (
         {"weight": whole(64, 32, dtype=torch.uint8), "weight_scale": real(64, 4).to(torch.float8_e4m3fn)},

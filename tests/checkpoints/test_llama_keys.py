@@ -9,7 +9,7 @@ from quantised_files import packed
 from tiny_llama import CONFIG, TEXT, TOKENIZER, gguf_file, hub, trained
 
 import rholaw as rl
-from rholaw.checkpoints import llama
+from rholaw.checkpoints import llama, summing
 from rholaw.checkpoints.llama_keys import ACTIVATIONS, HARMLESS, of_gguf, of_json
 
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
@@ -345,7 +345,8 @@ def test_a_model_that_does_more_than_multiply_by_its_matrices_is_never_run(tmp_p
     with pytest.raises(ValueError, match=said):
         rl.evaluate(folder, "int4/g32", activations="dense", progress=False)
     with pytest.warns(UserWarning, match=said):
-        rl.survey(folder, "int4/g32", rotation=0, progress=False)
+        table = rl.survey(folder, "int4/g32", rotation=0, progress=False)
+    assert said in summing.doubt(table)
 
 
 def test_a_training_layout_changes_nothing_and_squares_of_relu_are_computed(tmp_path, weights):

@@ -336,6 +336,19 @@ def test_adapters_that_lie_in_the_model_are_left_out(tmp_path):
     assert remarks == "left out: 1 tensors of LoRA adapters, as 'layers.0.qkv.lora_A.speech.weight'"
 
 
+@pytest.mark.parametrize(
+    "name", ["weight_fake_quant.scale", "weight_quantizer._amax", "activation_post_process.min_val"]
+)
+def test_quantisers_that_round_as_the_model_runs_are_told(tmp_path, name):
+    """torch's and ModelOpt's training with rounding: the weights beside them are not rounded yet."""
+    save_file({"l.0.up.weight": X, f"l.0.up.{name}": X[0].clone()}, tmp_path / "model.safetensors")
+    assert names(tmp_path)[1].startswith(
+        f"1 tensors are of quantisers that round as the model runs, as 'l.0.up.{name}'"
+    )
+    save_file({"l.0.up.weight": X, "quantizer_head.weight": X.clone()}, tmp_path / "model.safetensors")
+    assert names(tmp_path)[1] == ""
+
+
 def test_a_part_of_a_split_gguf_under_another_name(tmp_path):
     for count, file in ((3, "part.gguf"), (1, "whole.gguf")):
         writer = gguf.GGUFWriter(tmp_path / file, "llama")

@@ -53,15 +53,17 @@ def choices(
     tolerance: float,
     fit: SensitivityFit,
     rises: dict[str, tuple[float, float]] | None = None,
+    why: str = "",
 ) -> pd.DataFrame:
     """A row per format of a ``survey``: the columns of ``totals``, and what it costs, nats per token.
 
     stored: bytes of the checkpoint as it is.  rises: as `sensitivity` takes them; here the columns rise and stderr.
     Columns predicted, low and high: what ``fit`` says of its error in these weights, with 80 %.  acceptable: smaller
     than ``stored``, and loses ``tolerance`` at most: by two standard errors where it was measured, else by the upper
-    end of the prediction; reason says why not, and doubt why nothing can be recommended, or predicted.
+    end of the prediction; reason says why not, and doubt why nothing can be recommended, or predicted: ``why`` the
+    rises say nothing, or what stands against the survey.
     """
-    formats, rises, why = totals(survey), rises or {}, doubt(survey)
+    formats, rises, why = totals(survey), rises or {}, why or doubt(survey)
     known = formats[formats.error.notna() & (why == "")].index
     low, high = fit.rise_interval(formats.error[known])
     costs = pd.DataFrame({"predicted": fit.rise(formats.error[known]), "low": low, "high": high}, known)

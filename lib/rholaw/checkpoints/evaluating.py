@@ -89,7 +89,8 @@ def evaluate(
     work for a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds
     less than 95 % of the weights; during it for weights that are not finite.  A UserWarning of what engines do
     otherwise: where the file has scales of inputs or cache and others are used, by token or block, where static scales
-    of the cache are 1, and of queries beside a cache in FP8; and where the model itself does no better than chance.
+    of the cache are 1, and of queries beside a cache in FP8; and where the model itself does no better than chance,
+    which the table's attrs have as "doubt".
     """
     place, out, asked = usable_device(device), resumable.destination(out), named_formats(formats)
     running = _running(activations, "activations"), _running(cache, "keys and values")
@@ -118,7 +119,8 @@ def evaluate(
         warnings.warn(f"{path}: {'; '.join(told)}", stacklevel=2)
     if (loss := table.loss[0]) > math.log(model.vocabulary):
         chance = f"no better than chance among its {model.vocabulary:,} tokens"
-        warnings.warn(f"{path}: its own loss of {loss:.3g} nats a token is {chance}: {UNTRAINED}", stacklevel=2)
+        table.attrs["doubt"] = f"Its own loss of {loss:.3g} nats a token is {chance}: {UNTRAINED}"
+        warnings.warn(f"{path}: {table.attrs['doubt']}", stacklevel=2)
     return table
 
 

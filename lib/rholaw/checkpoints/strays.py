@@ -31,6 +31,7 @@ BEHIND = re.compile(
 PAIRED = "_reverse"  # torch's recurrent layers that read in both directions
 MOST = 0.9  # of the numbers in matrices, which a copy of the whole model repeats
 AVERAGE = re.compile(r"(.+_)?ema(_.+)?|swa_model")
+QUANTISER = re.compile(r"(^|[._])((weight|input|output|activation)_)?(fake_quant|quantizer|activation_post_process)\.")
 FLAT = re.compile(r"(^|\.)_?flat_param(_\d+)?$")
 DELTA = r"(.*\.)(delta|diff|weight_(delta|diff)|(delta|diff)_weight)"
 CAPITALS = r"(.*[._/])?[A-Z_]*(WEIGHT|SCALE|ZEROS|ABSMAX)[A-Z_]*"
@@ -83,6 +84,11 @@ def kept(tensors: list[Tensor], metadata: dict, file: str) -> tuple[list[Tensor]
     for what, left in parts.items():
         if left:
             remarks.append(f"left out: {len(left)} tensors of {what}, as {shown(min(left))}")
+    if rounding := [name for name in names if QUANTISER.search(name)]:
+        remarks.append(
+            f"{len(rounding)} tensors are of quantisers that round as the model runs, as {shown(rounding[0])}: what "
+            "weights they leave dense here is not rounded yet"
+        )
     weights = [tensor for tensor in tensors if tensor.name not in outside | parts["a copy"]]
     return weights, remarks + _twins(weights)
 

@@ -50,8 +50,11 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
 def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
     """Why a ``survey`` says nothing of the model, or "".
 
-    Weights are no numbers, most matrices or scaled bytes could not be measured, or each holds one number throughout.
+    Weights are no numbers, most matrices or scaled bytes could not be measured, or each holds one number throughout; or
+    the model does more than to multiply by its matrices, as the table's attrs say.
     """
+    if changes := table.attrs.get("changes"):
+        return f"What formats cost the model as it runs is not known: {changes}"
     if len(broken := table[table.outcome == "broken"].drop_duplicates("name")):
         others = f"; so have {len(broken) - 1} others" * (len(broken) > 1)
         return f"The model is broken: {broken.name.iloc[0]} has {broken.note.iloc[0]}{others}"

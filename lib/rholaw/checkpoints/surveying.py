@@ -74,7 +74,8 @@ def survey(
     tensor is read twice, the second time out of the system's cache.  Raises ValueError before any work for a wrong
     path, format, device or ``out`` and for a damaged file; a tensor that cannot be measured is a row with a note.  What
     is left out of the files, and what lies beside them, is a UserWarning and in the table's attrs, a list "remarks",
-    with which static scales of inputs and cache the file holds.
+    with which static scales of inputs and cache the file holds; "changes" there is what the model does beside its
+    matrices, or "".
     """
     named = named_formats(formats)
     device, out = usable_device(device), resumable.destination(out)
@@ -106,6 +107,7 @@ def survey(
     table.attrs |= {
         "checkpoint": str(path),
         "remarks": list(filter(None, (*checkpoint.remarks, checkpoint.scales.remark))),
+        "changes": checkpoint.changes,
     }
     if out:
         resumable.write(table, out)

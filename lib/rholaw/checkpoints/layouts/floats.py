@@ -114,7 +114,7 @@ def _order(settings: Settings) -> str:
     torchao and ComfyUI swizzle them, or not, and no shape shows it where rows are a multiple of 128.
     """
     if settings.method in SWIZZLERS:
-        raise ValueError(f"codes, not measured: {settings.method} may keep such scales in another order (swizzled)")
+        raise ValueError(f"{settings.method} may keep such scales in another order (swizzled)")
     return (
         "" if settings.method else "no config.json says who wrote it: its scales are taken in the order of their blocks"
     )

@@ -137,6 +137,10 @@ def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
         if (codes or has_scale) and (certain or stem not in groups):
             groups[stem] = Group(stem, _name(stem, tensor.name), tensor, {}, latest)
             coded |= {stem: groups[stem]} if codes else {}
+    # Of whole numbers, or floats of 8 bits, by names of their own in the module of codes: what is said of the codes.
+    loose = [stem for stem, group in coded.items() if stem == group.codes.name and not group.certain]
+    for stem in [stem for stem in loose if _owner(stem, None, groups, coded)]:
+        del groups[stem], coded[stem]
     hosts, rest = {group.codes.name: group for group in groups.values()}, []
     for tensor in tensors:
         owner = None if tensor.name in hosts else _owner(tensor.name, companions.get(tensor.name), groups, coded)
