@@ -120,6 +120,7 @@ def test_codes_of_an_unknown_layout_bound_what_a_config_may_say(llama):
             coded[name.replace("weight", "q_scale_max")] = torch.ones(4)
     made = llama(coded)
     assert made.rounded and made.total == llama(tensors()).total and not llama(tensors()).rounded
+    assert not made.counted and llama(tensors()).counted
     with pytest.raises(ValueError, match=r"describes 8\.\d+e\+05 parameters .* some of them codes"):
         llama(coded, intermediate_size=2000)
 
@@ -190,7 +191,9 @@ def test_codes_count_as_the_weights_that_they_stand_for(llama):
     with pytest.raises(ValueError, match="and the tensors beside it are"):
         llama(coded, quantization_config=quantised, num_hidden_layers=3)
     unknown = {name.replace("qweight", "codes"): tensor for name, tensor in coded.items() if "qzeros" not in name}
-    assert llama(unknown) == replace(llama(tensors()), rounded=True)  # nothing to be held against but bounds
+    assert llama(unknown) == replace(
+        llama(tensors()), rounded=True, counted=False
+    )  # nothing to be held against but bounds
     with pytest.raises(ValueError, match="and the tensors beside it are"):  # a list of indices is no such codes
         llama(tensors() | {"d2t": torch.zeros(200, dtype=torch.int64)}, num_hidden_layers=3)
 

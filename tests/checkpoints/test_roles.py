@@ -67,6 +67,7 @@ ROUTERS = [
     *(MOE + "mlp.gate.wg.weight", MOE + "mlp.router.layer.weight", MOE + "router.proj.weight"),
     *("encoder.block.1.layer.1.mlp.router.classifier.weight", "transformer.blocks.0.ffn.router.layer.weight"),
     *(MOE + "feed_forward.gate.weight", "layers.3.ffn.gate.weight", "backbone.layers.1.mixer.gate.weight"),
+    *("layers.0.hc_attn_fn", "blk.3.hc_ffn_base.weight", "hc_head_fn", "model.layers.0.attn_hc.fn"),  # DeepSeek-V4
     *(MOE + "moe.gate.weight", "block.0.mlp.gate.bias", "layers.0.feed_forward.router_DE", MOE + "mlp.gate.weight_1"),
 ]
 GLU = [
@@ -169,9 +170,12 @@ def test_a_mask_is_no_weight(tmp_path):
     assert (total.parameters, total.compressed, total.error) == (3072, 3072, table.error["h.0.attn.c_attn.weight"])
 
 
-@pytest.mark.parametrize("name", ["lm_loss.weight", "pred_layer.proj.weight", "decoder.weight", "tok_out.weight"])
+OWN_NAMES = ["lm_loss.weight", "pred_layer.proj.weight", "decoder.weight", "tok_out.weight", "medusa_head.0.1.weight"]
+
+
+@pytest.mark.parametrize("name", OWN_NAMES)
 def test_a_head_is_known_by_its_shape_where_its_name_is_its_own(tmp_path, name):
-    """XLNet's, XLM's, ModernBERT's: outside of all layers, as many rows and columns as the embedding of tokens."""
+    """XLNet's, XLM's, ModernBERT's, Medusa's: outside of all layers, of the embedding's shape."""
     draw = torch.Generator().manual_seed(1)
     shapes = {"model.word_embedding.weight": (400, 64), "layers.0.mlp.up.weight": (400, 64), name: (400, 64)}
     tensors = {each: torch.randn(shape, generator=draw) for each, shape in shapes.items()}

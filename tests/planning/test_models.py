@@ -96,11 +96,17 @@ def test_what_lies_beside_the_decoder_and_what_was_rounded_before_is_told(tmp_pa
         scenario = rest | {"model": {"checkpoint": str(tmp_path / name), "kappa": 1.0}}
         scenario |= {"project": {"kind": "post-training"}}
         plans[name] = rl.plan(rl.Scenario.of(scenario), law=FIT)
+    coded = {name.replace("proj.weight", "proj.codes"): tensor for name, tensor in tensors().items()}
+    coded |= {name: coded[name].char() for name in coded if name.endswith("codes")}
+    written(tmp_path / "coded", {"model_type": "llama", **SIZES}, coded)
+    scenario["model"] = {"checkpoint": str(tmp_path / "coded"), "kappa": 1.0}
+    plans["coded"] = rl.plan(rl.Scenario.of(scenario), law=FIT)
     more = row(plans["model"]).memory_embeddings_gb - row(plans["blind"]).memory_embeddings_gb
     assert more == pytest.approx(2 * 2 * 500 * 1000 / 1e9)
     codes = {name: {doubt.code for doubt in plan.doubts} for name, plan in plans.items()}
-    own = {name: said & {"senses", "senses_unknown", "rounded_before"} for name, said in codes.items()}
-    assert own == {"model": {"senses"}, "blind": set(), "said": {"senses_unknown", "rounded_before"}}
+    own = {name: said & {"senses", "senses_unknown", "rounded_before", "not_counted"} for name, said in codes.items()}
+    expected = {"model": {"senses"}, "blind": set(), "said": {"senses_unknown", "rounded_before"}}
+    assert own == expected | {"coded": {"rounded_before", "not_counted"}}
     assert any("beside the decoder takes 0.002 GB" in text for text in plans["model"].warnings)
 
 

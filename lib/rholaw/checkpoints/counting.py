@@ -78,7 +78,7 @@ def _held_against_tensors(model: Geometry, config: Config, checkpoint: Checkpoin
         )
     _refuse_missing(does, config)
     rounded = sum(tensor.count for tensor in own if tensor.quantised)
-    return replace(model, rounded=model.rounded or not known or 2 * rounded > model.linear)
+    return replace(model, rounded=model.rounded or not known or 2 * rounded > model.linear, counted=known)
 
 
 def _refuse_missing(does: dict[str, str], config: Config) -> None:

@@ -106,7 +106,8 @@ class Geometry:
 
     family: its model_type; d_model: width of the residual stream; tied: the head shares the embeddings' matrix;
     decoder: whether it writes tokens, one after another; senses: parameters of what sees or hears beside the decoder,
-    None where nothing says how many; rounded: the checkpoint that it is of was rounded before, to 8 bits or fewer.
+    None where nothing says how many; rounded: the checkpoint that it is of was rounded before, to 8 bits or fewer;
+    counted: not where its weights lie there as codes that cannot be counted.
     """
 
     family: str
@@ -117,6 +118,7 @@ class Geometry:
     decoder: bool = True
     senses: float | None = 0
     rounded: bool = False
+    counted: bool = True
 
     @property
     def linear(self) -> float:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Container, Mapping
 from functools import lru_cache
 
+LAYER = r"(^|[._/])(layers?|blk|blocks?|h|groups?)[._/]\d"
 UNTOLD = ("attention", "mlp", "other")
 """The roles that a head may seem to have by a name of its own."""
 
@@ -20,7 +21,10 @@ ROLES = {
         r"running_(mean|var)|num_batches_tracked|alibi|slope_rate|(query|key|diagonal)_decay$|layer_scalar$|"
         r"mel_(filters|basis)|_window$|cluster_(size|usage)|embed_avg|inited$|alphas_cumprod|(^|\.)betas$"
     ),
-    "router": rf"router|gate_inp|expert_gate|indexer[._/]weights_proj|gate[._/]wg|gates[._]\d+[._]wg|{GATE}",
+    "router": (
+        r"router|gate_inp|expert_gate|(^|[._])hc_(attn|ffn|head)_(fn|base|scale)|(attn|ffn)_hc\.|"
+        rf"indexer[._/]weights_proj|gate[._/]wg|gates[._]\d+[._]wg|{GATE}"
+    ),
     "norm": (
         r"norm\w{0,30}([._/]\d+)?([._/](weight|bias|gamma|beta|scale|g|b))?$|(^|[._/])ln_?(\d|f|\w{0,30}[._/])|"
         r"weight_g$|parametrizations\.weight\.original0$"
@@ -48,8 +52,8 @@ ROLES = {
 """Role → what the name of a tensor contains in the usual schemes; the first that matches counts, else "other".
 
 buffer: what no training changes: masks, rotary frequencies, indices, running statistics, a balance of experts.
-router: chooses among experts, or tokens.  state: what carries a recurrence along: decays, step sizes, convolutions of
-some steps.
+router: chooses among experts or tokens, or mixes streams of residuals.  state: what carries a recurrence along: decays,
+step sizes, convolutions of some steps.
 """
 
 
@@ -74,7 +78,7 @@ def among(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
     tables = {shape for name, shape in shapes.items() if roles[name] == "embedding" and is_vocabulary(name)}
     tables = {shape for shape in tables if len(shape) == 2 and shape[0] > shape[1]}
     for name, shape in shapes.items():
-        if shape in tables and roles[name] in UNTOLD and not re.search(r"[._/]\d+[._/]", name):
+        if shape in tables and roles[name] in UNTOLD and not re.search(LAYER, name):
             roles[name] = "head"
     return roles
 

@@ -103,6 +103,8 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
         yield Doubt("senses", {"gigabytes": 2 * shape.senses / 1e9})
     if shape.rounded:
         yield Doubt("rounded_before")
+    if not shape.counted:
+        yield Doubt("not_counted")
 
 
 def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:

@@ -125,6 +125,7 @@ class Doubt(Remark):
         "senses": ("gigabytes",),
         "senses_unknown": (),
         "rounded_before": (),
+        "not_counted": (),
         "price_stale": ("device", "days", "limit"),
         "price_unknown": ("device",),
         "price_single": ("device",),
