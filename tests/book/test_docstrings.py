@@ -1,6 +1,6 @@
 """Docstrings are shown as they are written, and every one of the package can be shown."""
 
-import importlib
+import ast
 import inspect
 import io
 
@@ -29,12 +29,13 @@ def test_a_docstring_is_shown_as_it_is_written(docstring, shown):
 
 def written(path):
     """Every docstring of a module that the reference shows."""
-    module = importlib.import_module(reference._dotted(path))
-    things = [getattr(module, node.name) for node in reference._public(path)]
-    things += [member for thing in things if inspect.isclass(thing) for member in vars(thing).values()]
-    return [doc for thing in [module, *things] if isinstance(doc := thing.__doc__, str)]
+    things = [ast.parse(path.read_text(encoding="utf-8")), *reference._public(path)]
+    members = [member for thing in things[1:] if isinstance(thing, ast.ClassDef) for member in thing.body]
+    shown = [thing for thing in [*things, *members] if isinstance(thing, SHOWN)]
+    return [doc for thing in shown if (doc := ast.get_docstring(thing, clean=False))]
 
 
+SHOWN = ast.Module, ast.FunctionDef, ast.ClassDef
 MODULES = [path for path in sorted(reference.PACKAGE.rglob("*.py")) if path.stem != "__main__"]
 
 

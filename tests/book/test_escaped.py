@@ -96,9 +96,9 @@ def made(fit):
     return explorer.explore(rl.Scenario.of(parts), [1e9], [1e10], fit)
 
 
-def test_the_explorer_shows_names_of_devices_and_engines(context, made, tmp_path):
+def test_the_explorer_shows_names_of_devices_and_engines(context, made, vega, tmp_path):
     (tmp_path / "_static").mkdir()
-    (tmp_path / "_static" / pages.VEGA).write_text(pages.vega())
+    (tmp_path / "_static" / pages.VEGA).write_text(vega)
     names = NAMES[0], NAMES[3]
     html = [explorer.Explorer(made.data | {"devices": [name], "engine": name})._repr_html_() for name in names]
     (tmp_path / "page.html").write_text(page_of("\n".join(html)), encoding="utf-8")

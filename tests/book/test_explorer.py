@@ -41,22 +41,16 @@ SCENARIO = {
 
 
 @pytest.fixture(scope="module")
-def law():
-    runs = rl.runs.one_estimator(rl.runs.load("quest2025"))
-    return rl.fit("unified", runs, fixed={"E": 1.0}, n_bootstrap=20)
+def made(fit):
+    return explorer.explore(rl.Scenario.of(SCENARIO), [1e9, 8e9, 32e9], [1e10, 1e12], fit)
 
 
 @pytest.fixture(scope="module")
-def made(law):
-    return explorer.explore(rl.Scenario.of(SCENARIO), [1e9, 8e9, 32e9], [1e10, 1e12], law)
-
-
-@pytest.fixture(scope="module")
-def path(made, tmp_path_factory):
+def path(made, vega, tmp_path_factory):
     """The page, with Vega beside it."""
     folder = tmp_path_factory.mktemp("explorer")
     (folder / "_static").mkdir()
-    (folder / "_static" / pages.VEGA).write_text(pages.vega())
+    (folder / "_static" / pages.VEGA).write_text(vega)
     css = ":root { --pst-color-primary: #0072b2 } body { font-family: sans-serif }"
     css += (BOOK.parents[1] / "assets" / "book.css").read_text()
     (folder / "page.html").write_text(PAGE % f"<h1>Explorer</h1><style>{css}</style>{made._repr_html_()}")
@@ -120,10 +114,10 @@ def disagreements(shown, row, names):
     return wrong, agree
 
 
-def compare(page, law):
+def compare(page, fit):
     """All numbers of the page against a plan of the scenario it writes. Raises AssertionError; returns their count."""
     scenario = rl.Scenario.of(tomllib.loads(page.locator(".explorer pre").evaluate("e => e.textContent")))
-    table = rl.plan(scenario, law).table.set_index("option")
+    table = rl.plan(scenario, fit).table.set_index("option")
     format, shown = page.locator(".explorer [name=o] option:checked").get_attribute("title"), cells(page)
     dense, own = table.loc["dense"], table.loc[format]
     assert set(shown) == set(COLUMNS)
@@ -162,22 +156,22 @@ def compare(page, law):
     ],
     ids=str,
 )
-def test_what_the_page_shows_is_what_a_plan_says(page, law, setting):
+def test_what_the_page_shows_is_what_a_plan_says(page, fit, setting):
     press(page, **setting)
     for name, steps in setting.items():
         value = float(page.locator(f".explorer [name={name}]").input_value())
         assert value == (pytest.approx(0.05 * (1 + steps)) if name == "price" else steps)
-    assert compare(page, law) >= 13
+    assert compare(page, fit) >= 13
 
 
-def test_the_mouse_moves_the_controls_too(page, law):
+def test_the_mouse_moves_the_controls_too(page, fit):
     page.locator(".explorer [name=o]").select_option("INT4 weights, FP8 cache")
     slider = page.locator(".explorer [name=s]")
     box = slider.bounding_box()
     page.mouse.click(box["x"] + 4, box["y"] + box["height"] / 2)
     assert slider.input_value() == "0"
     assert slider.get_attribute("aria-valuetext") == "1 B"
-    assert compare(page, law) > 20
+    assert compare(page, fit) > 20
 
 
 def test_a_machine_brings_its_price(page, made):
@@ -242,13 +236,13 @@ def test_without_scripts_there_is_a_table_and_a_chart(path, made, context):
     still.close()
 
 
-def test_without_vega_the_controls_work_and_the_chart_stands_still(path, law, context, tmp_path):
+def test_without_vega_the_controls_work_and_the_chart_stands_still(path, fit, context, tmp_path):
     (tmp_path / "page.html").write_text(path.read_text())
     page = context.new_page()
     page.goto((tmp_path / "page.html").as_uri())
     press(page, o=2, s=0)
     assert page.locator(".explorer-chart svg").is_visible()
-    assert compare(page, law) > 20
+    assert compare(page, fit) > 20
     page.close()
 
 

@@ -25,10 +25,9 @@ def test_vega_is_staged_once_and_only_where_a_page_asks_for_it(tmp_path, monkeyp
         assert [path.read_text() for path in found] == expected
 
 
-def test_vega_keeps_to_a_scope_of_its_own():
-    script = pages.vega()
-    assert script.startswith("(() => {") and script.endswith("})();\n")
-    assert script.count("window.vegaEmbed=") == 1 and "</script" not in script
+def test_vega_keeps_to_a_scope_of_its_own(vega):
+    assert vega.startswith("(() => {") and vega.endswith("})();\n")
+    assert vega.count("window.vegaEmbed=") == 1 and "</script" not in vega
 
 
 def picture(**mystnb) -> dict:

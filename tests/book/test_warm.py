@@ -34,7 +34,7 @@ def run(source, folder):
 
 def test_a_kernel_is_fresh_but_for_what_is_imported(tmp_path):
     looks = "import builtins, os, sys\nfresh, builtins.mark = not hasattr(builtins, 'mark'), True\n"
-    looks += f"fresh, {{*{warm.IMPORTED}}} <= sys.modules.keys(), os.environ['WORD'], os.getcwd(), __name__"
+    looks += "fresh, 'wave' in sys.modules, os.environ['WORD'], os.getcwd(), __name__"
     draws = "import matplotlib.pyplot as plt\nplt.plot([1]);"
     source = small_book(tmp_path / "b", index=[new_code_cell(looks), new_code_cell(draws)]) / "chapters" / "index.ipynb"
     before = dict(os.environ)
