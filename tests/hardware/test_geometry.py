@@ -1,6 +1,7 @@
 """Shapes of decoders and the memory they take: against hand counts and published totals."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -97,7 +98,7 @@ def test_growth_keeps_the_proportions():
 def test_a_gguf_file_has_the_shape_of_its_model_and_can_be_planned_for():
     path = INSTALLED["SmolLM2-135M-Instruct"]
     shape = shapes.of_checkpoint(path)
-    assert shape == shapes.llama(30, 576, 9, 3, 64, 1536, 49152, tied=True)
+    assert shape == replace(shapes.llama(30, 576, 9, 3, 64, 1536, 49152, tied=True), rounded=True)  # to Q4_1
     assert shape.total == 134_515_008
     assert Model(checkpoint=str(path)).shape == shape
 
