@@ -1,6 +1,7 @@
 /* Every table of a page fits its column: what has no room opens below its row, and a row may become a card.  A long table
    is filtered, sorted and turned page by page; what a cell of code shows can be taken as CSV.
-   Nothing asks for it: it is done to all tables there are.  Without scripts they scroll in their own boxes. */
+   Nothing asks for it: it is done to all tables there are.  Without scripts they scroll in their own boxes.
+   Code that stands open wraps to fit, between the options of a command and not behind their hyphens. */
 (() => {
   const COLUMNS = 5, ROWS = 12, BRIEF = 10, LONG = 80; // columns shown beside the names of the rows; rows of a page; letters of a date, and of a sentence
   const WORDS = {
@@ -135,7 +136,8 @@
 
   function csv(heads, rows, name) {
     const quoted = text => /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-    const lines = [heads, ...rows.map(row => [...row.cells])].map(cells => cells.map(cell => quoted(cell.dataset.key ?? said(cell))));
+    const plain = cell => cell.dataset.key ?? said(cell).replace(/−(?=\.?\d)/g, "-"); // a minus that programs read
+    const lines = [heads, ...rows.map(row => [...row.cells])].map(cells => cells.map(cell => quoted(plain(cell))));
     const text = "\ufeff" + lines.map(line => line.join(",") + "\n").join(""); // the mark by which Excel knows UTF-8
     return made("a", { download: name, href: "data:text/csv;charset=utf-8," + encodeURIComponent(text) }, "CSV");
   }
@@ -167,4 +169,11 @@
   [...document.querySelectorAll(".bd-article table, .tables table")]
     .filter(table => table.tHead?.rows.length && table.tBodies[0]?.rows.length && !table.closest(".explorer"))
     .forEach((table, place) => fitted(table, place + 1));
+
+  const OPTION = /((?<!\S)--?\w[\w-]*)/;
+  document.querySelectorAll(".bd-article pre").forEach(pre => {
+    const walker = document.createTreeWalker(pre, NodeFilter.SHOW_TEXT), texts = [];
+    while (walker.nextNode()) if (OPTION.test(walker.currentNode.data)) texts.push(walker.currentNode);
+    texts.forEach(text => text.replaceWith(...text.data.split(OPTION).map((part, i) => i % 2 ? made("span", { class: "option" }, part) : part)));
+  });
 })();

@@ -167,6 +167,7 @@ MODULES = {
         *(
             "escaped",
             "plain",
+            "signs",
             "parameters",
             "reference",
             "tied",

@@ -41,20 +41,22 @@ def test_a_chapter_without_a_line():
 
 def test_what_stands_against_an_option_comes_first():
     verdict = lines("index")[-1]
-    assert "measure its loss first" in verdict and "no, it loses too much" in verdict and "compress; it pays" in verdict
+    assert (
+        "measure its loss first" in verdict and "no, it loses too much" in verdict and "compress; the chance" in verdict
+    )
 
 
 def test_what_would_not_pay_is_not_to_be_measured():
     likely = {"against": "loss_unsettled", "pays": 0.9, "verdict": "measure this"}
     told = ledger.Telling("en", 1.0)
-    assert told.verdict(pd.Series(likely)) == "measure its loss first; it pays in 90% of the draws"
-    assert told.verdict(pd.Series(likely | {"pays": 0.2})) == "do not compress; it pays in 20% of the draws"
+    assert told.verdict(pd.Series(likely)) == "measure its loss first; the chance that it pays is 90%"
+    assert told.verdict(pd.Series(likely | {"pays": 0.2})) == "do not compress; the chance that it pays is 20%"
 
 
 def test_nothing_is_saved_without_a_sign():
     row = {"saving_month_p10": -0.2, "saving_month": -0.0, "saving_month_p90": 0.4}
     said = ledger.LINES["18_plan"]
-    assert said(row, ledger.Telling("en", 1.0)) == "0 [0, 0]"
+    assert said(row, ledger.Telling("en", 1.0)) == "0 [0 to 0]"
     assert said(row | {"saving_month_p90": 146.0}, ledger.Telling("ja", 100.0)).endswith("0～1.46万）")
 
 

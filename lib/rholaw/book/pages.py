@@ -14,6 +14,7 @@ from . import figure_data, folds, panel, rebuilding, reference, terms, webtable
 from .changes import FEED, changes, feed
 from .colophon import about, colophon, title
 from .execute import REFERENCE, chapters, contents, current, execute
+from .signs import typeset
 from .workplace import ROOT, BuildError, workplace
 
 VEGA, PICTURE = "vega.js", "social.png"  # among the assets, which the pages find in _static/
@@ -40,7 +41,7 @@ def stage(root: Path) -> None:
         page = target / chapter.relative_to(root / "chapters")
         name = chapter.relative_to(root / "chapters").with_suffix("").as_posix()
         if chapter.suffix == ".md":
-            text = page.read_text(encoding="utf-8")
+            text = typeset(page.read_text(encoding="utf-8"), _language(name))
             titles[name] = title(text)
             page.write_text(f"{text}\n\n{colophon(titles[name], name, root)}\n", encoding="utf-8")
             continue
@@ -112,20 +113,28 @@ def as_page(notebook: dict, name: str, data: Iterable[str] = ()) -> dict:
     ``panel`` for what is at its end, ``folds`` for parts that a reader opens.
     """
     cells, tables = notebook["cells"], itertools.count(1)
-    language = "ja" if name.startswith("ja/") else "en"
+    language = _language(name)
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"  # papermill draws that of a cell which it adds
         for output in cell.get("outputs", ()):
-            _settle(output.get("data", {}), tables)
+            _settle(output.get("data", {}), tables, language)
         cell["metadata"] = {key: cell["metadata"][key] for key in ("tags", "mystnb") if key in cell["metadata"]}
         if cell["cell_type"] == "code":
             _fold(cell["metadata"], BARS[language])
+        else:
+            cell["source"] = typeset("".join(cell["source"]), language)
+        if figure := cell["metadata"].get("mystnb", {}).get("figure"):
+            figure["caption"] = typeset(figure.get("caption", ""), language)
     screen = [cell for tag in FIRST for cell in cells if tag in cell["metadata"].get("tags", ())]
     rest = [cell for cell in cells if cell not in screen]
     title = next((i for i, cell in enumerate(rest) if cell["cell_type"] == "markdown"), -1) + 1
     kept = {key: notebook["metadata"][key] for key in ("kernelspec", "language_info") if key in notebook["metadata"]}
     cells = list(folds.folded(panel.arranged([*rest[:title], *screen, *rest[title:]], name, data)))
     return {**notebook, "metadata": kept, "cells": cells}
+
+
+def _language(name: str) -> str:
+    return "ja" if name.startswith("ja/") else "en"
 
 
 def _fold(metadata: dict, bars: dict[str, str]) -> None:
@@ -141,12 +150,13 @@ def _fold(metadata: dict, bars: dict[str, str]) -> None:
         metadata["mystnb"] = {**given, "code_prompt_show": bar, "code_prompt_hide": bar}
 
 
-def _settle(shown: dict, tables: Iterator[int]) -> None:
-    """Put numbers for what differs from run to run, the name that a pandas Styler draws say, and words for headings."""
+def _settle(shown: dict, tables: Iterator[int], language: str) -> None:
+    """Put numbers for the names that a pandas Styler draws, words for headings, and signs as print has them."""
     html, plain = ("".join(shown.get(kind, ())) for kind in ("text/html", "text/plain"))
     for name in re.findall(r'<table id="(T_[0-9a-f]{5})"', html):
         html = html.replace(name, f"T_{next(tables)}")
-    shown |= {"text/html": webtable.headed(html)} if html else {}
+    shown |= {"text/html": typeset(webtable.headed(html), language)} if html else {}
+    shown |= {"text/markdown": typeset("".join(shown["text/markdown"]), language)} if "text/markdown" in shown else {}
     shown |= {"text/plain": re.sub(r" at 0x[0-9a-f]+", "", plain)} if plain else {}
 
 
