@@ -9,6 +9,22 @@ from ..error.measure import gmse
 from ..formats.grammar import Format, parse
 from ..laws.curves import effective_bits
 from ..laws.fitting import Fit
+from .webtable import digits
+
+FIGURES = {
+    "format": ("format", str),
+    "bits": ("stored bits a weight", digits(3)),
+    "GMSE": ("error (GMSE)", digits(3)),
+    "± s.e.": ("standard error of the error", digits(1)),
+    "method": ("exact or sampled", str),
+    "effective bits": ("effective bits", digits(3)),
+    "gap, bits": ("wasted bits", digits(3)),
+    "gap, dB": ("distance from Shannon's bound, dB", digits(2)),
+    "ρ": ("capacity ρ", digits(3)),
+    "ρ low": ("capacity, low end of 95 %", digits(3)),
+    "ρ high": ("capacity, high end of 95 %", digits(3)),
+}
+"""What a page calls the figures of a card, and what writes them."""
 
 
 def card(format: str | Format, fit: Fit | None = None) -> pd.Series:
@@ -35,6 +51,14 @@ def card(format: str | Format, fit: Fit | None = None) -> pd.Series:
         capacity = fit.capacity(format) if known else (math.nan,) * 3
         facts |= dict(zip(("ρ", "ρ low", "ρ high"), capacity, strict=True))
     return pd.Series(facts)
+
+
+def shown(card: pd.Series) -> pd.DataFrame:
+    """A card as a page shows it: a row a figure, called by FIGURES or as it is; none where there is nothing to say."""
+    known = {name: value for name, value in card.items() if value == value and (name != "± s.e." or value)}
+    said = [FIGURES.get(name, (name, digits(3))) for name in known]
+    rows = {words: write(value) for (words, write), value in zip(said, known.values(), strict=True)}
+    return pd.DataFrame({"value": rows}).rename_axis("figure")
 
 
 def table(formats: dict[str, Format], fit: Fit | None = None) -> pd.DataFrame:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .escaped import cell
+from .plain import plain
 
 HEADINGS = tomllib.loads((Path(__file__).parent / "headings.toml").read_text(encoding="utf-8"))
 """{name of a column as programs have it: in words}."""
@@ -47,7 +49,8 @@ class WebTable:
         if column in self.formats:
             write = self.formats[column]
             text = write(value) if callable(write) else write.format(value)
-            return f'<td data-key="{cell(repr(value))}">{cell(text)}</td>'
+            key = repr(value.item() if isinstance(value, np.generic) else value)
+            return f'<td data-key="{cell(key)}">{cell(text)}</td>'
         return f"<td>{_inside(value)}</td>"
 
     def _repr_html_(self) -> str:
@@ -63,6 +66,11 @@ class WebTable:
 
     def __repr__(self) -> str:
         return repr(self.frame)
+
+
+def digits(count: int) -> Callable[[float], str]:
+    """What writes a number as ``plain`` does, to so many significant digits."""
+    return lambda value: plain(value, count)
 
 
 def _inside(value: object) -> str:
