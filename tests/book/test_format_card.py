@@ -17,6 +17,15 @@ def test_a_card(fit):
     assert card["ρ"] == fit.capacity("int4")[0]
 
 
+def test_a_page_shows_the_figures_of_a_card_that_say_something():
+    shown = cards.shown(cards.card("int8"))["value"]
+    assert shown["error (GMSE)"] == "0.0000877" and shown["stored bits a weight"] == "8"
+    assert (
+        "standard error of the error" not in shown.index
+        and "standard error of the error" in cards.shown(cards.card("trellis2")).index
+    )
+
+
 def test_no_capacity_without_a_curve(fit):
     for text in ("2:4", "2:4+int4"):
         assert np.isnan(cards.card(text, fit)["ρ"])

@@ -5,6 +5,7 @@ import io
 import re
 from urllib.parse import unquote
 
+import numpy as np
 import pandas as pd
 import pytest
 from browser import CUT_OFF, DESK, PAGE, PHONE
@@ -133,6 +134,17 @@ def test_a_table_is_taken_as_csv(opened):
     assert text.startswith("\ufeff")
     rows = list(csv.reader(io.StringIO(text[1:])))
     assert rows == [["n", "a, b", "GMSE"], ["1", 'say "no"', str(1 / 3)], ["2", "量子", "2.0"]]
+
+
+def test_a_minus_is_taken_as_one_that_programs_read(opened):
+    frame = pd.DataFrame({"rise": ["−0.5", "0.2"]}, index=pd.Index(["a", "b"], name="n"))
+    link = opened(WebTable(frame, {})).locator("a[download='page-1.csv']").get_attribute("href")
+    assert unquote(link.partition(",")[2])[1:] == "n,rise\na,-0.5\nb,0.2\n"
+
+
+def test_numbers_of_numpy_are_keys_that_a_page_sorts_by():
+    frame = pd.DataFrame({"bits": [np.float64(4), np.float64(16)]}, dtype=object)
+    assert 'data-key="4.0"' in WebTable(frame, {"bits": "{:.3g}"})._repr_html_()
 
 
 def test_names_do_nothing(opened):
