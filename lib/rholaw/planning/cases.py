@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -107,8 +108,9 @@ def case(
         for yours, together in ((option.speedup_prefill, tokens), (option.speedup_decode, flight))
     )
     as_one = 1 if scenario.hardware.parallel_efficiency else gpus
+    in_flight = tuple(flight[:, 0].tolist())
     beliefs = (
-        residuals.belief(engine, device, phase, flight, faster.rung, shape.sparse, as_one)
+        _belief(engine, device, phase, in_flight, faster.rung, shape.sparse, as_one)
         for phase, faster in (("prefill", prefill), ("decode", decode))
     )
     return Case(
@@ -132,6 +134,14 @@ def case(
         price=price,
         training=training,
     )
+
+
+@lru_cache(maxsize=256)
+def _belief(
+    engine: str, device: Device, phase: str, flight: tuple[float, ...], rung: speed.Rung, mixture: bool, gpus: int
+) -> residuals.Belief:
+    """What is believed of (G, 1) sequences in flight, which options on one machine share."""
+    return residuals.belief(engine, device, phase, np.array(flight)[:, None], rung, mixture, gpus)
 
 
 def priced(scenario: Scenario, device: str) -> Price:

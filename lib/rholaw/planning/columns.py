@@ -5,6 +5,8 @@ What they hold, in words, stands in planning/words/*.toml, under ``columns``; sh
 
 from dataclasses import dataclass
 
+from .costs import HOURS
+
 MONEY = "money"
 """The unit of what is shown in the scenario's currency; an Outcome has USD."""
 PER_MILLION = "per million tokens"
@@ -14,7 +16,7 @@ PER_MILLION = "per million tokens"
 class Column:
     """A column of ``Plan.table``.
 
-    of: the field of an Outcome whose draws it shows, in three parts (see ``parts``), or "" where it has one value;
+    of: of which Spreads (a field of an Outcome) it shows three ``parts``, or "" where it has one value;
     factor: from that field's unit to ``unit``, except for money.
     """
 
@@ -78,7 +80,7 @@ COLUMNS = {
         Column("cost_out", f"{MONEY} {PER_MILLION}", "usd_out"),
         Column("kwh_in", f"kWh {PER_MILLION}", "kwh_in"),
         Column("kwh_out", f"kWh {PER_MILLION}", "kwh_out"),
-        Column("hours_month", "hours", "hours_month"),
+        Column("hours_month", "hours", "replicas", HOURS),
         Column("replicas", "copies", "replicas"),
         Column("devices_paid", "devices", "devices_paid"),
         Column("utilisation", "share", "utilisation"),

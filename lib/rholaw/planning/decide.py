@@ -140,11 +140,11 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     parts, reasons = [], []
     for case in all_cases:
         result = outcome(case)
-        spreads = rows.spreads(result)
-        own = [(*rows.reasons(case, spreads, i), *rows.unpriced(case)) for i in range(len(case.batches))]
+        spreads, unpriced = rows.Spreads(result), rows.unpriced(case)
+        own = [(*against, *unpriced) for against in rows.reasons(case, spreads)]
         parts.append(rows.columns(case, result, spreads, origins[case.option], own))
         reasons += own
-    table = pd.DataFrame({name: [value for part in parts for value in part[name]] for name in parts[0]})
+    table = rows.table(scenario, parts)
     table["pareto"] = rows.pareto(table)
     reasons = pd.Series(reasons, table.index)
     best = advice.choose(table)
@@ -197,10 +197,10 @@ def _baseline(all_cases: list[Case], drawn: Drawn, draws: Draws) -> tuple[Place 
         if not case.option.dense or rows.unpriced(case):
             continue
         outcome = outcomes.outcome(case, drawn, draws)
-        spreads = rows.spreads(outcome)
-        for i in range(len(case.batches)):
+        spreads = rows.Spreads(outcome)
+        for i, against in enumerate(rows.reasons(case, spreads)):
             cost = tuple(rows.at(spreads[name], i)[1] for name in ("usd_month", *advice.TIES[:-1]))
-            if cost < least and not any(rows.reasons(case, spreads, i)):
+            if cost < least and not against:
                 least, place, monthly = cost, (j, i), rows.at(outcome.usd_month, i)
     return place, monthly
 

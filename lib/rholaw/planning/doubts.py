@@ -183,9 +183,15 @@ def _energy() -> pd.DataFrame:
     return tables.read("hardware/energy")
 
 
+@cache
+def _timed() -> pd.DataFrame:
+    """The rows of it that have a speed."""
+    return _energy().query("speed > 0")
+
+
 def _seen_slow(case: Case, name: Mapping[str, str]) -> Iterator[Doubt]:
     """A kernel that was slower than 16 bits wherever both were timed, and is credited with a nominal speed-up."""
-    seen = _energy().query("speed > 0")
+    seen = _timed()
     makers = (case.scenario.hardware.engine, *case.kernel.note.split())
     ratio = (seen.speed / seen.speed_dense)[seen.engine.isin(makers) & (seen.numbers == case.kernel.name)]
     if len(ratio) and ratio.max() < 1:

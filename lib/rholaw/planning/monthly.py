@@ -7,6 +7,7 @@ import numpy as np
 from ..hardware.devices import Price
 from . import costs, load
 from .cases import Case, bought
+from .scenario import Scenario
 from .uncertain import Drawn
 
 Numbers = np.ndarray | float
@@ -44,7 +45,7 @@ def month(
     ``carried``; speeds: tokens a second of ``prefill_tokens_s`` and ``decode_tokens_s``.
     """
     traffic, prefill, decode = case.scenario.traffic, speeds["prefill_tokens_s"], speeds["decode_tokens_s"]
-    rent = hourly(case, case.price, drawn) * case.gpus
+    rent = hourly(case.scenario, case.price, drawn) * case.gpus
     watts = case.device.power * drawn.power * case.gpus
     rate = requests / (3600 * costs.HOURS)
     lost = 0.0 if bought(case.price) else drawn.interruption  # nobody takes away what is one's own
@@ -63,9 +64,7 @@ def month(
         "usd_out": costs.per_million(decode, rent, busy),
         "kwh_in": costs.kwh_per_million(prefill, watts, drawn.pue) * spent,
         "kwh_out": costs.kwh_per_million(decode, watts, drawn.pue) * spent,
-        "hours_month": paid * costs.HOURS,
         "replicas": paid,
-        "devices_paid": paid * case.gpus,
         "utilisation": busy,
         "kwh_month": kwh,
         "usd_month": paid * costs.HOURS * rent + bill,
@@ -73,9 +72,9 @@ def month(
     }
 
 
-def hourly(case: Case, price: Price, drawn: Drawn) -> Numbers:
+def hourly(scenario: Scenario, price: Price, drawn: Drawn) -> Numbers:
     """USD an hour of one device, with what comes on top of a rent, or stands around a purchase."""
     rent = costs.triangular((price.low, price.mid, price.high), drawn.price)
     if not bought(price):
         return rent * drawn.overhead
-    return rent * drawn.server * (1 + drawn.upkeep * case.scenario.prices.lifetime_months / 12)
+    return rent * drawn.server * (1 + drawn.upkeep * scenario.prices.lifetime_months / 12)

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from ..hardware import geometry as shapes
 from ..hardware import speed, training
 from ..hardware.benchmarks import Shift
+from ..hardware.devices import Device, Price
 from ..laws.draws import Draws
 from ..laws.law import rise_in_training
 from . import costs, damage, load, monthly
 from .cases import Case
+from .inputs import Model, Option
 from .monthly import Numbers
 from .remarks import Origin
+from .scenario import Scenario
 from .uncertain import Drawn
 
 
@@ -25,10 +29,11 @@ class Outcome:
     add at equal N, by the law of training, in nats per token; size: of the model that is served relative to the dense
     one, and n_params, n_dense: its parameters, and those of the dense model of equal loss.  usd_once: paid once, beyond
     a dense model's; usd_training: the part of it that is training; usd_token: of training on for one token.
-    limits_*: seconds of 16 bits that each limit takes.  From saving on against a baseline: nan until ``compared``;
-    qat_tokens: as ``affordable`` has it, nan until there is something to compare with.
+    gpus: devices a replica; limits_*: seconds of 16 bits that each limit takes.  From saving on against a baseline: nan
+    until ``compared``; qat_tokens: as ``affordable`` has it, nan until there is something to compare with.
     """
 
+    gpus: int
     rho: Numbers
     loss: Numbers
     dloss: Numbers
@@ -57,9 +62,7 @@ class Outcome:
     usd_out: Numbers
     kwh_in: Numbers
     kwh_out: Numbers
-    hours_month: Numbers
     replicas: Numbers
-    devices_paid: Numbers
     utilisation: Numbers
     kwh_month: Numbers
     usd_month: Numbers
@@ -84,17 +87,16 @@ def outcome(case: Case, drawn: Drawn, draws: Draws) -> Outcome:
 
 def by_requests(case: Case, drawn: Drawn, draws: Draws) -> Callable[[float], Outcome]:
     """The ``outcome`` of a Case by its requests a month: what does not depend on them is computed once."""
-    law = draws.at(drawn.law)
     with np.errstate(all="ignore"):  # ρ = 0 and unknown arithmetic end as infinities and nan, which the table shows
-        quality = _quality(case, drawn, draws, law)
+        quality, once = _of_the_option(case.scenario, case.option, case.training, drawn, draws)
         memory = _memory(case, quality["size"])
         speeds, replica = _speeds(case, drawn, quality["size"], quality["rho"])
-        once, most = _once(case, drawn, law, quality), monthly.carried(case, drawn, replica)
+        most = monthly.carried(case, drawn, replica)
 
     def at(requests: float) -> Outcome:
         with np.errstate(all="ignore"):
             month = monthly.month(case, drawn, replica, most, speeds, requests)
-        return Outcome(**quality, **memory, **speeds, **month, **once)
+        return Outcome(case.gpus, **quality, **memory, **speeds, **month, **once)
 
     return at
 
@@ -119,19 +121,29 @@ def affordable(outcome: Outcome, rival: Numbers) -> Numbers:
         return np.maximum(outcome.npv + outcome.usd_training - rival, 0.0) / outcome.usd_token
 
 
-def _quality(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> dict[str, Numbers]:
+@lru_cache(maxsize=2)  # the Cases of an option follow each other, and two are compared where one breaks even
+def _of_the_option(
+    scenario: Scenario, option: Option, training: tuple[Device, Price], drawn: Drawn, draws: Draws
+) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
+    """What follows for an Option wherever it is served: its quality, and what is paid once."""
+    law = draws.at(drawn.law)
+    quality = _quality(scenario, option, drawn, draws, law)
+    return quality, _once(scenario, option, training, drawn, law, quality)
+
+
+def _quality(scenario: Scenario, option: Option, drawn: Drawn, draws: Draws, law: Draws) -> dict[str, Numbers]:
     """Capacity, losses, and how large the model is. No law covers what a compressed key-value cache costs.
 
     The law of training says nothing of mixtures of experts: what follows from it is nan for them.
     """
-    scenario, option = case.scenario, case.option
-    N, D = case.shape.non_embedding, scenario.model.n_tokens
+    shape, model = scenario.model.shape, scenario.model
+    N, D = shape.non_embedding, model.n_tokens
     loss, rho, dloss, trained, size = law.loss(N, D), 1.0, 0.0, 0.0, 1.0
-    loss = np.nan * loss if case.shape.sparse else loss
+    loss = np.nan * loss if shape.sparse else loss
     if not option.dense:
-        rho = costs.triangular(option.rho, drawn.rank) if option.rho else _capacity(case, drawn, draws, law)
+        rho = costs.triangular(option.rho, drawn.rank) if option.rho else _capacity(model, option, drawn, draws, law)
         trained, finished = rise_in_training(law, N, rho), scenario.project.kind == "post-training"
-        trained = np.nan * trained if case.shape.sparse else trained
+        trained = np.nan * trained if shape.sparse else trained
         if scenario.project.comparison == "equal-loss":
             size = np.divide(1.0, rho)
         else:
@@ -148,10 +160,10 @@ def _quality(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> dict[str, Nu
     }
 
 
-def _capacity(case: Case, drawn: Drawn, draws: Draws, law: Draws) -> Numbers:
+def _capacity(model: Model, option: Option, drawn: Drawn, draws: Draws, law: Draws) -> Numbers:
     """ρ after the model's own tokens per parameter."""
-    rho, where = draws.capacity(case.option.weights, case.option.activations)
-    return 1.0 if where == Origin.DENSE else law.longer(rho[drawn.law], case.scenario.model.tokens_per_param)
+    rho, where = draws.capacity(option.weights, option.activations)
+    return 1.0 if where == Origin.DENSE else law.longer(rho[drawn.law], model.tokens_per_param)
 
 
 def _memory(case: Case, size: Numbers) -> dict[str, Numbers]:
@@ -234,18 +246,20 @@ def _seconds(case: Case, phase: str, step: speed.Step, drawn: Drawn) -> tuple[Nu
     return dense, dense / gain if yours else step.seconds(faster.mid, 1.0, 0.0) * own
 
 
-def _once(case: Case, drawn: Drawn, law: Draws, quality: Mapping[str, Numbers]) -> dict[str, Numbers]:
+def _once(
+    scenario: Scenario,
+    option: Option,
+    trainer: tuple[Device, Price],
+    drawn: Drawn,
+    law: Draws,
+    quality: Mapping[str, Numbers],
+) -> dict[str, Numbers]:
     """USD that is paid once: training; the project, beyond a dense model's; the cheapest way to a target loss."""
-    scenario, project, dense = case.scenario, case.scenario.project, case.option.dense
-    device, hourly = case.training[0], monthly.hourly(case, case.training[1], drawn)
-    N, D = case.shape.non_embedding, scenario.model.n_tokens
-    known = (
-        case.option.slowdown
-        or project.slowdown
-        or training.slowdown(case.option.weights, case.option.activations, device)
-    )
-    slower, active = 1.0 if dense else costs.triangular(known, drawn.slowdown), case.shape.active_body / N
-    exchange = training.exchange(case.shape, device)
+    project, shape, dense, (device, price) = scenario.project, scenario.model.shape, option.dense, trainer
+    hourly, N, D = monthly.hourly(scenario, price, drawn), shape.non_embedding, scenario.model.n_tokens
+    known = option.slowdown or project.slowdown or training.slowdown(option.weights, option.activations, device)
+    slower, active = 1.0 if dense else costs.triangular(known, drawn.slowdown), shape.active_body / N
+    exchange = training.exchange(shape, device)
 
     def paid(params: Numbers, tokens: Numbers, slowdown: Numbers) -> Numbers:
         return costs.training_usd(active * params, tokens, drawn.mfu, device.bf16, hourly, exchange * slowdown)

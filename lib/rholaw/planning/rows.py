@@ -1,6 +1,7 @@
 """The table of a plan: the rows of each Outcome, and what stands against it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,28 @@ from .scenario import Scenario
 LEAST = 0.01
 """A capacity that may lie below this leaves the size of a model of equal loss without a bound worth the name."""
 TOO_LARGE = {"too_large", "too_large_for_any"}
+AMOUNTS = tuple(column for column in COLUMNS.values() if column.of)
+"""The uncertain columns."""
 Place = tuple[int, int]
 """Of a row: which case, and which of its batches."""
-Spreads = Mapping[str, np.ndarray]
-"""{field of an Outcome: its P10, median and P90, (B, 3), or (1, 3) where no batch moves it}."""
+
+
+class Spreads(dict):
+    """{field of an Outcome: its P10, median and P90, (B, 3), or (1, 3) where no batch moves it}, when asked for."""
+
+    def __init__(self, outcome: Outcome):
+        self.outcome = outcome
+
+    def __missing__(self, name: str) -> np.ndarray:
+        if name == "devices_paid":  # as many in each replica
+            self[name] = self.outcome.gpus * self["replicas"]
+        else:
+            self[name] = quantiles(np.atleast_2d(getattr(self.outcome, name)))
+        return self[name]
+
+    def part(self, name: str, place: int, count: int) -> list[float]:
+        """P10, median or P90 (``place`` 0, 1, 2) of a field in each of ``count`` rows."""
+        return np.broadcast_to(self[name][:, place], count).tolist()
 
 
 def at(values: Numbers, i: int) -> np.ndarray:
@@ -33,28 +52,45 @@ def quantiles(values: np.ndarray) -> np.ndarray:
 
     The least values that a tenth, half, nine tenths do not exceed; numpy's "inverted_cdf", in a quarter of its time.
     """
+    if values.shape[-1] == 1:  # certain
+        return np.repeat(values, 3, axis=-1)
     places = (np.array([1, 5, 9]) * values.shape[-1] + 9) // 10 - 1
     rising = np.sort(values, axis=-1)  # nan at the end
-    return np.where(np.isnan(rising[..., -1:]), np.nan, rising[..., places])
+    ends = rising[..., places]
+    ends[np.isnan(rising[..., -1])] = np.nan
+    return ends
 
 
-def spreads(outcome: Outcome) -> Spreads:
-    """``quantiles`` of every field of an Outcome, but for its limits."""
-    return {
-        name: quantiles(np.atleast_2d(values))
-        for name, values in vars(outcome).items()
-        if not isinstance(values, Mapping)
-    }
+def reasons(case: Case, spreads: Spreads) -> list[tuple[Reason, ...]]:
+    """What stands against an option on a machine at each of its batches, whatever it costs."""
+    traffic, count = case.scenario.traffic, len(case.batches)
+    before, after = tuple(_known(case, spreads)), tuple(_quality(case, spreads))
+    rows = zip(
+        spreads.part("memory", 2, count),
+        spreads.part("latency_ms", 1, count),
+        spreads.part("ttft_ms", 1, count),
+        strict=True,
+    )
+    return [
+        (
+            *before,
+            *_memory(case, need),
+            *_late("too_slow", "latency_ms", between, traffic.latency_ms),
+            *_late("too_late", "ttft_ms", first, traffic.ttft_ms),
+            *after,
+        )
+        for need, between, first in rows
+    ]
 
 
-def reasons(case: Case, spreads: Spreads, i: int) -> Iterator[Reason]:
-    """What stands against an option on a machine at its batch ``i``, whatever it costs."""
+def _known(case: Case, spreads: Spreads) -> Iterator[Reason]:
+    """Whether it runs, and whether that and its speed can be reckoned."""
     scenario, project = case.scenario, case.scenario.project
     if not case.kernel.known:
         yield Reason("kernel_unknown", {"engine": scenario.hardware.engine, "numbers": case.kernel.name})
     elif not case.kernel.runs:
         yield Reason("removed" if case.kernel.status == "removed" else "no_kernel", {"note": case.kernel.note})
-    least = at(spreads["rho"], i)[0]
+    least = spreads["rho"][0, 0]
     if project.comparison == "equal-loss" and least <= LEAST:
         yield Reason("capacity_near_zero", {"least": least})
     elif np.isnan(case.device.bf16):
@@ -63,17 +99,20 @@ def reasons(case: Case, spreads: Spreads, i: int) -> Iterator[Reason]:
         yield Reason("arithmetic_unknown", {"device": case.training[0].name})
     if np.isnan(case.device.bandwidth):
         yield Reason("bandwidth_unknown", {"device": case.device.name})
-    yield from _memory(case, at(spreads["memory"], i)[2])
-    limits = {
-        "latency_ms": ("too_slow", scenario.traffic.latency_ms),
-        "ttft_ms": ("too_late", scenario.traffic.ttft_ms),
-    }
-    for name, (code, limit) in limits.items():
-        if (taken := at(spreads[name], i)[1]) > limit:
-            yield Reason(code, {name: taken, "limit_ms": limit})
-    yield from _loss(case, *at(spreads["dloss"], i)[[0, 2]])
-    if project.target_loss and project.kind == "train" and np.isinf(at(spreads["target_params"], i)[1]):
+
+
+def _quality(case: Case, spreads: Spreads) -> Iterator[Reason]:
+    """Whether it is good enough, and a target can be reached."""
+    project, (low, _, high) = case.scenario.project, spreads["dloss"][0]
+    yield from _loss(case, low, high)
+    if project.target_loss and project.kind == "train" and np.isinf(spreads["target_params"][0, 1]):
         yield Reason("out_of_reach", {"target": project.target_loss})
+
+
+def _late(code: str, name: str, taken: float, limit: float) -> Iterator[Reason]:
+    """taken, limit: milliseconds."""
+    if taken > limit:
+        yield Reason(code, {name: taken, "limit_ms": limit})
 
 
 def _loss(case: Case, low: float, high: float) -> Iterator[Reason]:
@@ -105,8 +144,8 @@ def unpriced(case: Case) -> list[Reason]:
 
 def columns(
     case: Case, outcome: Outcome, spreads: Spreads, origin: Origin, against: Sequence[tuple[Reason, ...]]
-) -> dict[str, list]:
-    """The rows of a Case in the table, one a batch, as {column: values}, by COLUMNS.
+) -> tuple[dict[str, list], np.ndarray]:
+    """The rows of a Case, one a batch: {column: values} of what is certain, and (3, len(AMOUNTS), B) of what is not.
 
     origin: of its capacity; against: the Reasons of each row.
     """
@@ -137,7 +176,7 @@ def columns(
         "limit_prefill": _by_row(_limits(outcome.limits_prefill), count),
         "limit_decode": _by_row(_limits(outcome.limits_decode), count),
         "pays": _by_row(np.where(np.isnan(npv).any(axis=1), np.nan, (npv > 0).mean(axis=1)), count),
-        "break_even_requests": [_break_even(scenario, spreads, i) for i in range(count)],
+        "break_even_requests": _break_even(scenario, spreads, count),
         "fits": [not own & TOO_LARGE for own in codes],
         "feasible": [not own for own in codes],
         "meets": [not own - {"no_price"} for own in codes],
@@ -146,13 +185,21 @@ def columns(
         "unpriced": [", ".join(one.data["device"] for one in reasons if one.code == "no_price") for reasons in against],
         "why_not": [words.reasons(reasons) for reasons in against],
     }
-    for column in COLUMNS.values():
-        if column.of:
-            factor = scenario.prices.rate if column.money else column.factor
-            shown = factor * spreads[column.of].T
-            own |= {part: _by_row(values, count) for part, values in zip(column.parts, shown, strict=True)}
-    values = own | {name: [value] * count for name, value in same.items()}
-    return {part: values[part] for column in COLUMNS.values() for part in column.parts if part in values}
+    amounts = np.empty((3, len(AMOUNTS), count))
+    for i, column in enumerate(AMOUNTS):
+        amounts[:, i] = spreads[column.of].T
+    return own | {name: [value] * count for name, value in same.items()}, amounts
+
+
+def table(scenario: Scenario, cases: Sequence[tuple[dict[str, list], np.ndarray]]) -> pd.DataFrame:
+    """The table of the ``columns`` of all Cases, by COLUMNS."""
+    values = {name: list(chain.from_iterable(own[name] for own, _ in cases)) for name in cases[0][0]}
+    for column, amounts in zip(
+        AMOUNTS, np.concatenate([part for _, part in cases], axis=2).swapaxes(0, 1), strict=True
+    ):
+        factor = scenario.prices.rate if column.money else column.factor
+        values |= zip(column.parts, factor * amounts, strict=True)
+    return pd.DataFrame({part: values[part] for column in COLUMNS.values() for part in column.parts if part in values})
 
 
 def _by_row(values: np.ndarray, count: int) -> list:
@@ -166,17 +213,20 @@ def _limits(limits: Mapping[str, Numbers]) -> np.ndarray:
     return np.array(list(limits))[seconds.argmax(axis=0)]
 
 
-def _break_even(scenario: Scenario, spreads: Spreads, i: int) -> float:
-    """Requests a month at which what is saved is what is spent, at the medians.
+def _break_even(scenario: Scenario, spreads: Spreads, count: int) -> list[float]:
+    """Requests a month at which what is saved is what is spent, at the medians, a row each.
 
     Only where hours are paid as used, at a utilisation that is given: else what is paid is no multiple of the traffic.
     """
-    saving, once = (float(at(spreads[name], i)[1]) for name in ("saving", "usd_once"))
     requests, project = scenario.traffic.requests_per_month, scenario.project
-    if scenario.prices.billing != "hours" or not scenario.traffic.utilisation or not requests or np.isnan(saving):
-        return np.nan
-    per_request = saving / requests * costs.annuity(project.horizon_months, project.discount_rate)
-    return np.inf if per_request <= 0 else max(once, 0.0) / per_request
+    if scenario.prices.billing != "hours" or not scenario.traffic.utilisation or not requests:
+        return [np.nan] * count
+    both = zip(spreads.part("saving", 1, count), spreads.part("usd_once", 1, count), strict=True)
+    worth = costs.annuity(project.horizon_months, project.discount_rate) / requests
+    return [
+        saving if np.isnan(saving) else np.inf if saving <= 0 else max(once, 0.0) / (saving * worth)
+        for saving, once in both
+    ]
 
 
 def pareto(table: pd.DataFrame) -> np.ndarray:

@@ -35,12 +35,12 @@ def over_rates(scenario: Scenario, rates: Iterable[float]) -> pd.DataFrame:
         about |= {"side": "dense" if case.option.dense else "compressed"}
         for rate in map(float, rates):
             requests = rate * 3600 * costs.HOURS
-            spreads = rows.spreads(outcome(requests))
+            spreads = rows.Spreads(outcome(requests))
             unit = prices.rate / (requests * (traffic.tokens_in + traffic.tokens_out) / 1e6)
             lines += [
                 {"rate": rate, **about, **_line(spreads, i, unit), "batch": int(batch)}
-                for i, batch in enumerate(case.batches[:, 0])
-                if not any(rows.reasons(case, spreads, i))
+                for i, (batch, against) in enumerate(zip(case.batches[:, 0], rows.reasons(case, spreads), strict=True))
+                if not against
             ]
     order = ["rate", "side", "cost", *TIES]
     table = pd.DataFrame(lines, columns=None if lines else order).sort_values(order, kind="stable", ignore_index=True)

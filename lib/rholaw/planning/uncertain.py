@@ -12,7 +12,7 @@ from .prices import Spread
 from .scenario import Scenario
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared and remembered by identity: its arrays cannot be
 class Drawn:
     """Draws of what is uncertain, each (n,), or one number () where it is certain.
 
