@@ -29,6 +29,11 @@ def test_a_column_is_written_as_its_unit_asks_and_texts_stay():
     assert ">0<" not in plan_tables.styled(FRAME, index=False)._repr_html_()
 
 
+def test_what_is_true_is_told_as_yes():
+    html = plan_tables.styled(pd.DataFrame({"feasible": [True, False]}, index=["a", "b"]))._repr_html_()
+    assert "<td>yes</td>" in html and "<td>no</td>" in html and "True" not in html
+
+
 def test_means_of_things_have_a_digit_and_numbers_of_them_none():
     html = plan_tables.styled(pd.DataFrame({"gpus": [8], "devices_paid": [12.2598]}))._repr_html_()
     assert ">8<" in html and ">12.3<" in html
@@ -91,7 +96,7 @@ def test_misses_are_those_of_the_observed_speeds():
     assert accuracy.loc["timed", "close"] == pytest.approx((timed.error.abs() <= 0.25).mean())
     text = plan_prose.misses(fresh, accuracy)
     assert f"{timed.error.abs().median():.0%} in the median of {len(timed)} cases" in text
-    assert plan_tables.speeds(fresh)._repr_html_().count("<td>False</td>") == (~fresh.inside).sum()
+    assert plan_tables.speeds(fresh)._repr_html_().count("<td>no</td>") == (~fresh.inside).sum()
 
 
 def test_headings_of_money_name_its_currency():

@@ -180,13 +180,20 @@ def test_a_scenario_is_planned_in_words_and_numbers(ask, tmp_path):
     (tmp_path / "scenario.toml").write_text(SCENARIO, encoding="utf-8")
     code, out, _ = ask("plan", tmp_path / "scenario.toml")
     assert code == 0
-    assert "The options that nothing beats, in USD" in out
+    assert "The options that nothing beats, and those spoken of, in USD" in out
     about = json.loads(ask("plan", tmp_path / "scenario.toml", "--json")[1])
-    assert out.startswith(about["recommendation"])
+    name = "FP8 weights and activations"
+    assert out.startswith(about["recommendation"].replace("fp8_row x fp8_row", name)) and f"Mind: {name}: " in out
     assert {"dense", "fp8_row x fp8_row"} == {row["option"] for row in about["table"]}
     japanese = ask("plan", tmp_path / "scenario.toml", "--language", "ja")[1]
     assert japanese.startswith(about["summary_ja"]) and "\n注意　" in japanese
     assert not re.search(r"(?m)^(注意|【).*[a-z]{3,} [a-z]{2,} [a-z]{2,}", japanese)
+
+
+def test_a_plan_of_which_nothing_is_feasible_has_no_table(ask, tmp_path):
+    (tmp_path / "slow.toml").write_text(SCENARIO + "[traffic]\nlatency_ms = 0.2\n", encoding="utf-8")
+    code, out, _ = ask("plan", tmp_path / "slow.toml")
+    assert code == 0 and "too slow" in out and "The options that nothing beats" not in out
 
 
 def test_a_plan_says_what_to_measure_and_what_training_on_may_cost(ask, tmp_path):
@@ -195,9 +202,9 @@ def test_a_plan_says_what_to_measure_and_what_training_on_may_cost(ask, tmp_path
     lines += ["[project]", 'kind = "post-training"', "tolerance = 0.07"]
     (tmp_path / "finished.toml").write_text("\n".join(lines))
     code, out, _ = ask("plan", tmp_path / "finished.toml")
-    assert code == 0 and out.startswith("Measure this first: sint4/g128 on 134 × H100")
+    assert code == 0 and out.startswith("Measure this first: INT4 weights on 134 × H100")
     assert "\n  llama-perplexity -m MODEL.gguf -f TEXT --kl-divergence-base BASE\n" in out
-    assert "\nOr: sint4/g128: rounded it adds" in out
+    assert "\nOr: INT4 weights: rounded it adds" in out
     about = json.loads(ask("plan", tmp_path / "finished.toml", "--json")[1])
     assert about["verdict"] == "measure this" and len(about["steps"]) == 5 and len(about["alternatives"]) == 1
 

@@ -27,7 +27,10 @@ def test_it_pays_above_the_break_even_and_not_below(billing):
         planned(prices={"billing": billing}, traffic={"requests_per_month": times * start}) for times in (0.97, 1.03)
     )
     assert below.choice.npv <= 0 < above.choice.npv
-    assert f"Served as here, it pays from about {float(f'{start:.3g}'):,.0f} requests a month on" in plan.summary_en
+    assert (
+        f"With devices and batches as here, it pays from about {float(f'{start:.3g}'):,.0f} requests a month on"
+        in plan.summary_en
+    )
 
 
 def test_an_option_that_always_pays_has_no_break_even_and_one_that_never_does_an_infinite_one():
@@ -37,7 +40,7 @@ def test_an_option_that_always_pays_has_no_break_even_and_one_that_never_does_an
     slow = {**FP8, "speedup_prefill": 0.5, "speedup_decode": 0.5, "measured_on": "a slow machine"}
     plan = planned(formats=[slow])
     assert np.isinf(plan.choice.break_even_requests) and "no traffic makes it pay" in plan.summary_en
-    assert "この構成のままでは、利用量が増えても黒字になりません" in plan.summary_ja
+    assert "機器と同時処理の上限がこのままでは、利用量が増えても黒字になりません" in plan.summary_ja
 
 
 def test_without_a_price_the_plan_says_from_which_on_it_pays():

@@ -497,7 +497,12 @@ def test_energy_is_doubted_by_what_the_table_has_seen():
     assert not any("kWh" in text for text in planned().warnings)  # fp8 computes in fp8
     rows_ = pd.read_csv(Path(__file__).parents[2] / "data" / "hardware" / "energy.csv")
     for kind, change in rows_.groupby("numbers").change:
-        assert kind in told[0] and f"{change.min():+.0%}" in told[0] and f"{change.max():+.0%}" in told[0]
+        weights, beside, _ = kind.partition(" x ")
+        assert (
+            (f"{weights.upper()} weights" if beside else kind) in told[0]
+            and f"{change.min():+.0%}" in told[0]
+            and f"{change.max():+.0%}" in told[0]
+        )
 
 
 def test_a_kernel_that_was_seen_to_be_slow_is_doubted():
@@ -618,9 +623,9 @@ TOLD = [
 
 
 @pytest.mark.parametrize("parts", TOLD)
-def test_both_summaries_have_three_sentences_and_the_same_numbers(parts):
+def test_both_summaries_have_a_few_sentences_and_the_same_numbers(parts):
     plan = planned(**parts)
-    assert len(re.findall(r"\.(?= |$)", plan.summary_en)) == plan.summary_ja.count("。") == 3
+    assert 3 <= len(re.findall(r"\.(?= |$)", plan.summary_en)) <= 8 and plan.summary_ja.count("。") == 3
     english, japanese = (sorted(spoken.numbers(text)) for text in (plan.summary_en, plan.summary_ja))
     assert english == pytest.approx(japanese)
     assert plan.summary_en.startswith(words.texts("en")["verdicts"][plan.verdict])
@@ -704,6 +709,10 @@ def test_how_far_the_law_is_extrapolated():
 def test_every_column_is_described_and_every_assumption_has_a_source():
     plan = planned()
     assert list(plan.table.columns) == [part for column in columns.COLUMNS.values() for part in column.parts]
+    values = plan.assumptions.set_index("item").value
+    assert (
+        values["N, non-embedding parameters"] == "6.9796 billion" and not values.str.contains("e+", regex=False).any()
+    )
     assert (plan.assumptions.source.str.len() > 3).all() and plan.assumptions.as_of.str.startswith("2026").any()
 
 

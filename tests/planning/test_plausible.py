@@ -55,6 +55,17 @@ def refusal(**parts) -> str:
         ({"run": {"today": "1066-10-14"}}, "run.today: 1066-10-14: no plan is made on that day; one from 2020 on"),
         ({"project": {"kind": "qat", "engineer_weeks": 1e308}}, "1e+308 must be at least 0 and at most 100000 (weeks)"),
         ({"prices": {"gpu_hour_usd": {H100: 1e300}}}, "1e+300 must be above 0 and at most 1e+15"),
+        ({"traffic": {"latency_ms": 30_000}}, "30000 ms a token limits nothing; 30 for 30 ms"),
+        ({"prices": {"rate": 150}}, "prices.rate: 150 USD a USD: give prices.currency too"),
+        ({"prices": {"currency": "JPY", "rate": 0.0067}}, "no currency is worth so much; 149.3 if a JPY is 0.0067 USD"),
+        ({"prices": {"electricity_usd_kwh": [8, 9, 10]}}, "electricity_usd_kwh: USD 9 a kWh is paid nowhere"),
+        ({"prices": {"electricity_usd_kwh": 0.00012}}, "electricity_usd_kwh: USD 0.00012 a kWh is paid nowhere"),
+        ({"prices": {"purchase_usd": {H100: 30}}}, "H100 80GB SXM for USD 30: no device costs so little"),
+        ({"project": {"kind": "qat", "tolerance": 2}}, "2 nats per token breaks a model; 0.02 for 2 %"),
+        (
+            {"formats": [{"weights": "nf4", "speedup_decode": 30, "measured_on": "x"}]},
+            "speedup_decode: 30 times 16 bits is more than any format can give; 1.3 for 30 % faster",
+        ),
         ({"traffic": {"latency_ms": 0.05}}, "0.05 ms a token is faster than any engine; 50 for 0.05 s"),
         (
             {"prices": {"gpu_hour_usd": {H100: 2}, "purchase_usd": {H100: 30_000}}},

@@ -31,8 +31,8 @@ def codes(plan):
 @pytest.mark.parametrize("rented", [True, False])
 def test_what_is_typed_in_yen_is_what_is_typed_in_dollars_times_the_rate(rented):
     key = "gpu_hour" if rented else "purchase"
-    dollars = {f"{key}_usd": {"L40S": [1.0, 1.2, 1.5]}, "electricity_usd_kwh": 0.2}
-    yen = {key: {"L40S": [150.0, 180.0, 225.0]}, "electricity_kwh": 30, "currency": "JPY", "rate": 150}
+    dollars = {f"{key}_usd": {"L40S": [100.0, 120.0, 150.0]}, "electricity_usd_kwh": 0.2}
+    yen = {key: {"L40S": [15_000.0, 18_000.0, 22_500.0]}, "electricity_kwh": 30, "currency": "JPY", "rate": 150}
     work = {"kind": "qat", "tolerance": 0.05}
     one = planned(prices=dollars, project=work | {"engineer_week_usd": 5000, "evaluation_usd": 200})
     two = planned(prices=yen, project=work | {"engineer_week": 750_000, "evaluation": 30_000})

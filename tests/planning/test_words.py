@@ -1,6 +1,7 @@
 """Codes and their words: each has a sentence in each language, which asks for no more than the code's data."""
 
 import ast
+import re
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,10 @@ from small_plans import SCENARIO
 
 from rholaw import planning
 from rholaw.book import figures, plan_figures
-from rholaw.planning import decide, uncertain, words
+from rholaw.planning import decide, measuring, uncertain, words
 from rholaw.planning.assumptions import FACTS
 from rholaw.planning.columns import COLUMNS
-from rholaw.planning.remarks import Alternative, Conclusion, Doubt, Gap, Ground, LossOrigin, Reason, Verdict
+from rholaw.planning.remarks import Alternative, Conclusion, Doubt, Gap, Ground, LossOrigin, Reason, Turning, Verdict
 from rholaw.planning.scenario import Scenario
 
 ROOM = Path(planning.__file__).parent
@@ -98,9 +99,9 @@ def test_reasons_are_told_once_each():
 
 
 def test_changes_of_energy_are_told_as_ranges():
-    doubt = Doubt("energy", {"changes": (("nf4", -0.1, 0.4), ("fp8", 7.0, 7.0))})
-    assert words.told(doubt).endswith("over 16 bits: nf4 -10% to +40%, fp8 +700%.")
-    assert words.told(doubt, "ja").endswith("：nf4 -10%～+40%、fp8 +700%。")
+    doubt = Doubt("energy", {"changes": (("nf4 x bf16", -0.1, 0.4), ("LLM.int8", 7.0, 7.0))})
+    assert words.told(doubt).endswith("over 16 bits: NF4 weights -10% to +40%, LLM.int8 +700%.")
+    assert words.told(doubt, "ja").endswith("：重みNF4 -10%～+40%、LLM.int8 +700%。")
 
 
 def test_facts_and_options_are_told_in_the_language():
@@ -171,6 +172,17 @@ def test_a_summary_tells_no_forecast_as_sure(few):
         assert sure in text and "100%" not in text
 
 
+@pytest.mark.parametrize("ground", words.SENTENCES)
+def test_the_verdict_comes_first_and_sentences_are_short(few, ground):
+    plan = decide.plan(Scenario.of(SCENARIO))
+    wanted = measuring.measurement(plan.scenario, plan.scenario.formats[0])
+    conclusion = replace(plan.conclusion, ground=ground, turning=Turning(1.2e6), measurement=wanted)
+    text = words.summary(replace(conclusion, verdict=Verdict.COMPRESS))
+    assert text.startswith("Compress: ")
+    told = re.sub(r"FP8 weights and activations|H100 80GB SXM|\(.*?\)", "name", text.removeprefix("Compress: "))
+    assert max(len(sentence.split()) for sentence in re.split(r"(?<=[a-z0-9%])\. ", told)) <= 28
+
+
 def test_one_measured_format_is_one_measurement():
     assert words.source(LossOrigin.MEASURED, 1) == "from 1 measurement"
     assert words.source(LossOrigin.MEASURED, 3) == "from 3 measurements"
@@ -183,7 +195,7 @@ def test_where_both_pay_as_many_devices_the_spreads_are_shown(few):
     choice = pd.concat([conclusion.choice.drop(list(paid)), pd.Series(paid)])
     base = pd.concat([conclusion.baseline.drop(list(paid)), pd.Series(paid | {"devices_paid_p90": 16.0})])
     alike = replace(conclusion, ground=Ground.PAYS, choice=choice, baseline=base)
-    assert " × H100 80GB SXM (P10 to P90: 4 to 12), " in words.summary(alike)
+    assert " × H100 80GB SXM (P10 to P90: 4 to 12) saves " in words.summary(alike)
     assert "H100 80GB SXM 8基（P10～P90：4～16基）" in words.summary(alike, "ja")
     fewer = replace(alike, choice=choice.replace({8.0: 7.0}))
-    assert "on 7 × H100 80GB SXM, " in words.summary(fewer)
+    assert "on 7 × H100 80GB SXM saves " in words.summary(fewer)

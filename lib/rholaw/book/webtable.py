@@ -74,6 +74,8 @@ def digits(count: int) -> Callable[[float], str]:
 
 
 def _inside(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return value._repr_html_() if isinstance(value, Named) else str(cell(str(value)))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from typing import TYPE_CHECKING
 
 from ..command_line import Parser, add_output, as_json, show
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from ..planning.decide import Plan
 
 COLUMNS = ("option", "device", "gpus", "batch", "memory_gb", "latency_ms", "ttft_ms")
-COLUMNS += ("devices_paid", "cost_month", "saving_month", "npv", "pays")
+COLUMNS += ("devices_paid", "cost_month", "saving_month", "cost_once", "npv", "pays")
 SPEEDS = ("file", "engine", "model", "device", "gpus", "weights", "phase", "concurrency", "tokens_in", "tokens_out")
 SPEEDS += ("tokens_per_second", "ttft_ms", "tpot_ms", "spread")
 
@@ -41,10 +42,10 @@ def plan(arguments: list[str], prog: str) -> None:
 
 def _print(answer: "Plan", chosen: argparse.Namespace) -> None:
     """A Plan in the language that was chosen: what it advises, how to measure or verify, its options, what to doubt."""
-    from ..planning import measuring, verifying, words
+    from ..planning import measuring, names, verifying, words
 
     language, said = chosen.language, words.texts(chosen.language)["printed"]
-    print(answer.summary_ja if language == "ja" else answer.recommendation)
+    print(answer.summary_ja if language == "ja" else words.recommendation(answer.conclusion, called=names.called))
     wanted = answer.conclusion.measurement
     steps = measuring.commands(wanted) if wanted else verifying.commands(answer.scenario, answer.conclusion)
     if steps and not wanted:
@@ -52,13 +53,21 @@ def _print(answer: "Plan", chosen: argparse.Namespace) -> None:
         print("\n" + said["verify"].format(first=first), end="")
     for why, command in words.steps(tuple(steps), language):
         print(f"\n{why}\n  " + command.replace("\n", "\n  "))
-    print("\n" + said["options"].format(currency=words.unit(answer.scenario.prices.currency, language)))
-    front = answer.table[answer.table.pareto]
-    idle = (front.cost_used < 0.99 * front.cost_month).any()  # hours are paid in which nothing is asked
-    month = COLUMNS.index("cost_month") + 1
-    show(front, chosen, (*COLUMNS[:month], *["cost_used"] * int(idle), *COLUMNS[month:]))
+    spoken = [row.name for row in (answer.conclusion.choice, answer.conclusion.baseline) if row is not None]
+    front = answer.table[answer.table.pareto | answer.table.index.isin(spoken)]
+    if len(front):
+        print("\n" + said["options"].format(currency=words.unit(answer.scenario.prices.currency, language)))
+        idle = (front.cost_used < 0.99 * front.cost_month).any()  # hours are paid in which nothing is asked
+        month = COLUMNS.index("cost_month") + 1
+        columns = (*COLUMNS[:month], *["cost_used"] * int(idle), *COLUMNS[month:])
+        show(
+            front[[*columns]].map(
+                lambda one: words.three(one) if isinstance(one, float) and abs(one) < math.inf else one
+            ),
+            chosen,
+        )
     for key, remarks in (("or", answer.compared), ("mind", answer.doubts)):
-        print("".join("\n" + said[key].format(text=words.told(remark, language)) for remark in remarks))
+        print("".join("\n" + said[key].format(text=words.told(remark, language, names.called)) for remark in remarks))
 
 
 def speeds(arguments: list[str], prog: str) -> None:

@@ -24,6 +24,8 @@ UNITS = {
 }
 """Of the uncertain inputs that are no shares."""
 TIMES = "times as long as the roofline"
+LARGE = 1e6
+"""From where on a number is told in words."""
 
 
 def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.DataFrame:
@@ -31,7 +33,7 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
     rows, names = [], words.texts("en")["inputs"]
 
     def add(item: str, value: tuple | float, unit: str, source: str, as_of: str = "", status: str = "") -> None:
-        text = " / ".join(f"{part:.4g}" for part in value) if isinstance(value, tuple) else f"{value:.6g}"
+        text = " / ".join(_number(part, 4) for part in value) if isinstance(value, tuple) else _number(value, 6)
         rows.append((item, text, unit, source, as_of, status))
 
     model, hardware = scenario.model, scenario.hardware
@@ -74,3 +76,8 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
         value = tuple(np.quantile(getattr(draws, name), [0.1, 0.5, 0.9]))
         add(f"law: {name}", value, "", f"{len(draws.A)} resamples of the runs")
     return pd.DataFrame(rows, columns=["item", "value", "unit", "source", "as_of", "status"])
+
+
+def _number(value: float, digits: int) -> str:
+    """A large number in words, as people write it."""
+    return words.large(value, digits=digits) if abs(value) >= LARGE else f"{value:.{digits}g}"

@@ -7,7 +7,7 @@
     plan.table                                       a row per option × device × number of devices × batch; see columns
     plan.choice, plan.baseline                       rows of the table: what is recommended, what it is compared with
     plan.tornado, plan.assumptions, plan.warnings    what matters most; what was assumed, with dates; what to doubt
-    plan.summary_en, plan.summary_ja                 three sentences each
+    plan.summary_en, plan.summary_ja                 a few sentences each
     plan.steps, plan.alternatives                    how to measure what is open; how training on in the format compares
     plan.verify                                      the commands that would verify what moves the result most
 
@@ -86,7 +86,7 @@ class Plan:
 
     @property
     def summary_en(self) -> str:
-        """Three sentences for who decides."""
+        """The verdict and a few sentences, for who decides."""
         return words.summary(self.conclusion)
 
     @property

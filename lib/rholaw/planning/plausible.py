@@ -1,13 +1,14 @@
 """Values that are allowed alone and make no sense together, or in their unit: a line for each."""
 
 import datetime
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..checked import closest, listed, shortened
 from ..hardware.devices import Device
 from ..hardware.kernels import engines
-from .inputs import Hardware, Model, Option, Run, Traffic
+from .inputs import Hardware, Model, Option, Project, Run, Traffic
 from .prices import Prices
 
 MOST_ROWS = 50_000
@@ -22,6 +23,18 @@ LONGEST = 2e7
 """Tokens of a request, beyond what any model is known to take."""
 FASTEST = 0.1
 """Milliseconds a token of output, below which no engine is known to write."""
+SLOWEST = 10_000.0
+"""Milliseconds a token of output: nobody reads, and no batch waits, so slowly."""
+GREATEST_SPEEDUP = 16.0
+"""Of a whole engine over 16 bits: what one bit a weight would have where nothing but weights were read."""
+BROKEN = 1.0
+"""Nats per token: a perplexity 2.7 times as high."""
+DEAREST_KWH, CHEAPEST_KWH = 2.0, 0.005
+"""USD a kWh, beyond and below which nobody pays for it, unless nothing."""
+CHEAPEST_DEVICE = 40.0
+"""USD: no board with a graphics processor costs less."""
+LEAST_RATE = 0.2
+"""Units a USD: the dearest currency, Kuwait's dinar, has 0.3."""
 
 
 def of_model(model: Model) -> Iterator[str]:
@@ -45,13 +58,17 @@ def of_model(model: Model) -> Iterator[str]:
 
 
 def of_formats(formats: tuple[Option, ...]) -> Iterator[str]:
-    """The same formats twice, and capacities that only a better model than that of 16 bits has."""
+    """The same formats twice, capacities that only a better model than that of 16 bits has, percent for a speed-up."""
     seen: dict[Option, int] = {}
     for i, option in enumerate(formats, 1):
         if (first := seen.setdefault(option, i)) < i:
             yield f"formats {i}: {option.name} stands there already, as formats {first}"
         if option.rho and option.rho[1] > 1:
             yield f"formats {i}.rho: {option.rho[1]:g}, the middle, is above 1: 16 bits have a capacity of 1"
+        for name in ("speedup_prefill", "speedup_decode"):
+            if (given := getattr(option, name)) and given[1] > GREATEST_SPEEDUP:
+                meant = f"; {1 + given[1] / 100:g} for {given[1]:g} % faster" if given[1] <= 100 else ""
+                yield f"formats {i}.{name}: {given[1]:g} times 16 bits is more than any format can give{meant}"
 
 
 def of_hardware(hardware: Hardware, formats: int, known: Mapping[str, Device]) -> Iterator[str]:
@@ -78,7 +95,7 @@ def of_hardware(hardware: Hardware, formats: int, known: Mapping[str, Device]) -
 
 
 def of_traffic(traffic: Traffic) -> Iterator[str]:
-    """Requests longer than any model takes, a context that does not hold them, and seconds taken for milliseconds."""
+    """Requests longer than any model takes, a context that does not hold them, and limits in another unit."""
     if traffic.window > LONGEST:
         yield f"traffic: {traffic.window:.3g} tokens a sequence are more than any model takes, {LONGEST:g}"
     if 0 < traffic.context < traffic.tokens_in:
@@ -88,12 +105,25 @@ def of_traffic(traffic: Traffic) -> Iterator[str]:
             f"traffic.latency_ms: {traffic.latency_ms:g} ms a token is faster than any engine; "
             f"{1000 * traffic.latency_ms:g} for {traffic.latency_ms:g} s"
         )
+    if SLOWEST < traffic.latency_ms < math.inf:
+        yield f"traffic.latency_ms: {traffic.latency_ms:g} ms a token limits nothing; 30 for 30 ms, or leave it out"
 
 
 def of_prices(prices: Prices) -> Iterator[str]:
     """A currency by no code, a device that is rented and bought, and what is priced in USD and in the currency."""
     if not re.fullmatch("[A-Z]{3}", prices.currency):
         yield f"prices.currency: {shortened(prices.currency)}: write its code of three letters, as JPY for yen"
+    if prices.currency == "USD" and prices.rate != 1:
+        yield f"prices.rate: {prices.rate:g} USD a USD: give prices.currency too, or leave the rate out"
+    elif prices.rate < LEAST_RATE:
+        how = f"{1 / prices.rate:.4g} if a {shortened(prices.currency)} is {prices.rate:g} USD"
+        yield f"prices.rate: {prices.rate:g} {shortened(prices.currency)} a USD: no currency is worth so much; {how}"
+    hour = prices.electricity_usd_kwh[1]
+    if hour and not CHEAPEST_KWH <= hour <= DEAREST_KWH:
+        yield f"prices.electricity_usd_kwh: USD {hour:g} a kWh is paid nowhere; 0.12 for 12 cents a kWh"
+    for name, spread in prices.purchases.items():
+        if spread[1] < CHEAPEST_DEVICE:
+            yield f"prices: {name} for USD {spread[1]:g}: no device costs so little; 30000 for thirty thousand"
     bought, rented = prices.purchases, prices.rents
     for name in rented:
         if name in bought:
@@ -115,6 +145,12 @@ def of_offers(prices: Prices, devices: Iterable[Device]) -> Iterator[str]:
                 yield f"prices.catalogue: {name} offers no {device.name} {how}: give its price in gpu_hour_usd"
     except ValueError as error:
         yield f"prices.catalogue: {error}"
+
+
+def of_project(project: Project) -> Iterator[str]:
+    """Percent of a loss taken for nats."""
+    if project.tolerance > BROKEN:
+        yield f"project.tolerance: a rise of {project.tolerance:g} nats per token breaks a model; 0.02 for 2 %"
 
 
 def of_run(run: Run) -> Iterator[str]:

@@ -201,6 +201,7 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
         yield f"project.kind: say what is planned: {meanings}"
     if project.kind and project.kind != "train" and project.comparison == "equal-loss":
         yield f"project.compare: equal-loss trains a larger model anew; {project.kind} keeps the model it has: equal-n"
+    yield from plausible.of_project(project)
     yield from plausible.of_run(scenario.run)
 
 

@@ -32,7 +32,7 @@ SENTENCES = {
     Ground.UNSETTLED: ("would_save", "unsettled", "settle"),
     Ground.UNSETTLED_ALONE: ("would_do", "unsettled", "settle"),
 }
-"""The three sentences of a summary, for each ground of its verdict; a recommendation has the first two, or all three
+"""The three parts of a summary, for each ground of its verdict; a recommendation has the first two, or all three
 where it is to measure or asks for facts."""
 TURNING = {Ground.UNTRIED: "speed", Ground.UNPRICED: "price", Ground.LATE: "requests", Ground.DEARER: "requests"}
 """What a Turning is of, by the ground of a verdict."""
@@ -50,6 +50,7 @@ def told(remark: Remark, language: str = "en", called: Callable[[str, str], str]
     """The sentence of a Reason, a Doubt or an Alternative; called: how to call an option, in a language."""
     data = dict(remark.data)
     data |= {"option": called(data["option"], language)} if "option" in data else {}
+    data |= {"options": [(called(one, language), on) for one, on in data["options"]]} if "options" in data else {}
     data |= {"share": share(data["share"], language)} if "share" in data else {}
     for name, say in LISTED.items():
         if name in data:
@@ -80,7 +81,9 @@ def steps(commands: Iterable[tuple[str, str]], language: str = "en") -> tuple[tu
     return tuple((texts(language)["measuring"][code], command) for code, command in commands)
 
 
-def _change(name: str, low: float, high: float, language: str) -> str:
+def _change(numbers: str, low: float, high: float, language: str) -> str:
+    weights, beside, _ = numbers.partition(" x ")  # of a kernel: "nf4 x bf16"
+    name = phrase("weights_alone", language, weights=weights.upper()) if beside else numbers
     return phrase("change" if low < high else "change_one", language, name=name, low=low, high=high)
 
 
@@ -107,13 +110,13 @@ def reasons(remarks: Iterable[Reason], language: str = "en") -> str:
 def sentences(
     conclusion: Conclusion, language: str = "en", name: Callable[[pd.Series, str], str] = names.option
 ) -> list[str]:
-    """The three sentences of a Conclusion; name: what to call the option of a row, in a language."""
+    """The three parts of a summary of a Conclusion; name: what to call the option of a row, in a language."""
     filling = _filling(conclusion, language, lambda row: name(row, language))
     return [texts(language)["sentences"][key].format(**filling) for key in SENTENCES[conclusion.ground]]
 
 
 def summary(conclusion: Conclusion, language: str = "en") -> str:
-    """The verdict and three sentences, for who decides."""
+    """The verdict and all three, for who decides."""
     return _whole(conclusion, sentences(conclusion, language), language)
 
 
