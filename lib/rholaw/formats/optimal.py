@@ -16,16 +16,19 @@ from .sparsity import NofM, Sparsity, TopK
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
-def squared_error(levels: np.ndarray | None, sparsity: Sparsity | None, source: Source, end: float = np.inf) -> float:
+def squared_error(
+    levels: np.ndarray | None, sparsity: Sparsity | None, source: Source, end: float = np.inf
+) -> float | np.ndarray:
     """E[(X − Q(X))²] where Q prunes by ``sparsity``, then rounds survivors to ``levels``; None for either: it does not.
 
-    levels: increasing, already scaled.  end: larger magnitudes are outliers, kept exactly.  Closed form, but for N:M:
-    there the chance to survive is an order statistic, and the integral a quadrature over smooth pieces.
+    levels: (L,) increasing, already scaled; without N:M also (…, L), for errors (…).  end: larger magnitudes are
+    outliers, kept exactly.  Closed form, but for N:M: there the chance to survive is an order statistic, and the
+    integral a quadrature over smooth pieces.
     """
     if isinstance(sparsity, NofM):
         return _semi_structured(levels, sparsity, source, end)
     start = source.magnitude_quantile(sparsity.share) if isinstance(sparsity, TopK) else 0.0
-    kept = 0.0 if levels is None else float(np.sum(clipped_error(levels, start, end, source)))
+    kept = 0.0 if levels is None else clipped_error(levels, start, end, source)
     return kept + 1 - 2 * source.tail_moments(start)[2]
 
 
@@ -88,7 +91,10 @@ def best_scale(
 
     outer = np.log(max(levels[-1], -levels[0]))
     grid = np.log(np.geomspace(0.25, 64, 65) * min(1.0, end)) - outer  # what is left may all be small
-    values = np.array([log_error(s) for s in grid])
+    if isinstance(sparsity, NofM) or len(levels) > 2**10:  # of 16 bits, an array of all would not fit in memory
+        values = np.array([log_error(s) for s in grid])
+    else:
+        values = np.log(np.maximum(squared_error(levels * np.exp(grid)[:, None], sparsity, data, end), 1e-300))
     hollows = [i for i in range(1, 64) if values[i] <= min(values[i - 1], values[i + 1])]
     fits = [
         minimize_scalar(log_error, bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-11})
