@@ -163,7 +163,7 @@ def measured_speedups(device: str, engine: str, kernel: str) -> Speedups | None:
 
     Of the engine if it was timed, else of another; of its newest version.
     """
-    rows = _newest(table("gemm_speedups"), device, engine, kernel)
+    rows = _newest("gemm_speedups", device, engine, kernel)
     if rows is None:
         return None
     rows = rows.sort_values("m")
@@ -178,16 +178,21 @@ def fitted_roofline(device: str, engine: str, kernel: str, experts: bool = False
 
     experts: that of the kernel on a mixture's experts.
     """
-    rows = _newest(table("roofline_fits"), device, engine, kernel, EXPERTS if experts else "")
+    rows = _newest("roofline_fits", device, engine, kernel, EXPERTS if experts else "")
     return None if rows is None else rows.iloc[0]
 
 
-def _newest(rows: pd.DataFrame, device: str, engine: str, kernel: str, of: str = "") -> pd.DataFrame | None:
-    kernel = of + ("bf16" if kernel == DENSE.name else kernel)
-    rows = rows[(rows.device == device) & (rows.kernel == kernel)]
-    if rows.empty:
+def _newest(name: str, device: str, engine: str, kernel: str, of: str = "") -> pd.DataFrame | None:
+    rows = _timed(name).get((device, of + ("bf16" if kernel == DENSE.name else kernel)))
+    if rows is None:
         return None
     rows = rows[rows.engine == engine] if (rows.engine == engine).any() else rows
     newest = max(rows.version.unique(), key=lambda text: [int(n) for n in re.findall(r"\d+", text)])
     rows = rows[rows.version == newest]
     return rows[rows.engine == rows.engine.iloc[0]]
+
+
+@cache
+def _timed(name: str) -> dict[tuple[str, str], pd.DataFrame]:
+    """The rows of a table of timings, by device and kernel."""
+    return dict(iter(table(name).groupby(["device", "kernel"])))
