@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ["fp8_row", "nvfp4", "mxfp4", "nf4/g64", "e2m1/g32", "int2/g64", "int3/g64", "int4/g128", "sint4/g128"]
 WEIGHTS += ["sint4/g32", "sint8/g128", "mxfp8_e4m3", "q3_k", "q4_k", "q5_k", "q6_k"]
 LIMITS = {"latency_ms": 50, "ttft_ms": 2000}
-PLANS = {  # what it is → (number of devices, most of them a replica, number of batches, draws, kind, limits)
+PLANS = {  # what it is → (number of devices, of counts of them a replica, number of batches, draws, kind, limits)
     "1,360 rows": (4, 2, 10, 2_000, "qat", {}),
     "13,600 rows": (20, 4, 10, 2_000, "qat", {}),
     "1,360 rows, limits": (4, 2, 10, 2_000, "qat", LIMITS),
@@ -40,7 +40,7 @@ def scenario(devices, gpus, batches, samples, kind, limits):
         "formats": [{"weights": name} for name in WEIGHTS],
         "hardware": {
             "devices": list(known())[:devices],
-            "gpus": list(range(1, gpus + 1)),
+            "gpus": [2**i for i in range(gpus)],
             "batches": [2**i for i in range(batches)],
         },
         "traffic": limits,

@@ -48,6 +48,10 @@ def refusal(**parts) -> str:
             {"hardware": {"gpus": [1_000_000]}},
             "1,000,000 devices serve no copy of a model; at most 1,024",
         ),
+        (
+            {"hardware": {"gpus": [1, 3]}},
+            "3 devices cannot share 32 heads of attention, 8 of keys and values, evenly; 1, 2, 4, 8 can; ",
+        ),
         ({"hardware": {"engine": " "}}, "hardware.engine: it is empty; name one, as vLLM"),
         ({"model": {"geometry": SHAPE | {"layers": 10**400}}}, "layers must be positive and finite"),
         ({"model": {"params": 8e9, "tokens": 1e17}}, "model.tokens: 1e+17 are more than were ever written"),
@@ -81,3 +85,8 @@ def test_bytes_in_the_place_of_gigabytes(tmp_path):
     own = tmp_path / "own.csv"
     own.write_text(f"device,property,value\n{H100},memory,80e9\n")
     assert "memory: 8e+10 must be at least 0 and at most 1e+06 (GB)" in refusal(hardware={"overrides": str(own)})
+
+
+@pytest.mark.parametrize(("engine", "count"), [("llama.cpp", 3), ("vLLM", 12)])
+def test_layers_are_split_among_any_number_of_devices(engine, count):
+    assert rl.Scenario.of(RIGHT | {"hardware": {"engine": engine, "gpus": count}}).hardware.gpus == (count,)

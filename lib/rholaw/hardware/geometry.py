@@ -1,5 +1,6 @@
 """The shape of a model: how many parameters, how many bytes of memory and of key-value cache it has."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def llama(
     one = attention(d_model, heads, kv_heads, head_dim, bias=qkv_bias) + feed_forward(d_model, d_ff) + 2 * norm(d_model)
     body = layers * (one + Part(kept=2 * head_dim if qk_norm else 0)) + norm(d_model)
     family = "qwen2" if qkv_bias else "qwen3" if qk_norm else "llama"
-    return Geometry(family, body, d_model, vocabulary, tied)
+    return Geometry(family, body, d_model, vocabulary, tied, heads=heads, kv_heads=kv_heads)
 
 
 def factors(size: float) -> dict[str, float]:
@@ -103,7 +104,7 @@ def named() -> dict[str, Geometry]:
 
 
 def of_size(params: float) -> Geometry:
-    """A Geometry of ``params`` non-embedding parameters, with the proportions of Llama-3.1-8B."""
+    """A Geometry of ``params`` non-embedding parameters, with the proportions of Llama-3.1-8B, its heads unknown."""
     rows = tables.read("hardware/geometries").set_index("model")
     base = {name: float(rows.at["Llama-3.1-8B", name]) for name in SHAPE}
     ratio = (params / named()["Llama-3.1-8B"].non_embedding) ** (1 / 3)
@@ -111,7 +112,7 @@ def of_size(params: float) -> Geometry:
         grown = {name: base[name] * ratio for name in ("layers", "d_model", "heads", "kv_heads", "d_ff")}
         geometry = llama(**base | grown)
         ratio *= (params / geometry.non_embedding) ** (1 / 3)
-    return geometry
+    return replace(geometry, heads=0, kv_heads=0)
 
 
 def of_checkpoint(path: str | Path) -> Geometry:

@@ -2,10 +2,11 @@
 
     t = sums × (t₀ + 2 (n − 1) / n × bytes / (SHARE × link))      n ranks share each product, which ends in a sum
 
-Up to NODE devices share every product (tensor parallel: two sums a layer, of a ring's bytes); what is more follows in
-stages of a pipeline, each of some layers, between which so little is sent that it is left out.  llama.cpp splits by
-layers from the first device on.  Experts are shared as other matrices are; the attention before them is taken to be
-whole on every rank, for sequences of its own: one sum a layer, a gather before the experts and a scatter behind them.
+Up to NODE devices, whose number divides the heads, share every product (tensor parallel: two sums a layer, of a ring's
+bytes); what is more follows in stages of a pipeline, each of some layers, between which so little is sent that it is
+left out.  llama.cpp splits by layers from the first device on.  Experts are shared as other matrices are; the attention
+before them is taken to be whole on every rank, for sequences of its own: one sum a layer, a gather before the experts
+and a scatter behind them.
 """
 
 from dataclasses import replace
@@ -35,9 +36,19 @@ BUS_LATENCY = 4e-6
 """Seconds a rank of a short sum over PCIe (6 to 8 µs of two there, 14 to 16 of four, 27 to 42 of eight)."""
 
 
-def together(device: Device, count: int, engine: str = "") -> Device:
+def divides(geometry: Geometry, ranks: int) -> bool:
+    """Whether each of so many ranks has as many heads as the others; those of keys and values may be repeated.
+
+    What vLLM, SGLang and TensorRT-LLM ask for; true of a model whose heads are not known.
+    """
+    kv_heads = geometry.kv_heads
+    return geometry.heads % ranks == 0 and (kv_heads % ranks == 0 or ranks % kv_heads == 0)
+
+
+def together(device: Device, count: int, geometry: Geometry, engine: str = "") -> Device:
     """``count`` Devices as if they were one: memory in sum; bandwidth and arithmetic of those that share a product."""
-    ranks = 1 if engine in BY_LAYERS else max(n for n in range(1, NODE + 1) if count % n == 0)
+    alike = (n for n in range(1, NODE + 1) if count % n == 0 and divides(geometry, n))
+    ranks = 1 if engine in BY_LAYERS else max(alike)
     shared = ("bandwidth", "bf16", "fp8", "fp4", "int8", "int4")
     sums = {name: getattr(device, name) * ranks for name in shared}
     return replace(device, **sums, memory=device.memory * count, ranks=ranks, stages=count // ranks)

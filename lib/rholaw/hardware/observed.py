@@ -62,7 +62,8 @@ def public() -> dict[str, shapes.Geometry]:
 
 
 def _roofline(row: tuple) -> dict:
-    device, shape = together(devices()[row.device], getattr(row, "devices", 1), row.engine), public()[row.model]
+    shape = public()[row.model]
+    device = together(devices()[row.device], getattr(row, "devices", 1), shape, row.engine)
     weights, activations, kv = (parse(text) for text in (row.weights, row.activations, row.kv))
     own, fit = kernel(weights, activations, device, row.engine), speed.efficiency(device, row.engine)
     if not own.runs:  # it was run, so that there is one

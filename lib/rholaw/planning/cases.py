@@ -129,7 +129,7 @@ def case(
         fit=speed.efficiency(device, engine),
         faster=(prefill, decode),
         beliefs=() if scenario.hardware.system_efficiency else tuple(beliefs),
-        machine=together(device, as_one, engine),
+        machine=together(device, as_one, shape, engine),
         credited=credited,
         price=price,
         training=training,

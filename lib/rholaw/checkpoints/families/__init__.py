@@ -7,6 +7,8 @@ A family that is not known, and a key of a known one that would change the count
 name it.  Defaults are those of transformers, counts are held against it and against published totals (data/configs).
 """
 
+from dataclasses import replace
+
 from ...checked import shortened
 from ..config import Config
 from ..parts import Geometry
@@ -63,4 +65,5 @@ def geometry(config: Config, weighs: bool = False) -> Geometry:
         keys.same("tie_word_embeddings", False)
     geometry = build(keys)
     keys.rest(SIZES)
-    return geometry
+    heads = keys.maybe("num_attention_heads", "n_head")
+    return replace(geometry, heads=heads, kv_heads=keys.maybe("num_key_value_heads") or heads)
