@@ -22,14 +22,14 @@ def predicted() -> pd.DataFrame:
     plain: as if every weight counted the same; its κ is that of the model.  A recipe with a type whose error is not
     known is left out.
     """
-    types, rows = tensors.recipe_tensors(), []
+    types, rows = tensors.recipe_tensors().set_index("tensor").groupby("recipe")["type"], []
     sensitivities = {}
     for recipe in tensors.recipes().itertuples():
-        given = types[types["recipe"] == recipe.recipe].set_index("tensor")["type"].to_dict()
+        given = types.get_group(recipe.recipe)
         if recipe.model not in sensitivities:
             sensitivities[recipe.model] = tensor_sensitivities(recipe.model)
         try:
-            done = assigned(sensitivities[recipe.model], given)
+            done = assigned(sensitivities[recipe.model], dict(zip(given.index.tolist(), given.tolist(), strict=True)))
         except ValueError:
             continue
         table = done.table[done.table["kappa"].notna()]

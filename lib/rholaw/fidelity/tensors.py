@@ -38,7 +38,7 @@ def _spread(frame: pd.DataFrame) -> pd.DataFrame:
     """A row for each tensor that a row stands for: `blk.*.ffn_up.weight` with layers "0-2 5" is four."""
     layers = [_layers(text) if text else [None] for text in frame["layers"].fillna("")]
     frame = frame.assign(layers=layers).explode("layers", ignore_index=True)
-    pairs = zip(frame["tensor"], frame["layers"], strict=True)
+    pairs = zip(frame["tensor"].tolist(), frame["layers"], strict=True)
     names = [name.replace("*", str(layer)) for name, layer in pairs]  # a name without layers has no star
     return frame.assign(tensor=names).drop(columns="layers")
 
