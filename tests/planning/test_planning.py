@@ -675,6 +675,10 @@ SPOKEN = {  # how a plan speaks where a number is one, nothing, or below nothing
         },
         ["less once than 16 bits do and as much a month as the cheapest"],
     ),
+    "dearer, and paid once": (
+        {"project": {"kind": "train"}, "formats": [FP8 | {"rho": 0.5}]},
+        [" once and USD", " a month. In half of the draws or more it saves nothing"],
+    ),
     "next to nothing saved": (
         {"traffic": {"requests_per_month": 1, "utilisation": [0.3, 0.5, 0.7]}, "prices": {"billing": "hours"}},
         ["costs USD 24,000 once", "saves less than USD 0.01 a month"],
