@@ -167,8 +167,10 @@ def separated(text: str, example: str) -> list[str]:
 
 # --- words of messages --------------------------------------------------------------------------------------------
 
+
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 60
+_REPR.repr_date = _REPR.repr_datetime = _REPR.repr_time = lambda value, level: value.isoformat()  # as typed
 
 
 def shown(value: object) -> str:

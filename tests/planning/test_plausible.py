@@ -1,5 +1,7 @@
 """Values that make no sense together, or in their unit, are refused by name."""
 
+import datetime
+
 import pytest
 
 import rholaw as rl
@@ -52,6 +54,11 @@ def refusal(**parts) -> str:
             {"hardware": {"gpus": [1, 3]}},
             "3 devices cannot share 32 heads of attention, 8 of keys and values, evenly; 1, 2, 4, 8 can; ",
         ),
+        (
+            {"model": RIGHT["model"] | {"measured": [{"weights": "q4_k", "rise": r} for r in (0.03, 0.3)]}},
+            "model.measured: 2 is of q4_k again, with another rise (0.03 and 0.3): give one",
+        ),
+        ({"traffic": {"tokens_in": datetime.date(2026, 11, 24)}}, "not 2026-11-24"),
         ({"hardware": {"engine": " "}}, "hardware.engine: it is empty; name one, as vLLM"),
         ({"model": {"geometry": SHAPE | {"layers": 10**400}}}, "layers must be positive and finite"),
         ({"model": {"params": 8e9, "tokens": 1e17}}, "model.tokens: 1e+17 are more than were ever written"),

@@ -169,7 +169,7 @@ def test_what_straddles_the_tolerance_is_to_be_measured():
     plan = planned(model={"kappa": [3, 4, 5]}, project={"tolerance": limit(4.0)})
     assert plan.verdict == "measure this" and plan.choice is None
     assert "would save USD" in plan.recommendation and "(κ given)" in plan.summary_en
-    assert "Measure this model in q3_k and q4_k" in plan.recommendation
+    assert "Measure this model in q3_k and q4_k. A rise of less than" in plan.recommendation
     assert [why.split()[0] for why, _ in plan.steps] == ["Record", "Round", "Read", "Or,", "Then"]
     assert "loss not settled" in plan.table.why_not[1] and len(plan.tornado)
 

@@ -47,6 +47,12 @@ def test_a_price_in_another_currency_is_doubted():
     assert any("gpu_hour_usd is in USD, gpu_hour in the currency" in warning for warning in plan.warnings)
 
 
+@pytest.mark.parametrize(("price", "doubted"), [(900, True), (9000, False), (1_400_000, True)])
+def test_a_purchase_is_doubted_beside_rents(price, doubted):
+    plan = planned(prices={"purchase_usd": {"L40S": price}})
+    assert ("bought_unusual" in codes(plan)) == doubted
+
+
 def test_the_same_price_twice_is_refused():
     with pytest.raises(ScenarioError, match="L40S stands in gpu_hour and in gpu_hour_usd: give one"):
         planned(prices={"gpu_hour": {"L40S": 1}, "gpu_hour_usd": {"L40S": 1}})
@@ -107,6 +113,7 @@ def test_a_catalogue_says_what_the_cheapest_offer_asks_for_a_device(catalogue):
     assert plan.baseline.cost_month == pytest.approx(month(gpu_hour_usd={"L40S": 0.9}))
     (warning,) = [line for line in plan.warnings if "offers on demand in mine.csv" in line]
     assert "lowest of 2" in warning and "large in us, a machine of 4" in warning
+    assert "mine.csv, whose date is not known" in warning and "price_stale" not in codes(plan)
     spot = {"catalogue": catalogue, "interruption": 0.1}
     assert month(**spot) == pytest.approx(month(gpu_hour_usd={"L40S": 0.4}, interruption=0.1))
     assert month(catalogue=catalogue, gpu_hour_usd={"L40S": 2.0}) == pytest.approx(month(gpu_hour_usd={"L40S": 2.0}))

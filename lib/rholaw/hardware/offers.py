@@ -5,7 +5,6 @@ of(offers, device, spot=False)   those of one device, the cheapest first
 """
 
 import csv
-import datetime
 import io
 from pathlib import Path
 
@@ -26,19 +25,19 @@ NEAR = 0.1
 def read(path: str | Path) -> pd.DataFrame:
     """A row for each offer of devices in a catalogue: instance, location, gpus, name, memory (GB), spot, and price.
 
-    price: USD an hour of one device, its share of a machine with several.  attrs: "file", its name, and "date", the day
-    on which it was written.  Raises ValueError that begins with the file's name: for what is no such
-    catalogue, one without offers of devices, and the first line that cannot be used.
+    price: USD an hour of one device, its share of a machine with several.  attrs: "file", its name; it does not say
+    when its prices were asked.  Raises ValueError that begins with the file's name: for what is no such catalogue, one
+    without offers of devices, and the first line that cannot be used.
     """
     name = Path(path).name
     with refusals(name):
         if not Path(path).is_file():
             raise ValueError("there is no such file")
-        about = Path(path).stat()
-        if about.st_size > LARGEST:
-            raise ValueError(f"it has {about.st_size:,} bytes; at most {LARGEST:,} are read")
+        size = Path(path).stat().st_size
+        if size > LARGEST:
+            raise ValueError(f"it has {size:,} bytes; at most {LARGEST:,} are read")
         offers = _offers(Path(path).read_text("utf-8-sig"))
-        offers.attrs = {"file": name, "date": datetime.date.fromtimestamp(about.st_mtime).isoformat()}
+        offers.attrs = {"file": name}
         return offers
 
 

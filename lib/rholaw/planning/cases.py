@@ -154,9 +154,9 @@ def priced(scenario: Scenario, device: str) -> Price:
     if device in rents:
         return Price(*rents[device], np.nan, "scenario", day)
     if (offered := prices.offered(devices.devices(own)[device])) is not None:
-        about, best = prices.offers.attrs, offered.iloc[0]
-        source = f"{about['file']}: {best.instance}, {best.location}"
-        return Price(*(best.price,) * 3, np.nan, source, about["date"], devices.stale(about["date"], scenario.run.date))
+        best = offered.iloc[0]
+        source = f"{prices.offers.attrs['file']}: {best.instance}, {best.location}"
+        return Price(*(best.price,) * 3, np.nan, source, "", 0)  # a catalogue says nothing of its date
     listed = devices.price(device, scenario.run.date, own)
     bought = purchases.get(device, (listed.purchase,) * 3)
     if not np.isfinite(bought[1]) or (np.isfinite(listed.mid) and device not in purchases):

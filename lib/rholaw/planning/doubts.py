@@ -17,6 +17,7 @@ from ..laws.draws import Draws, default_runs
 from . import advice, damage, timed
 from .assumptions import FACTS
 from .cases import Case, bought, held, tested
+from .costs import HOURS
 from .inputs import Option
 from .remarks import Doubt, Gap, LossOrigin, Origin
 from .scenario import Scenario, ScenarioError
@@ -27,6 +28,8 @@ MANY = 10_000
 """Devices, of more than which a plan asks whether the traffic is meant."""
 UNUSUAL = 5.0
 """Times the highest rent seen, or below the lowest, where a rent is doubted: it may stand in another currency."""
+LEAST_RENTS, MOST_RENTS = 3, 200
+"""Months of rent, below or above which the price of a purchase is doubted likewise."""
 CARD = 200.0
 """Watts, above which a device is a card that needs a server around it, and no machine of its own."""
 IDLE = 0.01
@@ -114,6 +117,9 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
         odd = price.mid > UNUSUAL * usual.high or price.mid < usual.low / UNUSUAL
         if price.source == "scenario" and not bought(price) and odd:
             yield Doubt("price_unusual", name | {"price": price.mid, "low": usual.low, "high": usual.high})
+        months = price.purchase / (HOURS * usual.mid)  # nan where there is no rent, or nothing is bought
+        if price.source == "scenario" and (months < LEAST_RENTS or months > MOST_RENTS):
+            yield Doubt("bought_unusual", name | {"price": price.purchase, "months": months, "rent": usual.mid})
         if bought(price) and not scenario.prices.around and case.device.power > CARD:
             yield Doubt("bought_alone", name)
         if price.stale:

@@ -22,7 +22,7 @@ from ..hardware import benchmarks
 from ..hardware import geometry as shapes
 from ..hardware.devices import devices
 from . import plausible, reading
-from .inputs import KINDS, Hardware, Model, Option, Project, Run, Traffic, measured
+from .inputs import KINDS, Hardware, Model, Option, Project, Rounded, Run, Traffic, measured
 from .prices import Prices
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
@@ -248,10 +248,15 @@ def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterat
             yield f"model.{given[0]}: {error}"
     if model.kappa and model.measured:
         yield "model: give kappa or measured, not both: kappa follows from what was measured"
+    first: dict[str, Rounded] = {}
     for i, item in enumerate(model.measured, 1):
         try:
             if not errors([item.weights])[0] > 0:
                 yield f"model.measured: {i} rounds nothing in {item.weights}: a rise in it says nothing about formats"
+            before = first.setdefault(item.weights, item)
+            if before.rise != item.rise:
+                rises = f"{before.rise:g} and {item.rise:g}"
+                yield f"model.measured: {i} is of {item.weights} again, with another rise ({rises}): give one"
         except ValueError as error:
             yield f"model.measured: {i} has no such weights: {error}"
 
