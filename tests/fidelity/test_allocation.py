@@ -125,6 +125,9 @@ def test_no_tensors_are_refused():
 def test_what_is_no_table_is_refused():
     with pytest.raises(TypeError, match="sensitivities must be a DataFrame, not list"):
         allocation.allocate([{"tensor": "a"}], ["q4_k"], 1e9)
+    twice = pd.concat([table([1000], [1.0])] * 2, axis=1)
+    with pytest.raises(ValueError, match="has the column tensor more than once"):
+        allocation.allocate(twice, ["q4_k"], 1e9)
 
 
 def test_missing_columns_are_named():

@@ -200,6 +200,8 @@ def checked(sensitivities: pd.DataFrame) -> pd.DataFrame:
         raise TypeError(f"sensitivities must be a DataFrame, not {type(sensitivities).__name__}")
     if missing := [name for name in ("tensor", "weights", "kappa") if name not in sensitivities]:
         raise ValueError(f"sensitivities lacks {', '.join(missing)}; it has {listed(sensitivities)}")
+    if (twice := sensitivities.columns.duplicated()).any():
+        raise ValueError(f"sensitivities has the column {sensitivities.columns[twice][0]} more than once")
     table = sensitivities.reset_index(drop=True)
     table.attrs = {}  # pandas copies them with every step
     if (again := table["tensor"].duplicated()).any():
