@@ -1,10 +1,14 @@
 """Names that people use: the same formats in both languages, each of them one."""
 
+import re
+
 import pytest
 
 import rholaw as rl
-from rholaw.planning import names
+from rholaw import tables
+from rholaw.planning import names, words
 from rholaw.planning.inputs import Option
+from rholaw.planning.remarks import Reason
 
 
 def test_both_languages_name_the_same():
@@ -81,3 +85,27 @@ def test_what_is_no_option_stays(text):
 def test_a_language_without_names():
     with pytest.raises(KeyError, match="fr"):
         names.table("fr")
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "japanese"),
+    [
+        ("int4 x bf16", "4-bit integer weights", "4ビット整数（重み）"),
+        ("fp8 x fp8", "FP8 weights and activations", "FP8（重み・活性化）"),
+        ("int4 x fp8", "4-bit integer weights, FP8 activations", "4ビット整数（重み）×FP8（活性化）"),
+        ("2:4+int4 x bf16", "2:4-sparse 4-bit integer weights", "2:4スパース＋4ビット整数（重み）"),
+    ],
+)
+def test_kernels(code, english, japanese):
+    assert (names.kernel(code), names.kernel(code, "ja")) == (english, japanese)
+
+
+def test_no_kernel_is_told_by_its_code():
+    codes = set(tables.read("hardware/kernels").kernel)
+    told = [names.kernel(code, language) for code in codes for language in ("en", "ja")]
+    assert codes and not [name for name in told if re.search(r" x |bf16|\bfp8|\bint\d", name)]
+
+
+def test_a_kernel_that_is_not_known_is_told_by_what_it_multiplies():
+    reason = Reason("kernel_unknown", {"engine": "vLLM", "numbers": "int4 x bf16"})
+    assert words.told(reason) == "whether vLLM runs 4-bit integer weights there is not known"

@@ -49,9 +49,8 @@ def doubts(
     yield from _of_kernels({(case.option, case.device.name): case for case in cases}.values())
     yield from _of_engines(scenario, cases)
     for run in timed.by_name(cases):
-        yield Doubt(
-            "measured_by_name", {name: getattr(run, name) for name in ("file", "model", "weights", "activations")}
-        )
+        served = Option(run.weights, run.activations, run.kv).name
+        yield Doubt("measured_by_name", {"file": run.file, "model": run.model, "option": served})
     for run in timed.unused(cases):
         yield Doubt("measured_unused", {name: getattr(run, name) for name in ("file", "device", "engine", "gpus")})
     fewest = (table.gpus * table.replicas)[table.meets].min()

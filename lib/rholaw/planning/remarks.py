@@ -144,7 +144,7 @@ class Doubt(Remark):
         "speed_measured": ("option", "device", "files"),
         "speed_simulated": ("option", "device", "files"),
         "speed_moved": ("option", "device", "files"),
-        "measured_by_name": ("file", "model", "weights", "activations"),
+        "measured_by_name": ("file", "model", "option"),
         "measured_unused": ("file", "device", "engine", "gpus"),
         "speed_yours": ("option", "device", "measured_on"),
         "speculation_yours": ("option", "measured_on"),

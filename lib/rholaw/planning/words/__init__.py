@@ -51,6 +51,7 @@ def told(remark: Remark, language: str = "en", called: Callable[[str, str], str]
     data = dict(remark.data)
     data |= {"option": called(data["option"], language)} if "option" in data else {}
     data |= {"options": [(called(one, language), on) for one, on in data["options"]]} if "options" in data else {}
+    data |= {"numbers": names.kernel(data["numbers"], language)} if "numbers" in data else {}
     data |= {"share": share(data["share"], language)} if "share" in data else {}
     for name, say in LISTED.items():
         if name in data:
