@@ -91,6 +91,7 @@ def test_a_language_without_names():
     ("code", "english", "japanese"),
     [
         ("int4 x bf16", "4-bit integer weights", "4ビット整数（重み）"),
+        ("int4+out x bf16", "outlier-keeping 4-bit integer weights", "外れ値を残す4ビット整数（重み）"),
         ("fp8 x fp8", "FP8 weights and activations", "FP8（重み・活性化）"),
         ("int4 x fp8", "4-bit integer weights, FP8 activations", "4ビット整数（重み）×FP8（活性化）"),
         ("2:4+int4 x bf16", "2:4-sparse 4-bit integer weights", "2:4スパース＋4ビット整数（重み）"),

@@ -403,7 +403,10 @@ def test_a_kernel_that_is_not_known_is_no_verdict():
     assert own.kernel == "unknown" and own.untried and not own.feasible and own.speedup_decode == 1
     assert own.speed_source_decode == "kernel not known"
     assert plan.verdict == "cannot tell" and "not known" in plan.recommendation
-    assert any("no source here says whether vLLM runs int4+out x bf16" in warning for warning in plan.warnings)
+    assert any(
+        "no source here says whether vLLM runs outlier-keeping 4-bit integer weights" in warning
+        for warning in plan.warnings
+    )
     beside = planned(formats=[{"weights": "int4+out0.01"}, FP8], project={"tolerance": 1.0})
     assert beside.verdict == planned(project={"tolerance": 1.0}).verdict == "compress"  # another is known to pay
 

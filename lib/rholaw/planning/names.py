@@ -75,9 +75,10 @@ def kernel(code: str, language: str = "en") -> str:
     """What the numbers of a kernel are called: "4-bit integer weights" for ``int4 x bf16``."""
     names, groups = table(language), {}
     for role, numbers in zip(names["roles"], code.split(" x "), strict=False):
-        sparsity, _, rest = numbers.rpartition("+")
+        sparsity, _, rest = numbers.removesuffix("+out").rpartition("+")
         name = names["kernels"].get(rest) or grid(rest, language)
         name = names["sparse"].format(sparsity=grid(sparsity, language), name=name) if sparsity else name
+        name = names["outliers"].format(name=name) if numbers.endswith("+out") else name
         groups.setdefault(name, []).extend([names["roles"][role]] if numbers != "bf16" else [])
     told = (names["of"].format(name=name, roles=names["and"].join(roles)) for name, roles in groups.items() if roles)
     return names["between"].join(told)
