@@ -9,8 +9,10 @@ KEPT = re.compile(
 """What stays as it is: code, mathematics, the targets of links, tags and what is no prose between them."""
 BEFORE = r"(?<![^\s(\[>*_|,;:=±])"
 """What a number may follow; a hyphen inside a word or a date is none of its signs."""
-ZERO = re.compile(BEFORE + r"[-−](?=0(?:\.0*)?(?![\d.]*\d|e))")
-MINUS = re.compile(BEFORE + r"-(?=\.?\d)")
+HYPHEN = "-|&#45;"
+"""As it is typed, and as it is escaped in what programs say."""
+ZERO = re.compile(BEFORE + rf"(?:{HYPHEN}|−)(?=0(?:\.0*)?(?![\d.]*\d|e))")
+MINUS = re.compile(BEFORE + rf"(?:{HYPHEN})(?=\.?\d)")
 PER_CENT = re.compile(r"(?<=\d) %(?![\w(])")
 
 
