@@ -36,9 +36,14 @@ class Matrix:
         """Parameters that one token uses."""
         return self.count * self.used * self.inputs * self.outputs
 
+    @property
+    def routed(self) -> bool:
+        """Whether a token uses some of the experts only."""
+        return self.used < self.experts
+
     def read(self, tokens: float) -> float:
         """Parameters that a step of ``tokens`` tokens reads: E (1 − (1 − k/E)^tokens) experts, chosen at random."""
-        if self.used == self.experts:
+        if not self.routed:
             return self.params
         return self.params * (1 - (1 - self.used / self.experts) ** tokens)
 
@@ -161,7 +166,7 @@ class Geometry:
     @property
     def sparse(self) -> bool:
         """Whether a token uses some of the experts only."""
-        return any(matrix.used < matrix.experts for matrix in self.body.matrices)
+        return any(matrix.routed for matrix in self.body.matrices)
 
     def kv_bytes(self, bits: float = 16) -> float:
         """Bytes by which the cache grows with a token, while no window is full: 2 kv_heads head_dim a layer."""

@@ -67,6 +67,7 @@ class Allocation:
     @property
     def types(self) -> dict[str, str]:
         """{tensor: its type}."""
+        # lists are far faster than columns
         return dict(zip(self.table["tensor"].tolist(), self.table["type"].tolist(), strict=True))
 
     def interval(self, level: float = 0.8) -> tuple[float, float]:
@@ -98,9 +99,8 @@ class Allocation:
         table, rise = self.table, self.rise or 1.0
         of_types = table.groupby("type")["rise"].sum() / rise
         of_tensors = (table["stderr"] * table["gmse"] / rise) ** 2
-        keys = zip(table["tensor"].tolist(), table["type"].tolist(), strict=True)  # lists are far faster than columns
         parts = {("", ""): self.scale**2} | {("", name): (part * _doubt(name)) ** 2 for name, part in of_types.items()}
-        return parts | dict(zip(keys, of_tensors.fillna(0.0).tolist(), strict=True))
+        return parts | dict(zip(self.types.items(), of_tensors.fillna(0.0).tolist(), strict=True))
 
 
 def allocate(

@@ -36,6 +36,11 @@ BUS_LATENCY = 4e-6
 """Seconds a rank of a short sum over PCIe (6 to 8 µs of two there, 14 to 16 of four, 27 to 42 of eight)."""
 
 
+def link(device: Device) -> float:
+    """Bytes a second each way between Devices of a kind; those of PCIe where none is known."""
+    return device.link if device.link > 0 else BUS
+
+
 def divides(geometry: Geometry, ranks: int) -> bool:
     """Whether each of so many ranks has as many heads as the others; those of keys and values may be repeated.
 
@@ -62,10 +67,10 @@ def sums(geometry: Geometry, device: Device, tokens: np.ndarray, size: float = 1
     tokens = np.asarray(tokens, dtype=float)
     if device.ranks == 1:
         return np.zeros_like(tokens)
-    link, grow = device.link if device.link > 0 else BUS, factors(size)
+    rate, grow = link(device), factors(size)
     written = [m for m in geometry.body.matrices if m.outputs == geometry.d_model]
-    count = sum(m.count for m in written if m.used < m.experts) or sum(m.count for m in written)
+    count = sum(m.count for m in written if m.routed) or sum(m.count for m in written)
     moved = 2 * (device.ranks - 1) / device.ranks * tokens * geometry.d_model * 2
-    short = LATENCY if link >= SWITCHED else BUS_LATENCY * device.ranks
-    share = SHARE if link >= SWITCHED or device.ranks == 2 else BUS_SHARE
-    return count * (grow["products"] * short + grow["kv"] * moved / (share * link))
+    short = LATENCY if rate >= SWITCHED else BUS_LATENCY * device.ranks
+    share = SHARE if rate >= SWITCHED or device.ranks == 2 else BUS_SHARE
+    return count * (grow["products"] * short + grow["kv"] * moved / (share * rate))

@@ -138,7 +138,6 @@ def effects(
     place = np.interp(math.log(max(batch, 1)), np.log(BATCHES), range(len(BATCHES)))
     hats = {f"decode {size}": max(0.0, 1 - abs(place - i)) for i, size in enumerate(BATCHES)}
     parts = {"prefill": 1.0} if phase == "prefill" else hats
-    parts = parts | {f"{engine} {name}": weight for name, weight in parts.items()}
     names = [f"engine {engine}", f"device {device.name}", f"kind {kind(device)}", f"rung {rung}", f"{engine} {rung}"]
     if phase == "mixed":
         names.append("prompts too")
@@ -147,7 +146,8 @@ def effects(
     names.append("all")
     if mixture:
         names.append("mixture")
-        parts = parts | {f"mixture {name}": weight for name, weight in parts.items() if engine not in name}
+    by = [engine, *(["mixture"] if mixture else [])]
+    parts = parts | {f"{one} {name}": weight for one in by for name, weight in parts.items()}
     return dict.fromkeys(names, 1.0) | {name: weight for name, weight in parts.items() if weight}
 
 

@@ -147,8 +147,8 @@ def products(
         overhead = sum(m.count for m in own) * grow["products"] * fit.overhead
         return compute, bandwidth, overhead + np.zeros_like(compute)
 
-    experts = [matrix for matrix in matrices if matrix.used < matrix.experts]
-    shared = terms([matrix for matrix in matrices if matrix.used == matrix.experts], fit)
+    experts = [matrix for matrix in matrices if matrix.routed]
+    shared = terms([matrix for matrix in matrices if not matrix.routed], fit)
     return (shared, terms(experts, fit.experts or fit)) if experts else (shared,)
 
 

@@ -20,7 +20,7 @@ from . import observed, residuals
 from .devices import Device, devices
 from .geometry import Geometry
 from .kernels import numbers
-from .links import BUS, SHARE
+from .links import SHARE, link
 
 Spread = tuple[float, float, float]
 """Least, middle, most."""
@@ -32,10 +32,9 @@ SIDES = 2.318
 
 def exchange(geometry: Geometry, device: Device) -> float:
     """Times the arithmetic at its peak that a token of training takes with the exchange of experts; 1 if dense."""
-    experts = [m for m in geometry.body.matrices if m.used < m.experts and m.outputs == geometry.d_model]
+    experts = [m for m in geometry.body.matrices if m.routed and m.outputs == geometry.d_model]
     moved = 4 * sum(m.count * m.used for m in experts) * geometry.d_model * 2
-    link = device.link if device.link > 0 else BUS
-    return 1 + moved / (SHARE * link) / (6 * geometry.active_body / device.bf16)
+    return 1 + moved / (SHARE * link(device)) / (6 * geometry.active_body / device.bf16)
 
 
 @cache
