@@ -55,6 +55,48 @@ def test_a_loss_is_said_to_be_taken_as_nats_where_nobody_said_what_it_is(ask):
     assert taken not in ask([HEADER, *ROWS], "--verdicts", "--unit", "nats")[1]
 
 
+def changed(runs, **factors):
+    """Runs with columns multiplied."""
+    return runs.assign(**{name: runs[name] * factor for name, factor in factors.items()})
+
+
+def test_no_series_but_that_of_images_raises_a_doubt_about_its_numbers():
+    told = {name: offered.doubts(rl.runs.load(name)) for name in rl.runs.series()}
+    (doubt,) = told.pop("frantar2023_vit")
+    assert "if they are bits per token, give --unit bits" in doubt
+    assert not any(told.values())
+
+
+@pytest.mark.parametrize(
+    ("factors", "hint"),
+    [
+        ({"loss": 1 / math.log(2)}, "if they are bits per token, give --unit bits"),
+        ({"n_params": 1e-3}, "was n_params counted in thousands?"),
+        ({"n_tokens": 1e-3}, "n_tokens are all tokens of the training, written out"),
+    ],
+)
+@pytest.mark.parametrize("series", ["quest2025", "quartet2025", "sparse2606"])
+def test_numbers_that_were_counted_otherwise_raise_a_doubt(series, factors, hint):
+    runs = changed(rl.runs.load(series), **factors)
+    assert any(hint in doubt for doubt in offered.doubts(runs))
+    if "loss" in factors:
+        assert not offered.doubts(runs, "bits")
+
+
+def test_large_models_counted_in_millions_raise_a_doubt(ask):
+    lines = ["1200,2e6,dense,dense,2.35", "1200,2e6,int4,dense,2.38"]
+    code, out, _ = ask([HEADER, *lines], "--verdicts")
+    assert code == 0 and "line 2: 1.2e+03 parameters that saw 2e+06 tokens reach 2.35 nats per token; was n_pa" in out
+
+
+def test_bits_per_byte_of_a_model_that_is_not_small_are_refused(ask):
+    lines = ["1.2e8,6.5e9,dense,dense,1.55", "1.2e8,6.5e9,int1,dense,1.6"]
+    code, _, error = ask([HEADER, *lines])
+    assert code == 2 and "line 2: a loss of 1.55 is hardly nats per token; say what it is by --unit" in error
+    assert ask([HEADER, *lines], "--unit", "nats", "--verdicts")[0] == 0
+    assert ask([HEADER, *(line.replace("1.2e8", "1.2e6") for line in lines)], "--verdicts")[0] == 0  # may be letters
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -99,6 +99,35 @@ def test_runs_on_a_line_of_tokens_per_parameter_are_remarked_upon():
     assert remark.startswith("log N and log D of the runs correlate at 1.000")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"huber_delta": 0}, "0 must be above 0 .huber_delta"),
+        ({"n_bootstrap": 1.5}, "n_bootstrap: resamples must be a whole number, not 1.5"),
+        ({"seed": -1}, "-1 must be at least 0 .* .seed."),
+        ({"fixed": ["E"]}, "fixed names parameters with their values"),
+        ({"fixed": {"E": "one"}}, "E must be positive and finite, got 'one'"),
+        ({"cluster": 3}, "cluster must be a column, a function of the runs, or None, not 3"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_the_search(settings, message):
+    with pytest.raises(ValueError, match=message):
+        rl.fit("chinchilla", dense_runs(0, count=8), **settings)
+
+
+def test_a_format_that_is_no_text_is_refused_with_its_row():
+    runs = compressed_runs(noise=0.003)
+    for wrong in (None, 4):
+        spoiled = runs.assign(weights=runs.weights.astype(object).where(runs.index != 2, wrong))
+        with pytest.raises(ValueError, match="runs, column weights, row 2: a format is text"):
+            rl.fit("unified", spoiled)
+
+
+def test_a_profile_wants_several_values():
+    with pytest.raises(ValueError, match="values are those at which E is held, as in"):
+        rl.profile("chinchilla", dense_runs(0, count=8), "E", 1.5)
+
+
 def test_a_bound_is_reported():
     runs = dense_runs(0)
     runs["loss"] = rl.Law(A=20, alpha=0.1, B=50, beta=0.2, E=0).loss(runs.n_params, runs.n_tokens)

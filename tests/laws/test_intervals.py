@@ -26,6 +26,14 @@ def test_percentiles_are_the_middle_share():
     np.testing.assert_allclose(high, [90, 180])
 
 
+@pytest.mark.parametrize("level", [0, 95, -0.5, math.nan, "95%", None])
+def test_a_level_that_is_no_share_is_refused(level):
+    for interval in (percentiles, mean_interval, lambda values, level: few_clusters(3, level)):
+        with pytest.raises(ValueError, match="level is the share within the interval, above 0 and below 1, not"):
+            interval([1.0, 2.0, 3.0], level)
+    assert percentiles([1.0, 2.0, 3.0], 1) == (1, 3)
+
+
 def test_scatter_widens_in_quadrature_on_the_side_that_the_samples_are_on():
     samples = np.linspace(-4.0, 0.0, 101)[:, None] * [1, 1]
     low, high = widened(np.zeros(2), samples, np.array([0.0, 3.0]), level=1.0)

@@ -88,4 +88,6 @@ def _predict(chosen: argparse.Namespace) -> None:
     if alone.any():
         same = ", ".join(name for name in unseen.SAME if name in runs)
         print(f"{alone.sum()} of {len(alone)} runs have no dense run of the same {same}: give it, or its dense_loss")
+    for doubt in offered.doubts(runs, chosen.unit):
+        print(doubt)
     print(f"{chosen.fit}: {hashes}")

@@ -17,6 +17,7 @@ from ..checked import listed, shown
 from ..error.measure import gmse as error_of
 from ..formats.format import Format
 from ..formats.named import catalogue
+from ..laws.intervals import percentiles
 from ..laws.law import numbers
 from . import posterior
 from .posterior import Prior
@@ -143,7 +144,7 @@ class SensitivityFit:
     def rise_interval(self, formats: Formats, level: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) of what compression costs, each (n,): the spread of κ, and of formats about the law."""
         costs = posterior.one_measurement(self.draws * [1.0, 0.0, 1.0], self._errors(formats))
-        return _middle(costs, level)
+        return percentiles(costs, level)
 
     def predict(self, formats: Formats) -> np.ndarray:
         """What the same measurement would print for each format, (n,), floor included, in nats per token."""
@@ -151,7 +152,7 @@ class SensitivityFit:
 
     def predict_interval(self, formats: Formats, level: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) of what it would print, each (n,): κ, floor, and the scatter of a single measurement."""
-        return _middle(posterior.one_measurement(self.draws, self._errors(formats)), level)
+        return percentiles(posterior.one_measurement(self.draws, self._errors(formats)), level)
 
     def _errors(self, formats: Formats) -> np.ndarray:
         one = [formats] if isinstance(formats, str | Format | int | float) else formats
@@ -180,7 +181,7 @@ def guess(prior: Prior) -> SensitivityFit:
 
 
 def _fit(draws: np.ndarray, status: str, residuals: np.ndarray) -> SensitivityFit:
-    low, high = _middle(draws, 0.8)
+    low, high = percentiles(draws, 0.8)
     spread, prior = np.log(draws).std(axis=0), posterior.any_model()
     return SensitivityFit(
         kappa=float(np.median(draws[:, 0])),
@@ -194,13 +195,6 @@ def _fit(draws: np.ndarray, status: str, residuals: np.ndarray) -> SensitivityFi
         residuals=residuals,
         draws=draws,
     )
-
-
-def _middle(samples: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    if not 0 < level < 1:
-        raise ValueError(f"level is the share of measurements within the interval, above 0 and below 1, not {level!r}")
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
 
 
 def _logs(values: np.ndarray) -> np.ndarray:

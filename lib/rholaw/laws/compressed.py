@@ -77,7 +77,7 @@ def pairs_of(runs: pd.DataFrame) -> list[Pair]:
             if text not in known:
                 try:
                     known[text] = parse(text)
-                except ValueError as error:
+                except (TypeError, ValueError) as error:
                     raise ValueError(f"runs, column {name}, row {row}: {error}") from None
     columns = ([known[text] for text in runs[name]] for name, known in formats.items())
     return list(zip(*columns, strict=True))

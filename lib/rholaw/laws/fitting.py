@@ -1,6 +1,7 @@
 """Fits a law to runs: Huber loss on log-loss, many starts, a status, and what the data do and do not identify."""
 
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,13 @@ import pandas as pd
 from scipy import optimize, special
 from tqdm import tqdm
 
-from ..checked import limited
+from ..checked import limited, shown
 from . import registry, resampling
 from .chinchilla import Chinchilla
 from .curvature import curvature
 from .fitted import Fit
 from .intervals import percentiles
+from .law import numbers
 from .optimise import Residuals, huber, minimise
 from .parameters import Parameters
 from .reach import reach_of
@@ -49,7 +51,9 @@ def fit(
     """
     if target not in ("log", "loss"):
         raise ValueError(f"target is {target!r}, it must be 'log' or 'loss'")
-    limited(n_bootstrap, "n_bootstrap: resamples", 0, 100_000)
+    limited(huber_delta, "huber_delta, where Huber's loss turns linear", above=True)
+    _whole("n_bootstrap: resamples", n_bootstrap, 100_000)
+    _whole("seed", seed, 2**63)
     model = registry.find(law)(runs)
     names = model.names
     lower, upper = _bounds(model, fixed)
@@ -107,8 +111,17 @@ def profile(
 
     settings: of ``fit``, which says what is refused.
     """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(f"values are those at which {parameter} is held, as in [1.0, 1.5], not {shown(values)}")
     fits = [fit(law, runs, fixed={**(fixed or {}), parameter: value}, **settings) for value in values]
     return pd.DataFrame([{"objective": f.objective, "rmse": f.rmse, "status": f.status} | f.params for f in fits])
+
+
+def _whole(name: str, value: object, most: int) -> None:
+    """ValueError for what is no whole number from 0 to ``most``."""
+    limited(value, name, 0, most)
+    if not isinstance(value, Integral):
+        raise ValueError(f"{name} must be a whole number, not {shown(value)}")
 
 
 def _intervals(names: tuple[str, ...], samples: np.ndarray, exact: tuple[str, ...]) -> dict[str, tuple[float, float]]:
@@ -121,15 +134,19 @@ def _intervals(names: tuple[str, ...], samples: np.ndarray, exact: tuple[str, ..
 
 def _bounds(model: Chinchilla, fixed: Mapping[str, float | None] | None) -> np.ndarray:
     """(lower, upper) of the logarithms of the parameters, each (P,); equal where one is held."""
+    if not isinstance(fixed or {}, Mapping):
+        raise ValueError(f"fixed names parameters with their values, as in {{'E': 1.5}}, not {shown(fixed)}")
     fixed = model.held | dict(fixed or {})
     if unknown := [name for name in fixed if name not in model.names]:
         raise ValueError(f"there is no parameter {unknown[0]!r} to hold; there are {', '.join(model.names)}")
     bounds = dict(model.bounds)
     for name, value in fixed.items():
         if value is not None:
-            if not (np.isfinite(value) and (value > 0 or (value == 0 and name.partition("[")[0] in ("E", "gamma")))):
+            value = numbers(name, value)
+            least = 0.0 if name.partition("[")[0] in ("E", "gamma") else 1e-300
+            if value.ndim or not least <= value < np.inf:
                 raise ValueError(f"{name} cannot be held at {value}: it must be positive and finite")
-            bounds[name] = (max(value, 1e-300),) * 2  # E = 0: log E is as good as −∞
+            bounds[name] = (max(float(value), 1e-300),) * 2  # E = 0: log E is as good as −∞
     return np.log(np.array([bounds[name] for name in model.names])).T
 
 

@@ -2,19 +2,33 @@
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri, stdtrit
 
+from ..checked import shown
+
 T = TypeVar("T")
 
 
 def percentiles(samples: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high): the middle ``level`` of the samples, along their first axis."""
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    """(low, high): the middle ``level`` of the samples, along their first axis; 1 for all of them.
+
+    Raises ValueError for a level that is no share.
+    """
+    upper = 1.0 if level == 1 else _upper(level)
+    low, high = np.quantile(samples, [1 - upper, upper], axis=0)
     return low, high
+
+
+def _upper(level: float) -> float:
+    """The share below the upper end. Raises ValueError for a level that is no share."""
+    if not (isinstance(level, Real) and 0 < level < 1):
+        raise ValueError(f"level is the share within the interval, above 0 and below 1, not {shown(level)}")
+    return (1 + level) / 2
 
 
 def few_clusters(clusters: int, level: float = 0.95) -> float:
@@ -23,7 +37,7 @@ def few_clusters(clusters: int, level: float = 0.95) -> float:
     It is Student's t over the normal's quantile: G clusters tell a variance with G − 1 degrees of freedom.  1 for many;
     one counts as two.
     """
-    share = (1 + level) / 2
+    share = _upper(level)
     return float(stdtrit(max(clusters, 2) - 1, share) / ndtri(share))
 
 
@@ -52,7 +66,7 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float,
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return (float(values[0]) if len(values) else math.nan), math.nan, math.nan
-    half = stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(len(values))
+    half = stdtrit(len(values) - 1, _upper(level)) * values.std(ddof=1) / math.sqrt(len(values))
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 

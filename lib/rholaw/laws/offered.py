@@ -19,6 +19,10 @@ COUNTS, FORMATS = NEEDED[:2], NEEDED[2:4]
 LOSSES = ("loss", "dense_loss", "loss_stderr", "dense_loss_stderr")  # all in the unit of the loss
 UNITS = ("nats", "bits", "bits-per-byte")  # of a loss: per token, but the last
 LEAST, MOST = 1.5, 12.0  # nats per token: less is no loss of a text in tokens, more that of no trained model
+LOW, HIGH = 0.5, 1.15  # of what is typical: less, or more in the median, and losses or counts are in another unit
+LARGE, SMALL = 1e7, 1e5  # parameters: from here on losses are near the typical; less, and none came below TINY
+TINY = 2.5  # nats per token
+LONG = 1e4  # tokens per parameter, beyond which a low loss says that N was counted in thousands
 FEWEST, GREATEST = 1e3, 1e16  # parameters and tokens; what is less was counted in millions or billions
 SHORTEST, LONGEST = 0.1, 1e6  # tokens per parameter: beyond, one of the two was counted otherwise
 SURE = 0.1  # of a loss: a larger standard error is that of single tokens, or in another unit
@@ -87,6 +91,37 @@ def read(path: str | Path, unit: str | None = None, bytes_per_token: float | Non
             f"{path}, line {twice.idxmax()}: this run is there twice; a column such as seed tells two of a kind apart"
         )
     return frame
+
+
+def doubts(runs: pd.DataFrame, unit: str | None = None) -> list[str]:
+    """What numbers in the runs of `read` may mean otherwise, a sentence each; they are taken, since none is sure.
+
+    Of the series of `rholaw.runs` only images raise one, whose loss is none of tokens.  unit: as `read` was told.
+    """
+    of_typical, ratio = runs["loss"] / _typical(runs), runs["n_tokens"] / runs["n_params"]
+    of_models = of_typical.groupby([runs[name] for name in COUNTS]).min().median()
+    told = []
+    if unit is None and of_models > HIGH:
+        told.append(
+            f"the losses are {of_models:.2f} times what dense models of these sizes usually reach in nats per token: "
+            "if they are bits per token, give --unit bits"
+        )
+    if (odd := (ratio > LONG) & (of_typical < LOW)).any():
+        told.append(_counts_of(runs, odd, "was n_params counted in thousands?"))
+    if (odd := (runs["n_params"] < SMALL) & (runs["loss"] < TINY)).any():
+        told.append(_counts_of(runs, odd, "was n_params counted in millions?"))
+    if (odd := ratio < 1).any():
+        told.append(_counts_of(runs, odd, "n_tokens are all tokens of the training, written out"))
+    return told
+
+
+def _counts_of(runs: pd.DataFrame, odd: pd.Series, hint: str) -> str:
+    """The first of the odd runs, and what may have been meant."""
+    row = runs.loc[odd.idxmax()]
+    return (
+        f"line {odd.idxmax()}: {row['n_params']:.3g} parameters that saw {row['n_tokens']:.3g} tokens reach "
+        f"{row['loss']:.3g} nats per token; {hint}"
+    )
 
 
 def _ended(path: str | Path, frame: pd.DataFrame) -> None:
@@ -221,27 +256,33 @@ def _nats(path: str | Path, frame: pd.DataFrame, unit: str | None, bytes_per_tok
     if bytes_per_token is not None:
         raise ValueError("--bytes-per-token serves losses in bits per byte: give --unit bits-per-byte with it")
     if unit is None:
-        _plausible(path, losses, TYPICAL.loss(frame["n_params"], frame["n_tokens"]))
+        _plausible(path, losses, frame["n_params"], _typical(frame))
     return float(np.log(2)) if unit == "bits" else 1.0
 
 
-def _plausible(path: str | Path, losses: pd.DataFrame, typical: np.ndarray) -> None:
+def _typical(runs: pd.DataFrame) -> pd.Series:
+    """What dense models of these sizes reach after so many tokens of English text, nats per token."""
+    return pd.Series(TYPICAL.loss(runs["n_params"], runs["n_tokens"]), runs.index)
+
+
+def _plausible(path: str | Path, losses: pd.DataFrame, n_params: pd.Series, typical: pd.Series) -> None:
     """ValueError for losses that can hardly be nats per token.
 
-    typical: (n,), what dense models of these sizes reach in English text.  A loss nearer to its exponential, by their
-    ratio, is a perplexity, or that of a run which came to nothing.
+    A loss nearer to the exponential of the typical one, by their ratio, is a perplexity, or that of a run which came to
+    nothing.
     """
     least, most = losses.min(axis=1), losses.max(axis=1)
-    if least.min() < LEAST:
+    if (low := (least < LEAST) | ((n_params >= LARGE) & (least < LOW * typical))).any():
+        line = least[low].idxmin()
         raise ValueError(
-            f"{path}, line {least.idxmin()}: a loss of {least.min():.4g} is hardly nats per token; say what it is by "
+            f"{path}, line {line}: a loss of {least[line]:.4g} is hardly nats per token; say what it is by "
             "--unit bits-per-byte, --unit bits (per token), or --unit nats if it is that"
         )
     limits = np.minimum(np.exp((typical + np.log(typical)) / 2), MOST)
     if (over := most > limits).any():
-        line, usual = over.idxmax(), typical[np.argmax(over)]
+        line = over.idxmax()
         raise ValueError(
             f"{path}, line {line}: a loss of {most[line]:.4g} is hardly nats per token, where a dense model of this "
-            f"size has about {usual:.2g}; of a perplexity take the natural logarithm, leave out a run that diverged, "
-            "or say --unit nats if it is that"
+            f"size has about {typical[line]:.2g}; of a perplexity take the natural logarithm, leave out a run that "
+            "diverged, or say --unit nats if it is that"
         )

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from ..checked import shown
+
 FEWEST = 4
 """Clusters from which an interval can be drawn; three or fewer give a handful of resamples, not a distribution."""
 
@@ -25,6 +27,8 @@ def labels(runs: pd.DataFrame, cluster: Cluster) -> np.ndarray:
         raise ValueError(
             f"cluster: the runs have no column {cluster!r}; they have: {', '.join(map(str, runs.columns))}"
         )
+    if not (isinstance(cluster, str) or callable(cluster)):
+        raise ValueError(f"cluster must be a column, a function of the runs, or None, not {shown(cluster)}")
     values = runs[cluster] if isinstance(cluster, str) else pd.Series(np.asarray(cluster(runs)))
     if len(values) != len(runs) or values.isna().any():
         raise ValueError(f"cluster must give a label for each of {len(runs)} runs")
