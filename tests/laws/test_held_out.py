@@ -99,7 +99,7 @@ def test_what_the_intervals_cover_is_counted_run_by_run(runs):
     assert validation.covered("decoupled", runs, {"int2": runs.weights == "int2"}, n_bootstrap=20).empty
 
 
-def test_recorded_intervals_and_errors_are_those_of_todays_fits():
+def test_recorded_intervals_and_verdicts_are_those_of_todays_fits():
     quartet = rl.runs.load("quartet2025")
     quartet = quartet[quartet["backward"] == "BF16"]
     inside = validation.covered("unified", quartet, validation.random_folds(quartet), n_bootstrap=100)
@@ -108,9 +108,9 @@ def test_recorded_intervals_and_errors_are_those_of_todays_fits():
     )
     assert recorded.predicted == len(inside) == len(quartet), "python bench/intervals.py"
     assert inside.mean().to_dict() == pytest.approx(recorded[["noise", "mean"]].to_dict(), abs=1.5 / len(inside))
-    errors = tables.read("measured/standard_errors").query("series == 'quartet2025'").set_index("parameter").curvature
-    curved = rl.fit("unified", quartet).standard_errors
-    assert errors.to_dict() == pytest.approx({name: curved[name] for name in errors.index}, rel=0.02)
+    told = tables.read("measured/identified").query("series == 'quartet2025'").set_index("parameter").curvature
+    fit = rl.fit("unified", quartet)
+    assert told.to_dict() == {name: fit.identified[name] for name in fit.standard_errors}
 
 
 def test_a_split_leaves_runs_to_fit_and_larger_ones_to_predict(runs):

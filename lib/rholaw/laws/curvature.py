@@ -1,9 +1,9 @@
-"""What the curvature at the optimum says of the parameters: standard errors, and which of them the runs identify."""
+"""What the curvature at the optimum and the resamples say of the parameters: errors, and which the runs identify."""
 
 import numpy as np
 from scipy.special import ndtri
 
-from .intervals import few_clusters
+from .intervals import few_clusters, percentiles
 from .optimise import Residuals, jacobian
 from .resampling import FEWEST
 
@@ -27,10 +27,10 @@ def curvature(
 
     Exact, as in exactly determined, is a parameter that fewer than FEWEST clusters speak of, and every one where there
     are no more runs than parameters: the errors below would come out near 0.  The others have the bootstrap's errors
-    where there is one (``samples``, values (S, P)), else those of ``_jackknife``.  Identified is what stands off its
-    bounds with an error small enough by both, widened by Student's t for so many clusters.  Directions in which the
-    residuals hardly change have no error at all: what takes part in one is unidentified, even without noise.  A
-    parameter on its bound still blurs the others: it enters in its own unit, not as a logarithm.
+    (``samples``, values (S, P)), and none without.  Identified is what stands off its bounds with an error small enough
+    by these and by ``jackknife``, widened by Student's t for so many clusters.  Directions in which the residuals
+    hardly change have an infinite error: what takes part in one is unidentified, even without noise.  A parameter on
+    its bound still blurs the others: it enters in its own unit, not as a logarithm.
     """
     r, J = jacobian(residuals, u[None])
     free = lower < upper
@@ -45,12 +45,12 @@ def curvature(
     few = np.array([len(np.unique(clusters[rows])) < FEWEST for rows in speaks.T], dtype=bool)
     exact = (few | (len(J) <= J.shape[1])) & ~unknown
 
-    errors = _jackknife(r, basis[:, steep], directions[steep].T / singular[steep], clusters, delta)
-    largest = errors
+    largest = jackknife(r, basis[:, steep], directions[steep].T / singular[steep], clusters, delta)
+    errors = np.full(len(largest), np.nan)
     if len(samples):
-        low, high = np.quantile(np.log(samples[:, free]), [0.025, 0.975], axis=0)
-        drawn = (high - low) / (2 * ndtri(0.975))
-        errors, largest = drawn, np.maximum(errors, drawn)
+        low, high = percentiles(np.log(samples[:, free]))
+        errors = (high - low) / (2 * ndtri(0.975))
+        largest = np.maximum(largest, errors)
     errors = np.where(unknown, np.inf, np.where(exact, np.nan, errors))
     identified = ~unknown & (exact | (largest * few_clusters(clusters.max() + 1) < IDENTIFIED_SE))
     free_names = np.array(names)[free].tolist()
@@ -62,17 +62,17 @@ def curvature(
     }
 
 
-def _jackknife(r: np.ndarray, basis: np.ndarray, back: np.ndarray, clusters: np.ndarray, delta: float) -> np.ndarray:
+def jackknife(r: np.ndarray, basis: np.ndarray, back: np.ndarray, clusters: np.ndarray, delta: float) -> np.ndarray:
     """(P,): standard errors from leaving out one cluster at a time, each by one Newton step (Bell and McCaffrey 2002).
 
     r: (n,) residuals; basis (n, K) and back (P, K): the Jacobian is basis · back⁻¹, the basis orthonormal, without
     directions that change no residual.  The curvature of Huber's loss under noise is that of least squares times the
     density of the residuals near 0, but for those that so many parameters bring to zero.
 
-    They serve ``identified`` and are not printed: where E trades off against exponents, a bound is near or most
-    residuals are beyond delta, a straight line does not say how far a refit moves.  Of 35 on six real sets 12 are
-    within a factor 1.3 of the bootstrap's (bench/intervals.py).  CR2 of Bell and McCaffrey is no choice: it calls E of
-    QuEST's dense runs identified, which it is not.
+    They serve ``identified`` alone, and no fit returns them: where E trades off against exponents, a bound is near or
+    most residuals are beyond delta, a straight line does not say how far a refit moves.  Of 35 on six real sets 12 were
+    within a factor 1.3 of the bootstrap's.  Refits without each cluster come no nearer (11 of 35), and like CR2 of Bell
+    and McCaffrey they call E of QuEST's dense runs identified, which it is not.
     """
     left = max(len(r) - basis.shape[1], 1)
     sizes = np.sort(np.abs(r))[-left:]

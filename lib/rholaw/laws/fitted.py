@@ -32,8 +32,9 @@ class Fit:
     residuals.  intervals: {name: (low, high)}, 95 % bootstrap percentiles, none without a bootstrap or for what is held
     or exact, and conditional on a bound where one is hit.  residuals: log predicted − log observed, (n,).  samples: the
     parameters refitted to each resample, a row each, by name; clusters: how many were resampled.  standard_errors: of
-    the logarithms of the free parameters, the bootstrap's, or without one rough ones of the curvature; nan where exact.
-    identified: by both where there is a bootstrap, since resamples of few runs may agree on what others fit as well.
+    the logarithms of the free parameters, by the bootstrap; infinite where the runs leave one free, nan where it is
+    exact and without a bootstrap.  identified: by the bootstrap and by the curvature, since resamples of few runs may
+    agree on what others fit as well; without a bootstrap by the curvature alone.
     reach: of the fitted runs.  condition: largest over smallest singular value of the Jacobian by the logarithms of the
     free parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for
     residuals that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts
@@ -219,7 +220,7 @@ class Fit:
     def _open(self, name: str) -> str:
         """Why a parameter is not identified."""
         error = self.standard_errors[name]
-        if error < WIDEST and self.samples.empty:
+        if np.isnan(error):
             return "hardly known: a bootstrap would say how far"
         if error * few_clusters(self.clusters) < IDENTIFIED_SE:
             return "its resamples agree, but other values of it fit these runs nearly as well"
