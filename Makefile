@@ -5,6 +5,7 @@
 #   make pdf              print the pages into _build/book.pdf, with Chromium; EVIDENCE=1 prints folded code too
 #   make desk             a plan on one sheet in English and one in Japanese, _build/desk.pdf; SCENARIO=my.toml is yours
 #   make test             all tests; ARGS passes options on, as in make test ARGS="tests/chapters/test_book.py -x"
+#   make test ARGS=tests/laws   the quick tests of one room
 #   make test FULL=1      the long form, for once a week: exhaustive products, long and wild tests
 #   make check-book       open every built page in headless Chromium, and follow every link
 #   make lab              JupyterLab in the same environment

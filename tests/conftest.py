@@ -17,12 +17,19 @@ from sampling import FULL, SEED
 os.environ["RHOLAW_SEED"] = str(SEED)  # one sample for all processes, also at midnight
 
 
+TESTS = Path(__file__).parent
+SLOW = {"context", "vega", "executed", "pages", "plans"}  # fixtures that open a browser, or execute chapters
+
+
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="everything: exhaustive products, long and wild tests")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: too long for every day; runs with --full")
+    config.addinivalue_line(
+        "markers", "slow: half a second or more; left out where a room is named, as in tests/formats"
+    )
 
 
 def pytest_sessionstart(session):
@@ -41,10 +48,15 @@ def pytest_report_header():
     )
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    places = [Path(config.invocation_params.dir, name).resolve() for name in config.args]
+    a_room = not FULL and all(place.is_dir() and place.parent == TESTS for place in places)
     for item in items:
+        slow = item.get_closest_marker("slow") or not SLOW.isdisjoint(item.fixturenames)
         if not FULL and item.get_closest_marker("full"):
             item.add_marker(pytest.mark.skip(reason="runs with --full"))
+        elif a_room and slow:
+            item.add_marker(pytest.mark.skip(reason="slow: runs with the whole suite, or where its file is named"))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -157,3 +158,18 @@ def test_no_test_imports_another():
         if re.search(r"(?m)^\s*(from|import) test_", path.read_text(encoding="utf-8"))
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "named, left_out",
+    [(["tests/formats"], True), (["tests"], False), (["tests/laws", "tests/test_house.py"], False)],
+)
+def test_only_a_room_leaves_out_what_is_slow(pytestconfig, named, left_out):
+    (rule,) = [plugin for plugin in pytestconfig.pluginmanager.get_plugins() if hasattr(plugin, "SLOW")]
+    asked = SimpleNamespace(args=named, invocation_params=SimpleNamespace(dir=ROOT))
+    marks = []
+    for fixtures, mark in (["context"], None), (["tmp_path"], pytest.mark.slow), (["tmp_path"], None):
+        item = SimpleNamespace(fixturenames=fixtures, add_marker=marks.append)
+        item.get_closest_marker = {"slow": mark}.get
+        rule.pytest_collection_modifyitems(asked, [item])
+    assert len(marks) == (2 if left_out and not rule.FULL else 0)

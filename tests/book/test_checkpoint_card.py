@@ -42,6 +42,7 @@ def test_a_tolerance_is_a_rise_that_somebody_may_bear():
             model_cards.bearable(outside)
 
 
+@pytest.mark.slow
 def test_what_rounding_costs_is_known_by_the_nearest_measurement(survey):
     errors = rl.totals(survey).error
     own = model_cards.sensitivity(

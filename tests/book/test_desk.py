@@ -20,6 +20,7 @@ def changed(**sections):
     return rl.plan(japanese.scenario("cloud", quick=True).replace(**sections))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", words.LANGUAGES)
 def test_the_sheet_has_the_numbers_of_the_plan(plan, language):
     text = desk.sheet(plan, language)
@@ -80,6 +81,7 @@ def test_what_a_plan_does_not_know_is_left_out(sections, language):
         assert words.texts(language)["labels"]["npv"] not in text
 
 
+@pytest.mark.slow
 def test_each_language_has_one_sheet(plan, tmp_path):
     if BROWSER is None:
         missing("no Chromium on this machine")

@@ -39,6 +39,7 @@ def test_a_fingerprint_covers_all_that_a_chapter_depends_on(tmp_path):
     assert execute.fingerprint(chapter, root) in seen
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_executed_and_a_failure_lets_the_others_finish(tmp_path, monkeypatch):
     count = new_code_cell("with open('runs.txt', 'a') as log:\n    log.write('x')")
     broken = [new_markdown_cell("# Broken"), new_code_cell("1 / 0")]
@@ -59,6 +60,7 @@ def test_only_what_changed_is_executed_and_a_failure_lets_the_others_finish(tmp_
     assert started == ["broken.ipynb"]
 
 
+@pytest.mark.slow
 def test_a_sentence_changes_without_an_execution(tmp_path, monkeypatch):
     cells = [new_markdown_cell("# Fine"), new_code_cell("quick = 1", metadata={"tags": ["parameters"]})]
     root = small_book(tmp_path / "b", index=[*cells, new_code_cell("quick + 1")])
@@ -81,6 +83,7 @@ def test_the_toc_must_name_files_that_exist(tmp_path):
         execute.chapters(root)
 
 
+@pytest.mark.slow
 def test_what_was_edited_and_edited_back_meanwhile_is_not_taken_for_up_to_date(tmp_path):
     edits = """from pathlib import Path
 path = Path("../data/fact.csv")
@@ -105,6 +108,7 @@ def test_a_chapter_is_not_begun_on_what_was_edited_since_the_others(tmp_path, mo
         assert execute._run(work, chapter, "", state, False).startswith("chapters/index.ipynb: lib/new.py was edited")
 
 
+@pytest.mark.slow
 def test_a_cell_without_end_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(execute, "LIMIT", 1)
     root = small_book(tmp_path / "b", index=[new_code_cell("while True:\n    pass")])

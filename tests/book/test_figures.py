@@ -110,6 +110,7 @@ def test_an_interval_reaches_from_low_to_high(axes):
     assert bar == [[2, 4], [2, 8]]
 
 
+@pytest.mark.slow
 def test_a_figure_that_is_shown_in_vectors_is_not_drawn_in_pixels_before():
     inline = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     done = subprocess.run([sys.executable, "-c", CELL], env=inline, capture_output=True, text=True, check=True)

@@ -89,6 +89,7 @@ def test_a_browser_that_prints_nothing_is_told(root, monkeypatch):
         printed.pdf(root)
 
 
+@pytest.mark.slow
 def test_the_book_is_printed_with_a_place_for_each_heading(root):
     if BROWSER is None:
         missing("no Chromium on this machine")

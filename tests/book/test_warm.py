@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 
+import pytest
 from nbformat.v4 import new_code_cell
 from small_book import small_book
 
 from rholaw.book import warm
+
+pytestmark = pytest.mark.slow  # each starts a process
 
 BUILD = """
 import os, sys

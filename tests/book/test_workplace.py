@@ -28,6 +28,7 @@ def root(tmp_path):
     return small_book(tmp_path / "a book 量子", index=[new_markdown_cell("# A"), new_code_cell("1")])
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_are_refused_and_a_killed_one_is_cleared_away(root):
     with subprocess.Popen([sys.executable, "-c", HOLDS, root], stdout=subprocess.PIPE, text=True) as other:
         try:
@@ -43,6 +44,7 @@ def test_two_builds_at_once_are_refused_and_a_killed_one_is_cleared_away(root):
     assert not work.folder.exists()
 
 
+@pytest.mark.slow
 def test_what_a_build_starts_ends_with_it():
     read, write = os.pipe()
     waits = [sys.executable, "-m", "rholaw.book.tied", "jupyter-kernel"]

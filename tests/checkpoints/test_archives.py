@@ -329,6 +329,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_short_pickle_that_asks_for_much(tmp_path, name):
     body, message = BOMBS[name]

@@ -56,6 +56,7 @@ def test_both_decoders_say_the_same(given, cache, monkeypatch):
     assert evaluate(given, cache)[MEASURED].to_numpy() == pytest.approx(first[MEASURED].to_numpy(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_one_layer_by_hand(given):
     x = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(0))
     with opening.open(given[0]) as checkpoint, torch.no_grad():

@@ -23,6 +23,7 @@ def blocks(model):
     return llama.blocks(model, llama.text("shakespeare"), 32, 128)
 
 
+@pytest.mark.slow
 def test_it_is_small_and_no_format_has_touched_it():
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 3e6
     with checkpoints.open(FOLDER) as checkpoint:
@@ -32,6 +33,7 @@ def test_it_is_small_and_no_format_has_touched_it():
     assert error == pytest.approx(rl.gmse("int4/g128").value, rel=0.05)  # on a grid it would be far from it
 
 
+@pytest.mark.slow
 def test_its_card_has_its_parameters_and_its_loss(model, blocks):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     counts = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) (?:parameters|more)", card)]
@@ -50,6 +52,7 @@ def test_its_losses_are_those_of_transformers(model, blocks):
     torch.testing.assert_close(model.losses(blocks[:4]).flatten(), theirs, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_it_loses_is_in_proportion_to_the_error(model):
     table = rl.evaluate(FOLDER, "int6/g64, int4/g64, int3/g64", count=4, length=128, progress=False)
     times = table.kl / table.gmse

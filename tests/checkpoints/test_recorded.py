@@ -27,6 +27,7 @@ def test_the_law_beside_what_rounding_cost(monkeypatch):
     assert recorded.typical(table)[0] == pytest.approx(np.exp(np.mean(off)))
 
 
+@pytest.mark.slow
 def test_smollm2_lies_on_the_grid_that_it_is_stored_on():
     assert recorded.error_as_stored() < 1e-6
     table = recorded.rounded()

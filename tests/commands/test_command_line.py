@@ -209,6 +209,7 @@ def test_a_plan_says_what_to_measure_and_what_training_on_may_cost(ask, tmp_path
     assert about["verdict"] == "measure this" and len(about["steps"]) == 5 and len(about["alternatives"]) == 1
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_quietly():
     piped = f"{sys.executable} -m rholaw formats | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True)

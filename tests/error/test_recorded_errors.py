@@ -11,6 +11,7 @@ from rholaw.error import measure
 RECORDED = tables.read(measure.TABLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", some(RECORDED.itertuples(index=False), 8), ids=lambda row: row.format)
 def test_recorded_errors_are_found_again(row):
     """On other samples: within 5 standard errors of both together."""

@@ -36,6 +36,7 @@ cases = st.lists(
 ).flatmap(lambda rows: st.tuples(st.just(rows), st.floats(2.2, 17)))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(cases)
 def test_nothing_within_the_budget_is_better_by_more_than_the_bound_says(case):

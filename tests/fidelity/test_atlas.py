@@ -140,6 +140,7 @@ def test_sources_name_who_is_to_be_credited():
     assert "Thireus and its contributors" in tables.manifest("fidelity/atlas").source
 
 
+@pytest.mark.slow
 def test_the_atlas_needs_no_torch():
     code = "import sys, rholaw as rl; rl.fidelity.load(); rl.fidelity.sources(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -157,6 +157,7 @@ def test_of_two_who_add_at_once_both_have_added(data, tmp_path):
     assert sorted(path.name for path in (data / "fidelity").glob("atlas*")) == ["atlas.csv", "atlas.toml"]
 
 
+@pytest.mark.slow
 def test_the_rows_of_the_atlas_pass_too():
     """All but that they are there already, and dates that are a span of years."""
     rows = atlas.load()[list(atlas.COLUMNS)]

@@ -34,6 +34,7 @@ def test_pairs_of_one_size_are_told_right_or_wrong():
     assert recipe_trials.ordered(table.assign(kl=0.1)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_the_recipes_of_the_suite():
     table = recipe_trials.predicted()
     assert len(table) >= 50 and (table["low"] < table["kl"]).all() and (table["kl"] < table["high"]).all()

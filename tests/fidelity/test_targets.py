@@ -30,6 +30,7 @@ def test_a_trial_without_a_broken_model_does_not_tell_whether_they_are_flagged()
     assert all(number != number for number in flagged)
 
 
+@pytest.mark.slow
 def test_what_is_met_lies_in_what_is_wanted(monkeypatch):
     rows = trial(a=[(1.0, 1.08, 2.0), (2.0, 1.9, 2.1)], b=[(1.0, 1.02, 1.2)])
     monkeypatch.setattr(trials, "from_measured", lambda rows, formats: rows)

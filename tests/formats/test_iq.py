@@ -72,6 +72,7 @@ def test_less_error_than_ggml_s_search_leaves(name):
     assert 0.8 * theirs < ours < 0.98 * theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_other_row_shift_or_number_of_steps_is_much_better(name):
     """By brute force, at the scale that is stored; the search was at one that differs from it in the last step."""

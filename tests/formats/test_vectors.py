@@ -209,6 +209,7 @@ def test_a_trellis_decodes_what_it_stores(bits):
     assert torch.equal(torch.as_tensor(trellis.values, dtype=x.dtype)[read], trellis.round(x))
 
 
+@pytest.mark.slow
 def test_a_trellis_path_is_the_best_closed_one():
     """Against all 2^256 … of a small one: exact dynamic programming from each state in turn."""
     trellis, x = vectors.Trellis(1, window=4), normal(3, 256, dtype=torch.float64)

@@ -31,6 +31,7 @@ def test_of_equal_money_the_batch_that_answers_soonest_is_taken():
     assert advice.unsettled(rows(crowded, {})) == 1
 
 
+@pytest.mark.slow
 def test_16_bits_that_only_want_a_price_are_no_absence():
     mixed = {"devices": ["RTX 5090", "Apple M4 Max"], "engine": "llama.cpp", "batches": [1]}
     formats = [{"weights": "q8_0", "dloss": 0.001}]
@@ -41,6 +42,7 @@ def test_16_bits_that_only_want_a_price_are_no_absence():
     assert np.isfinite(plan.conclusion.turning.value)
 
 
+@pytest.mark.slow
 def test_devices_that_hardly_work_are_told():
     idle = SCENARIO | {"traffic": {"requests_per_month": 30}}
     assert any("busiest option works in less than 1 %" in warning for warning in rl.plan(idle).warnings)

@@ -16,6 +16,7 @@ def planned(**parts):
     return rl.plan(rl.Scenario.of(SCENARIO).replace(**parts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("billing", ["machines", "hours"])
 def test_it_pays_above_the_break_even_and_not_below(billing):
     plan = planned(prices={"billing": billing})
@@ -33,6 +34,7 @@ def test_it_pays_above_the_break_even_and_not_below(billing):
     )
 
 
+@pytest.mark.slow
 def test_an_option_that_always_pays_has_no_break_even_and_one_that_never_does_an_infinite_one():
     free = {"engineer_weeks": 0, "evaluation_usd": 0, "qat_tokens": 0, "kind": "qat"}
     plan = planned(project=free, prices={"billing": "hours"}, traffic={"requests_per_month": 1e7})
@@ -43,6 +45,7 @@ def test_an_option_that_always_pays_has_no_break_even_and_one_that_never_does_an
     assert "機器と同時処理の上限がこのままでは、利用量が増えても黒字になりません" in plan.summary_ja
 
 
+@pytest.mark.slow
 def test_without_a_price_the_plan_says_from_which_on_it_pays():
     device = {"devices": ["B300 SXM"], "batches": [8]}
     plan = planned(hardware=device, traffic={"requests_per_month": 1e9})
@@ -55,6 +58,7 @@ def test_without_a_price_the_plan_says_from_which_on_it_pays():
         assert (priced.choice.npv > 0) == pays
 
 
+@pytest.mark.slow
 def test_where_it_is_not_known_whether_it_runs_the_plan_says_from_which_speed_on_it_pays():
     unknown = {"weights": "higgs_2", "dloss": 0.01}
     hardware = {"devices": ["H100 80GB SXM"], "batches": [64], "engine": "SGLang"}

@@ -19,6 +19,7 @@ def plan():
     return rl.plan(SCENARIO)
 
 
+@pytest.mark.slow
 def test_formats_on_a_machine_are_the_scenarios_and_the_others_once_each(plan):
     pairs = ["fp8_row x fp8_row", "sint4/g128", "2:4"]
     table = comparisons.formats_on(plan.scenario, pairs, ["A100 80GB SXM", "H100 80GB SXM"], 1, [1, 8])
@@ -60,6 +61,7 @@ def test_the_memory_line_holds_bits_against_capacity():
     assert line.ratio[0] == pytest.approx(0.25 / mid)
 
 
+@pytest.mark.slow
 def test_over_its_traffic_a_plan_is_the_plan_of_that_traffic(plan):
     traffic = comparisons.over_traffic(plan, [0.1, 1.0])
     assert traffic.requests.tolist() == [1e7, 1e8]
@@ -76,6 +78,7 @@ def test_without_traffic_or_choice_there_is_nothing_to_draw(plan):
     assert comparisons.over_traffic(idle, [1.0]).empty and comparisons.over_traffic(none, [1.0]).empty
 
 
+@pytest.mark.slow
 def test_plans_no_longer_credit_nf4_with_energy_that_it_was_not_seen_to_save():
     table = comparisons.energy()
     assert len(table) >= 4 and (table.planned_low <= table.planned).all()

@@ -24,6 +24,7 @@ def law():
     return capacities.default_fit(16)
 
 
+@pytest.mark.slow
 def test_a_plan_is_the_same_in_pieces(law, monkeypatch):
     whole = rl.plan(SCENARIO, law)
     monkeypatch.setattr(cases, "VALUES", 400)  # two batches a Case
@@ -33,6 +34,7 @@ def test_a_plan_is_the_same_in_pieces(law, monkeypatch):
     np.testing.assert_allclose(whole.npv, pieces.npv, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_more_rows_take_no_more_draws_at_a_time(law, monkeypatch):
     monkeypatch.setattr(cases, "VALUES", 10_000)
 

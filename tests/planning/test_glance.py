@@ -21,6 +21,7 @@ def test_each_choice_stands_once_in_its_order(recorded):
     assert [glance.Cell(*row) for row in recorded[list(glance.CHOICES)].itertuples(index=False)] == glance.cells()
 
 
+@pytest.mark.slow
 def test_the_record_is_what_a_plan_says_today(recorded):
     again = "python bench/ledger.py"
     for place in some(range(len(recorded)), 2):

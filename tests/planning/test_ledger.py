@@ -1,6 +1,7 @@
 """The ledger of the running example is what today's plans say."""
 
 import numpy as np
+import pytest
 
 from rholaw.book import ROOT
 from rholaw.planning import ledger
@@ -8,6 +9,7 @@ from rholaw.planning import ledger
 FOLDER = ROOT / "chapters" / "scenarios"
 
 
+@pytest.mark.slow
 def test_the_record_is_what_plans_say_today():
     today, recorded = ledger.made(FOLDER), ledger.recorded()
     assert list(today) == list(recorded)

@@ -50,6 +50,7 @@ def simulated(rate, places, prompt, requests=6000, seed=0):
     return area / now, spent / requests / TOKENS, np.mean(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "places", "prompt"), [(0.3, 64, 0.03), (6.0, 64, 0.03), (14.0, 64, 0.03), (1.0, 1, 0.03), (3.0, 64, 0.2)]
 )

@@ -63,6 +63,7 @@ def test_an_encoder_writes_no_tokens(planned):
         planned("google-bert/bert-base-uncased")
 
 
+@pytest.mark.slow
 def test_caches_of_the_kinds_that_there_are(planned):
     def gigabytes(model, tokens):
         return row(planned(model, batches=[10], context=tokens, tokens_in=1, gpus=[8]), gpus=8, batch=10).memory_kv_gb
@@ -73,6 +74,7 @@ def test_caches_of_the_kinds_that_there_are(planned):
     assert gigabytes("mistralai/Mamba-Codestral-7B-v0.1", 10) == gigabytes("mistralai/Mamba-Codestral-7B-v0.1", 1e6)
 
 
+@pytest.mark.slow
 def test_windows_and_states_are_told(planned):
     words = planned("google/gemma-3-27b-it", context=50_000).warnings
     assert any("52 layers look back 1024 tokens at most" in text for text in words)
@@ -81,6 +83,7 @@ def test_windows_and_states_are_told(planned):
     assert not any("sequence in float32" in text for text in planned("Qwen/Qwen3-0.6B").warnings)
 
 
+@pytest.mark.slow
 def test_what_lies_beside_the_decoder_and_what_was_rounded_before_is_told(tmp_path):
     """Gemma 3's eyes take memory that no option compresses; of a config alone nobody knows how much."""
     weights = {"language_model." + name: tensor for name, tensor in tensors().items()}

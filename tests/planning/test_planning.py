@@ -374,6 +374,7 @@ MACHINES = st.tuples(st.sampled_from(list(hardware.devices())), st.integers(1, 1
 TERMS = st.tuples(st.sampled_from(["train", "qat", "post-training"]), st.sampled_from(["hours", "machines"]))
 
 
+@pytest.mark.slow
 @given(st.floats(1e6, 1e14), st.floats(0, 1e12), MACHINES, TERMS)
 def test_whatever_is_asked_there_is_an_answer(params, requests, machine, terms):
     (device, batch, tokens), (kind, billing) = machine, terms
@@ -565,6 +566,7 @@ def test_the_baseline_is_the_cheapest_dense_row_and_the_choice_the_best_option()
     assert plan.choice.npv == others.npv.max() > others.npv.min()
 
 
+@pytest.mark.slow
 def test_a_dearer_month_makes_compression_pay_more():
     saved = [planned(traffic={"requests_per_month": r}).choice.npv for r in (1e6, 1e7, 1e8, 1e9)]
     assert saved == sorted(saved) and saved[0] < 0 < saved[-1]
@@ -625,6 +627,7 @@ TOLD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", TOLD)
 def test_both_summaries_have_a_few_sentences_and_the_same_numbers(parts):
     plan = planned(**parts)
@@ -693,6 +696,7 @@ SPOKEN = {  # how a plan speaks where a number is one, nothing, or below nothing
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPOKEN)
 def test_what_a_plan_says_reads_well(name):
     parts, expected = SPOKEN[name]
@@ -763,6 +767,7 @@ def test_what_the_hours_in_use_would_cost_stands_beside_what_is_paid():
     np.testing.assert_allclose(used.cost_used, used.cost_month)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("near", "told"), [(0.03, True), (0.0, False)])
 def test_a_verdict_near_its_limit_is_said_to_be_close(near, told, monkeypatch):
     sure = computed()

@@ -93,6 +93,7 @@ def test_a_format_that_was_measured_costs_what_was_measured():
     assert three(rounded, "fp8_row x fp8_row")[1] == "from 1 measurement"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{"tokens": 15e12}, {"tokens": 0}, {"active": 3e9, "geometry": "Qwen2.5-72B"}])
 def test_without_measurements_models_of_its_size_say(given):
     plan = planned(model=given)
@@ -114,6 +115,7 @@ def test_kappa_stands_among_the_assumptions_with_its_source(model):
     assert middle * rl.gmse("sint4/g128").value == pytest.approx(loss[1], rel=0.1)
 
 
+@pytest.mark.slow
 def test_models_of_its_size_were_rounded_in_some_way():
     def kappa(**option):
         loss, _ = three(planned(formats=[option]), option["weights"])
@@ -174,6 +176,7 @@ def test_what_straddles_the_tolerance_is_to_be_measured():
     assert "loss not settled" in plan.table.why_not[1] and len(plan.tornado)
 
 
+@pytest.mark.slow
 def test_no_number_is_no_reason_not_to_compress():
     for format in (INT4, FP8, {"weights": "sint8/g128"}):
         assert planned(formats=[format]).verdict in ("compress", "measure this")
@@ -215,6 +218,7 @@ def test_of_two_formats_one_is_as_coarse_as_the_option_and_one_finer():
     assert ((errors[:-1] / errors[1:] > 3) & (errors[:-1] / errors[1:] < 6)).all()
 
 
+@pytest.mark.slow
 def test_what_is_measured_below_or_above_the_limits_settles_it():
     found = planned().conclusion.measurement
     coarse, fine = found.formats
@@ -272,6 +276,7 @@ LEFT_OUT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", LEFT_OUT)
 def test_what_the_law_leaves_out_is_doubted_and_measured_itself(gap):
     option, low = Option(**LEFT_OUT[gap]), {"kappa": 0.01}

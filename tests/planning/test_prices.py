@@ -62,6 +62,7 @@ def test_the_same_price_twice_is_refused():
         planned(prices={"gpu_hour": {"L40": 1}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prices", [{"billing": "hours"}, {}])
 def test_interruptions_take_a_share_of_what_is_paid(prices):
     spot = {"gpu_hour_usd": {"L40S": 0.4}, "overhead": 1, **prices}
@@ -105,6 +106,7 @@ def catalogue(tmp_path):
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_catalogue_says_what_the_cheapest_offer_asks_for_a_device(catalogue):
     def month(**prices):
         return planned(prices=prices).baseline.cost_month

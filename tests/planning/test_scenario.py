@@ -251,6 +251,7 @@ def test_numbers_are_read_as_they_are_written(tmp_path, ending, content):
     assert Scenario.read(path).model.params == 8e9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "content", "message"),
     [
@@ -303,6 +304,7 @@ wild = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dicti
 keys = st.sampled_from([(part, item.name) for part, kind in PARTS.items() for item in fields(kind)])
 
 
+@pytest.mark.slow
 @given(keys, wild)
 def test_nothing_but_a_scenario_error_comes_of_wild_values(key, value):
     part, name = key

@@ -17,6 +17,7 @@ def plans():
     return {name: rl.plan(rl.Scenario.read(path).replace(run={"samples": 200})) for name, path in CASES.items()}
 
 
+@pytest.mark.slow
 def test_each_case_is_answered(plans):
     assert {"cloud", "edge", "training", "chat_8b", "laptop_8b", "long_70b", "gpt_oss_120b", "moe_edge"} == set(plans)
     for name, plan in plans.items():

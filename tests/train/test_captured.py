@@ -46,6 +46,7 @@ def corpus():
     return Invented(ids[:12000], ids[12000:])
 
 
+@pytest.mark.slow
 def test_a_captured_program_learns_what_a_plain_one_does(corpus, monkeypatch):
     monkeypatch.setattr(trainer, "HELD_OUT_TOKENS", 256)
     configs = [replace(TINY, tokens=160, weights=format, seed=seed) for format in sorted(FORMATS) for seed in (0, 1)]

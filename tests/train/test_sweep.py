@@ -273,6 +273,7 @@ def test_no_unit_is_started_after_the_time_is_up(tmp_path):
     assert sorted(statuses(tmp_path)) == [0, 1]
 
 
+@pytest.mark.slow
 def test_killed_at_random_ten_times_every_run_is_there_exactly_once(tmp_path):
     """Two workers at a time; no step of training is done again but those that a kill met."""
     groups = sweep.units([tiny(seed=seed, width=width) for width in (8, 16) for seed in range(120)], 3)
@@ -291,6 +292,7 @@ def test_killed_at_random_ten_times_every_run_is_there_exactly_once(tmp_path):
     assert sum(steps.values()) - len(steps) <= 20
 
 
+@pytest.mark.slow
 def test_a_worker_takes_over_what_one_that_died_had_claimed(tmp_path):
     with forked(fake_training.hold, tmp_path, [SEEDS[0].id], tmp_path / "held") as other:
         wait_until((tmp_path / "held").exists)

@@ -50,6 +50,7 @@ def train(configs, corpus, **options):
     return trainer.train(configs, progress=False, corpus=corpus, **options)
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_the_record_says_all(corpus):
     config = replace(TINY, weights="int4", tokens=6400)
     (record,) = train([config], corpus)
@@ -64,6 +65,7 @@ def test_the_loss_falls_and_the_record_says_all(corpus):
     assert record["tokens_per_s"] > 0 and 0 < record["mfu"] < 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # of torch, where its graph breaks
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")  # of torch, there alone
 @pytest.mark.parametrize(

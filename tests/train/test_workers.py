@@ -29,6 +29,7 @@ def run(folder, train, engine, workers=2):
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # its threads are idle
 @pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.full)])
 def test_a_local_worker_that_is_killed_is_replaced(tmp_path, capsys, monkeypatch, start):
