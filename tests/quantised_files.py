@@ -79,7 +79,8 @@ def _dense(rng, bits=4, groups=3, zero=False, order=False, width=WIDTH):
 
 def _mlx(rng, bits=4, size=32, said=None, name="config.json"):
     codes = rng.integers(2**bits, size=(HEIGHT, WIDTH * 2))
-    scales, offsets = halves(rng, HEIGHT, WIDTH * 2 // size), halves(rng, HEIGHT, WIDTH * 2 // size)
+    scales = halves(rng, HEIGHT, WIDTH * 2 // size)
+    offsets = halves(rng, HEIGHT, WIDTH * 2 // size) - 2 ** (bits - 1) * scales
     weights = codes * scales.double().numpy().repeat(size, 1) + offsets.double().numpy().repeat(size, 1)
     said = {"quantization": {"group_size": size, "bits": bits}} if said is None else said
     tensors = {"weight": packed(codes, bits, np.uint32), "scales": scales, "biases": offsets}

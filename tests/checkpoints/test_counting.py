@@ -1,7 +1,9 @@
 """The geometry of what lies on disk: in any layout, tied as its tensors are, and refused where they are others."""
 
 import json
+import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,10 +11,12 @@ from safetensors.torch import save_file
 from small_folders import SIZES, tensors, written
 from tiny_llama import gguf_file, trained
 
+import rholaw as rl
 from rholaw import checkpoints
 from rholaw.checkpoints import counting
 from rholaw.hardware import geometry as shapes
 
+NO_FIT = SimpleNamespace(families=())
 MIXTRAL = {"model_type": "mixtral", **SIZES, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
 
 
@@ -238,3 +242,44 @@ def test_a_folder_that_says_nothing_is_refused_by_what_it_lacks(tmp_path):
         shapes.of_checkpoint(tmp_path)
     with checkpoints.open(tmp_path) as checkpoint:
         assert len(checkpoint.tensors) == len(tensors())
+
+
+def test_parts_of_a_config_that_disagree_on_the_head_are_refused_without_weights(tmp_path):
+    """Some programs ask the whole, and others the part that writes."""
+    inner = {"model_type": "qwen2_vl_text", **SIZES}
+    for outside, inside in (True, False), (False, True):
+        config = {"model_type": "qwen2_vl", "tie_word_embeddings": outside}
+        config["text_config"] = inner | {"tie_word_embeddings": inside}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ValueError, match="tie_word_embeddings is true in one part and false in another"):
+            counting.geometry(tmp_path)
+        (tmp_path / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": inside}))
+        assert counting.geometry(tmp_path).tied == inside
+    bias = {f"model.layers.{i}.self_attn.{part}_proj.bias": torch.ones(n) for i in range(2) for part, n in BIASES}
+    for head in (True, False):
+        assert counting.geometry(written(tmp_path / str(head), config, tensors(head=head) | bias)).tied is not head
+
+
+BIASES = (("q", 64), ("k", 32), ("v", 32))
+
+
+def test_other_checkpoints_beside_the_one_that_was_read_are_named(llama, tmp_path):
+    assert llama(tensors()).beside == ()
+    save_file(tensors(), tmp_path / "model" / "other-fp8.safetensors")
+    assert llama(tensors()).beside == ("other-fp8.safetensors",)
+
+
+def test_a_survey_says_where_the_config_counts_other_parameters(tmp_path):
+    """One shard of several, called model.safetensors; or the config of another model."""
+    config = {"model_type": "llama", **SIZES}
+    draw = {name: torch.randn(tensor.shape) for name, tensor in tensors().items()}
+    first = {name: tensor for name, tensor in draw.items() if "layers.1" not in name}
+    for folder, weights in ("whole", draw), ("first", first):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            table = rl.survey(written(tmp_path / folder, config, weights), "int4", progress=False, fit=NO_FIT)
+        said = [line for line in table.attrs["remarks"] if "config.json describes" in line]
+        assert len(said) == len(told) == (folder == "first")
+    assert (
+        "describes 8.736e+04 parameters (llama), and the tensors beside it are 5.651e+04: some are missing" in said[0]
+    )

@@ -518,3 +518,111 @@ def test_gptq_without_a_config_says_what_is_assumed_of_its_zeros(tmp_path):
     for folder, kept, note in (tmp_path, files, False), (tmp_path / "other", {}, True):
         with checkpoints.open(written(folder, tensors, kept)) as checkpoint:
             assert ("zeros are taken as AutoGPTQ keeps them" in checkpoint.tensors[0].note) == note
+
+
+@pytest.mark.parametrize(("symmetric", "version", "stored"), [(True, "gptq", 7), (True, "gptq", 8), (False, "gptq", 8)])
+def test_zeros_of_symmetric_codes_are_the_middle_or_of_another_version(tmp_path, symmetric, version, stored):
+    """GPTQModel keeps zeros as they are in its second version: read as the first, each weight is a step too low."""
+    tensors, files, _ = LAYOUTS["GPTQ"](np.random.default_rng(0))
+    tensors[f"{STEM}.qzeros"][:] = int(f"0x{str(stored) * 8}", 16) - 2**32 * (stored == 8)
+    files["config.json"]["quantization_config"] |= {"sym": symmetric, "checkpoint_format": version}
+    with checkpoints.open(written(tmp_path, tensors, files)) as checkpoint:
+        if symmetric and stored == 8:
+            with pytest.raises(ValueError, match=r"says that they are symmetric, and their zeros.* are not the middle"):
+                checkpoint.tensors[0].read()
+        else:
+            assert checkpoint.tensors[0].read().isfinite().all()
+
+
+def test_codes_whose_zero_is_nought_are_no_weights(tmp_path):
+    """AWQ with zero_point false may write zeros for its zeros, where 8 is meant."""
+    tensors, files, _ = LAYOUTS["AWQ"](np.random.default_rng(0))
+    note = "all of its values have one sign, as codes have whose zero is not known"
+    for folder, told in ("as written", ""), ("nought", note):
+        (tmp_path / folder).mkdir()
+        if told:
+            tensors[f"{STEM}.qzeros"].zero_()
+        table = rl.survey(written(tmp_path / folder, tensors, files), "int4", progress=False)
+        assert table.note.iloc[0] == told or (not told and table.outcome.iloc[0] == "measured")
+        assert bool(summing.doubt(table)) == bool(told)
+
+
+def blocks_of_16(height, width, structured):
+    """The tensors of a matrix in NVFP4, rounded here, and the places of its scales in the order of a kernel."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(height, width, generator=generator)
+    if structured:
+        x *= (0.3 * torch.randn(height, 1, generator=generator)).exp()
+        x *= (0.3 * torch.randn(1, width, generator=generator)).exp()
+    scale = x.view(height, -1, 16).abs().amax(-1) / 6
+    codes = torch.randint(256, (height, width // 2), generator=generator).byte()  # which values they are is no matter
+    scale = (scale / scale.max() * 448).to(torch.float8_e4m3fn)
+    row, column = torch.meshgrid(torch.arange(height), torch.arange(width // 16), indexing="ij")
+    tile = row // 128 * (width // 64) + column // 4
+    place = tile * 512 + row % 32 * 16 + row % 128 // 32 * 4 + column % 4
+    return {"weight": codes, "weight_scale": scale, "weight_scale_2": torch.tensor(0.01)}, place
+
+
+@pytest.mark.parametrize("said", [{}, {"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}}])
+@pytest.mark.parametrize("structured", [True, False])
+def test_scales_in_the_order_of_a_kernel_are_known_where_rows_and_columns_differ(tmp_path, structured, said):
+    """Where they do not, any order of the scales gives the same errors."""
+    tensors, place = blocks_of_16(256, 512, structured)
+    moved = torch.empty(place.numel(), dtype=torch.uint8)
+    moved[place.view(-1)] = tensors["weight_scale"].view(torch.uint8).view(-1)
+    swizzled = tensors | {"weight_scale": moved.view(torch.float8_e4m3fn).view(256, 32)}
+    for folder, parts in ("plain", tensors), ("swizzled", swizzled):
+        (tmp_path / folder).mkdir()
+        parts = {f"l.up_proj.{name}": part for name, part in parts.items()}
+        with checkpoints.open(written(tmp_path / folder, parts, {"config.json": said})) as checkpoint:
+            if structured and folder == "swizzled":
+                with pytest.raises(ValueError, match=r"in the order of a kernel \(swizzled\)"):
+                    checkpoint.tensors[0].rows(3, 5)
+            else:
+                assert checkpoint.tensors[0].rows(3, 5).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"quant_method": "quark", "algo_config": [{"name": "awq"}, {"name": "quarot"}]},
+        {"quant_method": "compressed-tensors", "transform_config": {"config_groups": {"R1": {"type": "hadamard"}}}},
+    ],
+)
+@pytest.mark.parametrize("in_header", [True, False])
+def test_what_turns_inputs_is_found_by_its_name_and_in_a_header(tmp_path, said, in_header):
+    codes = {"up.weight": torch.ones(64, 64, dtype=torch.int8), "up.weight_scale": torch.ones(64, 1)}
+    save_file(codes, tmp_path / "model.safetensors", {"quantization_config": json.dumps(said)} if in_header else None)
+    if not in_header:
+        (tmp_path / "config.json").write_text(json.dumps({"quantization_config": said}))
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert "inputs may be rotated before its matrices" in checkpoint.changes
+    save_file(codes, tmp_path / "model.safetensors", {"quantization_config": "int8"})
+    (tmp_path / "config.json").unlink(missing_ok=True)
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert checkpoint.changes == "" and checkpoint["up.weight"].read().eq(1).all()
+
+
+def test_floats_that_the_config_calls_quantised_have_a_word(tmp_path):
+    """A dequantised copy keeps its config; and bitsandbytes rounds as it loads."""
+    about = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+    tensors, _, _ = LAYOUTS["GPTQ"](np.random.default_rng(0))
+    cache = {"quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}}
+    dense = {"up.weight": real(64, 64)}
+    for i, (config, inside, told) in enumerate(
+        [(about, dense, True), (about, tensors, False), ({}, dense, False), (cache, dense, False)]
+    ):
+        (tmp_path / str(i)).mkdir()
+        with checkpoints.open(written(tmp_path / str(i), inside, {"config.json": config})) as checkpoint:
+            assert ("it is said to be quantised" in " ".join(checkpoint.remarks)) == told
+
+
+def test_a_scale_that_is_inverted_has_a_word(tmp_path):
+    codes = (
+        torch.randn(64, 64, generator=torch.Generator().manual_seed(0)).clamp(-3, 3).mul(100).to(torch.float8_e4m3fn)
+    )
+    for name, factor in ("right", 1e-4), ("inverted", 1e4):
+        (tmp_path / name).mkdir()
+        tensors = {"up.weight": codes, "up.weight_scale": torch.tensor(factor)}
+        table = rl.survey(written(tmp_path / name, tensors), "int4/g64", progress=False)
+        assert ("as of a scale that is missing or inverted" in table.note.iloc[0]) == (name == "inverted")

@@ -288,3 +288,17 @@ def test_a_link_to_nothing_is_no_absent_file(tmp_path, name):
     (tmp_path / name).symlink_to(tmp_path / "blob")
     with pytest.raises(ValueError, match=rf"{name} is a link to a file that is not there: download it again"):
         checkpoints.open(tmp_path)
+
+
+def test_weights_as_an_engine_keeps_them_are_refused_by_their_name(tmp_path):
+    """vLLM's save_sharded_state of one process: FP8 lies in × out there, GPTQ as Marlin's tiles."""
+    written(tmp_path, **{"model-rank-0-part-0__safetensors": ["model.layers.0.mlp.up_proj.weight"]})
+    message = "of vLLM's save_sharded_state, weights as its kernels take them: give the checkpoint that"
+    refused(tmp_path, message)
+    refused(tmp_path / "model-rank-0-part-0.safetensors", message)
+
+
+def test_a_folder_whose_folders_hold_a_graph_says_so(tmp_path):
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model_q4.onnx").write_bytes(b"\x08\x0a")
+    refused(tmp_path, r"holds no checkpoint; onnx/model_q4.onnx is an ONNX graph: give the checkpoint")

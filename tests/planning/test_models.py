@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from small_folders import SIZES, tensors, written
 
 import rholaw as rl
@@ -14,6 +15,7 @@ from rholaw.planning.scenario import ScenarioError
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
 FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=20)
 PUBLIC = {row.model: row.config for row in tables.read("hardware/configs").itertuples()}
+OF_FILES = {"senses", "senses_unknown", "rounded_before", "not_counted", "not_read"}
 FP8 = {"weights": "fp8_row", "activations": "fp8_row"}
 
 
@@ -99,6 +101,9 @@ def test_what_lies_beside_the_decoder_and_what_was_rounded_before_is_told(tmp_pa
         scenario = rest | {"model": {"checkpoint": str(tmp_path / name), "kappa": 1.0}}
         scenario |= {"project": {"kind": "post-training"}}
         plans[name] = rl.plan(rl.Scenario.of(scenario), law=FIT)
+    save_file(tensors(), tmp_path / "model" / "other.safetensors")
+    scenario["model"] = {"checkpoint": str(tmp_path / "model"), "kappa": 1.0}
+    plans["two"] = rl.plan(rl.Scenario.of(scenario), law=FIT)
     coded = {name.replace("proj.weight", "proj.codes"): tensor for name, tensor in tensors().items()}
     coded |= {name: coded[name].char() for name in coded if name.endswith("codes")}
     written(tmp_path / "coded", {"model_type": "llama", **SIZES}, coded)
@@ -107,10 +112,16 @@ def test_what_lies_beside_the_decoder_and_what_was_rounded_before_is_told(tmp_pa
     more = row(plans["model"]).memory_embeddings_gb - row(plans["blind"]).memory_embeddings_gb
     assert more == pytest.approx(2 * 2 * 500 * 1000 / 1e9)
     codes = {name: {doubt.code for doubt in plan.doubts} for name, plan in plans.items()}
-    own = {name: said & {"senses", "senses_unknown", "rounded_before", "not_counted"} for name, said in codes.items()}
-    expected = {"model": {"senses"}, "blind": set(), "said": {"senses_unknown", "rounded_before"}}
+    own = {name: said & OF_FILES for name, said in codes.items()}
+    expected = {
+        "model": {"senses"},
+        "two": {"senses", "not_read"},
+        "blind": set(),
+        "said": {"senses_unknown", "rounded_before"},
+    }
     assert own == expected | {"coded": {"rounded_before", "not_counted"}}
     assert any("beside the decoder takes 0.002 GB" in text for text in plans["model"].warnings)
+    assert any("that was read lie others: other.safetensors." in text for text in plans["two"].warnings)
 
 
 def test_what_rounding_costs_follows_the_active_parameters_of_a_mixture(tmp_path):

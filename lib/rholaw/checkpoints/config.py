@@ -45,6 +45,7 @@ class Config:
     stream; eps: of its norms.  tied: the head shares the embedding's matrix.  said: all that is said of the decoder, by
     the keys of config.json; spelled: {such a key: the key in the source}, where it is another.  writes: not said to be
     a model that writes no tokens; senses, rounded: parts that see or hear are named, or how it was quantised.
+    torn: its parts say otherwise of ``tied`` than the whole.
     """
 
     source: str
@@ -64,6 +65,7 @@ class Config:
     writes: bool = True
     senses: bool = False
     rounded: bool = False
+    torn: bool = False
 
     def require(self, *names: str) -> None:
         """ValueError that lists which of these fields the source says nothing of, by its own keys."""
@@ -91,6 +93,7 @@ def from_json(values: dict) -> Config:
     """The Config in the object of a config.json. Raises ValueError that names a key whose value cannot be."""
     source, keys = "config.json", {name: key for name, (key, _) in KEYS.items()} | {"family": "model_type"}
     parts = _parts(values)
+    ties = {part["tie_word_embeddings"] for part in parts if isinstance(part.get("tie_word_embeddings"), bool)}
     values = _decoder(values)
     family = _text(values, "model_type", source)
     return Config(
@@ -103,6 +106,7 @@ def from_json(values: dict) -> Config:
         writes=_writes(next(filter(None, (part.get("architectures") for part in parts)), None)),
         senses=any(bool(part[key]) and re.fullmatch(SENSES, key) is not None for part in parts for key in part),
         rounded=any(bool(part.get(key)) for part in parts for key in ROUNDED),
+        torn=len(ties) > 1,
     )
 
 

@@ -8,21 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..untrusted import refusals
-from . import families, opening, roles, ties
+from . import families, opening, places, roles, ties
 from .config import Config
 from .opening import Checkpoint
 from .parts import Geometry
-from .roles import role
+from .roles import SENSES, role
 from .tensors import PLAIN, Tensor
 
 TOLERANCE = 0.02
 """Of the parameters: poolers, extra heads and classifiers make up less, a wrong formula more."""
 CODES = {name for name, dtype in PLAIN.items() if not (dtype.is_floating_point or dtype.is_complex)}
-SENSES = re.compile(
-    r"(^|\.)(vision\w*|visual|image_newline|multi_modal_projector|mm_projector|mlp1|aligner|audio\w*|speech\w*|"
-    r"embed_(vision|audio)|patch_merger|v|mm)\."
-)
-"""Names of what sees or hears, beside the decoder."""
 ELSEWHERE = re.compile(SENSES.pattern + r"|(^|\.)(pooler|mtp|eh_proj|nextn|talker|code2wav|token2wav)\.")
 """Names of what is no part of the decoder: that, what speaks, layers for speculation (MTP), poolers."""
 WIDEST = 16
@@ -48,12 +43,28 @@ def geometry(path: str | Path) -> Geometry:
         if not weighs:
             return replace(model, senses=None if config.senses else 0)
         with opening.open(path) as checkpoint:
-            return _held_against_tensors(model, config, checkpoint)
+            return replace(held(model, config, checkpoint), beside=places.place(place).beside)
     except ValueError as error:
         raise ValueError(f"{path}: {error}: give the geometry by hand") from None
 
 
-def _held_against_tensors(model: Geometry, config: Config, checkpoint: Checkpoint) -> Geometry:
+def disagreement(checkpoint: Checkpoint) -> str:
+    """What a checkpoint says of a model of a known family, and its tensors say otherwise; "" where they agree."""
+    try:
+        config = checkpoint.config
+        model = families.geometry(config, True)
+    except ValueError:  # a survey needs neither
+        return ""
+    if not {"hidden_size", "n_embd", "d_model"} & config.said.keys():
+        return ""
+    try:
+        held(model, config, checkpoint)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def held(model: Geometry, config: Config, checkpoint: Checkpoint) -> Geometry:
     """The same, tied as the tensors are; ValueError where they hold another number of parameters."""
     further = _further(checkpoint, config)
     own = [tensor for tensor in checkpoint.tensors if _belongs(tensor.name, further)]
@@ -74,7 +85,7 @@ def _held_against_tensors(model: Geometry, config: Config, checkpoint: Checkpoin
         there = f"{count:.4g}" if known else f"{least:.4g} to {most:.4g}, some of them codes"
         raise ValueError(
             f"{config.source} describes {model.total:.4g} parameters ({config.family}), and the tensors beside it are "
-            f"{there}: a key that changes the count is not modelled, or they are not of this model"
+            f"{there}: some are missing, or of another model, or a key that changes the count is not modelled"
         )
     _refuse_missing(does, config)
     rounded = sum(tensor.count for tensor in own if tensor.quantised)

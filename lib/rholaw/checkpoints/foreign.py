@@ -13,6 +13,7 @@ PACKED = "a packed folder: unpack it, and give the folder"
 DCP = "a part of a distributed checkpoint, which "
 DCP += "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pt joins"
 DEEPSPEED = "a part of DeepSpeed's state: python zero_to_fp32.py . OUTPUT, in the folder above, joins the weights"
+SERVED = "of vLLM's save_sharded_state, weights as its kernels take them: give the checkpoint that they were made from"
 OLD = "a file of llama.cpp from before GGUF: convert the model anew by its convert_hf_to_gguf.py"
 NAMES = {
     r".*\.onnx(_data|\.data)?": "an ONNX graph: give the checkpoint that it was exported from",
@@ -27,6 +28,7 @@ NAMES = {
     r".*\.(distcp|metadata)|\.metadata": DCP,
     r"(bf16_|fp16_)?zero_pp_rank_.*|.*_optim_states\.pt": DEEPSPEED,
     r"manifest\.ocdbt|_checkpoint_metadata": "a checkpoint of Orbax: restore it in JAX, save it by safetensors.flax",
+    r"model-rank-\d+-part-\d+\.safetensors": SERVED,
     r".*\.pd(params|opt)": "weights of PaddlePaddle: paddle.load, then safetensors.paddle.save_file",
     r".*\.gguf[.-]?(part|split).+": "a part of a cut GGUF file: cat PARTS > model.gguf joins them",
     r".*\.(incomplete|part|crdownload|download|aria2|tmp)": "a download that has not ended: complete it",
@@ -42,7 +44,7 @@ HEADS = {
     rb".{4}TFL3": "a model compiled for one engine: give the checkpoint that it was made from",
 }
 """What such files are and what to do, by their names and by their first bytes."""
-DISTRIBUTED = (DCP, DEEPSPEED)  # by their names, whatever is in them
+DISTRIBUTED = (DCP, DEEPSPEED, SERVED)  # by their names, whatever is in them
 
 
 def told(name: str, head: bytes = b"") -> str:

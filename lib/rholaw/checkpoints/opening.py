@@ -27,7 +27,7 @@ class Checkpoint:
     metadata: what the files say of themselves, such as GGUF's keys, and "config", a dict, where a config.json is there.
     remarks: what lies in the files, or beside them, and is not among the tensors, or is there twice; a line each.
     scales: the static scales of inputs and cache.  rounds_more: where it says that an engine may round more than its
-    weights, or "".  changes: what the model does beside its matrices, or "".
+    weights, or "".  changes: what the model does beside its matrices, or in place of writing, or "".
     """
 
     path: Path
@@ -106,11 +106,15 @@ def open(path: str | Path) -> Checkpoint:
         weights = oriented(weights, config)
         scales = static.Scales({tensor.name: tensor for tensor in weights}, cache, settings.cache)
         rounds_more = "" if "general.architecture" in metadata else layouts.rounds_more(folder, config)
-        told = tuple(dict.fromkeys(filter(None, [*remarks, *more, settings.changes])))
+        changes = settings.changes or strays.changes(weights, metadata)
+        if settings.method and not settings.cache and not any(map(layouts.rounded, weights)):
+            more.append(
+                f"it is said to be quantised ({settings.method:.30}), and no matrix is: these may be values that were "
+                "rounded before, or weights that are rounded when they are loaded"
+            )
+        told = tuple(dict.fromkeys(filter(None, [*remarks, *more, changes])))
         close = opened.pop_all().close
-        return Checkpoint(
-            path, where.files, metadata, tuple(weights), close, told, scales, rounds_more, settings.changes
-        )
+        return Checkpoint(path, where.files, metadata, tuple(weights), close, told, scales, rounds_more, changes)
 
 
 @refusals()

@@ -112,8 +112,9 @@ class Geometry:
     family: its model_type; d_model: width of the residual stream; tied: the head shares the embeddings' matrix;
     decoder: whether it writes tokens, one after another; senses: parameters of what sees or hears beside the decoder,
     None where nothing says how many; rounded: the checkpoint that it is of was rounded before, to 8 bits or fewer;
-    counted: not where its weights lie there as codes that cannot be counted; heads, kv_heads: of attention, for queries
-    and for keys and values, 0 where nothing says how many.
+    counted: not where its weights lie there as codes that cannot be counted; beside: other checkpoints in its folder,
+    which were not read; heads, kv_heads: of attention, for queries and for keys and values, 0 where nothing says how
+    many.
     """
 
     family: str
@@ -125,6 +126,7 @@ class Geometry:
     senses: float | None = 0
     rounded: bool = False
     counted: bool = True
+    beside: tuple[str, ...] = ()
     heads: float = 0
     kv_heads: float = 0
 

@@ -201,15 +201,19 @@ def _nothing(folder: Path, there: list[Path]) -> str:
         return f"{folder} holds {foreign.DEEPSPEED}"
     inside = {inner.name: list(inner.iterdir()) for inner in folders}
     holding = [name for name, files in inside.items() if any(map(_holds_weights, files))]
-    there = there + [file for files in inside.values() for file in files if foreign.told(file.name) == foreign.DCP]
+    foreigners = [file for files in inside.values() for file in files if foreign.told(file.name)]
     if any(file.name == "model_index.json" for file in there):
         return f"{folder} is a pipeline of diffusers: name the folder of one of its models: {listed(holding) or 'none'}"
     if lost := [file.name for file in folder.iterdir() if file.is_symlink() and not file.exists()]:
         return f"{folder} holds links to files that are not there, as {lost[0]}: download them again"
-    if told := next(((file.name, text) for file in there if (text := foreign.told(file.name))), None):
+    parts = [file for file in foreigners if foreign.told(file.name) == foreign.DCP]
+    if told := next(((file.name, text) for file in there + parts if (text := foreign.told(file.name))), None):
         return f"{folder} holds no checkpoint; {told[0]} is {told[1]}"
     if states := [file.name for file in there if re.fullmatch(STATE, file.name)]:
         return f"{folder} holds no model, only what training keeps beside it: {listed(states)}"
     if holding:
         return f"{folder} holds no checkpoint itself: name one of its folders: {listed(holding)}"
+    if foreigners:
+        where = foreigners[0].relative_to(folder)
+        return f"{folder} holds no checkpoint; {where} is {foreign.told(where.name)}"
     return f"{folder} holds no checkpoint: no file like {', '.join(_patterns())}"

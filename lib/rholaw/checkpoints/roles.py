@@ -1,5 +1,6 @@
 """What a tensor of a checkpoint is, by its name: a matrix that formats round, or what engines keep as it is."""
 
+import math
 import re
 from collections.abc import Container, Mapping
 from functools import lru_cache
@@ -8,8 +9,14 @@ LAYER = r"(^|[._/])(layers?|blk|blocks?|h|groups?)[._/]\d"
 UNTOLD = ("attention", "mlp", "other")
 """The roles that a head may seem to have by a name of its own."""
 
-KEPT = ("embedding", "head", "norm", "router", "state")
+KEPT = ("embedding", "head", "norm", "router", "state", "senses")
 """The roles that ``totals`` leaves in 16 bits, as engines do; a "buffer" stays as it is in the file."""
+
+SENSES = re.compile(
+    r"(^|\.)(vision\w*|visual|image_newline|multi_modal_projector|mm_projector|mlp1|aligner|audio\w*|speech\w*|"
+    r"embed_(vision|audio)|patch_merger)\.|^(v|mm)\."
+)
+"""Names of what sees or hears, beside a decoder."""
 
 # A gate beside the experts chooses among them; a GLU's are called gate_proj or ffn_gate, or lie in an expert.
 GATE = r"((mlp|ffn?|feed_?forward|mixer|moe\w{0,30})[./])gate[./](weight|bias|kernel)(_\d)?$"
@@ -53,7 +60,7 @@ ROLES = {
 
 buffer: what no training changes: masks, rotary frequencies, indices, running statistics, a balance of experts.
 router: chooses among experts or tokens, or mixes streams of residuals.  state: what carries a recurrence along: decays,
-step sizes, convolutions of some steps.
+step sizes, convolutions of some steps.  What sees or hears beside a decoder is "senses", by ``among``.
 """
 
 
@@ -70,17 +77,30 @@ def role(name: str, names: Container[str] = ()) -> str:
 
 
 def among(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
-    """{name: role} of tensors by their ``shapes``, {name: shape}: by its name, and of a head by where and what it is.
+    """{name: role} of tensors by their ``shapes``, {name: shape}: by its name, and by where and what it is.
 
-    Outside of all layers, what has the shape of the embedding of tokens is a head, whatever it is called.
+    Outside of all layers, what has the shape of the embedding of tokens is a head, whatever it is called; and an "fc"
+    that joins two or three streams of a draft for speculation into one is none.  What sees or hears is "senses" where
+    it is the lesser part of a model: engines keep it in 16 bits.
     """
     roles = {name: role(name, shapes) for name in shapes}
+    roles |= {name: "mlp" for name in shapes if joins(name, shapes)}
     tables = {shape for name, shape in shapes.items() if roles[name] == "embedding" and is_vocabulary(name)}
     tables = {shape for shape in tables if len(shape) == 2 and shape[0] > shape[1]}
     for name, shape in shapes.items():
         if shape in tables and roles[name] in UNTOLD and not re.search(LAYER, name):
             roles[name] = "head"
+    senses = [name for name in shapes if SENSES.search(name) and roles[name] != "buffer"]
+    if 2 * sum(math.prod(shapes[name]) for name in senses) < sum(map(math.prod, shapes.values())):
+        roles |= dict.fromkeys(senses, "senses")
     return roles
+
+
+def joins(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether it joins two or three streams into one, before the layer of an EAGLE draft."""
+    rows, *columns = shapes[name] or (0,)
+    streams = columns in ([2 * rows], [3 * rows])
+    return streams and re.search(r"(^|\.)fc\.weight$", name) is not None and any("self_attn." in one for one in shapes)
 
 
 @lru_cache(2**14)

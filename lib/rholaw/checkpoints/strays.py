@@ -7,7 +7,7 @@ import re
 from itertools import combinations
 
 from ..checked import shown
-from .roles import is_matrix, role
+from .roles import is_matrix, joins, role
 from .tensors import Tensor
 
 LORA = re.compile(
@@ -35,6 +35,12 @@ QUANTISER = re.compile(r"(^|[._])((weight|input|output|activation)_)?(fake_quant
 FLAT = re.compile(r"(^|\.)_?flat_param(_\d+)?$")
 DELTA = r"(.*\.)(delta|diff|weight_(delta|diff)|(delta|diff)_weight)"
 CAPITALS = r"(.*[._/])?[A-Z_]*(WEIGHT|SCALE|ZEROS|ABSMAX)[A-Z_]*"
+WITHIN = re.compile(r"(?:^|\.)(?:layers|blk)\.(\d+)\.|^mtp\.")
+DRAFTS = re.compile(r"eagle(?!.*(vl|chat|conditional))|medusa|speculator|nextn|mtp", re.IGNORECASE)
+"""Among what a model is called; NVIDIA's Eagle, which sees, is none."""
+TURNS = re.compile(  # of QuaRot, SpinQuant and FlatQuant
+    r"(^|\.)(had_K|R[1-4]|\w*hadamard\w*|rotation(_matrix)?|\w*trans\.(matrix_(left|right)|linear_?\w*))(\.weight)?$"
+)
 GGUF = {"adapter": "a LoRA adapter", "imatrix": "an importance matrix", "controlvector": "a control vector"}
 
 
@@ -91,6 +97,30 @@ def kept(tensors: list[Tensor], metadata: dict, file: str) -> tuple[list[Tensor]
         )
     weights = [tensor for tensor in tensors if tensor.name not in outside | parts["a copy"]]
     return weights, remarks + _twins(weights)
+
+
+def changes(tensors: list[Tensor], metadata: dict) -> str:
+    """Why rounding costs a model something else than its matrices tell, a sentence; "" for most.
+
+    It helps another model, or turns the inputs of its matrices by others.  metadata: of the checkpoint, with its
+    "config".  A draft for speculation is known by what it is called, and by layers that all predict further tokens; a
+    projector by GGUF, which says what it is.
+    """
+    config = metadata["config"] if isinstance(metadata.get("config"), dict) else {}
+    called = [config.get("model_type"), metadata.get("general.architecture")]
+    called += names if isinstance(names := config.get("architectures"), list) else []
+    shapes = {tensor.name: tensor.shape for tensor in tensors}
+    layers = {match[0] for name in shapes if (match := WITHIN.search(name))}
+    further = {match[0] for name in shapes if re.search("eh_proj", name) and (match := WITHIN.search(name))}
+    further |= layers & {"mtp."}
+    drafts = any(DRAFTS.search(word) for word in called if isinstance(word, str)) or "speculators_config" in config
+    drafts |= (bool(further) and further == layers) or any(joins(name, shapes) for name in shapes)
+    if drafts:
+        return "it drafts tokens for another model, which checks them: rounding costs it time, and the text nothing"
+    if "clip" in called or metadata.get("general.type") == "mmproj":
+        return "it is what sees or hears for a language model, and writes nothing itself"
+    turning = next((name for name in shapes if TURNS.search(name)), None)
+    return f"its inputs may be turned as it runs, by {shown(turning)}, and its matrices are so" if turning else ""
 
 
 def _parent(name: str) -> str:

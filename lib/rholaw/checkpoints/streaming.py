@@ -30,13 +30,19 @@ class NotFinite(ValueError):
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean square, largest magnitude, excess kurtosis of all values and of rows scaled to one RMS, and peak in σ."""
+    """Mean square, least and largest value, excess kurtosis of all values and of rows scaled to one RMS, peak in σ."""
 
     square: float
-    largest: float
+    low: float
+    high: float
     kurtosis: float
     row_kurtosis: float
     peak: float
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude."""
+        return max(-self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -124,10 +130,10 @@ class Rows:
         mean, square, cube, fourth, within = (sums[:, 2:].sum(axis=0) / self.tensor.count).tolist()
         variance = square - mean**2
         if variance <= 1e-6 * square:  # a constant, as far as float32 can tell
-            return Moments(square, largest, math.nan, math.nan, math.nan)
+            return Moments(square, low, high, math.nan, math.nan, math.nan)
         central = fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4
         peak = max(high - mean, mean - low) / math.sqrt(variance)
-        return Moments(square, largest, central / variance**2 - 3, within - 3, peak)
+        return Moments(square, low, high, central / variance**2 - 3, within - 3, peak)
 
 
 def _sums_of_squares(rows: Rows, jobs: Iterable[Job], moments: dict[int, Moments]) -> Iterator[tuple[Job, float]]:

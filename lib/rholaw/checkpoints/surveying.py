@@ -1,5 +1,6 @@
 """What formats do to a checkpoint's own weights: ``survey``, a row per tensor and format."""
 
+import math
 import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -18,11 +19,15 @@ from ..formats.format import DENSE_BITS, Format
 from ..formats.grammar import parse
 from ..laws.fitted import Fit
 from ..laws.fitting import fit as fit_law
-from . import opening, resumable, ties
+from . import counting, opening, resumable, ties
 from .opening import Checkpoint
-from .roles import among, is_matrix
+from .roles import UNTOLD, among, is_matrix
 from .streaming import Measurement, NotFinite, measured
 from .tensors import PLAIN, Tensor
+
+MANY = 512  # values, of which some of a trained matrix lie on either side of zero
+WIDE = 30.0  # in root mean square, as no matrix that was trained has
+GRID = 1e-12  # the error of what a format holds as it is
 
 
 def survey(
@@ -47,7 +52,8 @@ def survey(
     name, shape, dtype  of the tensor; the shape as text, "384x1536", outputs first whatever the order in the file
     quantised           its values were rounded to 8 bits or fewer before: errors on that grid are misleadingly small
     stored              bits per value in the file, with all scales and other companions
-    role                by the name: attention, mlp, embedding, head, norm, router, state, buffer or other
+    role                by the name: attention, mlp, embedding, head, norm, router, state, buffer or other; and senses,
+                        what sees or hears beside a language model
     parameters          how many values; 0 for a buffer, and where the tensor is tied to another, which counts them
     outcome             measured; broken, where it holds NaN or infinite values; unread, where its values cannot be had
                         or are whole numbers; tied; buffer; or empty
@@ -73,9 +79,9 @@ def survey(
     largest magnitude or a root mean square (nf4_dq, bitnet_b158, tiles) hold several copies of it in float32.  Each
     tensor is read twice, the second time out of the system's cache.  Raises ValueError before any work for a wrong
     path, format, device or ``out`` and for a damaged file; a tensor that cannot be measured is a row with a note.  What
-    is left out of the files, and what lies beside them, is a UserWarning and in the table's attrs, a list "remarks",
-    with which static scales of inputs and cache the file holds; "changes" there is what the model does beside its
-    matrices, or "".
+    is left out of the files, what lies beside them, and where a config counts other parameters is a UserWarning and in
+    the table's attrs, a list "remarks", with which static scales of inputs and cache the file holds; "changes" there is
+    what the model does beside its matrices, or "".
     """
     named = named_formats(formats)
     device, out = usable_device(device), resumable.destination(out)
@@ -84,8 +90,8 @@ def survey(
     with opening.open(path) as checkpoint:
         if not checkpoint.tensors:
             raise ValueError(f"{path} holds no tensors: there is nothing to survey")
-        if checkpoint.remarks:
-            warnings.warn(f"{path}: {'; '.join(checkpoint.remarks)}", stacklevel=2)
+        if remarks := (*checkpoint.remarks, *filter(None, [counting.disagreement(checkpoint)])):
+            warnings.warn(f"{path}: {'; '.join(remarks)}", stacklevel=2)
         gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
         fit = fit or _default_fit()
         finished = resumable.Finished(out, _key(checkpoint, named, rotation, device))
@@ -106,7 +112,7 @@ def survey(
     table = _with_capacity(table, named, fit)
     table.attrs |= {
         "checkpoint": str(path),
-        "remarks": list(filter(None, (*checkpoint.remarks, checkpoint.scales.remark))),
+        "remarks": list(filter(None, (*remarks, checkpoint.scales.remark))),
         "changes": checkpoint.changes,
     }
     if out:
@@ -185,10 +191,13 @@ def _rows(
         elif tensor.count:
             outcome = "unread"
             if not tensor.rows(0, 1).is_floating_point():
-                raise ValueError("codes, indices or flags: no floating-point numbers, kept as they are")
+                perhaps = ", or floats under another type" if tensor.dtype in ("I16", "U16") else ""
+                raise ValueError(f"codes, indices or flags{perhaps}: no floating-point numbers, kept as they are")
             measurement = measured(tensor, fitting, rotation, device)
             if _are_codes(tensor, measurement):
                 raise ValueError(f"codes, not measured: they fill the range of {tensor.dtype}, and have no scale")
+            if rounds and does in UNTOLD and _one_signed(tensor, measurement):
+                raise ValueError("all of its values have one sign, as codes have whose zero is not known")
             facts |= _moments(measurement) | {"outcome": "measured"}
             return [facts | _outcome(tensor, format, name, measurement) for name, format in named.items()]
     except NotFinite as error:
@@ -203,6 +212,12 @@ def _are_codes(tensor: Tensor, measurement: Measurement) -> bool:
     """Whether floats of 8 bits reach the largest there is, as weights never do but what is scaled to fit."""
     plain = PLAIN.get(tensor.dtype)
     return tensor.dtype.startswith("F8") and plain is not None and measurement.plain.largest == torch.finfo(plain).max
+
+
+def _one_signed(tensor: Tensor, measurement: Measurement) -> bool:
+    """Whether no value of many is on the other side of zero than the rest, as never in a matrix that was trained."""
+    plain = measurement.plain
+    return tensor.quantised and tensor.count >= MANY and plain.peak > 0 and (plain.low >= 0 or plain.high <= 0)
 
 
 def _moments(measurement: Measurement) -> dict:
@@ -222,8 +237,12 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
     if name not in measurement.errors:
         bits, shape = DENSE_BITS, f"rows of {tensor.matrix[1]} weights are no multiple of {format.multiple}"
         notes += [f"{shape if is_matrix(tensor.name, tensor.shape) else 'no matrix'}: kept in {DENSE_BITS} bits"]
+    if not tensor.quantised and measurement.plain.largest and error < GRID and format.bits < DENSE_BITS:
+        notes.append("lies on this grid: it was rounded to it before")
     if measurement.plain.largest == 0:
         notes.append("all zeros, which every format holds exactly")
+    if tensor.quantised and (rms := math.sqrt(measurement.plain.square)) > WIDE:
+        notes.append(f"its values are {rms:.3g} in root mean square, as of a scale that is missing or inverted")
     if tensor.quantised:
         notes.append(f"already {tensor.dtype}" + ": errors on its own grid are misleadingly small" * (not error > 0.5))
     if tensor.beside:

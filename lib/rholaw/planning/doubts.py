@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from .. import tables
-from ..checked import unknown
+from ..checked import listed, unknown
 from ..checkpoints.parts import STATE_BYTES
 from ..hardware import devices
 from ..hardware.devices import STALE_DAYS, facts
@@ -107,6 +107,8 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
         yield Doubt("rounded_before")
     if not shape.counted:
         yield Doubt("not_counted")
+    if shape.beside:
+        yield Doubt("not_read", {"files": listed(shape.beside)})
 
 
 def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:

@@ -126,6 +126,7 @@ class Doubt(Remark):
         "senses_unknown": (),
         "rounded_before": (),
         "not_counted": (),
+        "not_read": ("files",),
         "price_stale": ("device", "days", "limit"),
         "price_unknown": ("device",),
         "price_single": ("device",),

@@ -63,6 +63,8 @@ def geometry(config: Config, weighs: bool = False) -> Geometry:
     keys.read.update(("model_type", "vocab_size", "tie_word_embeddings"))
     if family in EITHER and not weighs:
         keys.same("tie_word_embeddings", False)
+    if config.torn and not weighs:
+        raise keys.refusal("tie_word_embeddings", "is true in one part and false in another: its weights would tell")
     geometry = build(keys)
     keys.rest(SIZES)
     heads = keys.maybe("num_attention_heads", "n_head")

@@ -12,13 +12,13 @@ from dataclasses import replace
 from ...checked import listed, shown
 from ..tensors import Tensor, unreadable
 from .floats import int8, mxfp4, nvfp4, scaled
-from .grouping import Group, Latest, grouped, orphan
+from .grouping import INTEGERS, Group, Latest, grouped, orphan
 from .integers import affine, awq, dense, floats, gptq
 from .nibbles import bitsandbytes
 from .products import products, smoothed
 from .settings import Settings, read, rounds_more
 
-__all__ = ["Settings", "logical", "read", "rounds_more"]
+__all__ = ["Settings", "logical", "read", "rounded", "rounds_more"]
 
 LAYOUTS: tuple[Callable[[Group, Settings], Tensor | None], ...] = (
     *(bitsandbytes, int8, gptq, awq, dense, affine, floats, mxfp4, nvfp4, scaled),
@@ -40,6 +40,11 @@ def logical(tensors: Iterable[Tensor], settings: Settings) -> list[Tensor]:
             raise ValueError(f"{shown(tensor.name)} is there twice, as weights and as codes")
         result[tensor.name] = tensor
     return list(result.values())
+
+
+def rounded(tensor: Tensor) -> bool:
+    """Whether a weight has at most 8 bits, or is a matrix of whole numbers, which may be codes."""
+    return tensor.quantised or (len(tensor.shape) > 1 and tensor.dtype in INTEGERS)
 
 
 def _matrix(group: Group, settings: Settings) -> Tensor:

@@ -16,6 +16,7 @@ from .settings import Settings
 from .unpacking import E2M1, Rows, code_rows, expect, scale, unpacked
 
 TELLING, UNLIKE = 512, 0.2  # bytes, at least; and |E exp(2πi b/16)|, below 1e-5 for wide numbers, .6 for two codes
+TILE = (128, 4)  # scales in a tile of cuBLAS's order, 32 × 4 × 4: docs.nvidia.com/cuda/cublas, 1D block scaling
 SWIZZLERS = ("torchao", "comfyui")
 INT8 = 127  # the code of the largest weight of a row
 
@@ -37,6 +38,8 @@ def scaled(group: Group, settings: Settings) -> Tensor | None:
     zeros, halved = _zeros(group, settings), codes.dtype == "I8" and settings.bits == 4
 
     def rows(first: int, last: int) -> torch.Tensor:
+        if name == "g32" and about.dtype not in REAL:
+            _refuse_swizzled(group, about)
         stored = code_rows(codes, first, last)
         if halved and stored.numel() and not -8 <= stored.min() <= stored.max() <= 7:
             raise ValueError("codes, not measured: of 4 bits by the config, and these bytes hold more, as two codes")
@@ -82,6 +85,7 @@ def nvfp4(group: Group, settings: Settings) -> Tensor | None:
     whole, _ = scale(group.parts[second], shape)
 
     def rows(first: int, last: int) -> torch.Tensor:
+        _refuse_swizzled(group, block)
         values = fours(codes, first, last) * factors(first, last)
         return values / whole(first, last) if divides else values * whole(first, last)
 
@@ -103,6 +107,8 @@ def mxfp4(group: Group, settings: Settings) -> Tensor | None:
     factors, _ = scale(group.parts[key], shape, (1, 32))
 
     def rows(first: int, last: int) -> torch.Tensor:
+        if not blocks:
+            _refuse_swizzled(group, group.parts[key])
         return fours(codes, first, last, shape[-1] // 2) * factors(first, last)
 
     return replace(group.tensor(shape, "MXFP4", rows), note=note)
@@ -118,6 +124,35 @@ def _order(settings: Settings) -> str:
     return (
         "" if settings.method else "no config.json says who wrote it: its scales are taken in the order of their blocks"
     )
+
+
+def _refuse_swizzled(group: Group, scales: Tensor) -> None:
+    """ValueError where scales of blocks are like their row and column in the order of cuBLAS, and not as they lie.
+
+    Where rows and columns differ in neither order, the blocks are alike, and their errors are the same in both.
+    """
+
+    def prepared() -> tuple[bool]:
+        height, across = scales.shape[-2:]
+        if height % TILE[0] or across % TILE[1]:
+            return (False,)  # padded, they would not fit
+        stored = scales.load(0, height * across)  # of the first expert
+        values = stored.float() if stored.dtype == torch.uint8 else stored.float().clamp(min=2.0**-127).log2()
+        tiles = values.view(height // TILE[0], across // TILE[1], 32, 4, 4)
+        ordered = tiles.permute(0, 3, 2, 1, 4).reshape(height, across)
+        return (_like_neighbours(ordered) > 2 * _like_neighbours(values.view(height, across)),)
+
+    if group.latest.of(group, prepared)[0]:
+        raise ValueError(
+            "codes, not measured: the scales of their blocks lie in the order of a kernel (swizzled), by which they "
+            "are like others of their row and column, and not as they lie"
+        )
+
+
+def _like_neighbours(values: torch.Tensor) -> float:
+    """The share of a matrix's variance that the means of its rows and columns have."""
+    parts = values.mean(1).var(correction=0) + values.mean(0).var(correction=0)
+    return float(parts / values.var(correction=0).clamp(min=1e-9))
 
 
 def fours(codes: Tensor, first: int, last: int, width: int | None = None) -> torch.Tensor:

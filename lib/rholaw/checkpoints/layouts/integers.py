@@ -55,6 +55,11 @@ def gptq(group: Group, settings: Settings) -> Tensor | None:
         unsaid = settings.gptq in ("", "auto_round") and half[0]
         shift = 0 if settings.gptq == "gptq_v2" or unsaid else 1
         zero = (stored + shift) % 2**bits
+        if settings.symmetric and (zero != 2 ** (bits - 1)).any():
+            raise ValueError(
+                "codes, not measured: the config says that they are symmetric, and their zeros, in the version of GPTQ "
+                "that it names, are not the middle"
+            )
         return codes.read().T.contiguous(), scales.read().float().T.contiguous(), zero.T.contiguous(), place
 
     def rows(first: int, last: int) -> torch.Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...checked import shown
+from ...untrusted import json_object
 from ..config import beside
 
 TABLES = ("quantization_config", "compression_config")  # in config.json; the second of older compressed-tensors
@@ -21,9 +22,10 @@ class Settings:
 
     method: what quantised it, "" where nothing says so.  gptq: its checkpoint_format, "auto_round" for its own, or "".
     block: (rows, columns) that share a scale, or ().  affine: MLX's table of group_size and bits, by modules too.
-    divides: scales divide, as in CTranslate2.  bits: the most that a weight has by what is said, or 0.  ordered: GPTQ's
-    desc_act, groups are no neighbours.  cache: what keys and values are rounded to, such as "fp8", or "".  changes:
-    what else the model does than to multiply by its matrices as they lie, a sentence, or "".
+    divides: scales divide, as in CTranslate2.  bits: the most that a weight has by what is said, or 0.  ordered,
+    symmetric: GPTQ's desc_act, groups are no neighbours, and its sym, zeros are the middle.  cache: what keys and
+    values are rounded to, such as "fp8", or "".  changes: what else the model does than to multiply by its matrices as
+    they lie, a sentence, or "".
     """
 
     method: str = ""
@@ -33,6 +35,7 @@ class Settings:
     divides: bool = False
     bits: int = 0
     ordered: bool = False
+    symmetric: bool = False
     cache: str = ""
     changes: str = ""
 
@@ -52,6 +55,7 @@ def read(folder: Path, said: dict) -> Settings:
     inner = _table(config, "text_config")
     about = _table(config, "quantization_config") or _table(inner, "quantization_config")
     about = about or _table(config, "compression_config")  # of older compressed-tensors
+    about = about or _header(said)
     for file in FILES:
         if not about:
             about = beside(folder, file) or {}
@@ -70,6 +74,7 @@ def read(folder: Path, said: dict) -> Settings:
         "binary_version" in said,
         max(_bits(about), default=0),
         about.get("desc_act") is True,
+        about.get("sym") is True,
         _text(about, "kv_cache_quant_algo") or _cache(_table(about, "kv_cache_scheme")),
         _changes(about),
     )
@@ -114,11 +119,24 @@ def _weights_only(about: object) -> bool:
 
 def _changes(about: dict) -> str:
     """What a model does beside its matrices by a quantisation's config: it rotates inputs, or rounds as it runs."""
-    if turning := [key for key in about if TURNS.search(key) and about[key]]:
+    steps = about.get("algo_config")  # of Quark
+    steps = [str(step.get("name")) for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    if turning := [key for key in (*about, *steps) if TURNS.search(key) and about.get(key, True)]:
         return f"its quantisation has {shown(turning[0])}: inputs may be rotated before its matrices, which are so too"
     if _text(about, "quant_method") == "bitnet":
         return "it is a BitNet, whose matrices and inputs are rounded whenever it runs, whatever lies in the file"
     return ""
+
+
+def _header(said: dict) -> dict:
+    """The quantization_config in the header of a safetensors file, a text there: JSON, or the method; {} for none."""
+    text = said.get(TABLES[0])
+    if not isinstance(text, str) or not text.strip():
+        return {}
+    try:
+        return json_object(text.encode(), TABLES[0])
+    except ValueError:
+        return {"quant_method": text}
 
 
 def _auto_round(about: dict) -> str:
