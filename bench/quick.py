@@ -21,7 +21,7 @@ THREADS = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
 
 def seconds(*command: str) -> tuple[float, float, int]:
     """(wall, processor with all that it started, exit code) of a Python module run in the project's folder."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # compiles each time
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # compiles anew
     before, start = _processor(), time.perf_counter()
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=kept | THREADS, capture_output=True)
     return time.perf_counter() - start, _processor() - before, done.returncode
