@@ -10,13 +10,14 @@
   };
   const words = WORDS[document.documentElement.lang] ?? WORDS.en;
   const EMPTY = /^[\s–-]*$/;
-  const NUMBER = /^[~<>≤≥±$¥€×÷]*\s*([+−-]?(?:inf|[\d,]*\.?\d+(?:e[+-]?\d+)?))\s*(?:%|×|\p{L}{1,3})?(?:\s*\[.*\])?$/iu;
+  const NUMBER = /^[~<>≤≥±$¥€×÷]*\s*([+−▲-]?(?:inf|[\d,]*\.?\d+(?:e[+-]?\d+)?))\s*(%[超未満]*|×|\p{L}{1,3})?(?:\s*\[.*\])?$/iu;
+  const LARGE = { 万: 1e4, 億: 1e8, 兆: 1e12 }, WORDED = { never: "inf", 回収不能: "inf", 即時: "0" };
 
   const said = cell => cell?.textContent.replace(/\s+/g, " ").trim() ?? "";
   const empty = cell => EMPTY.test(said(cell));
   const number = cell => {
-    const text = cell.dataset.key ?? said(cell).match(NUMBER)?.[1] ?? "none";
-    return Number(text.replaceAll(",", "").replace("−", "-").replace("inf", "Infinity"));
+    const text = cell.dataset.key ?? WORDED[said(cell)] ?? said(cell), [, digits, unit = ""] = text.match(NUMBER) ?? [, "none"];
+    return Number(digits.replaceAll(",", "").replace(/[−▲]/, "-").replace("inf", "Infinity")) * (LARGE[unit[0]] ?? 1);
   };
   const copied = cell => cell.cloneNode(true).childNodes;
 

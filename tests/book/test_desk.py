@@ -38,6 +38,16 @@ def test_the_sheet_has_the_numbers_of_the_plan(plan, language):
     assert not re.search(r"\bnan\b|\{|None", text)
 
 
+def test_the_japanese_sheet_is_in_yen_and_says_at_what_rate(plan):
+    yen = desk.in_yen(plan)
+    assert yen.verdict == plan.verdict and yen.choice.npv == pytest.approx(150 * plan.choice.npv)
+    text = desk.sheet(yen, "ja")
+    assert "1米ドル＝150円" in text and "円" in text and text.count("米ドル") == 1
+    assert "1 USD is" not in desk.sheet(plan, "en")
+    own = changed(prices={"currency": "EUR", "rate": 0.9})
+    assert desk.in_yen(own) is own and "1 USD is 0.9 EUR" in desk.sheet(own, "en")
+
+
 @pytest.mark.parametrize("language", words.LANGUAGES)
 def test_a_format_has_the_name_that_people_use(plan, language):
     assert "FP8" in desk.sheet(plan, language) and "fp8" not in desk.sheet(plan, language)

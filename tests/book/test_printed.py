@@ -48,6 +48,20 @@ def test_only_the_article_is_printed_and_folded_code_where_it_is_asked_for():
     assert moved("", "ja/a").startswith('<section class="page" id="ja-a" lang="ja">')
 
 
+EXERCISE = f'<div class="cell tag_exercise tag_hide-cell">\n{CODE}</div>'
+CHECKS = '<section id="%s">\n<h2>%s%s<a class="headerlink" href="#a">#</a></h2><p>asserted</p></section>'
+
+
+def test_answers_of_exercises_are_printed_and_checks_only_with_their_code():
+    assert '<details open class="admonition hide' in moved(EXERCISE)
+    for checks in (
+        CHECKS % ("checks", '<span class="section-number">1.8. </span>', "Checks"),
+        CHECKS % ("id7", "", "自動検証"),
+    ):
+        assert "asserted" not in moved(checks) and "asserted" in moved(checks, evidence=True)
+    assert "asserted" in moved(CHECKS % ("a", "", "Checked against others"))
+
+
 @pytest.fixture
 def root(tmp_path):
     book = small_book(tmp_path / "book", **{name: [new_markdown_cell("# A")] for name in ("index", "b")})

@@ -14,12 +14,13 @@ FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=10)
 
 
 @functools.cache
-def plan(engine="vLLM", weights="fp8_row", activations="fp8_row", device="H100 80GB SXM"):
+def plan(engine="vLLM", weights="fp8_row", activations="fp8_row", device="H100 80GB SXM", bought=False):
     data = {
         "model": {"geometry": "Llama-3.1-8B"},
         "formats": [{"weights": weights, "activations": activations, "dloss": 0.01}],
         "hardware": {"devices": [device], "batches": [32], "engine": engine},
         "traffic": {"requests_per_month": 3e8, "tokens_in": 1000, "tokens_out": 300},
+        "prices": {"purchase_usd": {device: 30_000}} if bought else {},
         "project": {"kind": "post-training", "tolerance": 0.05},
         "run": {"samples": 100, "today": "2026-06-01"},
     }
@@ -62,6 +63,7 @@ def test_what_other_engines_measure_is_named_in_the_scenario(engine, weights, ac
 def test_a_loss_and_a_price_are_verified_by_other_means():
     assert "dloss = …" in steps(plan(), "damage").values()
     assert steps(plan(), "price")["give_key"] == 'prices.gpu_hour_usd = { "H100 80GB SXM" = … }'
+    assert steps(plan(bought=True), "price")["give_key"] == 'prices.purchase_usd = { "H100 80GB SXM" = … }'
     told = steps(plan(), "effort")
     assert (
         told["give_key"] == "project.engineer_weeks = [low, middle, high]" and len(told) > 1
@@ -71,7 +73,7 @@ def test_a_loss_and_a_price_are_verified_by_other_means():
 def test_every_plan_says_it_in_words_and_every_key_exists():
     assert plan().verify and all(why.endswith(":") and command for why, command in plan().verify)
     scenario = plan().scenario
-    for key in verifying.KEYS.values():
+    for key in (*verifying.KEYS.values(), verifying.PURCHASE):
         part, name = key.split(".")
         assert hasattr(getattr(scenario, part), name), key
     for language in words.LANGUAGES:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..planning import words
+from ..planning import decide, words
 from ..planning.decide import Plan
+from ..planning.glance import CURRENCIES
 from ..planning.remarks import Verdict
 from . import plan_tables
 from .printed import paper
+from .signs import typeset
 from .workplace import ROOT, workplace
 
 PARTS = ("", "_p10", "_p90")
@@ -29,11 +31,18 @@ def desk(plan: Plan, root: Path = ROOT) -> Path:
     """Print the sheets of a plan, English and Japanese, into `_build/desk.pdf`, and return that. Raises BuildError."""
     target = root / "_build" / "desk.pdf"
     font = Path(find_spec("matplotlib_fontja").origin).parent / "fonts" / "ipaexg.ttf"
-    sheets = "".join(sheet(plan, language) for language in words.LANGUAGES)
+    sheets = "".join(typeset(sheet(own, name), name) for own, name in ((plan, "en"), (in_yen(plan), "ja")))
     head = f'<meta charset="utf-8"><title>{escape(plan.verdict)}</title><style>{STYLE % font.as_uri()}</style>'
     with workplace(root) as work:
         paper(f'<html lang="en">{head}{sheets}', target, work)
     return target
+
+
+def in_yen(plan: Plan) -> Plan:
+    """The plan as Japanese readers expect its money: made again in yen where its scenario leaves results in USD."""
+    if plan.conclusion.currency != "USD":
+        return plan
+    return decide.plan(plan.scenario.replace(prices={"currency": "JPY", "rate": CURRENCIES["JPY"]}))
 
 
 def sheet(plan: Plan, language: str) -> str:
@@ -51,6 +60,9 @@ def sheet(plan: Plan, language: str) -> str:
         samples=f"{about.run.samples:,}",
         date=about.run.date,
     )
+    if about.prices.rate != 1:
+        currency = words.unit(about.prices.currency, language)
+        premise += said["rate"].format(rate=about.prices.rate, currency=currency)
     inputs = [words.texts(language)["inputs"][key] for key in plan.conclusion.inputs[:SHOWN]]
     rows = [("", said["median"], said["interval"]), *plan_tables.amounts(plan, language)]
     return f"""<section lang="{language}"><h1>{said["title"]}</h1><p class="premise">{escape(premise)}</p>

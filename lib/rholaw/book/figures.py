@@ -156,7 +156,7 @@ def _groups(axes, formats, x, y):
 
 
 def plain_log(axis: Axis) -> None:
-    """Ticks of a logarithmic axis as plain numbers: 0.00001, 1,000,000, −10."""
+    """Ticks of an axis, most often a logarithmic one, as plain numbers: 0.00001, 1,000,000, −10."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, 6)))
     axis.set_minor_formatter(NullFormatter())
 

@@ -6,6 +6,7 @@ The sentences of a plan stand in planning/words/ja.toml, with the words of its f
 import math
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import pandas as pd
 
 from ..planning import damage, measuring, names, verifying, words
@@ -24,7 +25,11 @@ LABELS = words.texts(LANGUAGE)["labels"]
 
 
 def amount(value: float, unit: str = "円") -> str:
-    """A number to three significant digits with 万, 億 or 兆; ▲ marks a negative one, as in Japanese accounts."""
+    """A number to three significant digits with 万, 億 or 兆; ▲ marks a negative one, as in Japanese accounts.
+
+    Yen are whole.
+    """
+    value = float(np.round(value)) if unit == "円" else value
     return f"{words.large(value, LANGUAGE, 3)}{unit}" if math.isfinite(value) else "–"
 
 

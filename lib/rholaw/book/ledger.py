@@ -72,7 +72,7 @@ def upto(chapter: str, language: str = "en", rate: float = 1.0) -> Markdown:
     ]
     rows = ["| " + " | ".join(["Llama-3.1-8B", *heads]) + " |", "|---" * (1 + len(heads)) + "|"]
     for name in shown:
-        title, cells = tell.said[name], [LINES[name](row, tell) for _, row in options.iterrows()]
+        title, cells = tell.said[name].format(rate=rate), [LINES[name](row, tell) for _, row in options.iterrows()]
         if name in (chapter, "verdict"):
             title, cells = f"**{title}**", [f"**{cell}**" for cell in cells]
         elif name != chapter:

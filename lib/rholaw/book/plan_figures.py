@@ -141,8 +141,10 @@ def payoff(requests: np.ndarray, values: np.ndarray, words: Words, scale: float 
     axes.fill_between(requests, low, high, color="#0072B2", alpha=0.2, linewidth=0)
     axes.plot(requests, mid, color="#0072B2")
     axes.axhline(0, color="black", linewidth=1)
-    axes.set_yscale("symlog", linthresh=max(abs(mid[0]), 1e-9))  # the cost, and what it turns into, both in sight
+    cost = max(abs(mid[0]), 1e-9)
+    axes.set_yscale("symlog", linthresh=cost)  # the cost, and what it turns into, both in sight
     axes.set(xscale="log", xlabel=words["requests"], ylabel=words["npv"])
+    axes.set_yticks([tick for tick in axes.get_yticks() if not 0 < abs(tick) < cost])  # those would meet the 0
     for axis in (axes.xaxis, axes.yaxis):
         plain_log(axis)
     return fig
@@ -185,6 +187,7 @@ def tornado(table: pd.DataFrame, names: Mapping[str, str], words: Words, scale: 
         )
     axes.axvline(0, color="black", linewidth=1)
     axes.set_xlabel(words["npv"])
+    plain_log(axes.xaxis)
     fig.legend(loc="outside lower center", ncols=2)
     return fig
 

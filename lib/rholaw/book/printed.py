@@ -28,6 +28,12 @@ FIT = """<script>addEventListener("load", async () => {
     }
 });</script>"""
 """Makes narrower what would be cut off, once mathematics stands."""
+CHECKS = re.compile(
+    r"<section id=\"[^\"]*\">\s*<h2>(?:<span[^>]*>[^<]*</span>)?(?:Checks|自動検証)</h2>.*?</section>", re.DOTALL
+)
+"""What is nothing on paper without its code."""
+ANSWER = re.compile(r'(<div class="cell tag_exercise[^>]*>\s*)<details')
+"""The beginning of what answers an exercise."""
 
 
 def pdf(root: Path = ROOT, evidence: bool = False) -> Path:
@@ -96,6 +102,8 @@ def moved(page: str, name: str, names: list[str], evidence: bool = False) -> str
     article = article.replace('<details class="fold"', '<details open class="fold"')
     if evidence:
         article = article.replace('<details class="admonition hide', '<details open class="admonition hide')
+    else:
+        article = ANSWER.sub(r"\1<details open", CHECKS.sub("", article))
 
     def attribute(match: re.Match) -> str:
         """An attribute as it is in the document; "" for a link to what a sheet of paper has not."""

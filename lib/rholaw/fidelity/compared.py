@@ -136,7 +136,7 @@ def _unfinished(run: Run) -> str:
         return "no result: it ends before its final estimate"
     if not all(math.isfinite(value) for value in values) or (run.ppl and run.ppl[0] <= 0):
         return "its perplexity is not a number"
-    return "" if run.name else "which model or type it is of, the log does not say"
+    return "" if run.name else "which model or type it is of, the log does not say: keep it from its first line on"
 
 
 def _elsewhere(run: Run, text: tuple | None) -> str:

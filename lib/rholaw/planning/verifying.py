@@ -6,7 +6,7 @@ Other than ``measuring``, which settles a loss that is open, this is said of eve
 import json
 
 from ..hardware.kernels import numbers
-from . import measuring
+from . import cases, measuring
 from .inputs import Option
 from .remarks import Conclusion, Ground
 from .scenario import Scenario
@@ -30,6 +30,8 @@ KEYS = {
     "mfu": "project.mfu",
 }
 """Uncertain inputs that no command measures: the key of the scenario that takes a number of yours."""
+PURCHASE = "prices.purchase_usd"
+"""That of the price of a device which is bought."""
 REQUESTS = 10
 """Requests of a benchmark for each that is in flight: enough to see a steady state."""
 
@@ -50,7 +52,8 @@ def commands(scenario: Scenario, conclusion: Conclusion) -> tuple[tuple[str, str
         return _speed(*speed)
     first = conclusion.inputs[0]
     value = f'{{ "{row.device}" = … }}' if first == "price" else "[low, middle, high]"
-    given = (("give_key", f"{KEYS[first]} = {value}"),) if first in KEYS else ()
+    owned = first == "price" and cases.bought(cases.priced(scenario, row.device))
+    given = (("give_key", f"{PURCHASE if owned else KEYS[first]} = {value}"),) if first in KEYS else ()
     law = () if scenario.project.kind == "post-training" else (LAW,)  # of training, which is not planned there
     measurable = next((name for name in conclusion.inputs if name in (*SPEED, *LOSS, *law)), "")
     if measurable in SPEED:

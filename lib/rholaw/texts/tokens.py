@@ -130,7 +130,8 @@ def held_out_blocks(tokens: np.ndarray, context: int, count: int) -> torch.Tenso
     most = (len(tokens) - 1) // context if context > 0 else 0
     if not 1 <= count <= most:
         holds = f"from 1 to {most:,} such blocks" if most > 0 else f"not one, which needs {context + 1}"
-        raise ValueError(f"{count} blocks of {context} tokens are asked for: {len(tokens):,} tokens hold {holds}")
+        asked = f"{count} blocks of {context} tokens are asked for: {len(tokens):,} tokens hold {holds}"
+        raise ValueError(f"{asked}; give a longer text, or another count or length")
     return _blocks(tokens, context * (np.arange(count) * most // count), context)
 
 
