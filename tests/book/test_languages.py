@@ -64,3 +64,14 @@ def test_the_japanese_part_of_the_navigation_comes_first():
     parts = [f"{languages.PART}>{name}</p><ul></ul>" for name in ("Start", "Formats", "日本語版")]
     assert languages.own_part_first("".join(parts)) == parts[2] + parts[0] + parts[1]
     assert languages.own_part_first(parts[0]) == parts[0]
+
+
+def test_what_shows_at_the_pointer_is_japanese(tmp_path):
+    page = '<a title="Link to this heading" href="#Page">Page</a><nav aria-label="Page"><i title="Other">'
+    told = '<a title="この見出しへのリンク" href="#Page">Page</a><nav aria-label="このページの目次"><i title="Other">'
+    (tmp_path / "ja").mkdir()
+    for place in ("ja/a.html", "b.html"):
+        (tmp_path / place).write_text(page, encoding="utf-8")
+    languages.finish(SimpleNamespace(outdir=tmp_path), None)
+    assert (tmp_path / "ja" / "a.html").read_text(encoding="utf-8") == told
+    assert (tmp_path / "b.html").read_text(encoding="utf-8") == page

@@ -1,5 +1,6 @@
 """A Sphinx extension for two languages: Japanese pages have Japanese navigation, and a switch leads to and fro."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
@@ -29,6 +30,21 @@ PART = '<p aria-level="2" class="caption"'
 """How a part of the book begins in the navigation of a page."""
 THEMES = (("sphinx", "locale", "sphinx"), ("pydata_sphinx_theme", "locale", "sphinx"))
 BOOK_THEME = ("sphinx_book_theme", "theme/sphinx_book_theme/static/locales", "booktheme")
+
+
+ATTRIBUTES = {
+    "Search this book": "本書を検索",
+    "Link to this heading": "この見出しへのリンク",
+    "Link to this image": "この図へのリンク",
+    "Toggle primary sidebar": "本書の目次を開閉",
+    "Toggle secondary sidebar": "このページの目次を開閉",
+    "Toggle hidden content": "開閉",
+    "Color mode": "画面の明暗",
+    "System Settings": "端末の設定に合わせる",
+    "Main": "本書の目次",
+    "Page": "このページの目次",
+}
+"""What themes leave in English: texts that show where the pointer rests, or are read aloud."""
 
 
 @cache
@@ -76,7 +92,20 @@ def speak(app: "Sphinx", page: str, template: str, context: dict, doctree: objec
         context |= {"docstitle": app.env.titles[FIRST].astext(), "theme_logo_link": context["pathto"](FIRST)}
 
 
+def attributes(html: str) -> str:
+    """A page whose attributes that people see or hear are in Japanese."""
+    told = re.compile(r'\b(title|aria-label|placeholder)="([^"]*)"')
+    return told.sub(lambda said: f'{said[1]}="{ATTRIBUTES.get(said[2], said[2])}"', html)
+
+
+def finish(app: "Sphinx", error: Exception | None) -> None:
+    """Put Japanese for what themes wrote in English into the pages that are in Japanese."""
+    for page in Path(app.outdir, "ja").glob("*.html"):
+        page.write_text(attributes(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def setup(app: "Sphinx") -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("html-page-context", speak, priority=900)  # after the themes
+    app.connect("build-finished", finish)
     return {"parallel_read_safe": True}

@@ -1,7 +1,7 @@
 """A Sphinx extension for a book in English with pages in Japanese, those in ja/: search finds both.
 
 Japanese has no spaces, so that an index of words would hold whole clauses.  Here each pair of neighbouring characters
-is a word, of the index and of the question alike: 量子化 is looked for as 量子 and 子化.  The rest is as it was.
+is a word, of the index and of the question alike: three characters are looked for as two pairs.  The rest is as it was.
 """
 
 import re
