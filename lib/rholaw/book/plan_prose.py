@@ -255,15 +255,22 @@ def held(hours: pd.DataFrame, memory: pd.DataFrame) -> str:
     )
 
 
+def example(plan: Plan) -> str:
+    """For which model and traffic a plan is."""
+    model, traffic = plan.scenario.model, plan.scenario.traffic
+    named = isinstance(model.geometry, str)
+    size = model.geometry if named else f"{words.large(model.shape.non_embedding, 'en')} parameters"
+    return text(f"{size} and {words.large(traffic.requests_per_month, 'en')} requests a month")
+
+
 def answer(plan: Plan) -> str:
     """What the cloud's plan comes to, for which model and traffic, and where compression pays at all."""
-    about, row = plan.scenario, plan.choice
-    example = f"{about.model.geometry} and {words.large(about.traffic.requests_per_month, 'en')} requests a month"
-    unit, base = about.prices.currency, text(plan.baseline.device)
+    row = plan.choice
+    unit, base = plan.scenario.prices.currency, text(plan.baseline.device)
     saved, low, high = (text(money(row["saving_month" + part], unit)) for part in ("", "_p10", "_p90"))
     verdict = words.texts("en")["verdicts"][plan.verdict]
     return (
-        f"**{verdict}: for {text(example)}, {called(row.option)} on {text(row.device)} saves {saved} a month** "
+        f"**{verdict}: for {example(plan)}, {called(row.option)} on {text(row.device)} saves {saved} a month** "
         f"[{low}, {high}] against 16 bits on {base}, and pays in {words.share(row.pays)} of the draws. Compression "
         "pays where a kernel is fast, the traffic heavy, or a smaller device will do; without a kernel it pays nowhere."
     )
