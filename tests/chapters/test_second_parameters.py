@@ -76,7 +76,7 @@ ODD = {
         r"In TensorRT-LLM.*Llama-3\.1-70B",
         r"vLLM|8B",
     ),
-    "18_plan": ({"scenario": "edge"}, r"^For Llama-3\.2-3B and .* requests a month.*Jetson", r"Cloud|H100|Training"),
+    "18_plan": ({"scenario": "edge"}, r"^For Llama-3\.1-8B and .* requests a month.*Jetson", r"Cloud|H100|Training"),
     "19_explorer": ({"engine": "TensorRT-LLM", "devices": "H100 80GB SXM, B200 SXM"}, r"TensorRT-LLM", r"vLLM|L40S"),
     "index": (
         {"formats": "int2, ternary, lm2", "n_params": 3e9, "n_tokens": 2e12},
