@@ -333,7 +333,7 @@ def test_a_table_that_cannot_be_recorded_is_told_by_name(data, capsys):
     path.write_bytes(path.read_bytes() + b"430M,1664,13,13,0.00015\n")
     with small_files(10):
         assert main(["data", "update", NAME]) == 2
-    assert f"File too large: '{data / NAME}.toml'" in capsys.readouterr().err
+    assert f"{data / NAME}.toml: File too large" in capsys.readouterr().err
     assert main(["data", "update", NAME]) == 0
 
 

@@ -59,7 +59,9 @@ def guarded(run: Callable[[], int | None]) -> int:
 
 def tell(begins: str, error: Exception) -> None:
     """Print on stderr what an error says, a line for each of its own; long names of files lose their middle."""
-    print(begins, "\n".join(shortened(readable(line), LONGEST) for line in str(error).splitlines()), file=sys.stderr)
+    of_file = isinstance(error, OSError) and error.filename is not None and error.strerror
+    text = f"{error.filename}: {error.strerror}" if of_file else str(error)
+    print(begins, "\n".join(shortened(readable(line), LONGEST) for line in text.splitlines()), file=sys.stderr)
 
 
 def at_least_one(text: str) -> int:

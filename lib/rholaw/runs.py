@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import tables
-from .checked import shortened, unknown
+from .checked import shortened, shown, unknown
 
 TEXT = ("architecture", "corpus", "weights", "activations", "method")
 POSITIVE = ("n_params", "n_tokens", "loss")
@@ -78,7 +78,7 @@ def with_embeddings(runs: pd.DataFrame) -> pd.DataFrame:
 def check(frame: pd.DataFrame, columns: Iterable[str] = POSITIVE) -> None:
     """Refuse a table unless each of these columns holds positive finite numbers and there is a row.
 
-    ValueError names all missing columns, or the first column that is no number, or its first bad entry and row.
+    ValueError names all missing columns, or the first column that holds no numbers, or its first bad entry and row.
     """
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(f"runs must be a pandas DataFrame, not {type(frame).__name__}")
@@ -93,6 +93,12 @@ def check(frame: pd.DataFrame, columns: Iterable[str] = POSITIVE) -> None:
         if isinstance(column, pd.DataFrame):
             raise ValueError(f"the column {name} is there {column.shape[1]} times")
         if not pd.api.types.is_any_real_numeric_dtype(column):  # neither booleans nor complex numbers
+            if (wrong := pd.to_numeric(column, errors="coerce").isna()).any():
+                row = int(np.flatnonzero(wrong)[0])
+                raise ValueError(
+                    f"{name} must be a number, but is {shown(column.iloc[row])} in the row with index "
+                    f"{frame.index[row]}; such rows: {wrong.sum()} of {len(frame)}"
+                )
             raise ValueError(
                 f"the column {name} does not hold numbers but {column.dtype}, such as {column.iloc[0]!r}; "
                 f"pandas.to_numeric may convert it"

@@ -137,6 +137,10 @@ def test_a_csv_that_is_no_table_is_named(ask, tmp_path, content):
     assert err.count("\n") == 1
 
 
+def test_a_file_that_is_not_there_is_named_without_a_number_of_the_system(ask, tmp_path):
+    assert ask("fit", tmp_path / "mine.csv")[2] == f"rholaw: {tmp_path}/mine.csv: No such file or directory\n"
+
+
 def test_a_name_that_cannot_be_printed_is_escaped(ask):
     assert ask("data", "update", "a\x1bb")[2].startswith(r"refused  data/a\x1bb: there is no such table")
 
@@ -158,7 +162,11 @@ def test_a_law_is_fitted_to_a_series_and_to_a_csv(ask, tmp_path):
     law, points = rl.Law(A=400.0, alpha=0.34, B=410.0, beta=0.28, E=1.7), [1e7, 3e7, 1e8, 3e8]
     rows = [{"n_params": n, "n_tokens": 20 * d, "loss": law.loss(n, 20 * d)} for n in points for d in points]
     pd.DataFrame(rows).to_csv(tmp_path / "mine.csv", index=False)
-    code, out, _ = ask("fit", tmp_path / "mine.csv", "--law", "chinchilla", "--json")
+    code, out, err = ask("fit", tmp_path / "mine.csv", "--law", "chinchilla", "--json")
+    assert err == ""  # no bar of a bootstrap that is none
+    for separator in ";\t":
+        pd.DataFrame(rows).to_csv(tmp_path / "other.csv", index=False, sep=separator)
+        assert ask("fit", tmp_path / "other.csv", "--law", "chinchilla", "--json") == (code, out, err)
     values = {row["parameter"]: row["value"] for row in json.loads(out)}
     assert values["alpha"] == pytest.approx(0.34, rel=1e-3)
     assert values["E"] == pytest.approx(1.7, rel=1e-3)

@@ -50,7 +50,9 @@ def _read(path: str) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        return pd.read_csv(path)
+        with open(path, errors="replace") as file:
+            separator = max(",;\t", key=file.readline().count)
+        return pd.read_csv(path, sep=separator)
     except ValueError as error:  # also pandas' own, which do not say of which file they speak
         raise ValueError(f"{path} is no table of runs: {error}") from None
 

@@ -198,7 +198,8 @@ def _refits(
 ) -> np.ndarray:
     """(count, P): the parameters refitted, from ``u``, with each row of ``weights`` (count, n)."""
     samples = [np.empty((0, len(u)))]
-    for first in tqdm(range(0, len(weights), batch), desc="bootstrap", unit="batch", disable=not progress):
+    batches = range(0, len(weights), batch)
+    for first in tqdm(batches, desc="bootstrap", unit="batch", disable=not (progress and batches)):
         part = weights[first : first + batch]
         start = np.repeat(u[None], len(part), axis=0)
         samples.append(minimise(residuals, start, lower, upper, part, delta)[0])
