@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_runs import LAW, compressed_runs, dense_runs
+from synthetic_runs import LAW, TRUTH, compressed_runs, dense_runs
 
 import rholaw as rl
 from rholaw.laws.curvature import curvature, jackknife
@@ -125,6 +125,25 @@ def test_three_sizes_determine_a_capacity_exactly():
     assert low < rho < high
     assert np.isnan(fit.standard_errors[name])
     assert np.isnan(fit.capacity("dense")[1:]).all()
+
+
+def test_runs_that_leave_a_capacity_open_give_none():
+    """At one size a loss is no size, and where D goes with N its term may stand for ρ: of twelve such sets of runs the
+    intervals of resamples would hold the true capacity in four and in two."""
+    one = compressed_runs(0.002, ("dense", "int2", "int4"), sizes=(1e8,))
+    one = pd.concat([one, one.assign(n_tokens=5 * one.n_tokens, loss=LAW.loss(1e8, 5 * one.n_tokens, one.rho))])
+    line = compressed_runs(0.002, ("dense", "int2", "int4"), sizes=(1e7, 3e7, 1e8, 3e8, 1e9)).assign(
+        n_tokens=lambda runs: 100 * runs.n_params, loss=lambda runs: LAW.loss(runs.n_params, runs.n_tokens, runs.rho)
+    )
+    term = {name: TRUTH[name] for name in ("B", "beta")}
+    for runs, held in ((one, {name: TRUTH[name] for name in ("A", "alpha")}), (line, term)):
+        for law in ("unified", "decoupled"):
+            open_, told = (rl.fit(law, runs, fixed=fixed, n_bootstrap=20) for fixed in ({}, held))
+            assert np.isnan(open_.capacity("int2")).all()
+            rho, low, high = told.capacity("int2")
+            assert low <= rho <= high and rho == pytest.approx(runs.rho[runs.weights == "int2"].max(), rel=0.05)
+            assert not all(open_.identified[name] for name in open_.model.capacity_names)
+    assert open_.confounded and open_.table().why.iloc[-1].startswith("ρ and the term of D are not told apart")
 
 
 def test_as_many_runs_as_parameters_have_no_interval():

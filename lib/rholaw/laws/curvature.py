@@ -23,7 +23,7 @@ def curvature(
     delta: float,
     samples: np.ndarray,
 ) -> dict:
-    """The entries standard_errors, condition, identified and exact of a Fit.
+    """The entries standard_errors, condition, identified, exact and flat of a Fit.
 
     Exact, as in exactly determined, is a parameter that fewer than FEWEST clusters speak of, and every one where there
     are no more runs than parameters: the errors below would come out near 0.  The others have the bootstrap's errors
@@ -58,6 +58,7 @@ def curvature(
         "standard_errors": dict(zip(free_names, errors.tolist(), strict=True)),
         "condition": float(spread[0] / max(spread[-1], 1e-300)) if len(spread) else 1.0,
         "identified": dict.fromkeys(names, True) | dict(zip(free_names, identified.tolist(), strict=True)),
+        "flat": directions[~steep],
         "exact": tuple(name for name, is_exact in zip(free_names, exact, strict=True) if is_exact),
     }
 

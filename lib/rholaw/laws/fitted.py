@@ -38,7 +38,9 @@ class Fit:
     reach: of the fitted runs.  condition: largest over smallest singular value of the Jacobian by the logarithms of the
     free parameters; 1e6 and more says that some combination of them is free.  aic: 2 k − 2 log likelihood, for
     residuals that are independent with the density exp(−huber(r) / s), of which this fit is the maximum; its s counts
-    as a parameter.  remarks: sentences on what the choice of the runs keeps any fit to them from knowing.
+    as a parameter.  flat: (K, P), directions in the logarithms of the free parameters that change no residual.
+    confounded: whether D goes with N in the runs and the term of D is not held: ρ and that term are not told apart.
+    remarks: sentences on what the choice of the runs keeps any fit to them from knowing.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Fit:
     aic: float = field(repr=False)
     reach: Reach = field(repr=False)
     clusters: int = field(repr=False)
+    flat: np.ndarray = field(repr=False)
+    confounded: bool = False
     exact: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -147,6 +151,8 @@ class Fit:
     ) -> tuple[float, float, float]:
         """(ρ, low, high) of a pair of formats; low and high are nan without a bootstrap, and where ρ is exact.
 
+        All are nan where the runs leave ρ open: of one size, since a loss is no size then, and where D goes with N,
+        since the terms of both are not told apart, unless that of D is held.
         tokens_per_param: D/N of the training, on which ρ depends in the laws "…-tokens".  Raises ValueError for a law
         in which a format is no factor on N, and for formats that it cannot express.
         """
@@ -156,12 +162,20 @@ class Fit:
             return capacities(self.name, self.model, p, weights, activations, tokens_per_param)
 
         u = self._points.u
-        rho, moves = float(at(u)), at(u + 1j * 1e-30 * np.eye(len(u))).imag != 0  # by complex steps, as the Jacobian
-        on = {name for name, moved in zip(self.params, moves, strict=True) if moved}
+        steps = u + 1j * 1e-30 * np.eye(len(u))  # complex ones, as the Jacobian
+        rho, slopes = float(at(u)), at(steps).imag / 1e-30
+        on = {name for name, slope in zip(self.params, slopes, strict=True) if slope != 0}
+        if on and (self.confounded or self._changes_nothing(slopes)):
+            return np.nan, np.nan, np.nan
         if self.samples.empty or not on or on & {*self.exact}:
             return rho, np.nan, np.nan
         low, high = percentiles(self.capacity_draws(weights, activations, tokens_per_param=tokens_per_param), level)
         return rho, float(low), float(high)
+
+    def _changes_nothing(self, slopes: np.ndarray) -> bool:
+        """Whether what has these slopes, (P,), moves along a direction that no residual notices."""
+        free = np.array([name in self.standard_errors for name in self.params])
+        return bool((np.abs(self.flat @ slopes[free]) > 1e-3 * np.abs(slopes).max()).any())
 
     def capacity_draws(
         self,
@@ -220,6 +234,8 @@ class Fit:
     def _open(self, name: str) -> str:
         """Why a parameter is not identified."""
         error = self.standard_errors[name]
+        if self.confounded and name in self.model.capacity_names:
+            return "ρ and the term of D are not told apart: in these runs D goes with N"
         if np.isnan(error):
             return "hardly known: a bootstrap would say how far"
         if error * few_clusters(self.clusters) < IDENTIFIED_SE:

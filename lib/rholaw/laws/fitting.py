@@ -22,6 +22,8 @@ from .reach import reach_of
 
 COLLINEAR = 0.95
 """Correlation of log N and log D beyond which their terms are hardly told apart."""
+DATA = ("B", "beta", "a_D", "b_D")
+"""The parameters of a law's term in D."""
 
 
 def fit(
@@ -80,7 +82,10 @@ def fit(
     objective = float(huber(residuals(u), huber_delta).sum())
     at_bound = [name for name, on in zip(names, (lower < upper) & ((u == lower) | (u == upper)), strict=True) if on]
     status = "bound hit: " + ", ".join(at_bound) if at_bound else "converged"
-    told = curvature(residuals, u, lower, upper, names, clusters, huber_delta, samples)
+    told, remarks = curvature(residuals, u, lower, upper, names, clusters, huber_delta, samples), _remarks(runs)
+    confounded = bool(remarks) and model.has_capacity and any(name in told["standard_errors"] for name in DATA)
+    if confounded:
+        told["identified"] |= {name: False for name in model.capacity_names if name in told["standard_errors"]}
     return Fit(
         name=law,
         params=dict(zip(names, np.exp(u).tolist(), strict=True)),
@@ -91,7 +96,8 @@ def fit(
         samples=pd.DataFrame(samples, columns=list(names)),
         model=model,
         aic=_aic(objective, len(runs), int(free.sum()), huber_delta),
-        remarks=_remarks(runs),
+        confounded=confounded,
+        remarks=remarks,
         reach=reach_of(runs, resampling.cell(runs, cluster)),
         clusters=int(clusters.max()) + 1,
         **told,
