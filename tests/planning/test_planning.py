@@ -264,6 +264,15 @@ def test_a_large_model_needs_fewer_devices_when_compressed():
     assert any("communication is reckoned from their links" in text for text in plan.warnings)
 
 
+def test_devices_that_cannot_share_the_heads_alike_are_stages_of_a_pipeline_and_the_plan_says_so():
+    large = {"model": {"geometry": "Llama-3.1-70B"}, "formats": [INT4]}
+    plan = planned(**large, hardware={"gpus": [4, 6], "batches": [1]})
+    told = [text for text in plan.warnings if "pipeline" in text]
+    assert len(told) == 1 and "of 6 devices is planned as 3 stages of a pipeline, each of 2 devices" in told[0]
+    four, six = (the(plan, "dense", gpus=gpus) for gpus in (4, 6))
+    assert six.fits and six.decode_tokens_s < four.decode_tokens_s  # two share each product, one after another
+
+
 def test_several_devices_are_as_fast_as_their_efficiency_says():
     parts = {"gpus": [1, 2], "parallel_efficiency": 0.75, "system_efficiency": 0.6}
     plan = planned(hardware=parts, traffic={"utilisation": 0.5}, prices={"billing": "hours"})

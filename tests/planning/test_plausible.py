@@ -51,10 +51,6 @@ def refusal(**parts) -> str:
             "1,000,000 devices serve no copy of a model; at most 1,024",
         ),
         (
-            {"hardware": {"gpus": [1, 3]}},
-            "3 devices cannot share 32 heads of attention, 8 of keys and values, evenly; 1, 2, 4, 8 can; ",
-        ),
-        (
             {"model": RIGHT["model"] | {"measured": [{"weights": "q4_k", "rise": r} for r in (0.03, 0.3)]}},
             "model.measured: 2 is of q4_k again, with another rise (0.03 and 0.3): give one",
         ),

@@ -61,7 +61,7 @@ def price(case: Case, base: Case, drawn: Drawn, draws: Draws) -> Turning:
     one, two = worth(1.0), worth(2.0)
 
     def pays(dollars: float) -> bool:
-        return bool(np.median(one + (dollars - 1) * (two - one)) > 0)
+        return _positive(one + (dollars - 1) * (two - one))
 
     least, most, rate = 1 / FARTHEST, FARTHEST, case.scenario.prices.rate
     if pays(most):
@@ -81,7 +81,12 @@ def _at(case: Case, dollars: float) -> Case:
 
 
 def _pays(case: Case, own: outcomes.Outcome, dense: outcomes.Outcome) -> bool:
-    return bool(np.median(outcomes.compared(case, own, dense.usd_month).npv) > 0)
+    return _positive(outcomes.compared(case, own, dense.usd_month).npv)
+
+
+def _positive(worth: outcomes.Numbers) -> bool:
+    """Whether a plan's table has a median above zero: one of the draws, where their number is even the lower middle."""
+    return bool(np.quantile(worth, 0.5, method="inverted_cdf") > 0)
 
 
 def _lowest(pays: Callable[[float], bool], least: float, high: float) -> float:

@@ -12,6 +12,7 @@ from ..checkpoints.parts import STATE_BYTES
 from ..hardware import devices
 from ..hardware.devices import STALE_DAYS, facts
 from ..hardware.kernels import engines
+from ..hardware.links import BY_LAYERS
 from ..hardware.speed import Rung
 from ..laws.draws import Draws, default_runs
 from . import advice, damage, timed
@@ -212,6 +213,9 @@ def _of_engines(scenario: Scenario, cases: list[Case]) -> Iterator[Doubt]:
         yield Doubt("engine_unknown", {"hint": unknown(hardware.engine, engines(), "engine")})
     if max(hardware.gpus) > 1 and not hardware.parallel_efficiency:
         yield Doubt("parallel_assumed")
+    split = {case.gpus: case.machine for case in cases if case.machine.stages > 1 and hardware.engine not in BY_LAYERS}
+    for count, machine in split.items():
+        yield Doubt("staged", {"devices": count, "ranks": machine.ranks, "stages": machine.stages})
     if any(not belief.runs for case in cases for belief in case.beliefs):
         yield Doubt("engine_unobserved", {"engine": hardware.engine})
     untested = (case for case in cases if tested(case) and not held(case)[0])

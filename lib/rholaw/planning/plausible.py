@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..checked import closest, listed, shortened
 from ..hardware.devices import Device
 from ..hardware.kernels import engines
-from ..hardware.links import BY_LAYERS, NODE, divides
 from .inputs import Hardware, Model, Option, Project, Run, Traffic
 from .prices import Prices
 
@@ -93,20 +92,6 @@ def of_hardware(hardware: Hardware, formats: int, known: Mapping[str, Device]) -
     room = [known[name].memory for name in hardware.devices if name in known]
     if room and hardware.reserve_gb * 1e9 >= max(room):
         yield f"hardware.reserve_gb: {hardware.reserve_gb:g} GB leave nothing of the {max(room) / 1e9:g} GB of a device"
-
-
-def of_ranks(hardware: Hardware, model: Model) -> Iterator[str]:
-    """Numbers of devices among which the heads of a model cannot be shared."""
-    try:
-        shape = model.shape
-    except (ValueError, KeyError):  # which is told as what it is
-        return
-    layers = f"; {listed(BY_LAYERS)} splits by layers, among any number"
-    can = [ranks for ranks in range(1, NODE + 1) if divides(shape, ranks)]
-    for count in hardware.gpus:
-        if count <= NODE and count not in can and hardware.engine not in BY_LAYERS:
-            heads = f"{shape.heads:g} heads of attention, {shape.kv_heads:g} of keys and values"
-            yield f"hardware.gpus: {count} devices cannot share {heads}, evenly; {listed(can)} can{layers}"
 
 
 def of_traffic(traffic: Traffic) -> Iterator[str]:

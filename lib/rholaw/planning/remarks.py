@@ -158,6 +158,7 @@ class Doubt(Remark):
         "energy": ("changes",),
         "engine_unknown": ("hint",),
         "parallel_assumed": (),
+        "staged": ("devices", "ranks", "stages"),
         "engine_unobserved": ("engine",),
         "speed_untested": ("options",),
         "many_devices": ("devices",),

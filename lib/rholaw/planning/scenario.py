@@ -169,7 +169,6 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
     yield from plausible.of_model(scenario.model)
     yield from plausible.of_formats(scenario.formats)
     yield from plausible.of_hardware(hardware, len(scenario.formats), known)
-    yield from plausible.of_ranks(hardware, scenario.model)
     yield from plausible.of_traffic(scenario.traffic)
     yield from plausible.of_prices(prices)
     rented = (known[name] for name in dict.fromkeys([*hardware.devices, project.train_device]) if name in known)
