@@ -102,7 +102,19 @@ MODULES = {
     "checkpoints.families": ["keys", "pieces", "llamas", "mixtures", "hybrids", "newer", "gemma", "older"],
     "checkpoints.layouts": ["grouping", "settings", "unpacking", "floats", "integers", "nibbles", "products"],
     "hardware": [
-        *("devices", "offers", "kernels", "geometry", "links", "speed", "observed", "residuals", "training", "reports"),
+        *(
+            "devices",
+            "offers",
+            "kernels",
+            "geometry",
+            "efficiencies",
+            "links",
+            "speed",
+            "observed",
+            "residuals",
+            "training",
+            "reports",
+        ),
         *("simulated", "benchmarks"),
     ],
     "train": [

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rholaw.hardware import geometry, links, speed
+from rholaw.formats.grammar import parse
+from rholaw.hardware import geometry, links, observed, speed
 from rholaw.hardware.devices import devices
 
 H100 = devices()["H100 80GB SXM"]
@@ -35,6 +36,19 @@ def test_sums_by_hand():
     assert long == pytest.approx(2 * 80 * (5e-6 + 7 / 4 * 8192 * 8192 * 2 / 270e9))
     bus = links.sums(LLAMA, links.together(devices()["L40S"], 2, LLAMA), np.array([1.0]))
     assert bus == pytest.approx(2 * 80 * (8e-6 + 8192 * 2 / 19.2e9))
+
+
+def test_an_engine_that_rounds_first_gathers_fewer_bits_before_experts_and_sums_as_many_behind_them():
+    mixture = observed.public()["Qwen3-30B-A3B"]
+    eight = links.together(devices()["RTX PRO 6000 Server"], 8, mixture)
+    nvfp4 = parse("nvfp4")
+    assert [links.gathered(engine, nvfp4) for engine in ("TensorRT-LLM", "vLLM")] == [4.5, 16]
+    assert links.gathered("TensorRT-LLM", parse("dense")) == 16
+    whole, rounded = (links.sums(mixture, eight, np.array([8192.0]), gather=bits) for bits in (16, 4.5))
+    moved = 48 * 7 / 8 * 8192 * 2048 / (0.4 * eight.link)
+    assert whole - rounded == pytest.approx(moved * (16 - 4.5) / 8) and whole > moved * 4
+    pair = links.together(H100, 2, LLAMA)
+    assert links.sums(LLAMA, pair, np.array([8.0]), gather=4.5) == links.sums(LLAMA, pair, np.array([8.0]))
 
 
 def test_a_link_that_nobody_knows_is_a_bus():

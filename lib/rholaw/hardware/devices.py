@@ -144,6 +144,18 @@ def _devices(rows: pd.DataFrame) -> dict[str, Device]:
     return {name: Device(name, **properties) for name, properties in values.items()}
 
 
+def kind(device: Device) -> str:
+    """ "data centre", "consumer", or the platform where that is neither CUDA's nor a rack's."""
+    if device.platform in ("cuda", "rocm", "tpu") and device.memory >= 40e9 and device.bandwidth >= 800e9:
+        return "data centre"
+    return "consumer" if device.platform == "cuda" else device.platform
+
+
+def where(device: Device) -> str:
+    """ "data centre" or "edge"."""
+    return "data centre" if kind(device) == "data centre" else "edge"
+
+
 @dataclass(frozen=True)
 class Price:
     """What an hour of one device costs, USD.

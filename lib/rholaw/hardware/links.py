@@ -5,19 +5,22 @@
 Up to NODE devices, whose number divides the heads, share every product (tensor parallel: two sums a layer, of a ring's
 bytes); what is more follows in stages of a pipeline, each of some layers, between which so little is sent that it is
 left out.  llama.cpp splits by layers from the first device on.  Experts are shared as other matrices are; the attention
-before them is taken to be whole on every rank, for sequences of its own: one sum a layer, a gather before the experts
-and a scatter behind them.
+before them is taken to be whole on every rank, for sequences of its own: one sum a layer, a gather before the experts,
+of as many bits as ``gathered`` says, and a scatter of 16 bits behind them.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
+from ..formats.format import Format
 from .devices import Device
 from .geometry import Geometry, factors
 
 NODE = 8
 """Devices in one machine, at most, as DGX and HGX have them."""
+ROUNDED_FIRST = ("TensorRT-LLM",)
+"""Engines that gather activations of experts after these were rounded (fused_moe_cutlass.py, as of 2025-06)."""
 BY_LAYERS = ("llama.cpp",)
 """Engines that split by layers wherever they can (`--split-mode layer`, its default)."""
 BUS = 32e9
@@ -59,18 +62,25 @@ def together(device: Device, count: int, geometry: Geometry, engine: str = "") -
     return replace(device, **sums, memory=device.memory * count, ranks=ranks, stages=count // ranks)
 
 
-def sums(geometry: Geometry, device: Device, tokens: np.ndarray, size: float = 1.0) -> np.ndarray:
+def gathered(engine: str, activations: Format) -> float:
+    """Bits of a number that the ranks of an engine gather before experts."""
+    return min(16.0, activations.bits) if engine in ROUNDED_FIRST else 16.0
+
+
+def sums(geometry: Geometry, device: Device, tokens: np.ndarray, size: float = 1.0, gather: float = 16.0) -> np.ndarray:
     """Seconds of all layers' sums over the ranks of a Device, for ``tokens`` tokens in a step; size: see ``factors``.
 
-    What writes to the residual stream is summed: attention and the feed-forward, of a mixture its experts, in 16 bits.
+    What writes to the residual stream is summed: attention and the feed-forward, of a mixture its experts, in 16 bits;
+    gather: bits of a number on the way to the experts, see ``gathered``.
     """
     tokens = np.asarray(tokens, dtype=float)
     if device.ranks == 1:
         return np.zeros_like(tokens)
     rate, grow = link(device), factors(size)
     written = [m for m in geometry.body.matrices if m.outputs == geometry.d_model]
-    count = sum(m.count for m in written if m.routed) or sum(m.count for m in written)
-    moved = 2 * (device.ranks - 1) / device.ranks * tokens * geometry.d_model * 2
+    routed = sum(m.count for m in written if m.routed)
+    count, there = (routed, gather) if routed else (sum(m.count for m in written), 16.0)
+    moved = (device.ranks - 1) / device.ranks * tokens * geometry.d_model * (there + 16.0) / 8
     short = LATENCY if rate >= SWITCHED else BUS_LATENCY * device.ranks
     share = SHARE if rate >= SWITCHED or device.ranks == 2 else BUS_SHARE
     return count * (grow["products"] * short + grow["kv"] * moved / (share * rate))

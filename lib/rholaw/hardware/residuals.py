@@ -6,7 +6,8 @@ The logarithm of reported over roofline time is a sum of effects of what a repor
 device, kind of device, phase, batch, rung, …), each of one standard deviation, of its source, and of itself, which is
 less sure of mixtures and where nobody timed a format's products: a Gaussian model whose four deviations maximise
 marginal likelihood (Gelman & Hill 2007, ch. 12).  What was never reported has an effect of zero and its whole
-deviation in the error: a new device is believed to be as its kind is, less surely.
+deviation in the error: a new device is believed to be as its kind is, less surely.  Last, errors are made as wide as
+those of reports are whose source was left out, at the edge and in data centres apart.
 """
 
 import math
@@ -20,7 +21,7 @@ from scipy.optimize import minimize
 
 from .. import tables
 from . import observed
-from .devices import Device, devices
+from .devices import Device, devices, kind, where
 from .speed import Numbers, Rung
 
 Z = 1.2816
@@ -88,24 +89,39 @@ class Fit:
 
 def fit(effects: list[dict[str, float]], sources: list[str], logs: np.ndarray) -> Fit:
     """The Fit to logarithms of time over roofline; effects: {name: how much of it} of each report."""
-    names = _names(effects)
-    design, wide = _design(effects, names), _design(effects, WIDE)
-    same = (np.array(sources)[:, None] == np.array(sources)).astype(float)
     logs = np.asarray(logs, dtype=float)
 
-    def solved(deviations: np.ndarray) -> tuple[np.ndarray, tuple]:
-        effect, source = deviations[:2] ** 2
-        own = np.diag(_own(effects, deviations))
-        factored = cho_factor(wide @ wide.T + effect * design @ design.T + source * same + own, lower=True)
-        return cho_solve(factored, logs), factored
-
     def loss(parameters: np.ndarray) -> float:
-        weights, factored = solved(np.exp(parameters))
+        weights, factored = _given(np.exp(parameters), effects, sources, logs).solved
         return 0.5 * logs @ weights + np.log(np.diag(factored[0])).sum()
 
     best = minimize(loss, np.log([0.3, 0.2, 0.2, 0.2]), method="L-BFGS-B", bounds=[(math.log(0.02), math.log(3))] * 4)
-    deviations = np.exp(best.x)
-    return Fit(names, deviations, design, wide, solved(deviations))
+    return _given(np.exp(best.x), effects, sources, logs)
+
+
+def _given(deviations: np.ndarray, effects: list[dict[str, float]], sources: list[str], logs: np.ndarray) -> Fit:
+    """The Fit with these deviations."""
+    names = _names(effects)
+    design, wide = _design(effects, names), _design(effects, WIDE)
+    same = (np.array(sources)[:, None] == np.array(sources)).astype(float)
+    effect, source = deviations[:2] ** 2
+    own = np.diag(_own(effects, deviations))
+    factored = cho_factor(wide @ wide.T + effect * design @ design.T + source * same + own, lower=True)
+    return Fit(names, deviations, design, wide, (cho_solve(factored, logs), factored))
+
+
+def widths(own: Fit, rows: pd.DataFrame, by: str) -> dict[str, float]:
+    """{group: times its deviation that the log of a row is off}, where each source is predicted from the others.
+
+    rows: what a Fit was learnt from: effects, source, log, and the column of groups.  The root of the mean square.
+    """
+    off = pd.Series(0.0, rows.index)
+    for source, left in rows.groupby("source"):
+        rest = rows[rows.source != source]
+        others = _given(own.deviations, list(rest.effects), list(rest.source), rest["log"].to_numpy())
+        mean, deviation = others.predict(list(left.effects))
+        off[left.index] = (left["log"] - mean) / deviation
+    return (off**2).groupby(rows[by]).mean().pow(0.5).to_dict()
 
 
 def belief(
@@ -116,7 +132,7 @@ def belief(
     sequences: in flight; rung: of ``speed.Rung``; mixture: whether the model is one of experts.  What runs no kernel of
     its own errs as 16 bits do.
     """
-    rows, own = _learnt(mixture)
+    rows, own, times = _learnt(mixture)
     rungs = (str(Rung.DENSE), str(rung)) if rung in LEARNT else (str(Rung.DENSE),)
     count = np.size(sequences)
     mean, covariance = own.joint(
@@ -126,6 +142,7 @@ def belief(
     mean[:count] = np.maximum(mean[:count], 0)  # nothing reads 16 bits faster than its memory
     factor, error = np.exp(mean), np.sqrt(np.diag(covariance))
     shared = np.diag(covariance[:count, -count:]) / (error[:count] * error[-count:]) if rungs[1:] else np.ones(count)
+    error = error * times[where(device)]
     pairs = (np.stack([values[:count], values[-count:]]).reshape(2, *np.shape(sequences)) for values in (factor, error))
     source = f"{len(rows)} calibration rows of data/hardware/observed and reports"
     return Belief(*pairs, shared.reshape(np.shape(sequences)), int((rows.engine == engine).sum()), source)
@@ -149,18 +166,6 @@ def effects(
     by = [engine, *(["mixture"] if mixture else [])]
     parts = parts | {f"{one} {name}": weight for one in by for name, weight in parts.items()}
     return dict.fromkeys(names, 1.0) | {name: weight for name, weight in parts.items() if weight}
-
-
-def kind(device: Device) -> str:
-    """ "data centre", "consumer", or the platform where that is neither CUDA's nor a rack's."""
-    if device.platform in ("cuda", "rocm", "tpu") and device.memory >= 40e9 and device.bandwidth >= 800e9:
-        return "data centre"
-    return "consumer" if device.platform == "cuda" else device.platform
-
-
-def where(device: Device) -> str:
-    """ "data centre" or "edge"."""
-    return "data centre" if kind(device) == "data centre" else "edge"
 
 
 def type_of(mixture: bool) -> str:
@@ -215,8 +220,9 @@ def _held_out() -> pd.DataFrame:
     done = []
     for test, rest in parts:
         for mixture, own in test.groupby("mixture"):
-            mean, deviation = _fit(_teachers(rest, mixture)).predict(list(own.effects))
-            done.append(own.assign(mean=mean, deviation=deviation))
+            taught, times = _fit(_teachers(rest, mixture))
+            mean, deviation = taught.predict(list(own.effects))
+            done.append(own.assign(mean=mean, deviation=deviation * own["where"].map(times)))
     table = pd.concat(done)
     for name, z in (("low", Z), ("predicted", 0.0), ("high", -Z)):
         table[name] = table.roofline / np.exp(table["mean"] + z * table.deviation)
@@ -227,9 +233,9 @@ def _held_out() -> pd.DataFrame:
 
 
 @cache
-def _learnt(mixture: bool) -> tuple[pd.DataFrame, Fit]:
+def _learnt(mixture: bool) -> tuple[pd.DataFrame, Fit, dict[str, float]]:
     rows = _teachers(_reports(), mixture)
-    return rows, _fit(rows)
+    return rows, *_fit(rows)
 
 
 def _teachers(rows: pd.DataFrame, mixture: bool) -> pd.DataFrame:
@@ -237,8 +243,10 @@ def _teachers(rows: pd.DataFrame, mixture: bool) -> pd.DataFrame:
     return rows[(rows.role == "calibration") & (mixture | ~rows.mixture)]
 
 
-def _fit(rows: pd.DataFrame) -> Fit:
-    return fit(list(rows.effects), list(rows.source), rows["log"].to_numpy())
+def _fit(rows: pd.DataFrame) -> tuple[Fit, dict[str, float]]:
+    """The Fit to rows, and the ``widths`` of its errors at the edge and in data centres."""
+    own = fit(list(rows.effects), list(rows.source), rows["log"].to_numpy())
+    return own, widths(own, rows.reset_index(drop=True), "where")
 
 
 @cache

@@ -4,22 +4,23 @@
     t_q ∈ [roofline_q / η, roofline_q + (t₁₆ − roofline₁₆)]      what is no product of matrices may not shrink
 
 The products of 16 bits follow a fitted roofline; a format divides their time by its speed-up, from the first of:
-measured products → a fitted roofline → the nominal ratio, an upper bound.  A layer's experts have a roofline of their
-own, fitted to what they take together: with few tokens most of that is no reading.
+measured products → a fitted roofline → the nominal ratio, an upper bound.  A measured speed-up is the median over
+matrices of many sizes: it is moved by what fitted rooflines say of the model's own beside one of these.  A layer's
+experts have a roofline of their own, fitted to what they take together: with few tokens most of that is no reading.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 
 from ..checkpoints.parts import STATE_BYTES
-from .devices import Device
-from .geometry import Geometry, Matrix, factors
-from .kernels import DENSE, Kernel, fitted_roofline, measured_speedups
+from .devices import Device, where
+from .efficiencies import Efficiency, efficiency
+from .geometry import Geometry, Matrix, Part, factors
+from .kernels import DENSE, Kernel, measured_speedups
 from .links import sums
 
 Numbers = np.ndarray | float
@@ -27,48 +28,10 @@ Numbers = np.ndarray | float
 
 PREFILL_TOKENS = 8192
 """Tokens that an engine prefills at once, at most."""
-LAUNCHED = {"bitsandbytes": (190e-6, 265e-6)}
+LAUNCHED = {"bitsandbytes": {"data centre": (231e-6, 325e-6), "edge": (153e-6, 216e-6)}}
 """Seconds a product, in 16 bits and in NF4, that transformers takes to launch a decode step kernel by kernel while the
-device waits: means of two machines, of those reports that are not held out; other engines replay a graph."""
-
-
-@dataclass(frozen=True)
-class Efficiency:
-    """compute, bandwidth: shares of the peak that products of matrices reach; overhead: seconds a product.
-
-    error: of the logarithm of a time; source: what it was fitted to, or "nominal"; experts: of the products of experts,
-    where these were timed.
-    """
-
-    compute: float = 1.0
-    bandwidth: float = 1.0
-    overhead: float = 0.0
-    error: float = 0.0
-    source: str = "nominal"
-    experts: "Efficiency | None" = None
-
-    @property
-    def measured(self) -> bool:
-        """Whether somebody measured it."""
-        return self.source != "nominal"
-
-
-@lru_cache(maxsize=4096)
-def efficiency(device: Device, engine: str, kernel: Kernel = DENSE) -> Efficiency:
-    """The Efficiency of a kernel on a Device under an engine; nominal where nobody measured it."""
-    own, experts = (fitted_roofline(device.name, engine, kernel.name, which) for which in (False, True))
-    timed = None if experts is None else _fitted(experts, PRODUCTS)
-    return Efficiency(experts=timed) if own is None else replace(_fitted(own), experts=timed)
-
-
-PRODUCTS = 2
-"""Of an expert, up (with its gate) and down: timed as one."""
-
-
-def _fitted(row: pd.Series, of: int = 1) -> Efficiency:
-    source = f"{row.engine} {row.version}"
-    overhead = row.overhead_us * 1e-6 / of
-    return Efficiency(row.compute_efficiency, row.bandwidth_efficiency, overhead, row.median_error, source)
+device waits: those of the reports that are not held out, of a server's processor and of a desktop's, which is faster
+(there of NF4 alone, 16 bits in the server's ratio); other engines replay a graph."""
 
 
 class Rung(StrEnum):
@@ -162,8 +125,9 @@ def speedup(
 ) -> Speedup:
     """The Speedup of a Kernel for these numbers of tokens, and where it comes from.
 
-    Dense products that were timed say nothing of experts: a mixture has the fitted rooflines of both, and where a
-    kernel was timed on experts alone, it gains on experts alone.
+    device: or several as one, of which each then multiplies a part of every matrix.  Dense products that were timed say
+    nothing of experts: a mixture has the fitted rooflines of both, and where a kernel was timed on experts alone, it
+    gains on experts alone.
     """
     tokens = np.asarray(tokens, dtype=float)
     one = np.ones_like(tokens)
@@ -174,9 +138,15 @@ def speedup(
     if kernel.status == "emulated":
         return Speedup(one, one, one, Rung.EMULATED, kernel.source)
     timed = None if geometry.sparse else measured_speedups(device.name, engine, kernel.name)
-    if timed is not None:
-        return Speedup(*timed.at(tokens), Rung.MEASURED, timed.source, timed.engine)
     base, fit = efficiency(device, engine), efficiency(device, engine, kernel)
+    if timed is not None:
+        own, middle = (
+            time_of(products(shape, device, tokens, fit=base))
+            / time_of(products(shape, device, tokens, bits, kernel, fit))
+            for shape in (geometry, _timed(device.ranks))
+        )
+        moved = own / middle if base.measured and fit.measured else one
+        return Speedup(*(gain * moved for gain in timed.at(tokens)), Rung.MEASURED, timed.source, timed.engine)
     of, own = (base.experts, fit.experts) if geometry.sparse else (base, fit)
     if own and own.measured and of and of.measured:
         dense = products(geometry, device, tokens, fit=base)
@@ -188,6 +158,13 @@ def speedup(
     ratio = time_of(products(geometry, device, tokens)) / time_of(products(geometry, device, tokens, bits, kernel))
     ratio = np.maximum(ratio, 1)
     return Speedup(np.sqrt(ratio), one, ratio, Rung.NOMINAL, "ratio of peaks; half way to it, in logarithm, taken")
+
+
+@lru_cache
+def _timed(ranks: int) -> Geometry:
+    """A matrix such that each of so many ranks has one in the middle of those whose medians stand in gemm_speedups."""
+    side = math.sqrt(math.sqrt(16.8e6 * 235e6))  # weights, of the least and of the largest
+    return Geometry("timed", Part((Matrix(side, side * ranks),)), side, 1)
 
 
 def given(bounds: tuple[float, float, float], tokens: np.ndarray, source: str) -> Speedup:
@@ -230,7 +207,13 @@ class Step:
 
 
 def prefill(
-    geometry: Geometry, device: Device, fit: Efficiency, tokens: Numbers, prompt: Numbers, size: float = 1.0
+    geometry: Geometry,
+    device: Device,
+    fit: Efficiency,
+    tokens: Numbers,
+    prompt: Numbers,
+    size: float = 1.0,
+    gather: float = 16,
 ) -> Step:
     """The Step that reads ``tokens`` tokens of prompts, each ``prompt`` long. The head is read once a prompt: left out.
 
@@ -244,11 +227,11 @@ def prefill(
     before = sum(cache.layers * cache.work * cache.before(prompt) for cache in body.caches) + 4 * body.state
     flops = before * tokens * factors(size)["kv"]
     attention = flops / (device.bf16 * fit.compute)
-    linked = sums(geometry, device, tokens, size)
-    limits = _limits(terms) | {"links": linked}
+    linked_16, linked = (sums(geometry, device, tokens, size, bits) for bits in (16, gather))
+    limits = _limits(terms) | {"links": linked_16}
     limits["arithmetic"] = limits["arithmetic"] + attention
-    rest = attention + linked
-    return Step(sum(np.maximum(*both) + overhead for *both, overhead in terms), rest, rest, limits)
+    products_16 = sum(np.maximum(*both) + overhead for *both, overhead in terms)
+    return Step(products_16, attention + linked, attention + linked_16, limits)
 
 
 def decode(
@@ -261,6 +244,7 @@ def decode(
     size: float = 1.0,
     head_bits: float = 16,
     engine: str = "",
+    gather: float = 16,
 ) -> Step:
     """The Step that writes one token of each of ``sequences`` sequences, ``context`` tokens long so far.
 
@@ -281,11 +265,12 @@ def decode(
     cache_16, cache_q = (
         np.fmax(attention, spread * (geometry.sequence_bytes(context, bits) + state)) for bits in (16, kv_bits)
     )
-    linked = sums(geometry, device, sequences, size)
-    limits = _limits(terms) | {"key-value cache": cache_q, "links": linked}
+    linked_16, linked = (sums(geometry, device, sequences, size, bits) for bits in (16, gather))
+    limits = _limits(terms) | {"key-value cache": cache_q, "links": linked_16}
     count = sum(matrix.count for matrix in geometry.body.matrices) * grow["products"]
-    launched = tuple(count * seconds for seconds in LAUNCHED.get(engine, (0.0, 0.0)))
-    return Step(time_of(terms), head_q + linked + cache_q, head_16 + linked + cache_16, limits, launched)
+    launched = tuple(count * seconds for seconds in LAUNCHED.get(engine, {}).get(where(device), (0.0, 0.0)))
+    rest, rest_16 = head_q + linked + cache_q, head_16 + linked_16 + cache_16
+    return Step(time_of(terms), rest, rest_16, limits, launched)
 
 
 def _limits(terms: tuple[Terms, ...]) -> dict[str, np.ndarray]:

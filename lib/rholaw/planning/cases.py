@@ -13,7 +13,7 @@ from ..hardware import geometry as shapes
 from ..hardware.benchmarks import Shift
 from ..hardware.devices import Device, Price
 from ..hardware.kernels import Kernel, kernel, vocabulary_bits
-from ..hardware.links import together
+from ..hardware.links import gathered, together
 from ..laws.draws import Draws
 from . import costs
 from .inputs import Option
@@ -30,7 +30,8 @@ class Case:
 
     batches: (B, 1) sequences that a replica may hold; flight: (G, 1) sequences in flight at which its speeds are
     computed, powers of two up to the most, and the batches; tokens: (G, 1) prefilled at once; bits: of a weight and
-    an activation, as stored; kv_bits, vocabulary_bits: of the cache, and of embeddings and head; faster: the
+    an activation, as stored; kv_bits, vocabulary_bits, gather: of the cache, of embeddings and head, and of what
+    devices gather before experts; faster: the
     Speedups of prefill and decode; beliefs: how far times are from the roofline, of both, or () where the scenario
     says how efficient the engine is; machine: the devices as if they were one, or one of them where the scenario
     says how efficient several are; credited: whether a speed-up of the scenario stands in for a kernel that is not
@@ -47,6 +48,7 @@ class Case:
     bits: tuple[float, float]
     kv_bits: float
     vocabulary_bits: float
+    gather: float
     batches: np.ndarray
     flight: np.ndarray
     tokens: np.ndarray
@@ -98,16 +100,17 @@ def case(
     credited = option.credited and not own.runs
     if credited:
         own = replace(own, status="native")
+    as_one = 1 if scenario.hardware.parallel_efficiency else gpus
+    machine = together(device, as_one, shape, engine)
     bits = (16.0, 16.0) if own.status == "emulated" else (weights.bits, activations.bits)
     flight = np.union1d(batches, 2.0 ** np.arange(np.log2(batches.max())))[:, None]
     tokens = np.minimum(flight * scenario.traffic.tokens_in, speed.PREFILL_TOKENS)
     prefill, decode = (
-        speed.given(yours, together, option.measured_on)
+        speed.given(yours, at_once, option.measured_on)
         if yours
-        else speed.speedup(shape, device, engine, own, bits, together)
-        for yours, together in ((option.speedup_prefill, tokens), (option.speedup_decode, flight))
+        else speed.speedup(shape, machine, engine, own, bits, at_once)
+        for yours, at_once in ((option.speedup_prefill, tokens), (option.speedup_decode, flight))
     )
-    as_one = 1 if scenario.hardware.parallel_efficiency else gpus
     in_flight = tuple(flight[:, 0].tolist())
     beliefs = (
         _belief(engine, device, phase, in_flight, faster.rung, shape.sparse, as_one)
@@ -123,13 +126,14 @@ def case(
         bits=bits,
         kv_bits=kv.bits,
         vocabulary_bits=vocabulary_bits(weights, engine),
+        gather=gathered(engine, activations),
         batches=batches,
         flight=flight,
         tokens=tokens,
         fit=speed.efficiency(device, engine),
         faster=(prefill, decode),
         beliefs=() if scenario.hardware.system_efficiency else tuple(beliefs),
-        machine=together(device, as_one, shape, engine),
+        machine=machine,
         credited=credited,
         price=price,
         training=training,

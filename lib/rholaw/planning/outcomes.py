@@ -224,9 +224,9 @@ def _step(case: Case, phase: str, size: Numbers) -> speed.Step:
     """The Step of a phase of a model ``size`` times as large."""
     traffic = case.scenario.traffic
     if phase == "prefill":
-        return speed.prefill(case.shape, case.machine, case.fit, case.tokens, traffic.tokens_in, size)
+        return speed.prefill(case.shape, case.machine, case.fit, case.tokens, traffic.tokens_in, size, case.gather)
     context = traffic.tokens_in + traffic.tokens_out / 2
-    rest = (case.kv_bits, size, case.vocabulary_bits, case.scenario.hardware.engine)
+    rest = (case.kv_bits, size, case.vocabulary_bits, case.scenario.hardware.engine, case.gather)
     return speed.decode(case.shape, case.machine, case.fit, case.flight, context, *rest)
 
 
@@ -259,10 +259,9 @@ def _once(
     hourly, N, D = monthly.hourly(scenario, price, drawn), shape.non_embedding, scenario.model.n_tokens
     known = option.slowdown or project.slowdown or training.slowdown(option.weights, option.activations, device)
     slower, active = 1.0 if dense else costs.triangular(known, drawn.slowdown), shape.active_body / N
-    exchange = training.exchange(shape, device)
 
     def paid(params: Numbers, tokens: Numbers, slowdown: Numbers) -> Numbers:
-        return costs.training_usd(active * params, tokens, drawn.mfu, device.bf16, hourly, exchange * slowdown)
+        return costs.training_usd(active * params, tokens, drawn.mfu, device.bf16, hourly, slowdown)
 
     params, tokens = law.cheapest(
         project.target_loss or quality["loss"], quality["rho"], scenario.model.tokens_per_param

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..hardware import training
+from ..hardware.devices import devices
 from . import costs
 from .prices import Spread
 from .scenario import Scenario
@@ -51,7 +52,7 @@ NAMES = tuple(item.name for item in fields(Drawn) if item.name != "rank")
 def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
     """{name: ((low, middle, high), source)} of the inputs that are drawn from a triangle."""
     prices, project, hardware, traffic = scenario.prices, scenario.project, scenario.hardware, scenario.traffic
-    trainer = project.train_device or hardware.devices[0]
+    trainer = devices(hardware.overrides or None)[project.train_device or hardware.devices[0]]
 
     def given(value: Spread, known: Spread, source: str) -> tuple[Spread, str]:
         return (value, "scenario") if value else (known, source)
@@ -61,7 +62,7 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
         **({"system": (hardware.system_efficiency, "scenario")} if hardware.system_efficiency else {}),
         **({"parallel": (hardware.parallel_efficiency, "scenario")} if hardware.parallel_efficiency else {}),
         "mfu": given(
-            project.mfu, training.mfu(trainer, scenario.model.shape.sparse), "data/hardware/training, training_speeds"
+            project.mfu, training.mfu(scenario.model.shape, trainer), "data/hardware/training, training_speeds"
         ),
         **(
             {"utilisation": (traffic.utilisation, "scenario")}
