@@ -1,5 +1,7 @@
 """Draws of the law: capacities that fall with training, the cheapest model, and the default law."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sampling import FULL
@@ -74,3 +76,9 @@ def test_a_default_law_that_was_not_recorded_is_fitted(monkeypatch):
     kept, fewer = default_fit(3), default_runs().iloc[:-1]
     monkeypatch.setattr("rholaw.laws.draws.default_runs", lambda: fewer)
     assert default_fit.__wrapped__(3).params != kept.params
+
+
+def test_a_law_whose_runs_leave_capacities_open_is_refused():
+    fit = dataclasses.replace(default_fit(20), confounded=True)
+    with pytest.raises(ValueError, match="the runs of the law leave ρ open, as D goes with N: add runs"):
+        draws(fit)

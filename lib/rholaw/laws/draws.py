@@ -110,7 +110,8 @@ def _capacity(draws: Draws, weights: Format, activations: Format) -> tuple[np.nd
 def draws(law: Fit | Iterable[Fit] | None = None) -> Draws:
     """The Draws of a Fit with a bootstrap, of several such Fits pooled, or of the default law.
 
-    Raises ValueError for a Fit without bootstrap, or of a law that reads no capacity off a format.
+    Raises ValueError for a Fit without bootstrap, of a law that reads no capacity off a format, or of runs in which D
+    goes with N.
     """
     fits = (default_fit(),) if law is None else (law,) if isinstance(law, Fit) else tuple(law)
     for of_law in fits:
@@ -118,6 +119,10 @@ def draws(law: Fit | Iterable[Fit] | None = None) -> Draws:
             raise ValueError("the law has no bootstrap: fit with n_bootstrap of 100 or more")
         if not of_law.families:
             raise ValueError(f"a plan needs the law 'unified', which has a ρ for any format; this is {of_law.name!r}")
+        if of_law.confounded:
+            raise ValueError(
+                "the runs of the law leave ρ open, as D goes with N: add runs of other lengths, or hold B and beta"
+            )
     samples = pd.concat([of_law.samples.assign(E=of_law.samples[of_law.model.level()]) for of_law in fits])
     values = {name: samples[name].to_numpy() for name in NAMES if name in samples}
     return Draws(**{"gamma": np.zeros(len(samples))} | values, fits=fits)
