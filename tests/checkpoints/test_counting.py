@@ -283,3 +283,14 @@ def test_a_survey_says_where_the_config_counts_other_parameters(tmp_path):
     assert (
         "describes 8.736e+04 parameters (llama), and the tensors beside it are 5.651e+04: some are missing" in said[0]
     )
+
+
+@pytest.mark.parametrize("kind", [torch.int16, torch.uint16])
+def test_floats_of_16_bits_under_another_type_are_as_many_weights(llama, kind):
+    """Codes in words of 16 bits are fewer than the weights that they stand for."""
+    views = {name: tensor.bfloat16().view(kind) for name, tensor in tensors().items()}
+    model = llama(views)
+    assert (model.total, model.counted, model.rounded) == (llama(tensors()).total, True, False)
+    coded = {name: tensor[:, ::2].contiguous() if "proj" in name else tensor for name, tensor in views.items()}
+    model = llama(coded)
+    assert (model.counted, model.rounded) == (False, True)

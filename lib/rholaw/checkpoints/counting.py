@@ -77,8 +77,10 @@ def held(model: Geometry, config: Config, checkpoint: Checkpoint) -> Geometry:
     model = replace(model, tied=tied, senses=senses)
     counted = [tensor for tensor in own if not (tied and tensor in heads)]
     count, stored = sum(tensor.count for tensor in counted), sum(tensor.count * tensor.bits for tensor in counted)
-    codes = sum(tensor.count * tensor.bits for tensor in counted if tensor.dtype in CODES)
+    coded = [tensor for tensor in counted if tensor.dtype in CODES]
+    codes = sum(tensor.count * tensor.bits for tensor in coded)
     known = codes <= TOLERANCE * stored  # else nothing says how many weights the codes of an unknown layout are
+    known |= all(tensor.bits == 16 for tensor in coded) and abs(count - model.total) <= TOLERANCE * count  # are floats
     plain = sum(tensor.count for tensor in counted if tensor.dtype not in CODES)
     least, most = (count, count) if known else (plain + codes / WIDEST, plain + codes)
     if not least * (1 - TOLERANCE) <= model.total <= most * (1 + TOLERANCE):
