@@ -1,6 +1,6 @@
-"""Records what pages show of plans, data/plans/ledger and data/plans/glance, by today's plans: python bench/ledger.py
+"""Records data/plans/ledger, glance and glance_options, which pages show, by today's plans: python bench/ledger.py
 
-The second takes minutes; ``python bench/ledger.py ledger`` records the first alone.
+The last two take minutes; ``python bench/ledger.py ledger`` records the first alone.
 """
 
 import json
@@ -28,7 +28,13 @@ def of_glance() -> pd.DataFrame:
     return table.assign(**{name: table[name].map(json.dumps) for name in LANGUAGES})
 
 
+def of_options() -> pd.DataFrame:
+    """What the options of these choices cost and gain."""
+    return glance.options(SCENARIOS, tqdm([cell for cell in glance.cells() if cell.currency == "USD"]))
+
+
 MADE = {"ledger": (ledger.RECORDED, of_ledger), "glance": (glance.RECORDED, of_glance)}
+MADE["glance_options"] = (glance.OPTIONS, of_options)
 
 
 def main() -> None:

@@ -34,6 +34,18 @@ def test_the_record_is_what_a_plan_says_today(recorded):
             assert np.allclose(*(list(spoken.numbers(text)) for text in texts), rtol=0.05, atol=0.02), again
 
 
+def test_the_record_of_options_is_what_a_plan_says_today():
+    options, here = glance.recorded_options(), ["model", "device", "traffic"]
+    wanted = [cell for cell in glance.cells() if cell.currency == "USD"]
+    assert [*options.groupby(here, sort=False).groups] == [(cell.model, cell.device, cell.traffic) for cell in wanted]
+    for cell in some(wanted, 2):
+        today = glance.options(SCENARIOS, [cell])
+        then = options.merge(today[here].drop_duplicates())
+        for name in today:
+            same = np.allclose(today[name], then[name], rtol=0.02) if today[name].dtype.kind == "f" else None
+            assert same or list(today[name]) == list(then[name]), f"{name}: python bench/ledger.py"
+
+
 def test_money_is_said_in_no_currency_but_the_one_chosen(recorded):
     for _, row in recorded.iterrows():
         other = ("JPY", "円") if row.currency == "USD" else ("USD", "米ドル")

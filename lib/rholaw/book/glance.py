@@ -1,7 +1,7 @@
-"""Four choices on a first page, and what a plan says of them: a bar that stays in sight, and the sentences below it.
+"""Choices on a first screen, and what a plan says of them: a bar that stays in sight, and the sentences below it.
 
-Every sentence is recorded (``planning.glance``); glance.html looks it up and computes nothing.  A page remembers what
-was chosen on another.
+Every sentence or number is recorded (``planning.glance``); glance.html looks it up and computes nothing.  A page
+remembers what was chosen on another.
 """
 
 import json
@@ -9,48 +9,80 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..planning import glance, words
+import pandas as pd
+
+from ..planning import glance, names, words
 from ..planning.scenario import Scenario
 from .escaped import cell, filled, in_script
+from .plain import plain
 from .workplace import ROOT
 
 FIRST = {"device": "H100 80GB SXM", "traffic": "fifty"}
 """What is chosen at first: the case of the ledger; else the first of each."""
+ASKED = {"plan": [*glance.CHOICES], "speed": ["model", "device", "traffic"], "rise": ["model"]}
+"""What a page may tell, and the choices on which that depends."""
 
 
 @dataclass(frozen=True)
 class Glance:
-    """What ``display`` shows as the choices, in "en" or "ja"; first: values of them that differ from the FIRST."""
+    """What ``display`` shows as the choices, in "en" or "ja".
+
+    first: values of them that differ from the FIRST.  tells: "plan", its summary; "speed" or "rise", how much faster
+    its options write, or what they add to the loss.
+    """
 
     language: str = "en"
     first: tuple[tuple[str, str], ...] = ()
+    tells: str = "plan"
 
     def data(self) -> dict[str, Any]:
         """What the page knows: the choices with their names, what is chosen at first, and {values: [verdict, text]}."""
         texts = words.texts(self.language)
-        names = texts["glance"] | {code: words.unit(code, self.language) for code in glance.CURRENCIES}
-        table, first = glance.recorded(), FIRST | dict(self.first)
-        said = {
-            "|".join(row[list(glance.CHOICES)]): [texts["verdicts"][row.verdict], row[self.language]]
-            for _, row in table.iterrows()
-        }
+        called = texts["glance"] | {code: words.unit(code, self.language) for code in glance.CURRENCIES}
+        first = FIRST | dict(self.first)
         choices = [
             {
                 "name": name,
-                "label": names[name],
-                "first": first.get(name, next(iter(values))),
-                "values": {value: names.get(value, value) for value in values},
+                "label": called[name],
+                "first": first.get(name, next(iter(glance.CHOICES[name]))),
+                "values": {value: called.get(value, value) for value in glance.CHOICES[name]},
             }
-            for name, values in glance.CHOICES.items()
+            for name in ASKED[self.tells]
         ]
-        return {"choices": choices, "said": said}
+        return {"choices": choices, "said": self._summaries() if self.tells == "plan" else self._of_options()}
+
+    def _summaries(self) -> dict[str, list[str]]:
+        verdicts = words.texts(self.language)["verdicts"]
+        return {
+            "|".join(row[ASKED["plan"]]): [verdicts[row.verdict], row[self.language]]
+            for _, row in glance.recorded().iterrows()
+        }
+
+    def _of_options(self) -> dict[str, list[str]]:
+        texts, asked = words.texts(self.language)["glance"], ASKED[self.tells]
+        told = {}
+        for chosen, rows in glance.recorded_options().groupby(asked, sort=False):
+            parts = dict.fromkeys(self._option(row) for row in rows.itertuples())
+            said = texts[self.tells].format(options=texts["among"].join(parts), **dict(zip(asked, chosen, strict=True)))
+            told["|".join(chosen)] = ["", said]
+        return told
+
+    def _option(self, row: Any) -> str:
+        """What an option does, in a part of a sentence; nothing of a speed is known where no kernel is."""
+        texts = words.texts(self.language)["glance"]
+        column, show = {"speed": ("speedup_decode", "{:.2f}".format), "rise": ("dloss", plain)}[self.tells]
+        low, middle, high = (show(getattr(row, column + part)) for part in glance.SPREAD)
+        option = names.option(pd.Series(row._asdict() | {"kv": "dense"}), self.language)
+        place = {"gpus": row.gpus, "device": row.device, "batch": row.batch}
+        key = "unknown" if self.tells == "speed" and row.kernel == "unknown" else f"{self.tells}_of"
+        return texts[key].format(option=option, low=low, middle=middle, high=high, **place)
 
     def _repr_html_(self) -> str:
         data, texts = self.data(), words.texts(self.language)["glance"]
         first = [choice["first"] for choice in data["choices"]]
         shown = [choice["values"][choice["first"]] for choice in data["choices"]]
         traffic = Scenario.read(ROOT / "chapters" / "scenarios" / f"{glance.CASE}.toml").traffic
-        premise = texts["premise"].format(
+        premise = texts[f"{self.tells}_premise"].format(
             tokens_in=f"{traffic.tokens_in:g}",
             tokens_out=f"{traffic.tokens_out:g}",
             latency=f"{traffic.latency_ms:g}",
