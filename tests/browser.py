@@ -46,7 +46,7 @@ OVERFLOW = """() => {
     return ['wider than the screen: ' + (wide ? wide.outerHTML.slice(0, 120) : 'the page')];
 }"""
 
-# Tables that are seen, and code that stands open: what is folded may scroll.
+# Tables and equations that are seen, and code that stands open: what is folded may scroll.
 CUT_OFF = """async () => {
     await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));  // tables fit themselves
     const wide = e => {
@@ -56,7 +56,10 @@ CUT_OFF = """async () => {
     const article = document.querySelector('article') ?? document.body;
     const column = article.getBoundingClientRect().right - parseFloat(getComputedStyle(article).paddingRight);
     const open = [...article.querySelectorAll('table, pre')].filter(e => e.checkVisibility() && !e.closest('details'));
-    return open.filter(wide).map(e => 'wider than its column: ' + e.innerText.replace(/\\s+/g, ' ').slice(0, 80));
+    const equations = [...article.querySelectorAll('div.math mjx-container > svg')].filter(e => e.checkVisibility());
+    const long = equations.filter(e => e.getBoundingClientRect().right > column + 1).map(e => e.closest('.math'));
+    const cut = [...open.filter(wide), ...long];
+    return cut.map(e => 'wider than its column: ' + e.innerText.replace(/\\s+/g, ' ').slice(0, 80));
 }"""
 
 FIRST_SCREEN = """() => [...document.querySelectorAll('article :is(.cell_input, details.hide)')]

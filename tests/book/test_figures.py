@@ -61,6 +61,11 @@ def test_no_two_kinds_look_alike():
     assert len(set(figures.COLOURS)) == len(figures.COLOURS)
 
 
+def test_no_series_has_the_colour_of_a_kind_or_a_source():
+    taken = {colour for colour, _ in [*figures.KINDS.values(), *figures.SOURCES.values()]}
+    assert not taken & set(figures.COLOURS)
+
+
 def test_a_scatter_has_a_point_a_format_and_an_entry_a_kind(axes):
     formats = rl.parse_list("int4, int3, 2:4")
     figures.scatter(axes, formats, [1, 5, 9], [2, 5, 8])

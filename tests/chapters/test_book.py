@@ -99,6 +99,11 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
         (GOOD + '<div style="overflow: auto"><table style="width: 2000px"></table></div>', "wider than its column: "),
         (GOOD + '<pre style="overflow: auto">' + "code " * 300 + "</pre>", "wider than its column: code"),
         (
+            GOOD
+            + '<div class=math style="overflow: clip">f<mjx-container><svg width="2000"></svg></mjx-container></div>',
+            "wider than its column: f",
+        ),
+        (
             GOOD + "<details><summary>code</summary><pre style='overflow: auto'>" + "code " * 300 + "</pre></details>",
             None,
         ),

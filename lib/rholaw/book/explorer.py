@@ -27,11 +27,11 @@ from ..planning.inputs import Model
 from ..planning.scenario import Scenario
 from .escaped import cell, filled, in_script
 from .explorer_grid import BILLION, LABELS, LOOKED_UP, MEASURED, RISES, computed, labelled, rounded, triples
-from .figures import GREY, KINDS
+from .figures import COLOURS, GREY
 from .pages import VEGA
 
-PHASES = {"decode": "float", "prefill": "integer", "memory": "codebook"}
-"""What may gain, and the kind of format whose colour of ``figures`` it takes."""
+PHASES = ("decode", "prefill", "memory")
+"""What may gain."""
 GAIN = "times 16 bits, at equal loss"
 ALT = "For each format, how many times better than 16 bits it is at equal loss: decode, prefill and memory."
 REQUESTS = (1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9)
@@ -112,7 +112,7 @@ class Explorer:
         import altair as alt
 
         options, phases = self.data["names"][1:], list(PHASES)
-        colours = alt.Scale(domain=phases, range=[KINDS[kind][0] for kind in PHASES.values()])
+        colours = alt.Scale(domain=phases, range=list(COLOURS[:3]))
         shapes = alt.Scale(domain=phases, range=["circle", "square", "diamond"])
         axis = alt.Axis(values=[0.25, 0.5, 1, 1.5, 2, 3, 4, 6], format="~g", grid=False)
         x = alt.X("low:Q", scale=alt.Scale(type="log", nice=False, padding=8), axis=axis, title=GAIN)

@@ -27,7 +27,8 @@ KINDS = {
     "sparse": ("#CC79A7", "^"),
     "sparse + quantised": ("#E69F00", "v"),
 }
-COLOURS = (*(colour for colour, _ in KINDS.values()), "#56B4E9", "#8c510a")[1:]  # of series that are no kind of format
+# Of series that are no kind of format, after Tol's muted ones: none is a colour of a kind.
+COLOURS = ("#332288", "#999933", "#AA4499", "#44AA99", "#661100", "#6699CC", "#DDAA66", "#117733")
 GREY = "#767676"
 SOURCES = {  # of weights, wherever several are compared
     "normal": (GREY, "o"),

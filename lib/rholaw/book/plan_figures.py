@@ -22,7 +22,7 @@ from .figures import COLOURS, GREY, kind, marks, plain_log, plt
 Words = Mapping[str, str]
 
 MARKERS = "osD^vPXp"
-GREEN = "#009E73"
+GREEN = COLOURS[-1]
 PHASES = ("prefill", "decode")
 SCALES = {"en": 1e3, "ja": 1e4}
 """Money of one unit on an axis, as ``named`` calls it: thousands, 万."""
@@ -138,8 +138,8 @@ def payoff(requests: np.ndarray, values: np.ndarray, words: Words, scale: float 
     """
     fig, axes = plt.subplots()
     low, mid, high = np.transpose(values) / scale
-    axes.fill_between(requests, low, high, color="#0072B2", alpha=0.2, linewidth=0)
-    axes.plot(requests, mid, color="#0072B2")
+    axes.fill_between(requests, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
+    axes.plot(requests, mid, color=COLOURS[0])
     axes.axhline(0, color="black", linewidth=1)
     cost = max(abs(mid[0]), 1e-9)
     axes.set_yscale("symlog", linthresh=cost)  # the cost, and what it turns into, both in sight
@@ -177,7 +177,7 @@ def tornado(table: pd.DataFrame, names: Mapping[str, str], words: Words, scale: 
     """
     fig, axes = plt.subplots()
     rows = table[table.span > 0.01 * table.span.max()][::-1]
-    for (column, colour), key in zip((("low", "#E69F00"), ("high", "#0072B2")), ("low", "high"), strict=True):
+    for (column, colour), key in zip((("low", COLOURS[1]), ("high", COLOURS[0])), ("low", "high"), strict=True):
         axes.barh(
             [names[name] for name in rows.input],
             (rows[column] - rows.centre) / scale,
