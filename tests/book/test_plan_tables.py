@@ -2,13 +2,14 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import rholaw as rl
-from rholaw.book import desk, japanese, plan_prose, plan_tables
+from rholaw.book import desk, escaped, japanese, plan_prose, plan_tables
 from rholaw.hardware import residuals
 from rholaw.planning import words
 from rholaw.planning.columns import COLUMNS
@@ -61,6 +62,24 @@ def test_options_and_headings_are_named_and_what_decides_comes_first():
     assert heads[:3] == ["option", "share of draws that pay", "own"]
 
 
+def test_cells_that_are_formats_and_headings_of_other_tables_are_named():
+    frame = pd.DataFrame({"weights": ["fp8_row"], "implied_mfu": [0.4]}, index=pd.Index([0], name="case"))
+    html = plan_tables.styled(frame)._repr_html_()
+    assert '<span title="fp8_row">FP8</span>' in html and ">utilisation implied</span></th>" in html
+
+
+def test_assumptions_are_of_options_by_name():
+    items = ["fp8_row x fp8_row on 2 × H100: decode", "fp8_row: κ", "fp8_row_other: x"]
+    plan = SimpleNamespace(
+        table=pd.DataFrame({"option": ["fp8_row", "fp8_row x fp8_row"]}),
+        assumptions=pd.DataFrame({"item": items, "value": "1", "as_of": ""}),
+    )
+    html = plan_tables.assumptions(plan)._repr_html_()
+    for told in ("FP8 weights and activations on 2 × H100: decode", "FP8 weights: κ", "fp8_row_other: x", "as of"):
+        assert told in html
+    assert "fp8_row x" not in html and plan.assumptions["item"].tolist() == items
+
+
 def test_spreads_are_medians_with_their_ends():
     rows = pd.DataFrame({"rho": [0.8, np.nan], "rho_p10": [0.75, np.nan], "rho_p90": [0.9, np.nan]})
     assert plan_tables.spreads(rows, ["rho"]).rho.tolist() == ["0.800 [0.750, 0.900]", "–"]
@@ -72,7 +91,7 @@ def test_what_never_pays_back_says_so():
 
 
 def test_names_are_listed_as_code():
-    assert plan_prose.listed(["int4", "2:4"]) == "`int4`, `2:4`" and plan_prose.listed([]) == "none"
+    assert escaped.listed(["int4", "2:4"]) == "`int4`, `2:4`" and escaped.listed([]) == "none"
 
 
 def test_formats_that_wait_for_a_kernel_say_how_fast_it_must_be():
@@ -86,6 +105,8 @@ def test_the_memory_line_names_what_saves_most_and_what_saves_nothing():
     text = plan_prose.memory_line(line.assign(ratio=[0.3, 0.2, 0.4, 1.5]))
     assert "75% of 4 formats" in text and "`b` (0.20 of 16 bits), `a` (0.30 of 16 bits), `c` (0.40" in text
     assert text.endswith("even at the capacity's P90: `d`.")
+    named = plan_prose.memory_line(line.assign(ratio=[0.3, 0.2, 0.4, 1.5], format=["a", "trellis2", "c", "2:4"]))
+    assert '<span title="trellis2">2-bit trellis</span> (0.20' in named and named.endswith(">2:4-sparse</span>.")
 
 
 def test_misses_are_those_of_the_observed_speeds():

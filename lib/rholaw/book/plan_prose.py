@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from ..formats.grammar import Format
 from ..hardware.geometry import RESERVE
 from ..laws import sources
 from ..planning import advice, comparisons, names, words
 from ..planning.decide import Plan
 from ..planning.remarks import Doubt, Ground
 from ..planning.words import money
-from .escaped import cell, code, listed, text
+from .escaped import cell, code, text
 
 SIDES = {
     "reading prompts": ("prefill", -1),
@@ -21,14 +22,22 @@ SIDES = {
 """Where a format may gain: the phase, and which of the batches."""
 COMPARED = {
     "equal-loss": "equal loss: each is served with the N that reaches the dense model's loss.",
-    "equal-n": "equal N: each keeps its size and loses Δloss (`dloss`, nats per token).",
+    "equal-n": "equal N: each keeps its size and loses Δloss, in nats per token.",
 }
 
 
 def called(option: str) -> str:
     """An option by its name, its code name where the pointer rests on it; as code where it has no other."""
-    name = names.called(option)
-    return code(option) if name == option else f'<span title="{cell(option)}">{text(name)}</span>'
+    return _hovered(option, names.called(option))
+
+
+def _hovered(written: str, name: str) -> str:
+    return code(written) if name == written else f'<span title="{cell(written)}">{text(name)}</span>'
+
+
+def grid(format: Format | str) -> str:
+    """The same of a format, whatever its scale."""
+    return _hovered(str(format), names.grid(str(format)))
 
 
 def all_called(options: Iterable[str]) -> str:
@@ -111,11 +120,11 @@ def needed(idle: pd.DataFrame) -> str:
 
 def memory_line(line: pd.DataFrame) -> str:
     """How many formats save memory, which save most, and which do not; line: of ``comparisons.memory_line``."""
-    least = [f"{code(row.format)} ({row.ratio:.2f} of 16 bits)" for row in line.nsmallest(3, "ratio").itertuples()]
+    least = [f"{grid(row.format)} ({row.ratio:.2f} of 16 bits)" for row in line.nsmallest(3, "ratio").itertuples()]
     return (
         f"At the medians {np.mean(line.ratio < 1):.0%} of {len(line)} formats save memory at equal loss; least bytes: "
         f"{', '.join(least)}. Above the line even at the capacity's P90: "
-        f"{listed(line.format[line.bits > line.rho_p90])}."
+        f"{', '.join(map(grid, line.format[line.bits > line.rho_p90])) or 'none'}."
     )
 
 

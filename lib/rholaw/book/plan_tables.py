@@ -9,7 +9,7 @@ from ..planning import names, words
 from ..planning.columns import COLUMNS, MONEY, PER_MILLION
 from ..planning.decide import Plan
 from ..planning.words import recommendation, share, texts
-from .webtable import Named, WebTable
+from .webtable import HEADINGS, Named, WebTable
 
 UNITS = {
     "bits a weight": "{:.3g}",
@@ -37,6 +37,8 @@ UNITS = {
 """How a number of each unit is written."""
 FIRST = ("option", "saving_month", "pays", "why_not", "device", "npv")
 """What decides, of a table of options: a narrow page has room for these."""
+CALLED = {"option": names.called} | dict.fromkeys(("weights", "activations", "format"), names.format)
+"""What calls the cells of a column by name."""
 AMOUNTS = ("cost_month", "saving_month", "cost_once", "npv")
 """What a plan comes to in money."""
 LABELS = texts("en")["labels"]
@@ -53,14 +55,10 @@ def styled(frame: pd.DataFrame, index: bool = True, currency: str = "", **digits
     frame = frame.reset_index() if index else frame
     first = [name for name in FIRST if name in frame] if "option" in frame else []
     frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
-    named = {name: [_called(option) for option in frame[name]] for name in ("option",) if name in frame}
+    named = {name: [Named(call(code), code) for code in frame[name]] for name, call in CALLED.items() if name in frame}
     headed = {name: _headed(name, currency) for name in frame}
     formats = {headed[name]: text for name, text in _digits(frame, digits).items()}
     return WebTable(frame.assign(**named).rename(columns=headed).set_index(headed[frame.columns[0]]), formats)
-
-
-def _called(option: str) -> Named:
-    return Named(names.called(option), option)
 
 
 def _headed(name: str, currency: str) -> Named:
@@ -68,7 +66,7 @@ def _headed(name: str, currency: str) -> Named:
     column = next((column for column, part in PARTS if part == name), "")
     ends = {f"{column}_p10": ", P10", f"{column}_p90": ", P90"}
     if not column:
-        return _called(name)
+        return Named(HEADINGS.get(name, names.called(name)), name)
     unit = f", {currency}" if currency and COLUMNS[column].money else ""
     return Named(LABELS[column] + unit + ends.get(name, ""), name)
 
@@ -131,6 +129,15 @@ def losses(plans: Mapping[str, Plan]) -> WebTable:
         table[f"{known} measured"] = spreads(rows, ["dloss"]).dloss
         table[f"good enough, {known}"] = rows.good_enough.map(share)
     return styled(pd.DataFrame(table))
+
+
+def assumptions(plan: Plan) -> WebTable:
+    """What a plan assumes, with sources and dates; options by name."""
+    items = plan.assumptions["item"]
+    for option in plan.table.option.unique():
+        of = items.str.startswith((f"{option} on ", f"{option}: "))
+        items = items.where(~of, names.called(option) + items.str.removeprefix(option))
+    return styled(plan.assumptions.assign(item=items).set_index("item"))
 
 
 def said(plans: Mapping[str, Plan]) -> Styler:
