@@ -48,8 +48,15 @@ def test_errors_are_as_wide_as_those_of_sources_that_were_left_out():
     rows = pd.DataFrame({"effects": effects, "source": sources, "log": logs, "place": ["near", "far"] * 200})
     wide = residuals.widths(own, rows, "place")
     assert set(wide) == {"near", "far"} and list(wide.values()) == pytest.approx([1, 1], abs=0.2)
-    twice = replace(own, deviations=2 * own.deviations)
-    assert list(residuals.widths(twice, rows, "place").values()) == pytest.approx([0.5, 0.5], abs=0.1)
+    spread = np.random.default_rng(4).normal(0, 0.6, 400) * (rows.place == "far")
+    rough = residuals.fit(effects, sources, logs + spread)
+    wide = residuals.widths(rough, rows.assign(log=logs + spread), "place")
+    assert wide["near"] < 0.8 < 1.15 < wide["far"]
+    alone = residuals.fit(effects[10:], sources[10:], logs[10:])
+    others = replace(alone, deviations=own.deviations)  # as good as the deviations that all of them give
+    mean, deviation = others.predict(effects[:10])
+    first = residuals.widths(own, rows.assign(place=["first"] * 10 + ["rest"] * 390), "place")["first"]
+    assert first == pytest.approx(np.sqrt((((logs[:10] - mean) / deviation) ** 2).mean()), rel=0.1)
 
 
 def test_what_was_never_reported_has_the_prior_mean_and_is_less_sure():

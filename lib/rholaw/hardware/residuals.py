@@ -89,39 +89,38 @@ class Fit:
 
 def fit(effects: list[dict[str, float]], sources: list[str], logs: np.ndarray) -> Fit:
     """The Fit to logarithms of time over roofline; effects: {name: how much of it} of each report."""
-    logs = np.asarray(logs, dtype=float)
-
-    def loss(parameters: np.ndarray) -> float:
-        weights, factored = _given(np.exp(parameters), effects, sources, logs).solved
-        return 0.5 * logs @ weights + np.log(np.diag(factored[0])).sum()
-
-    best = minimize(loss, np.log([0.3, 0.2, 0.2, 0.2]), method="L-BFGS-B", bounds=[(math.log(0.02), math.log(3))] * 4)
-    return _given(np.exp(best.x), effects, sources, logs)
-
-
-def _given(deviations: np.ndarray, effects: list[dict[str, float]], sources: list[str], logs: np.ndarray) -> Fit:
-    """The Fit with these deviations."""
     names = _names(effects)
     design, wide = _design(effects, names), _design(effects, WIDE)
     same = (np.array(sources)[:, None] == np.array(sources)).astype(float)
-    effect, source = deviations[:2] ** 2
-    own = np.diag(_own(effects, deviations))
-    factored = cho_factor(wide @ wide.T + effect * design @ design.T + source * same + own, lower=True)
-    return Fit(names, deviations, design, wide, (cho_solve(factored, logs), factored))
+    logs = np.asarray(logs, dtype=float)
+
+    def solved(deviations: np.ndarray) -> tuple[np.ndarray, tuple]:
+        effect, source = deviations[:2] ** 2
+        own = np.diag(_own(effects, deviations))
+        factored = cho_factor(wide @ wide.T + effect * design @ design.T + source * same + own, lower=True)
+        return cho_solve(factored, logs), factored
+
+    def loss(parameters: np.ndarray) -> float:
+        weights, factored = solved(np.exp(parameters))
+        return 0.5 * logs @ weights + np.log(np.diag(factored[0])).sum()
+
+    best = minimize(loss, np.log([0.3, 0.2, 0.2, 0.2]), method="L-BFGS-B", bounds=[(math.log(0.02), math.log(3))] * 4)
+    deviations = np.exp(best.x)
+    return Fit(names, deviations, design, wide, solved(deviations))
 
 
 def widths(own: Fit, rows: pd.DataFrame, by: str) -> dict[str, float]:
     """{group: times its deviation that the log of a row is off}, where each source is predicted from the others.
 
-    rows: what a Fit was learnt from: effects, source, log, and the column of groups.  The root of the mean square.
+    rows: what a Fit was learnt from: source, log, and the column of groups.  The root of the mean square; of a source
+    the error is S (K⁻¹ y) and its covariance S, the inverse of its block of K⁻¹.
     """
-    off = pd.Series(0.0, rows.index)
-    for source, left in rows.groupby("source"):
-        rest = rows[rows.source != source]
-        others = _given(own.deviations, list(rest.effects), list(rest.source), rest["log"].to_numpy())
-        mean, deviation = others.predict(list(left.effects))
-        off[left.index] = (left["log"] - mean) / deviation
-    return (off**2).groupby(rows[by]).mean().pow(0.5).to_dict()
+    weights, factored = own.solved
+    inverse, off = cho_solve(factored, np.eye(len(rows))), np.zeros(len(rows))
+    for places in rows.reset_index().groupby("source").indices.values():
+        covariance = np.linalg.inv(inverse[np.ix_(places, places)])
+        off[places] = covariance @ weights[places] / np.sqrt(np.diag(covariance))
+    return pd.Series(off**2).groupby(rows[by].to_numpy()).mean().pow(0.5).to_dict()
 
 
 def belief(
@@ -246,7 +245,7 @@ def _teachers(rows: pd.DataFrame, mixture: bool) -> pd.DataFrame:
 def _fit(rows: pd.DataFrame) -> tuple[Fit, dict[str, float]]:
     """The Fit to rows, and the ``widths`` of its errors at the edge and in data centres."""
     own = fit(list(rows.effects), list(rows.source), rows["log"].to_numpy())
-    return own, widths(own, rows.reset_index(drop=True), "where")
+    return own, widths(own, rows, "where")
 
 
 @cache
