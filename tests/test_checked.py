@@ -109,6 +109,7 @@ def test_what_was_meant_is_found_whatever_its_case():
     assert closest("VLM", ["sglang", "vLLM"]) == "vLLM"
     assert closest("tokns", {"tokens": 1, "loss": 2}) == "tokens"
     assert closest(3, ["alpha"]) is None
+    assert closest("meta-llama/Llama-3.1-8B-Instruct", ["Llama-3.1-8B", "Llama-2-7B"]) == "Llama-3.1-8B"
     assert unknown("zzz", ["a", "b"], "law") == "zzz: there is no such law; there are a, b"
 
 

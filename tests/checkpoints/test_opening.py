@@ -341,6 +341,7 @@ def test_an_encrypted_file_is_no_checkpoint(tmp_path):
             "owner/Model-1.5B",
             "owner/Model-1.5B; if the hub has it, hf download owner/Model-1.5B --local-dir Model-1.5B",
         ),
+        ("/no/such/place/owner/Model-1.5B", "if the hub has it, hf download owner/Model-1.5B --local-dir Model-1.5B"),
         (".", "holds no checkpoint: no file like"),
     ],
 )

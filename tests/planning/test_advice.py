@@ -45,7 +45,7 @@ def test_16_bits_that_only_want_a_price_are_no_absence():
 @pytest.mark.slow
 def test_devices_that_hardly_work_are_told():
     idle = SCENARIO | {"traffic": {"requests_per_month": 30}}
-    assert any("busiest option works in less than 1 %" in warning for warning in rl.plan(idle).warnings)
+    assert any("busiest option works in less than 1%" in warning for warning in rl.plan(idle).warnings)
     for change in ({"traffic": {"requests_per_month": 1e7}}, {"prices": {"billing": "hours"}}):
         assert not any("busiest option" in warning for warning in rl.plan(idle | change).warnings)
 
@@ -63,3 +63,63 @@ def test_a_device_whose_arithmetic_is_unknown_is_not_judged():
     assert "Snapdragon 8 Gen 3のbf16" in plan.summary_ja and "hardware.overrides" in plan.summary_ja
     heavy = small | {"model": {"params": 70e9}, "project": {"kind": "post-training"}}
     assert rl.plan(heavy).verdict == "do not compress"  # whatever its arithmetic, it does not fit
+
+
+# --- the surer option, and where money does not decide -------------------------------------------------------------
+
+BOLD = {"option": "int4", "npv": 100.0, "npv_p10": -700.0, "pays": 0.6, "unsettled": False}
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"pays": 0.7, "npv_p10": -700.0}, True),  # in clearly more draws
+        ({"pays": 0.69, "npv_p10": -700.0}, False),
+        ({"pays": 0.6, "npv_p10": -340.0}, True),  # in as many, at half the loss
+        ({"pays": 0.6, "npv_p10": -360.0}, False),
+        ({"pays": 0.59, "npv_p10": -10.0}, False),
+        ({"pays": 0.7, "option": "dense"}, False),
+        ({"pays": 0.7, "option": "int4"}, False),
+        ({"pays": 0.7, "feasible": False, "unsettled": True}, False),  # it would have to be measured first
+    ],
+)
+def test_the_surer_option_pays_more_often_or_loses_far_less(other, named):
+    table = rows(BOLD, BOLD | {"option": "fp8", "npv": 90.0} | other)
+    assert (advice.surer(table, table.loc[0]) == 1) == named
+
+
+def test_only_what_pays_and_is_not_sure_to_has_a_surer_one():
+    for pays, named in ((0.49, None), (0.5, 1), (0.89, 1), (0.9, None), (np.nan, None)):
+        table = rows(BOLD | {"pays": pays}, BOLD | {"option": "fp8", "pays": 1.0})
+        assert advice.surer(table, table.loc[0]) == named
+    several = rows(
+        BOLD, *(BOLD | {"option": name, "pays": pays} for name, pays in (("a", 0.7), ("b", 0.9), ("c", 0.8)))
+    )
+    assert advice.surer(several, several.loc[0]) == 2
+    unsettled = BOLD | {"feasible": False, "unsettled": True}
+    for good, named in ((0.5, 1), (0.4, None)):  # as likely good enough, or less
+        table = rows(unsettled, unsettled | {"option": "fp8", "pays": 0.8, "good_enough": good})
+        assert advice.surer(table, table.loc[0]) == named
+
+
+def test_where_the_bills_are_alike_speed_is_what_the_answer_begins_with():
+    laptop = {"devices": ["Apple M3 Pro"], "engine": "llama.cpp", "batches": [1]}
+    own = {"kind": "post-training", "tolerance": 0.05, "engineer_weeks": 0, "evaluation_usd": 0, "calibration_hours": 0}
+    parts = {"hardware": laptop, "formats": [{"weights": "q8_0"}], "traffic": {"requests_per_month": 1000}}
+    parts |= {"project": own, "prices": {"purchase_usd": {"Apple M3 Pro": 2000}}}
+    begins = "A reader gets a token every "
+    free = rl.plan(SCENARIO | parts)
+    assert free.verdict == "cannot tell" and free.summary_en.startswith("Cannot tell: " + begins)
+    assert "Money does not decide, since both cost as much." in free.summary_en
+    unpriced = rl.plan(SCENARIO | parts | {"prices": {}})
+    assert unpriced.verdict == "cannot tell" and "both take as many device hours" in unpriced.summary_en
+    paid = rl.plan(SCENARIO | parts | {"project": own | {"evaluation_usd": 500}})
+    assert paid.verdict == "do not compress" and paid.summary_en.startswith("Do not compress: " + begins)
+    assert "The bills hardly differ. In money, even the best option" in paid.summary_en
+    for row in (free.conclusion.choice, free.conclusion.baseline):
+        assert f"{row.latency_ms:.3g} ms ({1000 / row.latency_ms:.3g} a second" in free.summary_en
+
+
+def test_what_saves_something_is_told_by_its_saving():
+    plan = rl.plan(SCENARIO | {"traffic": {"requests_per_month": 1e9}})
+    assert not plan.conclusion.alike and "A reader gets" not in plan.summary_en

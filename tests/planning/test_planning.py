@@ -439,7 +439,7 @@ def test_a_target_at_or_below_the_irreducible_loss_is_out_of_reach():
     plan = planned(project={"kind": "train", "target_loss": 0.9})
     assert np.isinf(plan.table.target_params).all() and plan.verdict == "do not compress" and plan.baseline is None
     assert "a loss of 0.9 is out of reach" in plan.recommendation
-    assert any("A loss of 0.9 is out of reach in more than 99 % of the law's draws" in text for text in plan.warnings)
+    assert any("A loss of 0.9 is out of reach in more than 99% of the law's draws" in text for text in plan.warnings)
 
 
 def test_a_capacity_that_may_be_zero():
@@ -497,7 +497,7 @@ def test_without_a_price_it_is_not_money_that_decides():
         model={"geometry": "Qwen2.5-72B"}, formats=[INT4], hardware={"devices": ["B300 SXM"], "batches": [400]}
     )
     assert not the(memory, "dense").fits and the(memory, "sint4/g128").meets
-    assert memory.verdict == "compress" and "What it costs cannot be told: no price of B300" in memory.recommendation
+    assert memory.verdict == "compress" and "What that costs cannot be told: no price of B300" in memory.recommendation
     slow = planned(hardware={"devices": ["B300 SXM"]}, project={"kind": "qat", "tolerance": 0})
     assert slow.verdict == "do not compress" and "neither do 16 bits" not in slow.recommendation  # the loss decides
     both = planned(hardware={"devices": ["H100 80GB SXM", "B300 SXM"]})
@@ -521,7 +521,7 @@ def test_energy_is_doubted_by_what_the_table_has_seen():
 def test_a_kernel_that_was_seen_to_be_slow_is_doubted():
     nf4 = {"formats": [{"weights": "nf4/g64"}]}
     (told,) = [text for text in planned(**nf4).warnings if "bitsandbytes" in text]  # by which vLLM runs it
-    assert "it wrote 0.58 to 0.93 times as fast" in told
+    assert "it was 0.58 to 0.93 times as fast" in told
     assert not any("bitsandbytes was" in text for text in planned(formats=[INT4]).warnings)
 
 
@@ -640,7 +640,7 @@ TOLD = [
 @pytest.mark.parametrize("parts", TOLD)
 def test_both_summaries_have_a_few_sentences_and_the_same_numbers(parts):
     plan = planned(**parts)
-    assert 3 <= len(re.findall(r"\.(?= |$)", plan.summary_en)) <= 8 and plan.summary_ja.count("。") == 3
+    assert 3 <= len(re.findall(r"\.(?= |$)", plan.summary_en)) <= 9 and 3 <= plan.summary_ja.count("。") <= 7
     english, japanese = (sorted(spoken.numbers(text)) for text in (plan.summary_en, plan.summary_ja))
     assert english == pytest.approx(japanese)
     assert plan.summary_en.startswith(words.texts("en")["verdicts"][plan.verdict])
@@ -696,7 +696,7 @@ SPOKEN = {  # how a plan speaks where a number is one, nothing, or below nothing
     ),
     "next to nothing saved": (
         {"traffic": {"requests_per_month": 1, "utilisation": [0.3, 0.5, 0.7]}, "prices": {"billing": "hours"}},
-        ["costs USD 24,000 once", "saves less than USD 0.01 a month"],
+        ["would cost USD 24,000 once", "save less than USD 0.01 a month"],
     ),
     "neither fits": (
         {"model": {"geometry": "Qwen2.5-72B"}, "hardware": {"devices": ["RTX 4090"]}},

@@ -67,6 +67,26 @@ def refusal(**parts) -> str:
         ({"prices": {"currency": "JPY", "rate": 0.0067}}, "no currency is worth so much; 149.3 if a JPY is 0.0067 USD"),
         ({"prices": {"electricity_usd_kwh": [8, 9, 10]}}, "electricity_usd_kwh: USD 9 a kWh is paid nowhere"),
         ({"prices": {"electricity_usd_kwh": 0.00012}}, "electricity_usd_kwh: USD 0.00012 a kWh is paid nowhere"),
+        (
+            {"prices": {"gpu_hour_usd": {H100: 1800}}},
+            "USD 1,800 an hour: no device is rented for so much; 2.46 if that",
+        ),
+        ({"model": {"params": 8e9, "active": 9e9}}, "model.active: 9e+09 is more than the 8e+09 that the model has"),
+        ({"model": {"geometry": SHAPE | {"layers": 4096, "d_model": 32}}}, "4,096 layers are more than any model has"),
+        (
+            {"model": RIGHT["model"] | {"measured": [{"weights": "q4_k", "rise": 3.0}]}},
+            "a rise of 3 nats in q4_k is more than any model has shown; 0.03 if perplexity rose by 3 %",
+        ),
+        ({"formats": [{"weights": "dense"}]}, "formats 1: it compresses nothing, and 16 bits are always among"),
+        ({"formats": [{"weights": "sint4/g1000000"}]}, "formats 1.weights: no row has blocks of 1,000,000 weights"),
+        ({"formats": [{"weights": "W4A16"}]}, 'here it is weights = "sint4/g128"'),
+        (
+            {"hardware": {"engine": "vLLM==0.11"}},
+            "hardware.engine: vLLM==0.11: there is no such engine; did you mean vLLM?",
+        ),
+        ({"prices": {"currency": "JPY", "rate": 1.5}}, "prices.rate: 1.5 JPY a USD: it has been near 130 for years"),
+        ({"project": {"kind": "qat", "qat_tokens": 2}}, "project.qat_tokens: 2 train nothing; write 2e9"),
+        ({"project": {"kind": "qat", "engineer_week_usd": 4}}, "engineer_week_usd: USD 4 is paid to nobody"),
         ({"prices": {"purchase_usd": {H100: 30}}}, "H100 80GB SXM for USD 30: no device costs so little"),
         ({"project": {"kind": "qat", "tolerance": 2}}, "2 nats per token breaks a model; 0.02 for 2 %"),
         (

@@ -194,13 +194,16 @@ def test_without_money_the_loss_is_what_there_is_to_measure():
     unpriced = planned(hardware={"devices": ["B300 SXM"]})
     alone = planned(model={"geometry": "Qwen2.5-72B"}, hardware={"batches": [8]})
     for plan in (unpriced, alone):
-        assert plan.verdict == "measure this" and "meets the limits of the scenario, if it is" in plan.summary_en
+        assert (
+            plan.verdict == "measure this"
+            and "would meet the limits of the scenario, if good enough" in plan.summary_en
+        )
 
 
 def test_a_better_option_that_is_open_is_named_beside_the_one_that_pays():
     plan = planned(formats=[{"weights": "sint8/g128", "dloss": 0.001}, INT4])
     [text] = [text for text in plan.warnings if "worth more" in text]
-    assert plan.choice.option == "sint8/g128" and text.startswith("sint4/g128 would be worth more, if it is good")
+    assert plan.choice.option == "sint8/g128" and text.startswith("sint4/g128 would be worth more, if good")
 
 
 # --- what is to be measured ---------------------------------------------------------------------------------------
@@ -229,7 +232,7 @@ def test_what_is_measured_below_or_above_the_limits_settles_it():
     between = (found.passes * found.fails) ** 0.5
     again = planned(model=measured(**{coarse: between, fine: between * share}))
     assert again.verdict == "measure this" and again.conclusion.measurement.formats == ()
-    assert "Measure sint4/g128 itself" in again.recommendation and again.steps[-1][1] == "dloss = …"
+    assert "Measure sint4/g128 as such" in again.recommendation and again.steps[-1][1] == "dloss = …"
 
 
 def test_an_option_that_is_measured_as_it_is_has_its_tolerance_as_limit():
@@ -301,13 +304,13 @@ def test_a_rise_that_may_be_large_is_unsafe():
     told = [
         text for text in planned(formats=[{"weights": "int2/g64"}], model={"kappa": 20.0}).warnings if "unsafe" in text
     ]
-    assert len(told) == 1 and told[0].startswith("int2/g64: unsafe, its loss may rise by")
+    assert len(told) == 1 and told[0].startswith("int2/g64: unsafe, the loss may rise by")
     assert not any("unsafe" in text for text in planned(model={"kappa": 20.0}).warnings)
 
 
 def test_measurements_that_do_not_follow_the_law_settle_nothing():
     plan = planned(model=measured(q3_k=0.01, q4_k=0.3, q6_k=0.02), project={"tolerance": 1.0})
-    assert plan.verdict == "measure this" and "itself" in plan.recommendation
+    assert plan.verdict == "measure this" and "as such" in plan.recommendation
     assert any("do not follow the law after training (" in text for text in plan.warnings)
 
 

@@ -31,8 +31,8 @@ def codes(plan):
 @pytest.mark.parametrize("rented", [True, False])
 def test_what_is_typed_in_yen_is_what_is_typed_in_dollars_times_the_rate(rented):
     key = "gpu_hour" if rented else "purchase"
-    dollars = {f"{key}_usd": {"L40S": [100.0, 120.0, 150.0]}, "electricity_usd_kwh": 0.2}
-    yen = {key: {"L40S": [15_000.0, 18_000.0, 22_500.0]}, "electricity_kwh": 30, "currency": "JPY", "rate": 150}
+    dollars = {f"{key}_usd": {"L40S": [60.0, 70.0, 80.0]}, "electricity_usd_kwh": 0.2}
+    yen = {key: {"L40S": [9_000.0, 10_500.0, 12_000.0]}, "electricity_kwh": 30, "currency": "JPY", "rate": 150}
     work = {"kind": "qat", "tolerance": 0.05}
     one = planned(prices=dollars, project=work | {"engineer_week_usd": 5000, "evaluation_usd": 200})
     two = planned(prices=yen, project=work | {"engineer_week": 750_000, "evaluation": 30_000})
@@ -41,7 +41,7 @@ def test_what_is_typed_in_yen_is_what_is_typed_in_dollars_times_the_rate(rented)
 
 def test_a_price_in_another_currency_is_doubted():
     assert "price_unusual" not in codes(planned(prices={"gpu_hour": {"L40S": 150}, "currency": "JPY", "rate": 150}))
-    for key, price in (("gpu_hour_usd", 500), ("gpu_hour", 1.2)):
+    for key, price in (("gpu_hour_usd", 50), ("gpu_hour", 1.2)):
         plan = planned(prices={key: {"L40S": price}, "currency": "JPY", "rate": 150})
         assert "price_unusual" in codes(plan)
     assert any("gpu_hour_usd is in USD, gpu_hour in the currency" in warning for warning in plan.warnings)

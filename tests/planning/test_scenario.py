@@ -172,7 +172,7 @@ def test_what_a_default_stands_in_for_is_no_contradiction():
             {"model": {"params": 1e9, "kappa": 5, "measured": [{"weights": "q4_0", "rise": 0.1}]}},
             "not both: kappa follows",
         ),
-        ({"model": {"params": 1e9, "kappa": 0}}, r"model.kappa: 0 must be above 0 and at most 1e\+06 \(nats per unit"),
+        ({"model": {"params": 1e9, "kappa": 0}}, r"model.kappa: 0 must be above 0 and at most 1000 \(nats per unit"),
         (
             {"model": {"params": 1e9, "measured": {"q4_0": 0.1}}},
             r'measured: must be a list, as in \[\{ weights = "q4_k"',

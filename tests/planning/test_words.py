@@ -109,7 +109,7 @@ def test_facts_and_options_are_told_in_the_language():
     assert words.told(unseen).endswith(": memory 24 GB, power 72 W.")
     assert words.told(unseen, "ja").endswith("（メモリ 24 GB、消費電力 72 W）。")
     untested = Doubt("speed_untested", {"options": (("dense", "L4"), ("int4", "A10"))})
-    assert "of 16 bits on L4, int4 on A10: none" in words.told(untested)
+    assert "of 16 bits on L4; int4 on A10: none" in words.told(untested)
     assert words.told(untested, "ja").startswith("L4の16ビット、A10のint4の速度")
     experts = dict.fromkeys(Doubt.codes["experts"], 1.0) | {"total": 1.168e11, "active": 5.17e9}
     assert "all 117 billion parameters" in words.told(Doubt("experts", experts))
@@ -148,13 +148,13 @@ def test_counts_as_people_say_them():
 @pytest.mark.parametrize(
     ("value", "english", "japanese"),
     [
-        (1.0, "more than 99 %", "99%超"),
-        (0.996, "more than 99 %", "99%超"),
+        (1.0, "more than 99%", "99%超"),
+        (0.996, "more than 99%", "99%超"),
         (0.994, "99%", "99%"),
         (0.5, "50%", "50%"),
         (0.006, "1%", "1%"),
-        (0.004, "less than 1 %", "1%未満"),
-        (0.0, "less than 1 %", "1%未満"),
+        (0.004, "less than 1%", "1%未満"),
+        (0.0, "less than 1%", "1%未満"),
         (float("nan"), "–", "–"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_summary_tells_no_forecast_as_sure(few):
     told = replace(
         conclusion, ground=Ground.PAYS, choice=pd.concat([conclusion.choice.drop("pays"), pd.Series({"pays": 1.0})])
     )
-    for language, sure in {"en": "more than 99 % of the draws", "ja": "99%超"}.items():
+    for language, sure in {"en": "more than 99% of the draws", "ja": "99%超"}.items():
         text = words.summary(told, language)
         assert sure in text and "100%" not in text
 
@@ -195,7 +195,24 @@ def test_where_both_pay_as_many_devices_the_spreads_are_shown(few):
     choice = pd.concat([conclusion.choice.drop(list(paid)), pd.Series(paid)])
     base = pd.concat([conclusion.baseline.drop(list(paid)), pd.Series(paid | {"devices_paid_p90": 16.0})])
     alike = replace(conclusion, ground=Ground.PAYS, choice=choice, baseline=base)
-    assert " × H100 80GB SXM (P10 to P90: 4 to 12) saves " in words.summary(alike)
+    assert " × H100 80GB SXM (P10 to P90: 4 to 12) should save " in words.summary(alike)
     assert "H100 80GB SXM 8基（P10～P90：4～16基）" in words.summary(alike, "ja")
     fewer = replace(alike, choice=choice.replace({8.0: 7.0}))
-    assert "on 7 × H100 80GB SXM saves " in words.summary(fewer)
+    assert "on 7 × H100 80GB SXM should save " in words.summary(fewer)
+
+
+def test_the_surer_choice_is_named_with_its_own_numbers(few):
+    conclusion = decide.plan(Scenario.of(SCENARIO)).conclusion
+    own = {"pays": 0.74, "saving_month": 5590.0, "saving_month_p10": -2490.0, "saving_month_p90": 16400.0}
+    row = pd.concat([conclusion.choice.drop(list(own)), pd.Series(own)])
+    for ground in (Ground.PAYS, Ground.GAINS, Ground.SWAPS):
+        told = replace(conclusion, ground=ground, surer=row)
+        english, japanese = words.summary(told), words.summary(told, "ja")
+        assert "The surer choice is FP8 weights and activations on " in english
+        assert "74% of the draws pay" in english and "USD 5,590 a month (P10 to P90: USD -2,490 to USD 16,40" in english
+        assert (
+            "黒字化がより確実なのは" in japanese
+            and "確率は74%" in japanese
+            and "▲2,490米ドル～1.64万米ドル" in japanese
+        )
+        assert "surer" not in words.summary(replace(told, surer=None))

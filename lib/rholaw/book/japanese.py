@@ -81,6 +81,11 @@ def summary(plan: Plan) -> str:
     return "".join(words.sentences(plan.conclusion, LANGUAGE))
 
 
+def surer(plan: Plan) -> str:
+    """The option that is surer to pay than the one that a plan recommends; "" where none is."""
+    return words.surer(plan.conclusion, LANGUAGE)
+
+
 def reasons(against: Iterable[Reason]) -> str:
     """What stands against an option, of ``Plan.reasons``."""
     return words.reasons(against, LANGUAGE)

@@ -83,7 +83,9 @@ def refused(plan: Plan) -> str:
     }
     return (
         "".join(f"{head}:\n\n{rows}\n" for head, rows in lists.items() if rows)
-        + f"Money is in {text(plan.scenario.prices.currency)}. The project is “{project.kind}”, so that options are "
+        + "Recommended is what is worth most in the median. Another option is named as the surer choice if it pays in "
+        f"at least {advice.SURER:.0%} more of the draws, or in no fewer with at most {advice.SAFER:.0%} of the loss at "
+        f"P10. Money is in {text(plan.scenario.prices.currency)}. The project is “{project.kind}”, so that options are "
         "compared at " + f"{COMPARED[project.comparison]} Below stands every batch and "
         "machine, the most valuable first."
     )
@@ -279,10 +281,20 @@ def answer(plan: Plan) -> str:
     saved, low, high = (text(money(row["saving_month" + part], unit)) for part in ("", "_p10", "_p90"))
     verdict = words.texts("en")["verdicts"][plan.verdict]
     return (
-        f"**{verdict}: for {example(plan)}, {called(row.option)} on {text(row.device)} saves {saved} a month** "
-        f"[{low}, {high}] against 16 bits on {base}, and pays in {words.share(row.pays)} of the draws. Compression "
-        "pays where a kernel is fast, the traffic heavy, or a smaller device will do; without a kernel it pays nowhere."
+        f"**{verdict}: for {example(plan)}, {called(row.option)} on {text(row.device)} should save {saved} a month** "
+        f"[{low}, {high}] against 16 bits on {base}, and pay in {words.share(row.pays)} of the draws{_surer(plan)}. "
+        "Compression pays where a kernel is fast, the traffic heavy, or a smaller device will do; without a kernel it "
+        "pays nowhere."
     )
+
+
+def _surer(plan: Plan) -> str:
+    """The surer choice in half a sentence, where there is one."""
+    row = plan.conclusion.surer
+    if row is None:
+        return ""
+    saving = text(money(row.saving_month, plan.scenario.prices.currency))
+    return f"; the surer choice, {called(row.option)}, saves {saving} and pays in {words.share(row.pays)}"
 
 
 def in_three(cases: Mapping[str, Plan], alone: Plan) -> str:
@@ -292,9 +304,9 @@ def in_three(cases: Mapping[str, Plan], alone: Plan) -> str:
     worth, least, most = (text(money(training["npv" + part], units["training"])) for part in ("", "_p10", "_p90"))
     verdict = words.texts("en")["verdicts"][cases["cloud"].verdict]
     return (
-        f"- **Cloud.** {verdict}: {called(cloud.option)} saves {text(money(cloud.saving_month, units['cloud']))} a "
-        f"month against 16 bits, and pays in {words.share(cloud.pays)} of the draws.\n"
-        f"- **Edge.** {called(edge.option)} saves {text(money(edge.saving_month, units['edge']))} a month for each "
-        f"device, because a smaller one will do. On the larger one the verdict is “{alone.verdict}”.\n"
+        f"- **Cloud.** {verdict}: {called(cloud.option)} should save {text(money(cloud.saving_month, units['cloud']))} "
+        f"a month against 16 bits, and pay in {words.share(cloud.pays)} of the draws{_surer(cases['cloud'])}.\n"
+        f"- **Edge.** {called(edge.option)} should save {text(money(edge.saving_month, units['edge']))} a month for "
+        f"each device, because a smaller one will do. On the larger one the verdict is “{alone.verdict}”.\n"
         f"- **Training.** FP8 is worth {worth} [{least}, {most}], in part because it trains faster."
     )

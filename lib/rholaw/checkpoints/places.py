@@ -41,8 +41,9 @@ def located(path: str | Path) -> Path:
         raise ValueError(f"{path} is a URL: download it first, for instance by hf download, and give the folder")
     path = Path(os.path.expanduser(path))  # Path's own raises RuntimeError where there is no such home
     if not path.exists():
-        name = re.fullmatch(HUB, str(path))
-        hint = f"; if the hub has it, hf download {path} --local-dir {name[1]}, and give that folder" if name else ""
+        own = "/".join(path.parts[-2:])  # a scenario's names are looked for from where it lies
+        name = None if path.parent.exists() else re.fullmatch(HUB, own)
+        hint = f"; if the hub has it, hf download {own} --local-dir {name[1]}, and give that folder" if name else ""
         raise ValueError(f"there is no file or folder {path}{hint}")
     if not (path / "snapshots").is_dir():
         return path

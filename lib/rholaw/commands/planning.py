@@ -45,11 +45,11 @@ def _print(answer: "Plan", chosen: argparse.Namespace) -> None:
     from ..planning import measuring, names, verifying, words
 
     language, said = chosen.language, words.texts(chosen.language)["printed"]
-    print(answer.summary_ja if language == "ja" else words.recommendation(answer.conclusion, called=names.called))
+    print(words.recommendation(answer.conclusion, language, names.called))
     wanted = answer.conclusion.measurement
     steps = measuring.commands(wanted) if wanted else verifying.commands(answer.scenario, answer.conclusion)
     if steps and not wanted:
-        first = words.texts(language)["inputs"].get(next(iter(answer.tornado.input), "kernels"))
+        first = words.texts(language)["inputs"][next(iter(answer.conclusion.inputs), "kernels")]
         print("\n" + said["verify"].format(first=first), end="")
     for why, command in words.steps(tuple(steps), language):
         print(f"\n{why}\n  " + command.replace("\n", "\n  "))
@@ -66,8 +66,14 @@ def _print(answer: "Plan", chosen: argparse.Namespace) -> None:
             ),
             chosen,
         )
+    for option, told in words.obstacles(answer.conclusion, language, names.called).items():
+        if option not in set(front.option) and len(front):
+            print(said["out"].format(text=told))
     for key, remarks in (("or", answer.compared), ("mind", answer.doubts)):
-        print("".join("\n" + said[key].format(text=words.told(remark, language, names.called)) for remark in remarks))
+        if remarks:
+            print()
+        for remark in remarks:
+            print(said[key].format(text=words.told(remark, language, names.called)))
 
 
 def speeds(arguments: list[str], prog: str) -> None:

@@ -11,6 +11,12 @@ PILOT = 0.5
 """Share of the draws in which it must pay to be tried at all."""
 NEAR = 0.03
 """Of a share of the draws: within so much of SURE or PILOT the verdict is said to be a close one."""
+SURER = 0.1
+"""Of a share of the draws: an option that pays in so much more of them is the surer one."""
+SAFER = 0.5
+"""Or one that pays in no fewer, and loses at P10 at most this share of what the other does."""
+SLIGHT = 0.01
+"""Of the bill of 16 bits, what is no difference to speak of."""
 TIES = ("devices_paid", "ttft_ms", "latency_ms", "batch")
 """What decides between rows of equal money: columns, medians, the least first."""
 
@@ -35,6 +41,42 @@ def ranked(table: pd.DataFrame) -> pd.DataFrame:
     value = value.where(table.feasible | table.unsettled).fillna(float("-inf"))
     keys = pd.DataFrame({"out": ~table.feasible, "loss": -value}).join(table[list(TIES)])
     return table.loc[keys.sort_values(list(keys), kind="stable").index]
+
+
+def surer(table: pd.DataFrame, choice: pd.Series | None) -> int | None:
+    """The place of the row to name beside ``choice``, which pays without being SURE to, as the surer one.
+
+    Of another compressed option that stands as well or better, and pays in clearly more draws, or in no fewer while it
+    loses far less at P10; of several the one that pays in most draws.  None where there is none.
+    """
+    if choice is None or not (choice.feasible or choice.unsettled) or not PILOT <= choice.pays < SURE:
+        return None
+    others = table[(table.option != choice.option) & (table.option != "dense")]
+    standing = others.feasible | (others.unsettled & choice.unsettled & (others.good_enough >= choice.good_enough))
+    safer = (others.pays >= choice.pays) & (others.npv_p10 > SAFER * choice.npv_p10)
+    rows = others[standing & (safer | (others.pays >= choice.pays + SURER))]
+    return None if rows.empty else int(rows.sort_values(["pays", "npv"], ascending=False, kind="stable").index[0])
+
+
+def alike(choice: pd.Series | None, baseline: pd.Series | None) -> bool:
+    """Whether the two cost about the same a month, so that speed, memory and loss are what there is to choose by.
+
+    Without a price, whether they take as many hours of the same device.
+    """
+    if choice is None or baseline is None:
+        return False
+    if choice.unpriced or baseline.unpriced:
+        hours = [row.gpus * row.hours_month for row in (choice, baseline)]
+        return choice.device == baseline.device and abs(hours[0] - hours[1]) <= SLIGHT * hours[1]
+    return bool(choice[["saving_month_p10", "saving_month_p90"]].abs().max() <= SLIGHT * baseline.cost_month)
+
+
+def undecided(choice: pd.Series, baseline: pd.Series, horizon: float) -> bool:
+    """Whether money says nothing of two that are ``alike``: over the horizon, in months, it neither pays nor costs."""
+    if choice.unpriced or baseline.unpriced:
+        return True
+    ends = choice[["npv_p10", "npv_p90"]].abs().max()
+    return bool(choice.pays < PILOT and ends <= SLIGHT * baseline.cost_month * horizon)
 
 
 def spoken(

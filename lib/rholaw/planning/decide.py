@@ -175,6 +175,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     if turns and conclusion.baseline is not None:
         rivals = (of_rows(row.name) for row in (conclusion.choice, conclusion.baseline))
         conclusion = replace(conclusion, turning=turns(*rivals, drawn, draws))
+    compared = tuple(alternatives.alternatives(scenario, table, reasons)) if modelled else ()
     return Plan(
         scenario=scenario,
         table=table,
@@ -184,8 +185,8 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         baseline=baseline,
         tornado=tornado,
         assumptions=assumptions.assumptions(scenario, all_cases, draws),
-        doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins)),
-        compared=tuple(alternatives.alternatives(scenario, table, reasons)) if modelled else (),
+        doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins, bool(compared))),
+        compared=compared,
         npv=np.broadcast_to(npv * scenario.prices.rate, 0 if best is None else int(scenario.run.samples)),
     )
 
@@ -234,16 +235,22 @@ def _conclusion(
     place = advice.unknown(table, reasons)
     if ground in (Ground.NONE, Ground.NOTHING) and place is not None:
         verdict, ground, own, beside = Verdict.CANNOT_TELL, Ground.UNKNOWN, table.loc[place], baseline
+    surer, alike = advice.surer(table, own), advice.alike(own, beside)
+    about_money = ground in (Ground.UNPRICED, Ground.LATE, Ground.DEARER)
+    if alike and about_money and advice.undecided(own, beside, scenario.project.horizon_months):
+        verdict, ground = Verdict.CANNOT_TELL, Ground.SAME
     return Conclusion(
         verdict=verdict,
         ground=ground,
         choice=own,
         baseline=beside,
-        inputs=tuple(tornado.input),
+        inputs=tuple(tornado.input[tornado.span > 0]),
         currency=scenario.prices.currency,
         horizon_months=scenario.project.horizon_months,
         obstacles=advice.obstacles(table, reasons),
         measurement=measurement,
+        surer=None if surer is None else table.loc[surer],
+        alike=alike,
     )
 
 

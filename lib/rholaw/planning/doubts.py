@@ -11,7 +11,7 @@ from ..checked import listed, unknown
 from ..checkpoints.parts import STATE_BYTES
 from ..hardware import devices
 from ..hardware.devices import STALE_DAYS, facts
-from ..hardware.kernels import engines
+from ..hardware.kernels import engines, kernel
 from ..hardware.links import BY_LAYERS
 from ..hardware.speed import Rung
 from ..laws.draws import Draws, default_runs
@@ -42,9 +42,14 @@ UNSAFE = 1.0
 
 
 def doubts(
-    scenario: Scenario, cases: list[Case], table: pd.DataFrame, draws: Draws, origins: Mapping[Option, Origin]
+    scenario: Scenario,
+    cases: list[Case],
+    table: pd.DataFrame,
+    draws: Draws,
+    origins: Mapping[Option, Origin],
+    compared: bool,
 ) -> Iterator[Doubt]:
-    """What to doubt about a plan; origins: of the capacity of each option."""
+    """What to doubt about a plan; origins: of each option's capacity; compared: whether it tells of training on."""
     yield from _of_the_shape(scenario)
     yield from _of_devices(scenario, {case.device.name: case for case in cases}.values())
     yield from _of_kernels({(case.option, case.device.name): case for case in cases}.values())
@@ -62,12 +67,15 @@ def doubts(
     best, better = advice.choose(table), advice.unsettled(table)
     for least in (advice.PILOT, advice.SURE):
         if best is not None and abs(table.pays[best] - least) <= advice.NEAR:
-            yield Doubt("close", {"share": table.pays[best], "least": least})
+            yield Doubt("close", {"option": table.option[best], "share": table.pays[best], "least": least})
     if best is not None and better is not None and table.pays[best] >= advice.PILOT:
         own = table.loc[better]
         if own.npv > table.npv[best]:
             yield Doubt("worth_measuring", {"option": own.option, "low": own.dloss_p10, "high": own.dloss_p90})
-    yield from _of_the_law(scenario, draws, {o: where for o, where in origins.items() if not o.dense})
+    if any(option.kv != "dense" for option in scenario.formats):
+        yield Doubt("cache_not_counted")
+    if not scenario.model.shape.sparse and (compared or scenario.project.kind != "post-training"):
+        yield from _of_the_law(scenario, draws, {o: where for o, where in origins.items() if not o.dense})
     if (table.rho_p10 <= SMALL).any():
         yield Doubt("capacity_near_zero")
 
@@ -155,6 +163,7 @@ def _offered(scenario: Scenario, offered: pd.DataFrame) -> dict[str, str | float
 
 
 def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
+    nominal: list[tuple[str, str]] = []
     for case in cases:
         name = {"option": case.option.name, "device": case.device.name}
         rungs, decode, engine = {faster.rung for faster in case.faster}, case.faster[1], case.scenario.hardware.engine
@@ -169,14 +178,20 @@ def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
         elif Rung.YOURS in rungs:
             yield Doubt("speed_yours", name | {"measured_on": case.option.measured_on})
         elif not case.kernel.known:
-            yield Doubt("kernel_unknown", name | {"engine": engine, "numbers": case.kernel.name})
+            of = (case.option.weights, case.option.activations, case.device)
+            others = engines() if engine in engines() else ()  # of another engine more is doubted
+            elsewhere = tuple(other for other in others if kernel(*of, other).runs)
+            about = {"engine": engine, "numbers": case.kernel.name, "elsewhere": elsewhere}
+            yield Doubt("kernel_unknown", name | about)
         elif not case.kernel.runs:
             yield Doubt("no_kernel", name | {"note": case.kernel.note})
         elif Rung.NOMINAL in rungs:
-            yield Doubt("speed_nominal", name)
+            nominal.append((case.option.name, case.device.name))
             yield from _seen_slow(case, name)
         elif Rung.EMULATED in rungs:
             yield Doubt("emulated", name)
+    if nominal:
+        yield Doubt("speed_nominal", {"options": tuple(nominal)})
     for option in {case.option: None for case in cases if case.option.speculation}:
         yield Doubt("speculation_yours", {"option": option.name, "measured_on": option.measured_on})
     if any(case.kernel.status == "dequantising" for case in cases):
@@ -262,10 +277,7 @@ def _needless(scenario: Scenario) -> Iterator[Doubt]:
 
 
 def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origin]) -> Iterator[Doubt]:
-    if any(option.kv != "dense" for option in origins):
-        yield Doubt("cache_not_counted")
-    if scenario.model.shape.sparse:  # to which the law is not applied
-        return
+    """What the law of training may get wrong; it is not applied to mixtures of experts."""
     project, N = scenario.project, scenario.model.shape.non_embedding
     times = N / largest_run()
     if times > 1.05:

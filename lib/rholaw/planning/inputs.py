@@ -75,7 +75,7 @@ class Model:
     params: float = number(0.0, "non-embedding parameters")
     tokens: float = number(0.0, "training tokens")
     active: float = number(0.0, "parameters active for a token")
-    kappa: tuple[float, ...] = spread((), "nats per unit of GMSE", 0.0, 1e6, above=True)
+    kappa: tuple[float, ...] = spread((), "nats per unit of GMSE", 0.0, 1e3, above=True)
     measured: tuple[Rounded, ...] = field(default=(), metadata={"read": _measured})
 
     @cached_property
@@ -113,12 +113,12 @@ class Option:
     kernel: str = text("auto", ("auto", *STATUSES))
     method: str = text("", ("", *METHODS))
     rho: tuple[float, ...] = spread((), "capacity, of the parameters", 0.0, 1.5)
-    dloss: tuple[float, ...] = spread((), "nats per token", -1.0, 20.0)
+    dloss: tuple[float, ...] = spread((), "nats per token", -0.1, 20.0)
     speedup_prefill: tuple[float, ...] = spread((), "times, end to end", 0.0, 100.0, above=True)
     speedup_decode: tuple[float, ...] = spread((), "times, end to end", 0.0, 100.0, above=True)
     speculation: tuple[float, ...] = spread((), "times the speed of decode without it", 0.1, 100.0)
     measured_on: str = text("")
-    slowdown: tuple[float, ...] = spread((), "times a training step of 16 bits", 0.1, 100.0)
+    slowdown: tuple[float, ...] = spread((), "times a training step of 16 bits", 0.1, 20.0)
 
     @property
     def name(self) -> str:
@@ -260,7 +260,7 @@ class Project:
     evaluation: float = number(math.nan, "units of prices.currency", high=MOST)
     qat_tokens: float = number(1e9, "tokens", high=1e16)
     calibration_hours: float = number(8.0, "device hours", high=1e9)
-    slowdown: tuple[float, ...] = spread((), "times a training step of 16 bits", 0.1, 100.0)
+    slowdown: tuple[float, ...] = spread((), "times a training step of 16 bits", 0.1, 20.0)
     mfu: tuple[float, ...] = spread((), "share of the arithmetic in training", 0.0, 1.0, above=True)
     train_device: str = text("")
     horizon_months: float = number(24.0, "months", 1, 600)

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..checked import closest, listed, shortened
+from ..formats.grammar import parse
 from ..hardware.devices import Device
 from ..hardware.kernels import engines
-from .inputs import Hardware, Model, Option, Project, Run, Traffic
+from .costs import HOURS
+from .inputs import Hardware, Model, Option, Project, Rounded, Run, Traffic
 from .prices import Prices
 
 MOST_ROWS = 50_000
@@ -27,10 +29,34 @@ SLOWEST = 10_000.0
 """Milliseconds a token of output: nobody reads, and no batch waits, so slowly."""
 GREATEST_SPEEDUP = 16.0
 """Of a whole engine over 16 bits: what one bit a weight would have where nothing but weights were read."""
+UNSEEN_KAPPA, SMALL_RISE = 300.0, 0.1
+"""Nats per unit of GMSE, more than any model of the atlas has; and a rise up to which that may be noise."""
+LONGEST_BLOCK = 65_536
+"""Weights: no matrix of a language model has longer rows."""
+MOST_LAYERS = 1000
+CHEAPEST_WEEK = 20.0
+"""USD: nobody's week of engineering costs less, unless nothing."""
+ROUGH_RATES = {"CNY": 7, "EUR": 0.9, "GBP": 0.8, "INR": 80, "JPY": 130, "KRW": 1300}
+"""Units a USD, roughly and for years: orders of magnitude, from nobody's table."""
+WIDE = 4.0
+"""Times such a rate, either way, in which no plan of these years has it."""
+CALLED = {
+    "awq": 'weights = "sint4/g128" and method = "awq"',
+    "gptq": 'weights = "sint4/g128" and method = "gptq"',
+    "w4a16": 'weights = "sint4/g128"',
+    "w8a16": 'weights = "sint8/g128"',
+    "w8a8": 'weights = "sint8/row" and activations likewise, or "fp8_row" for both',
+    "fp8": '"fp8_row", for FP8 with a scale a row',
+    "bf16": "16 bits are always among the options",
+    "fp16": "16 bits are always among the options",
+}
+"""What serving engines call formats, and what a scenario calls them."""
 BROKEN = 1.0
 """Nats per token: a perplexity 2.7 times as high."""
 DEAREST_KWH, CHEAPEST_KWH = 2.0, 0.005
 """USD a kWh, beyond and below which nobody pays for it, unless nothing."""
+DEAREST_HOUR = 100.0
+"""USD an hour: some ten times the dearest device that is rented; a month of a cheap one costs more."""
 CHEAPEST_DEVICE = 40.0
 """USD: no board with a graphics processor costs less."""
 LEAST_RATE = 0.2
@@ -50,11 +76,22 @@ def of_model(model: Model) -> Iterator[str]:
     if model.tokens > MOST_TOKENS:
         yield f"model.tokens: {model.tokens:g} are more than were ever written, {MOST_TOKENS:g}"
     try:
-        total = model.shape.total
+        total, layers = model.shape.total, sum(cache.layers for cache in model.shape.body.caches)
     except (ValueError, KeyError):  # which is told as what it is
         return
+    if layers > MOST_LAYERS:
+        yield f"model: {layers:,.0f} layers are more than any model has, at most {MOST_LAYERS:,}"
     if not total <= MOST_PARAMS:
         yield f"model: {total:.3g} parameters are more than {MOST_PARAMS:g}, beyond any machine"
+
+
+def of_rise(item: Rounded, error: float) -> Iterator[str]:
+    """Percent, or perplexities, taken for nats; error: the GMSE of its format."""
+    if item.rise > max(SMALL_RISE, UNSEEN_KAPPA * error):
+        yield (
+            f"model.measured: a rise of {item.rise:g} nats in {item.weights} is more than any model has shown; "
+            f"{math.log1p(item.rise / 100):.2g} if perplexity rose by {item.rise:g} %"
+        )
 
 
 def of_formats(formats: tuple[Option, ...]) -> Iterator[str]:
@@ -63,12 +100,33 @@ def of_formats(formats: tuple[Option, ...]) -> Iterator[str]:
     for i, option in enumerate(formats, 1):
         if (first := seen.setdefault(option, i)) < i:
             yield f"formats {i}: {option.name} stands there already, as formats {first}"
+        if {option.weights, option.activations, option.kv} == {"dense"} and not (option.speculation or option.credited):
+            yield f"formats {i}: it compresses nothing, and 16 bits are always among the options: leave it out"
+        for role in ("weights", "activations", "kv"):
+            block = _block(getattr(option, role))
+            if block > LONGEST_BLOCK:
+                yield f"formats {i}.{role}: no row has blocks of {block:,} weights; 32 to 256 are usual"
         if option.rho and option.rho[1] > 1:
             yield f"formats {i}.rho: {option.rho[1]:g}, the middle, is above 1: 16 bits have a capacity of 1"
         for name in ("speedup_prefill", "speedup_decode"):
             if (given := getattr(option, name)) and given[1] > GREATEST_SPEEDUP:
                 meant = f"; {1 + given[1] / 100:g} for {given[1]:g} % faster" if given[1] <= 100 else ""
                 yield f"formats {i}.{name}: {given[1]:g} times 16 bits is more than any format can give{meant}"
+
+
+def _block(name: str) -> int:
+    """Weights of a block of a format, 0 where it has none or is no format."""
+    try:
+        block = parse(name).block
+    except ValueError:
+        return 0
+    return block.size if block is not None and isinstance(block.size, int) else 0
+
+
+def of_name(name: str) -> str:
+    """What a format is called here that goes by another name elsewhere, to be told beside an error; "" for others."""
+    meant = CALLED.get(name.lower())
+    return f"; here it is {meant}" if meant else ""
 
 
 def of_hardware(hardware: Hardware, formats: int, known: Mapping[str, Device]) -> Iterator[str]:
@@ -118,6 +176,9 @@ def of_prices(prices: Prices) -> Iterator[str]:
     elif prices.rate < LEAST_RATE:
         how = f"{1 / prices.rate:.4g} if a {shortened(prices.currency)} is {prices.rate:g} USD"
         yield f"prices.rate: {prices.rate:g} {shortened(prices.currency)} a USD: no currency is worth so much; {how}"
+    elif not 1 / WIDE < prices.rate / ROUGH_RATES.get(prices.currency, prices.rate) < WIDE:
+        usual = f"it has been near {ROUGH_RATES[prices.currency]:g} for years"
+        yield f"prices.rate: {prices.rate:g} {prices.currency} a USD: {usual}"
     hour = prices.electricity_usd_kwh[1]
     if hour and not CHEAPEST_KWH <= hour <= DEAREST_KWH:
         yield f"prices.electricity_usd_kwh: USD {hour:g} a kWh is paid nowhere; 0.12 for 12 cents a kWh"
@@ -125,6 +186,12 @@ def of_prices(prices: Prices) -> Iterator[str]:
         if spread[1] < CHEAPEST_DEVICE:
             yield f"prices: {name} for USD {spread[1]:g}: no device costs so little; 30000 for thirty thousand"
     bought, rented = prices.purchases, prices.rents
+    for name, spread in rented.items():
+        if spread[1] > DEAREST_HOUR:
+            yield (
+                f"prices: {name} for USD {spread[1]:,.4g} an hour: no device is rented for so much; "
+                f"{spread[1] / HOURS:.3g} if that is a month's rent; prices.gpu_hour and a rate for other money"
+            )
     for name in rented:
         if name in bought:
             keys = [key for key in ("gpu_hour_usd", "gpu_hour", "purchase_usd", "purchase") if getattr(prices, key)]
@@ -149,6 +216,10 @@ def of_offers(prices: Prices, devices: Iterable[Device]) -> Iterator[str]:
 
 def of_project(project: Project) -> Iterator[str]:
     """Percent of a loss taken for nats."""
+    if 0 < project.qat_tokens < FEWEST_TOKENS:
+        yield f"project.qat_tokens: {project.qat_tokens:g} train nothing; write 2e9 for two billion"
+    if 0 < project.engineer_week_usd < CHEAPEST_WEEK:
+        yield f"project.engineer_week_usd: USD {project.engineer_week_usd:g} is paid to nobody; 4000 for four thousand"
     if project.tolerance > BROKEN:
         yield f"project.tolerance: a rise of {project.tolerance:g} nats per token breaks a model; 0.02 for 2 %"
 

@@ -61,6 +61,7 @@ class Ground(StrEnum):
     ONLY = "only"
     ONLY_UNPRICED = "only_unpriced"
     UNPRICED = "unpriced"
+    SAME = "same"
     NONE = "none"
     NOTHING = "nothing"
     TRAFFIC = "traffic"
@@ -151,8 +152,8 @@ class Doubt(Remark):
         "speculation_yours": ("option", "measured_on"),
         "speed_credited": ("option", "device", "measured_on", "note"),
         "no_kernel": ("option", "device", "note"),
-        "kernel_unknown": ("option", "device", "engine", "numbers"),
-        "speed_nominal": ("option", "device"),
+        "kernel_unknown": ("option", "device", "engine", "numbers", "elsewhere"),
+        "speed_nominal": ("options",),
         "seen_slow": ("option", "device", "maker", "low", "high"),
         "emulated": ("option", "device"),
         "energy": ("changes",),
@@ -169,7 +170,7 @@ class Doubt(Remark):
         "kappa_of_others": (),
         "unsafe": ("option", "loss"),
         "rounding_may_do": ("option", "low", "high"),
-        "close": ("share", "least"),
+        "close": ("option", "share", "least"),
         "worth_measuring": ("option", "low", "high"),
         "extrapolated": ("times",),
         "length_extrapolated": ("ratio", "shortest", "longest"),
@@ -234,10 +235,11 @@ class Turning:
 class Conclusion:
     """What a plan comes to, of which summaries and recommendations are made.
 
-    choice, baseline: the rows of the table that it speaks of, or None; inputs: what moves the result most, the most
-    first; obstacles: {option: the least that stands against it} where nothing is feasible, "dense" among them;
+    choice, baseline: the rows of the table that it speaks of, or None; inputs: what moves the result, the most first;
+    obstacles: {option: the least that stands against it}, of those that are feasible nowhere, "dense" among them;
     measurement: what to do first where the verdict is to measure, of the choice, else None; turning: from where on it
-    pays, where a price or a kernel is not known and there is a baseline, else None.
+    pays, where a price or a kernel is not known and there is a baseline, else None; surer: the row of another option
+    that is surer to pay, if one clearly is; alike: whether choice and baseline cost about the same a month.
     """
 
     verdict: Verdict
@@ -250,3 +252,5 @@ class Conclusion:
     obstacles: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
     measurement: Measurement | None = None
     turning: Turning | None = None
+    surer: pd.Series | None = None
+    alike: bool = False

@@ -190,7 +190,7 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
             try:
                 parse(getattr(option, role))
             except ValueError as error:
-                yield f"formats {i}.{role}: {error}"
+                yield f"formats {i}.{role}: {error}{plausible.of_name(getattr(option, role))}"
         yours = option.credited or option.speculation
         if yours and not option.measured_on and (f"formats {i}", "measured_on") not in problems.refused:
             yield f"formats {i}: a speed-up of yours needs measured_on: the kernel, machine and version"
@@ -240,8 +240,8 @@ def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterat
         yield f"model.geometry: {unknown(model.geometry, [*shapes.named()], 'geometry')}{hint}"
     elif model.checkpoint or model.active:
         try:
-            if model.active > model.shape.total:
-                yield f"model.active: {model.active:g} is more than the {model.shape.total:.4g} that the model has"
+            if model.active > (most := model.params or model.shape.total):
+                yield f"model.active: {model.active:g} is more than the {most:.4g} that the model has"
             yield from _of_the_shape(model.shape, project)
         except ValueError as error:
             yield f"model.{given[0]}: {error}"
@@ -250,8 +250,9 @@ def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterat
     first: dict[str, Rounded] = {}
     for i, item in enumerate(model.measured, 1):
         try:
-            if not errors([item.weights])[0] > 0:
+            if not (error := errors([item.weights])[0]) > 0:
                 yield f"model.measured: {i} rounds nothing in {item.weights}: a rise in it says nothing about formats"
+            yield from plausible.of_rise(item, error)
             before = first.setdefault(item.weights, item)
             if before.rise != item.rise:
                 rises = f"{before.rise:g} and {item.rise:g}"

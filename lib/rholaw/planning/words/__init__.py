@@ -24,6 +24,7 @@ SENTENCES = {
     Ground.ONLY: ("only", "only_costs", "try"),
     Ground.ONLY_UNPRICED: ("only", "only_unpriced", "try"),
     Ground.UNPRICED: ("unpriced", "unpriced_hours", "give_price"),
+    Ground.SAME: ("same", "same_speed", "same_choose"),
     Ground.NONE: ("none", "see_reasons", "again"),
     Ground.NOTHING: ("nothing", "see_reasons", "again"),
     Ground.TRAFFIC: ("traffic", "traffic_once", "again"),
@@ -34,6 +35,11 @@ SENTENCES = {
 }
 """The three parts of a summary, for each ground of its verdict; a recommendation has the first two, or all three
 where it is to measure or asks for facts."""
+BY_SPEED = {Ground.PAYS, Ground.GAINS, Ground.SWAPS, Ground.LATE, Ground.DEARER, Ground.UNSETTLED}
+"""Grounds whose first sentence follows what a reader sees, where money hardly differs."""
+ENDS = ("_p10", "_p90")
+RATES = {"": "", "_p10": "_p90", "_p90": "_p10"}
+"""Tokens a second at their P10 are those of the latency's P90."""
 TURNING = {Ground.UNTRIED: "speed", Ground.UNPRICED: "price", Ground.LATE: "requests", Ground.DEARER: "requests"}
 """What a Turning is of, by the ground of a verdict."""
 
@@ -53,9 +59,13 @@ def told(remark: Remark, language: str = "en", called: Callable[[str, str], str]
     data |= {"options": [(called(one, language), on) for one, on in data["options"]]} if "options" in data else {}
     data |= {"numbers": names.kernel(data["numbers"], language)} if "numbers" in data else {}
     data |= {"share": share(data["share"], language)} if "share" in data else {}
+    if "elsewhere" in data:
+        engines = phrase("between_listed", language).join(data["elsewhere"])
+        data["elsewhere"] = phrase("elsewhere" if engines else "elsewhere_none", language, engines=engines)
     for name, say in LISTED.items():
         if name in data:
-            data[name] = phrase("between_listed", language).join(say(*one, language) for one in data[name])
+            between = phrase("between_options" if name == "options" else "between_listed", language)
+            data[name] = between.join(say(*one, language) for one in data[name])
     data |= {name: large(data[name], language, digits) for name, digits in COUNTED.items() if name in data}
     data |= {"property": texts(language)["facts"][data["property"]]} if "property" in data else {}
     return texts(language)[remark.section][remark.code].format(**data)
@@ -113,7 +123,21 @@ def sentences(
 ) -> list[str]:
     """The three parts of a summary of a Conclusion; name: what to call the option of a row, in a language."""
     filling = _filling(conclusion, language, lambda row: name(row, language))
-    return [texts(language)["sentences"][key].format(**filling) for key in SENTENCES[conclusion.ground]]
+    first, *rest = (texts(language)["sentences"][key].format(**filling) for key in SENTENCES[conclusion.ground])
+    if conclusion.alike and conclusion.ground in BY_SPEED:
+        first = phrase("by_speed", language, rest=first, **filling)
+    return [first, *rest]
+
+
+def surer(conclusion: Conclusion, language: str = "en", name: Callable[[pd.Series, str], str] = names.option) -> str:
+    """The option that is surer to pay than the one that is recommended, with its own numbers; "" where none is."""
+    row = conclusion.surer
+    if row is None:
+        return ""
+    about = {"option": name(row, language), "paid": _paid(row, language), "pays": share(row.pays, language)}
+    for part in ("", *ENDS):
+        about["saving" + part] = money(row["saving_month" + part], conclusion.currency, language)
+    return phrase("surer", language, **about)
 
 
 def summary(conclusion: Conclusion, language: str = "en") -> str:
@@ -126,13 +150,20 @@ def recommendation(conclusion: Conclusion, language: str = "en", called: Callabl
     why = sentences(conclusion, language, lambda row, _: called(row.option, language))
     why = why[: 3 if conclusion.measurement or conclusion.ground == Ground.UNKNOWN else 2]
     if conclusion.ground in (Ground.NONE, Ground.NOTHING):
-        named = {option: called(option, language) for option in conclusion.obstacles}
-        named |= {"dense": phrase("dense", language)}
-        why = why[:1] + [
-            phrase("obstacle", language, option=named[option], reasons=reasons(remarks, language))
-            for option, remarks in conclusion.obstacles.items()
-        ]
+        why = [why[0], *obstacles(conclusion, language, called).values()]
     return _whole(conclusion, why, language)
+
+
+def obstacles(
+    conclusion: Conclusion, language: str = "en", called: Callable[[str, str], str] = _code
+) -> dict[str, str]:
+    """{option: what stands against it, in a sentence}, of those that are feasible nowhere. called: as for ``told``."""
+    named = {option: called(option, language) for option in conclusion.obstacles}
+    named |= {"dense": phrase("dense", language)}
+    return {
+        option: phrase("obstacle", language, option=named[option], reasons=reasons(remarks, language))
+        for option, remarks in conclusion.obstacles.items()
+    }
 
 
 def _whole(conclusion: Conclusion, why: list[str], language: str) -> str:
@@ -150,7 +181,7 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
     amount = money(abs(choice.cost_once), currency, language)
     once = "once_less" if choice.cost_once < 0 else "once" if choice.cost_once else "once_none"
     alike = base is not None and choice.devices_paid == base.devices_paid  # then only their spreads say what is saved
-    inputs = [texts(language)["inputs"][key] for key in conclusion.inputs[:2]]
+    between = phrase("between_sentences", language)
     filling = {
         "option": name(choice),
         "device": choice.device,
@@ -163,16 +194,39 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "dearer": _dearer(-choice.saving_month, currency, language),
         "once": phrase(once, language, amount=amount),
         "turning": _turning(conclusion, language),
+        "speed": _speed(choice, language, name),
+        "beside": "" if base is None else _speed(base, language, name),
+        "surer": "" if conclusion.surer is None else between + surer(conclusion, language, lambda row, _: name(row)),
         "base_paid": "" if base is None else _paid(base, language, spread=alike),
         "base_hours": "" if base is None else _hours(base),
-        **dict(zip(("first", "second"), inputs, strict=False)),
+        "same": phrase("same_hours" if choice.unpriced else "same_money", language),
+        "moves": _moves(conclusion, language),
         **_measured(conclusion, language, name),
     }
-    for part in ("", "_p10", "_p90"):
+    for part in ("", *ENDS):
         filling["hours" + part] = _hours(choice, part)
         filling["saving" + part] = money(choice["saving_month" + part], currency, language)
         filling["payback" + part] = months(choice["payback_months" + part], language)
+    low, high = (filling[f"hours{part}"] for part in ENDS)
+    filling["hours_spread"] = phrase("spread", language, low=low, high=high) if low != high else ""
+    filling["bill"] = phrase("bill_unpriced" if choice.unpriced else "bill", language, **filling)
     return filling
+
+
+def _moves(conclusion: Conclusion, language: str) -> str:
+    """The two inputs that move the result most, as far as there are any that do."""
+    inputs = [texts(language)["inputs"][key] for key in conclusion.inputs[:2]]
+    key = ("moves_none", "moves_one", "moves")[len(inputs)]
+    return phrase(key, language, **dict(zip(("first", "second"), inputs, strict=False)))
+
+
+def _speed(row: pd.Series, language: str, name: Callable[[pd.Series], str]) -> str:
+    """What a reader sees of a row, and the memory that it takes: of 16 bits the medians alone."""
+    rates = {f"rate{part}": f"{three(1000 / row['latency_ms' + slow]):,.12g}" for part, slow in RATES.items()}
+    about = {"option": name(row), "paid": _paid(row, language)}
+    about |= {"each": _until(row.latency_ms, language), "until": _until(row.ttft_ms, language)}
+    key = "speed_dense" if row.option == "dense" else "speed"
+    return phrase(key, language, memory=f"{three(row.memory_gb):,.12g}", **about, **rates)
 
 
 def _missing(conclusion: Conclusion, language: str) -> str:
@@ -198,7 +252,7 @@ def _measured(conclusion: Conclusion, language: str, name: Callable[[pd.Series],
         "tolerance": f"{wanted.tolerance:g}",
         "good": share(choice.good_enough, language),
         "settle": phrase(key, language, option=name(choice), coarse=coarse, fine=fine, **limits),
-        **{"loss" + part: f"{choice['dloss' + part]:.3g}" for part in ("", "_p10", "_p90")},
+        **{"loss" + part: f"{choice['dloss' + part]:.3g}" for part in ("", *ENDS)},
     }
 
 
