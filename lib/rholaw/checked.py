@@ -205,15 +205,11 @@ def few(lines: list[str], most: int = 30) -> list[str]:
 
 
 def closest(name: object, known: Iterable[str]) -> str | None:
-    """That of the names which was probably meant, whatever its case; None where none is like it.
-
-    The longest that stands in the name, as Llama-3.1-8B in meta-llama/Llama-3.1-8B-Instruct, else the most alike.
-    """
+    """The longest of the names that stands in this one, else the one most alike, whatever the case; None without."""
     plain = {_plain(one): one for one in known}
-    if within := [one for one in plain if len(one) >= SHORTEST and one in _plain(name)]:
-        return plain[max(within, key=len)]
+    within = sorted((one for one in plain if len(one) >= SHORTEST and one in _plain(name)), key=len)
     close = difflib.get_close_matches(_plain(name), list(plain), n=1) if len(str(name)) <= LINE else ()
-    return plain[close[0]] if close else None
+    return plain[[*close, *within][-1]] if close or within else None
 
 
 def _plain(name: object) -> str:

@@ -69,7 +69,7 @@ def test_profit_and_loss_make_a_whole(plan, share):
     row["pays"] = share
     text = desk.sheet(dataclasses.replace(plan, choice=row), "en")
     pays, loses = re.search(r"In (.+) of the draws it makes .*, in (.+) a loss", text).groups()
-    sure = ("more than 99 %", "less than 1 %")
+    sure = ("more than 99%", "less than 1%")
     assert (pays, loses) in (sure, sure[::-1]) or int(pays.rstrip("%")) + int(loses.rstrip("%")) == 100
 
 

@@ -10,7 +10,7 @@ from ..hardware.geometry import RESERVE
 from ..laws import sources
 from ..planning import advice, comparisons, names, words
 from ..planning.decide import Plan
-from ..planning.remarks import Doubt, Ground
+from ..planning.remarks import Ground
 from ..planning.words import money
 from .escaped import cell, code, text
 
@@ -48,9 +48,9 @@ def all_called(options: Iterable[str]) -> str:
 
 def decision(plan: Plan) -> str:
     """The verdict and why; where none will do, what stands against each."""
-    more = f"\n\n{recommended(plan)}" if plan.conclusion.ground in (Ground.NONE, Ground.NOTHING) else ""
+    why = recommended(plan) if plan.conclusion.ground in (Ground.NONE, Ground.NOTHING) else text(plan.summary_en)
     verdict = words.texts("en")["verdicts"][plan.verdict]
-    return f"## The decision: {verdict[0].lower()}{verdict[1:]}\n\n{text(plan.summary_en)}{more}"
+    return f"## The decision: {verdict[0].lower()}{verdict[1:]}\n\n{why}"
 
 
 def recommended(plan: Plan) -> str:
@@ -60,17 +60,15 @@ def recommended(plan: Plan) -> str:
 
 def warnings(plan: Plan, others: bool = False) -> str:
     """What to doubt about a plan, a line each: of the whole and what it recommends, or of the other options alone."""
-    told = [words.told(doubt, called=names.called) for doubt in plan.doubts if _of_others(doubt, plan) == others]
-    return "".join(f"- {text(sentence)}\n" for sentence in told) or "Nothing."
-
-
-def _of_others(doubt: Doubt, plan: Plan) -> bool:
-    """Whether a doubt is of an option or a device that neither the one in question nor the 16 bits beside it have."""
-    if plan.conclusion.choice is None:
-        return False
     sides = [row for row in (plan.conclusion.choice, plan.baseline) if row is not None]
-    options, devices = ({row[name] for row in sides} for name in ("option", "device"))
-    return doubt.data.get("option") not in {None, *options} or doubt.data.get("device") not in {None, *devices}
+    options, devices = ({None, *(row[name] for row in sides)} for name in ("option", "device"))
+
+    def asked(option: str | None, device: str | None) -> bool:
+        beside = option in options and device in devices
+        return (beside or plan.conclusion.choice is None) != others
+
+    told = [words.told(doubt, called=names.called) for doubt in filter(None, (one.of(asked) for one in plan.doubts))]
+    return "".join(f"- {text(sentence)}\n" for sentence in told) or "Nothing."
 
 
 def refused(plan: Plan) -> str:
@@ -110,13 +108,13 @@ def above_the_line(table: pd.DataFrame, device: str, engine: str) -> str:
 
 def needed(idle: pd.DataFrame) -> str:
     """The speed-ups that formats without a kernel wait for; idle: rows of ``comparisons.idle``."""
-    rows = idle.sort_values("needed").itertuples()
     times = [
-        f"{called(row.Index)} needs {row.needed:.2f} times the speed of 16 bits [{row.low:.2f}, {row.high:.2f}]"
-        for row in rows
+        f"{called(row.Index)} {row.needed:.2f} times the speed of 16 bits [{row.low:.2f}, {row.high:.2f}]"
+        for row in idle.sort_values("needed").itertuples()
     ]
     return (
-        f"A format without a kernel gains no time, whatever its capacity. If somebody writes one: {'; '.join(times)}."
+        "A format without a kernel gains no time, whatever its capacity. If somebody writes one, it must reach for "
+        f"{'; '.join(times)}."
     )
 
 
@@ -290,8 +288,7 @@ def answer(plan: Plan) -> str:
 
 def _surer(plan: Plan) -> str:
     """The surer choice in half a sentence, where there is one."""
-    row = plan.conclusion.surer
-    if row is None:
+    if (row := plan.conclusion.surer) is None:
         return ""
     saving = text(money(row.saving_month, plan.scenario.prices.currency))
     return f"; the surer choice, {called(row.option)}, saves {saving} and pays in {words.share(row.pays)}"

@@ -17,6 +17,8 @@ SAFER = 0.5
 """Or one that pays in no fewer, and loses at P10 at most this share of what the other does."""
 SLIGHT = 0.01
 """Of the bill of 16 bits, what is no difference to speak of."""
+PETTY = 200.0
+"""USD a month: a bill that is a person's, not a service's."""
 TIES = ("devices_paid", "ttft_ms", "latency_ms", "batch")
 """What decides between rows of equal money: columns, medians, the least first."""
 
@@ -58,17 +60,18 @@ def surer(table: pd.DataFrame, choice: pd.Series | None) -> int | None:
     return None if rows.empty else int(rows.sort_values(["pays", "npv"], ascending=False, kind="stable").index[0])
 
 
-def alike(choice: pd.Series | None, baseline: pd.Series | None) -> bool:
-    """Whether the two cost about the same a month, so that speed, memory and loss are what there is to choose by.
+def alike(choice: pd.Series | None, baseline: pd.Series | None, rate: float) -> bool:
+    """Whether the two cost as little a month, so that speed, memory and loss are what there is to choose by.
 
-    Without a price, whether they take as many hours of the same device.
+    Without a price, whether they take as many hours of the same device.  rate: of the table's money for a USD.
     """
     if choice is None or baseline is None:
         return False
     if choice.unpriced or baseline.unpriced:
         hours = [row.gpus * row.hours_month for row in (choice, baseline)]
         return choice.device == baseline.device and abs(hours[0] - hours[1]) <= SLIGHT * hours[1]
-    return bool(choice[["saving_month_p10", "saving_month_p90"]].abs().max() <= SLIGHT * baseline.cost_month)
+    saved, bill = choice[["saving_month_p10", "saving_month_p90"]].abs().max(), baseline.cost_month
+    return bool(saved <= SLIGHT * bill and bill <= PETTY * rate)
 
 
 def undecided(choice: pd.Series, baseline: pd.Series, horizon: float) -> bool:

@@ -235,7 +235,7 @@ def _conclusion(
     place = advice.unknown(table, reasons)
     if ground in (Ground.NONE, Ground.NOTHING) and place is not None:
         verdict, ground, own, beside = Verdict.CANNOT_TELL, Ground.UNKNOWN, table.loc[place], baseline
-    surer, alike = advice.surer(table, own), advice.alike(own, beside)
+    surer, alike = advice.surer(table, own), advice.alike(own, beside, scenario.prices.rate)
     about_money = ground in (Ground.UNPRICED, Ground.LATE, Ground.DEARER)
     if alike and about_money and advice.undecided(own, beside, scenario.project.horizon_months):
         verdict, ground = Verdict.CANNOT_TELL, Ground.SAME

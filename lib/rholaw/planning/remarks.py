@@ -1,7 +1,7 @@
 """What a plan has to say, as codes with data; ``words`` makes sentences of them, and nothing reads these back."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -183,6 +183,13 @@ class Doubt(Remark):
         "capacity_near_zero": (),
     }
 
+    def of(self, asked: Callable[[str | None, str | None], bool]) -> "Doubt | None":
+        """The part of it that is of an option and a device that are ``asked`` for, None where that is nothing."""
+        if "options" not in self.data:
+            return self if asked(self.data.get("option"), self.data.get("device")) else None
+        left = tuple(pair for pair in self.data["options"] if asked(*pair))
+        return replace(self, data={**self.data, "options": left}) if left else None
+
 
 class Alternative(Remark):
     """How training on in the format of an option compares with rounding the finished model; tokens: D."""
@@ -239,7 +246,7 @@ class Conclusion:
     obstacles: {option: the least that stands against it}, of those that are feasible nowhere, "dense" among them;
     measurement: what to do first where the verdict is to measure, of the choice, else None; turning: from where on it
     pays, where a price or a kernel is not known and there is a baseline, else None; surer: the row of another option
-    that is surer to pay, if one clearly is; alike: whether choice and baseline cost about the same a month.
+    that is surer to pay, if one clearly is; alike: whether choice and baseline cost as little a month.
     """
 
     verdict: Verdict

@@ -11,7 +11,7 @@ import pandas as pd
 
 from .. import names
 from ..remarks import MISSING, Conclusion, Gap, Ground, LossOrigin, Reason, Remark
-from .amounts import LANGUAGES, large, money, months, phrase, share, texts, three, unit
+from .amounts import LANGUAGES, counted, hours, large, money, months, paid, phrase, share, texts, three, unit, until
 
 __all__ = ["LANGUAGES", "large", "money", "months", "share", "texts", "unit"]
 
@@ -134,7 +134,7 @@ def surer(conclusion: Conclusion, language: str = "en", name: Callable[[pd.Serie
     row = conclusion.surer
     if row is None:
         return ""
-    about = {"option": name(row, language), "paid": _paid(row, language), "pays": share(row.pays, language)}
+    about = {"option": name(row, language), "paid": paid(row, language), "pays": share(row.pays, language)}
     for part in ("", *ENDS):
         about["saving" + part] = money(row["saving_month" + part], conclusion.currency, language)
     return phrase("surer", language, **about)
@@ -186,10 +186,10 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "option": name(choice),
         "device": choice.device,
         "unpriced": choice.unpriced or ("" if base is None else base.unpriced),
-        "paid": _paid(choice, language, spread=alike),
-        "batch": _counted("batch", choice.batch, language, until=_until(choice.ttft_ms, language)),
+        "paid": paid(choice, language, spread=alike),
+        "batch": counted("batch", choice.batch, language, until=until(choice.ttft_ms, language)),
         "pays": share(choice.pays, language),
-        "horizon": _counted("horizon", conclusion.horizon_months, language),
+        "horizon": counted("horizon", conclusion.horizon_months, language),
         "cost": money(choice.cost_month, currency, language),
         "dearer": _dearer(-choice.saving_month, currency, language),
         "once": phrase(once, language, amount=amount),
@@ -197,14 +197,14 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "speed": _speed(choice, language, name),
         "beside": "" if base is None else _speed(base, language, name),
         "surer": "" if conclusion.surer is None else between + surer(conclusion, language, lambda row, _: name(row)),
-        "base_paid": "" if base is None else _paid(base, language, spread=alike),
-        "base_hours": "" if base is None else _hours(base),
+        "base_paid": "" if base is None else paid(base, language, spread=alike),
+        "base_hours": "" if base is None else hours(base),
         "same": phrase("same_hours" if choice.unpriced else "same_money", language),
         "moves": _moves(conclusion, language),
         **_measured(conclusion, language, name),
     }
     for part in ("", *ENDS):
-        filling["hours" + part] = _hours(choice, part)
+        filling["hours" + part] = hours(choice, part)
         filling["saving" + part] = money(choice["saving_month" + part], currency, language)
         filling["payback" + part] = months(choice["payback_months" + part], language)
     low, high = (filling[f"hours{part}"] for part in ENDS)
@@ -223,8 +223,8 @@ def _moves(conclusion: Conclusion, language: str) -> str:
 def _speed(row: pd.Series, language: str, name: Callable[[pd.Series], str]) -> str:
     """What a reader sees of a row, and the memory that it takes: of 16 bits the medians alone."""
     rates = {f"rate{part}": f"{three(1000 / row['latency_ms' + slow]):,.12g}" for part, slow in RATES.items()}
-    about = {"option": name(row), "paid": _paid(row, language)}
-    about |= {"each": _until(row.latency_ms, language), "until": _until(row.ttft_ms, language)}
+    about = {"option": name(row), "paid": paid(row, language)}
+    about |= {"each": until(row.latency_ms, language), "until": until(row.ttft_ms, language)}
     key = "speed_dense" if row.option == "dense" else "speed"
     return phrase(key, language, memory=f"{three(row.memory_gb):,.12g}", **about, **rates)
 
@@ -277,35 +277,3 @@ def _turning(conclusion: Conclusion, language: str) -> str:
     if np.isfinite(value):
         data |= {"requests": f"{three(value):,.12g}", "large": large(value, language, 3)}
     return phrase(f"{what}_{key}", language, **data)
-
-
-# --- amounts ------------------------------------------------------------------------------------------------------
-
-
-def _counted(key: str, count: float, language: str, **data: str) -> str:
-    return phrase(key if count != 1 else f"{key}_one", language, count=count, **data)
-
-
-def _paid(row: pd.Series, language: str, spread: bool = False) -> str:
-    """All devices that a row pays, of all replicas together; a mean, where hours are paid as used; spread: the median
-    with P10 and P90, where these differ."""
-    count, low, high = (
-        f"{three(value):,.12g}" if np.isfinite(value) else "–"
-        for value in row[["devices_paid", "devices_paid_p10", "devices_paid_p90"]]
-    )
-    key = "paid" if row.devices_paid == round(row.devices_paid) else "paid_mean"
-    key = "paid_few" if row.devices_paid < 0.01 else "paid_spread" if spread and low != high else key
-    return phrase(key, language, count=count, low=low, high=high, device=row.device)
-
-
-def _until(milliseconds: float, language: str) -> str:
-    """A time to the first token."""
-    if not np.isfinite(milliseconds):
-        return "–"
-    key, value = ("seconds", milliseconds / 1000) if milliseconds >= 1000 else ("milliseconds", milliseconds)
-    return phrase(key, language, value=f"{three(value):,.12g}")
-
-
-def _hours(row: pd.Series, part: str = "") -> str:
-    """Device hours a month of a row, to three significant digits."""
-    return f"{three(row.gpus * row['hours_month' + part]):,.12g}"

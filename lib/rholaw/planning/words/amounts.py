@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 LANGUAGES = ("en", "ja")
 WHOLE = {"JPY"}
@@ -75,3 +76,33 @@ def share(value: float, language: str = "en") -> str:
 def three(value: float) -> float:
     """Rounded to three significant digits."""
     return round(value, 2 - int(np.floor(np.log10(abs(value))))) if value else 0.0
+
+
+def counted(key: str, count: float, language: str, **data: str) -> str:
+    """A phrase of a count, which has one of its own for one."""
+    return phrase(key if count != 1 else f"{key}_one", language, count=count, **data)
+
+
+def paid(row: pd.Series, language: str, spread: bool = False) -> str:
+    """All devices that a row pays, of all replicas together; a mean, where hours are paid as used; spread: the median
+    with P10 and P90, where these differ."""
+    count, low, high = (
+        f"{three(value):,.12g}" if np.isfinite(value) else "–"
+        for value in row[["devices_paid", "devices_paid_p10", "devices_paid_p90"]]
+    )
+    key = "paid" if row.devices_paid == round(row.devices_paid) else "paid_mean"
+    key = "paid_few" if row.devices_paid < 0.01 else "paid_spread" if spread and low != high else key
+    return phrase(key, language, count=count, low=low, high=high, device=row.device)
+
+
+def until(milliseconds: float, language: str) -> str:
+    """A time, to three significant digits; "–" if it is not finite."""
+    if not np.isfinite(milliseconds):
+        return "–"
+    key, value = ("seconds", milliseconds / 1000) if milliseconds >= 1000 else ("milliseconds", milliseconds)
+    return phrase(key, language, value=f"{three(value):,.12g}")
+
+
+def hours(row: pd.Series, part: str = "") -> str:
+    """Device hours a month of a row, to three significant digits."""
+    return f"{three(row.gpus * row['hours_month' + part]):,.12g}"
