@@ -86,6 +86,7 @@ def test_a_value_of_another_kind_is_refused(value, kind):
         ("1k", "must be a number (share), not '1k'; write the number alone, 1000"),
         ("1M", "must be a number (share), not '1M'; write the number alone, 1e6"),
         ("8B", "must be a number (share), not '8B'; write the number alone, 8e9"),
+        ("1.5bn", "must be a number (share), not '1.5bn'; write the number alone, 1.5e9"),
         ("20 000", "must be a number (share), not '20 000'; write the number alone, 20000"),
         ("8e9 ", "must be a number (share), not '8e9 '; write the number alone, 8e9"),
         ("1,000,000", "must be a number (share), not '1,000,000'; write the number alone, 1e6"),

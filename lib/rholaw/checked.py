@@ -28,7 +28,7 @@ LARGEST = sys.float_info.max  # what a number may be at most, where nothing else
 REQUIRED = dataclasses.MISSING  # the default of a field that has none
 SHORTEST = 3  # letters of a part of a name by which it is known
 LONGEST = 40  # characters of a text that may stand for a number
-LARGE = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}  # letters that people write for large numbers
+POWERS = {"": 0, "k": 3, "m": 6, "b": 9, "bn": 9, "t": 12}  # of ten: letters that people write for large numbers
 LINE = 1000  # characters of a text at most
 KINDS = {
     bool: "True or False",
@@ -148,10 +148,11 @@ def limited(value: object, unit: str, low: float = 0.0, high: float = LARGEST, *
 
 def _meant(text: str) -> str:
     """The number that a text seems to stand for, as it is written in a file: ", 1e6" for "1M"; "" where it is none."""
-    parts = len(text) <= LONGEST and re.fullmatch(r"([\d., _]*\d)([e\d+-]*)\s*([kmbt]?)", text.strip(), re.IGNORECASE)
+    form = r"([\d., _]*\d)([e\d+-]*)\s*(bn|[kmbt]?)"
+    parts = len(text) <= LONGEST and re.fullmatch(form, text.strip(), re.IGNORECASE)
     try:
-        value = float(re.sub(r"[ _]|,(?=\d{3}\b)", "", parts[1]) + parts[2]) * LARGE[parts[3].lower()] if parts else 0.0
-    except ValueError:
+        value = float(re.sub(r"[ _]|,(?=\d{3}\b)", "", parts[1]) + parts[2]) * 10.0 ** POWERS[parts[3].lower()]
+    except (ValueError, TypeError):  # 1.2.3, and what has no parts
         return ""
     exact = f"{value:g}" if float(f"{value:g}") == value else f"{value:.12g}"
     return f", {exact.replace('e+0', 'e').replace('e+', 'e')}" if 0 < value <= LARGEST else ""

@@ -71,11 +71,11 @@ def at_least_one(text: str) -> int:
     return number
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `show` reads."""
+def add_output(parser: argparse.ArgumentParser, json: str = "every column as JSON, a list of rows") -> None:
+    """The arguments that `show` reads. json: what that prints."""
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--csv", action="store_true", help="every column as CSV")
-    kinds.add_argument("--json", action="store_true", help="every column as JSON, a list of rows")
+    kinds.add_argument("--json", action="store_true", help=json)
 
 
 def show(table: "pd.DataFrame", chosen: argparse.Namespace, columns: Sequence[str] | None = None) -> None:

@@ -45,7 +45,7 @@ def test_a_mixture_is_held_whole_and_computed_in_part(planned):
     assert not dense.fits and row(plan, gpus=2).fits and row(plan, "fp8_row x fp8_row").fits
     assert row(plan, batch=64, gpus=2).decode_tokens_s < 64 * row(plan, gpus=2).decode_tokens_s / 2  # more experts hit
     (told,) = (text for text in plan.warnings if text.startswith("A mixture of experts"))
-    assert "all 46.7 billion" in told and "the 12.7 billion" in told and "with 1 in flight a step reads 27%" in told
+    assert "all 46.7 billion" in told and "the 12.7 billion" in told and "With 1 in flight a step reads 27%" in told
     assert dense.decode_tokens_s > 0 and row(plan, "fp8_row x fp8_row").speed_source_decode == "fitted"
 
 

@@ -23,7 +23,7 @@ def plan(arguments: list[str], prog: str) -> None:
     parser = Parser(prog, description, examples)
     parser.add_argument("scenario", help="a .toml or .yaml file")
     parser.add_argument("--language", choices=["en", "ja"], default="en", help="of what it says")
-    add_output(parser)
+    add_output(parser, json="all of it as JSON: the answer in both languages, the warnings, and every column")
     chosen = parser.parse_args(arguments)
 
     from ..planning import plan as decide
@@ -53,7 +53,8 @@ def _print(answer: "Plan", chosen: argparse.Namespace) -> None:
         print("\n" + said["verify"].format(first=first), end="")
     for why, command in words.steps(tuple(steps), language):
         print(f"\n{why}\n  " + command.replace("\n", "\n  "))
-    spoken = [row.name for row in (answer.conclusion.choice, answer.conclusion.baseline) if row is not None]
+    said_of = (answer.conclusion.choice, answer.conclusion.baseline, answer.conclusion.surer)
+    spoken = [row.name for row in said_of if row is not None]
     front = answer.table[answer.table.pareto | answer.table.index.isin(spoken)]
     if len(front):
         print("\n" + said["options"].format(currency=words.unit(answer.scenario.prices.currency, language)))

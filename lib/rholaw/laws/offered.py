@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import tables
-from ..checked import closest, limited, listed, shown, unknown
+from ..checked import POWERS, closest, limited, listed, shown, unknown
 from ..formats.grammar import parse
 from .law import Law
 
@@ -39,7 +39,6 @@ OTHERS = {
     "loss": {"val_loss", "eval_loss", "nats"},
 }
 """What others call a column; it is not taken for ours, which says more: N without embeddings, a loss in nats."""
-SCALES = {"k": 3, "m": 6, "b": 9, "bn": 9, "t": 12}  # powers of ten that stand behind a number
 SPELLINGS = {
     r"": "write dense for what is not compressed",
     r"(awq|gptq|hqq|lsq|ptq|qat|quest|quip|rtn|spinquant).*": "it is a method: write the format that it rounds to, "
@@ -228,7 +227,7 @@ def _plainly(cell: str, name: str) -> str:
     """How to write what looks like a number: 20B, 10,000,000 or 3,14; else an example for the column."""
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", cell.lower()):
         number, letters = match.groups()
-        return f"it as {number}e{SCALES[letters]}" if letters in SCALES else f"the number alone, {number}"
+        return f"it as {number}e{POWERS[letters]}" if letters in POWERS else f"the number alone, {number}"
     if re.fullmatch(r"\d{1,3}(?:([., '’\xa0\u202f])\d{3})(?:\1\d{3})*", cell):
         return f"it as {''.join(filter(str.isdigit, cell))}"
     if re.fullmatch(r"\d+,\d+(e[+-]?\d+)?", cell.lower()):

@@ -6,6 +6,7 @@
                                                      tell", and why
     plan.table                                       a row per option × device × number of devices × batch; see columns
     plan.choice, plan.baseline                       rows of the table: what is recommended, what it is compared with
+    plan.conclusion.surer                            the row that is surer to pay, where one clearly is
     plan.tornado, plan.assumptions, plan.warnings    what matters most; what was assumed, with dates; what to doubt
     plan.summary_en, plan.summary_ja                 a few sentences each
     plan.steps, plan.alternatives                    how to measure what is open; how training on in the format compares
