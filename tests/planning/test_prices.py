@@ -115,7 +115,7 @@ def test_a_catalogue_says_what_the_cheapest_offer_asks_for_a_device(catalogue):
     assert plan.baseline.cost_month == pytest.approx(month(gpu_hour_usd={"L40S": 0.9}))
     (warning,) = [line for line in plan.warnings if "offers on demand in mine.csv" in line]
     assert "lowest of 2" in warning and "large in us, a machine of 4" in warning
-    assert "mine.csv, whose date is not known" in warning and "price_stale" not in codes(plan)
+    assert "The file's date is not known" in warning and "price_stale" not in codes(plan)
     spot = {"catalogue": catalogue, "interruption": 0.1}
     assert month(**spot) == pytest.approx(month(gpu_hour_usd={"L40S": 0.4}, interruption=0.1))
     assert month(catalogue=catalogue, gpu_hour_usd={"L40S": 2.0}) == pytest.approx(month(gpu_hour_usd={"L40S": 2.0}))

@@ -63,13 +63,13 @@ def surer(table: pd.DataFrame, choice: pd.Series | None) -> int | None:
 def alike(choice: pd.Series | None, baseline: pd.Series | None, rate: float) -> bool:
     """Whether the two cost as little a month, so that speed, memory and loss are what there is to choose by.
 
-    Without a price, whether they take as many hours of the same device.  rate: of the table's money for a USD.
+    Without a price, whether they take as many hours of one device, and the same.  rate: of the table's money for a USD.
     """
     if choice is None or baseline is None:
         return False
     if choice.unpriced or baseline.unpriced:
-        hours = [row.gpus * row.hours_month for row in (choice, baseline)]
-        return choice.device == baseline.device and abs(hours[0] - hours[1]) <= SLIGHT * hours[1]
+        alone = max(choice.devices_paid, baseline.devices_paid) <= 1 and choice.device == baseline.device
+        return bool(alone and abs(choice.hours_month - baseline.hours_month) <= SLIGHT * baseline.hours_month)
     saved, bill = choice[["saving_month_p10", "saving_month_p90"]].abs().max(), baseline.cost_month
     return bool(saved <= SLIGHT * bill and bill <= PETTY * rate)
 
