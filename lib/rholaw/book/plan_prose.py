@@ -112,10 +112,7 @@ def needed(idle: pd.DataFrame) -> str:
         f"{called(row.Index)} {row.needed:.2f} times the speed of 16 bits [{row.low:.2f}, {row.high:.2f}]"
         for row in idle.sort_values("needed").itertuples()
     ]
-    return (
-        "A format without a kernel gains no time, whatever its capacity. If somebody writes one, it must reach for "
-        f"{'; '.join(times)}."
-    )
+    return f"A format without a kernel gains no time. If somebody writes one, it must reach for {'; '.join(times)}."
 
 
 def memory_line(line: pd.DataFrame) -> str:
@@ -278,20 +275,12 @@ def answer(plan: Plan) -> str:
     unit, base = plan.scenario.prices.currency, text(plan.baseline.device)
     saved, low, high = (text(money(row["saving_month" + part], unit)) for part in ("", "_p10", "_p90"))
     verdict = words.texts("en")["verdicts"][plan.verdict]
+    surer = text(words.surer(plan.conclusion, key="surer_beside"))
     return (
         f"**{verdict}: for {example(plan)}, {called(row.option)} on {text(row.device)} should save {saved} a month** "
-        f"[{low}, {high}] against 16 bits on {base}, and pay in {words.share(row.pays)} of the draws{_surer(plan)}. "
-        "Compression pays where a kernel is fast, the traffic heavy, or a smaller device will do; without a kernel it "
-        "pays nowhere."
+        f"[{low}, {high}] against 16 bits on {base}, and pay in {words.share(row.pays)} of the draws{surer}. "
+        "Compression pays where a kernel is fast, traffic heavy, or a smaller device will do; without a kernel nowhere."
     )
-
-
-def _surer(plan: Plan) -> str:
-    """The surer choice in half a sentence, where there is one."""
-    if (row := plan.conclusion.surer) is None:
-        return ""
-    saving = text(money(row.saving_month, plan.scenario.prices.currency))
-    return f"; the surer choice, {called(row.option)}, saves {saving} and pays in {words.share(row.pays)}"
 
 
 def in_three(cases: Mapping[str, Plan], alone: Plan) -> str:
@@ -300,9 +289,10 @@ def in_three(cases: Mapping[str, Plan], alone: Plan) -> str:
     units = {name: plan.scenario.prices.currency for name, plan in cases.items()}
     worth, least, most = (text(money(training["npv" + part], units["training"])) for part in ("", "_p10", "_p90"))
     verdict = words.texts("en")["verdicts"][cases["cloud"].verdict]
+    surer = text(words.surer(cases["cloud"].conclusion, key="surer_beside"))
     return (
         f"- **Cloud.** {verdict}: {called(cloud.option)} should save {text(money(cloud.saving_month, units['cloud']))} "
-        f"a month against 16 bits, and pay in {words.share(cloud.pays)} of the draws{_surer(cases['cloud'])}.\n"
+        f"a month against 16 bits, and pay in {words.share(cloud.pays)} of the draws{surer}.\n"
         f"- **Edge.** {called(edge.option)} should save {text(money(edge.saving_month, units['edge']))} a month for "
         f"each device, because a smaller one will do. On the larger one the verdict is “{alone.verdict}”.\n"
         f"- **Training.** FP8 is worth {worth} [{least}, {most}], in part because it trains faster."

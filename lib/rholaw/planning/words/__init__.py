@@ -129,7 +129,12 @@ def sentences(
     return [first, *rest]
 
 
-def surer(conclusion: Conclusion, language: str = "en", name: Callable[[pd.Series, str], str] = names.option) -> str:
+def surer(
+    conclusion: Conclusion,
+    language: str = "en",
+    name: Callable[[pd.Series, str], str] = names.option,
+    key: str = "surer",
+) -> str:
     """The option that is surer to pay than the one that is recommended, with its own numbers; "" where none is."""
     row = conclusion.surer
     if row is None:
@@ -137,7 +142,7 @@ def surer(conclusion: Conclusion, language: str = "en", name: Callable[[pd.Serie
     about = {"option": name(row, language), "paid": paid(row, language), "pays": share(row.pays, language)}
     for part in ("", *ENDS):
         about["saving" + part] = money(row["saving_month" + part], conclusion.currency, language)
-    return phrase("surer", language, **about)
+    return phrase(key, language, **about)
 
 
 def summary(conclusion: Conclusion, language: str = "en") -> str:
