@@ -53,8 +53,12 @@ def test_a_description_ends_with_a_sentence(sentence):
 
 def test_keywords_are_those_of_the_book_and_of_the_page():
     words = head.keywords(chapter(), "en").split(", ")
-    assert words[0] == "Plan & cost" and words[-1] == "nvfp4" and set(head.KEYWORDS["en"]) < set(words)
-    assert "量子化" in head.keywords(None, "ja")
+    assert words[0] == "Plan & cost" and words[-2:] == ["5-bit integers", "NVFP4"]
+    assert set(head.KEYWORDS["en"]) < set(words)
+    assert "量子化" in head.keywords(None, "ja") and head.keywords(chapter(), "ja").endswith("5ビット整数, NVFP4")
+    several = chapter()
+    several[0] += nodes.paragraph("", "", nodes.literal("", "int4/g128"), nodes.literal("", "nvfp4"))
+    assert "4-bit integers blocks of 128" in head.keywords(several, "en").split(", ")
 
 
 def described(tmp_path, page, doctree, baseurl=""):

@@ -26,9 +26,9 @@ ODD = {
         r"On Gaussian weights, in|0\.0115|0\.0082",
     ),
     "03_sparsity": (
-        {"patterns": "1:8, 2:8", "shares": "0.4, 0.7", "element": "e2m1", "source": "laplace"},
-        r"half of Laplace weights",
-        r"Gaussian|7\.1%|13\.2%",
+        {"patterns": "1:8, 2:8", "shares": "0.8, 0.9", "element": "e2m1", "source": "laplace"},
+        r"smallest 80% of Laplace weights.* 2:8 sparsity.*3-bit integers take.*survivors in FP4",
+        r"Gaussian|7\.1%|13\.2%|half|2:4|[48]-bit",
     ),
     "04_vectors": (
         {"codes": "lm3, vq2_64", "source": "laplace"},
@@ -55,9 +55,9 @@ ODD = {
         r"in 2-bit integers\.",
     ),
     "12_training_sparse": (
-        {"share": 0.5, "area": 0.25, "tokens": 20_000},
-        r"with 75 % pruned, banded RMS",
-        r"8,000|50 ?%",
+        {"share": 0.6, "area": 0.25, "tokens": 20_000},
+        r"with 50% pruned, the nearest on record to 60%.*Live, with 60% pruned for 4,000 tokens.*a = 0\.25",
+        r"8,000|75 ?%|other rules",
     ),
     "13_recorded_runs": ({"level": 0.9}, r"intervals of 90 %", r"95 %"),
     "14_law_after_training": ({"formats": "q4_k, q2_k", "model": "GLM-4.7"}, r"Q4_K and Q2_K", r"Q5_0|Q3_K|Qwen"),

@@ -8,6 +8,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 from ..formats.named import catalogue
+from ..planning.names import grid
 from .changes import FEED
 from .pages import PICTURE
 
@@ -35,10 +36,11 @@ def description(doctree: nodes.document | None, otherwise: str) -> str:
 
 
 def keywords(doctree: nodes.document | None, language: str) -> str:
-    """Those of the book, the title of the page, and the formats that it names as code."""
+    """Those of the book, the title of the page, and what the formats are called that it names as code."""
     titles = [node.astext() for node in doctree.findall(nodes.title)][:1] if doctree else []
     codes = {node.astext() for node in doctree.findall(nodes.literal)} if doctree else set()
-    return ", ".join([*titles, *KEYWORDS[language], *(name for name in catalogue() if name in codes)])
+    formats = [grid(code, language).replace(",", "") for code in catalogue() if code in codes]
+    return ", ".join(dict.fromkeys([*titles, *KEYWORDS[language], *formats]))
 
 
 def describe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
