@@ -43,6 +43,8 @@ class Source:
         """(P(X > t), E[X; X > t], E[X²; X > t]), each of the shape of t ≥ 0; ∞ is allowed and gives zeros."""
         t = np.asarray(t, dtype=float)
         finite = np.isfinite(t)
+        if finite.all():
+            return _TAILS[self.name](t, self.degrees)
         moments = _TAILS[self.name](np.where(finite, t, 0.0), self.degrees)
         return tuple(np.where(finite, moment, 0.0) for moment in moments)
 
