@@ -80,15 +80,15 @@ def memory_line(formats: Iterable[Format]) -> pd.DataFrame:
     return table.assign(ratio=table.bits / table.rho)
 
 
-def by_knowledge(scenario: Scenario) -> dict[str, Plan]:
+def by_knowledge(decided: Plan) -> dict[str, Plan]:
     """The plans of a finished model by what is measured: each option, other formats of the model, and nothing.
 
-    scenario: of kind "post-training", with ``model.measured`` and the ``dloss`` of each format.
+    decided: of kind "post-training", with ``model.measured`` and the ``dloss`` of each format.
     """
+    scenario = decided.scenario
     plain = [{"weights": option.weights, "activations": option.activations} for option in scenario.formats]
-    guessed = scenario.replace(formats=plain, model={"measured": []})
-    every = {"each option": scenario, "two other formats": scenario.replace(formats=plain), "nothing": guessed}
-    return {known: plan(one) for known, one in every.items()}
+    of_two, guessed = scenario.replace(formats=plain), scenario.replace(formats=plain, model={"measured": []})
+    return {"each option": decided, "two other formats": plan(of_two), "nothing": plan(guessed)}
 
 
 def over_traffic(decided: Plan, factors: Iterable[float]) -> pd.DataFrame:
@@ -149,11 +149,11 @@ def energy() -> pd.DataFrame:
     return seen
 
 
-def at_the_edges(scenario: Scenario) -> dict[str, Plan]:
-    """{what is odd about it: the plan} of scenarios that should not work, each ``scenario`` with one thing changed."""
+def at_the_edges(scenario: Scenario, odd: Iterable[str] = tuple(ODD)) -> dict[str, Plan]:
+    """{what is odd about it: the plan} of scenarios that should not work, each ``scenario`` with one of ODD changed."""
     plain = scenario.replace(
         formats=[{"weights": "fp8_row", "activations": "fp8_row"}],
         hardware={"devices": ["H100 80GB SXM"], "gpus": [4], "batches": [1, 256]},
         traffic={"latency_ms": float("inf")},
     )
-    return {name: plan(plain.replace(**change)) for name, change in ODD.items()}
+    return {name: plan(plain.replace(**ODD[name])) for name in odd}
