@@ -26,21 +26,17 @@ def false_alarms(trial: pd.DataFrame) -> float:
     return float((trial["high"] > SATURATED)[~broken].mean())
 
 
-def _summary(name: str) -> Value:
-    return lambda trial: trials.summary(trial)[name]
-
-
 BROKEN = {"broken models flagged": (0.8, 1.0, flagged), "false alarms": (0.0, 0.05, false_alarms)}
 MEASURED = {
-    "median error": (0.0, 0.10, _summary("median")),
-    "ninth decile of the error": (0.0, 0.45, _summary("p90")),
-    "share within 80 % intervals": (0.75, 0.88, _summary("inside")),
+    "median error": (0.0, 0.10, trials.NUMBERS["median"]),
+    "ninth decile of the error": (0.0, 0.45, trials.NUMBERS["p90"]),
+    "share within 80 % intervals": (0.75, 0.88, trials.NUMBERS["inside"]),
 }
 """{target: (from, to, what of a trial)} where two formats of a model were measured, with intervals of 80 %."""
 BLIND = {
-    "median factor": (1.0, 1.35, _summary("factor_median")),
-    "ninth decile of the factor": (1.0, 2.3, _summary("factor_p90")),
-    "share within 95 % intervals": (0.90, 0.98, _summary("inside")),
+    "median factor": (1.0, 1.35, trials.NUMBERS["factor_median"]),
+    "ninth decile of the factor": (1.0, 2.3, trials.NUMBERS["factor_p90"]),
+    "share within 95 % intervals": (0.90, 0.98, trials.NUMBERS["inside"]),
 }
 """The same where nothing was measured, with intervals of 95 %."""
 

@@ -1,6 +1,6 @@
 """How well the law after training predicts what it did not see: formats, models, families and sources left out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -74,16 +74,26 @@ def from_nothing(rows: pd.DataFrame, left_out: str = "model", level: float = 0.9
     return pd.concat(results, ignore_index=True)
 
 
+def _relative(trial: pd.DataFrame) -> pd.Series:
+    return np.abs(trial["predicted"] / trial["rise"] - 1)
+
+
+def _factor(trial: pd.DataFrame) -> pd.Series:
+    return np.exp(np.abs(np.log(trial["predicted"] / trial["rise"])))
+
+
+NUMBERS: dict[str, Callable[[pd.DataFrame], float]] = {
+    "models": lambda trial: trial["model"].nunique(),
+    "rows": len,
+    "median": lambda trial: float(_relative(trial).median()),
+    "p90": lambda trial: float(_relative(trial).quantile(0.9)),
+    "factor_median": lambda trial: float(_factor(trial).median()),
+    "factor_p90": lambda trial: float(_factor(trial).quantile(0.9)),
+    "inside": lambda trial: float(((trial["low"] <= trial["rise"]) & (trial["rise"] <= trial["high"])).mean()),
+}
+"""A trial in numbers: models, rows, median and p90 of the relative error and of its factor, share inside."""
+
+
 def summary(trial: pd.DataFrame) -> dict[str, float]:
-    """A trial in numbers: models, rows, median and p90 of the relative error and of its factor, share inside."""
-    relative = np.abs(trial["predicted"] / trial["rise"] - 1)
-    factor = np.exp(np.abs(np.log(trial["predicted"] / trial["rise"])))
-    return {
-        "models": trial["model"].nunique(),
-        "rows": len(trial),
-        "median": float(relative.median()),
-        "p90": float(relative.quantile(0.9)),
-        "factor_median": float(factor.median()),
-        "factor_p90": float(factor.quantile(0.9)),
-        "inside": float(((trial["low"] <= trial["rise"]) & (trial["rise"] <= trial["high"])).mean()),
-    }
+    """All NUMBERS of a trial."""
+    return {name: number(trial) for name, number in NUMBERS.items()}
