@@ -21,6 +21,8 @@ FIRST = {"device": "H100 80GB SXM", "traffic": "fifty"}
 """What is chosen at first: the case of the ledger; else the first of each."""
 ASKED = {"plan": [*glance.CHOICES], "speed": ["model", "device", "traffic"], "rise": ["model"]}
 """What a page may tell, and the choices on which that depends."""
+PLACE = ["gpus", "device", "batch"]
+"""Columns of an option that say where it runs."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,22 @@ class Glance:
         texts, asked = words.texts(self.language)["glance"], ASKED[self.tells]
         told = {}
         for chosen, rows in glance.recorded_options().groupby(asked, sort=False):
-            parts = dict.fromkeys(self._option(row) for row in rows.itertuples())
-            said = texts[self.tells].format(options=texts["among"].join(parts), **dict(zip(asked, chosen, strict=True)))
+            said = texts[self.tells].format(
+                options=texts["among"].join(self._parts(rows)), **dict(zip(asked, chosen, strict=True))
+            )
             told["|".join(chosen)] = ["", said]
         return told
+
+    def _parts(self, rows: pd.DataFrame) -> list[str]:
+        """What options do, in parts of a sentence; what runs on equal devices at an equal batch is one part."""
+        if self.tells == "rise":
+            return [*dict.fromkeys(map(self._option, rows.itertuples()))]
+        texts, known = words.texts(self.language)["glance"], rows.kernel != "unknown"
+        told = []
+        for place, alike in rows[known].groupby(PLACE, sort=False):
+            options = texts["between"].join(map(self._option, alike.itertuples()))
+            told.append(texts["speed_at"].format(options=options, **dict(zip(PLACE, place, strict=True))))
+        return [*told, *map(self._option, rows[~known].itertuples())]
 
     def _option(self, row: Any) -> str:
         """What an option does, in a part of a sentence; nothing of a speed is known where no kernel is."""
@@ -73,9 +87,8 @@ class Glance:
         column, show = {"speed": ("speedup_decode", "{:.2f}".format), "rise": ("dloss", plain)}[self.tells]
         low, middle, high = (show(getattr(row, column + part)) for part in glance.SPREAD)
         option = names.option(pd.Series(row._asdict() | {"kv": "dense"}), self.language)
-        place = {"gpus": row.gpus, "device": row.device, "batch": row.batch}
         key = "unknown" if self.tells == "speed" and row.kernel == "unknown" else f"{self.tells}_of"
-        return texts[key].format(option=option, low=low, middle=middle, high=high, **place)
+        return texts[key].format(option=option, low=low, middle=middle, high=high)
 
     def _repr_html_(self) -> str:
         data, texts = self.data(), words.texts(self.language)["glance"]

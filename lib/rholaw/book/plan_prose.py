@@ -240,7 +240,7 @@ def misses(speeds: pd.DataFrame, accuracy: pd.DataFrame) -> str:
         f"Where products were timed the prediction errs by {timed.error:.0%} in the median of {timed.runs:.0f} cases, "
         f"{timed.close:.0%} are within 25 %, and {timed.inside:.0%} within the 80 % interval. "
         f"Where they were not, it errs by {untimed.error:.0%} in {untimed.runs:.0f} cases. The worst are one engine: "
-        f"torchao multiplied 8-bit integers with an A100 at batch 1 {speeds.off.max():.0f} times slower than the timed "
+        f"torchao multiplied 8-bit integers with an A100 {speeds.off.max():.0f} times slower at batch 1 than the timed "
         "kernel of another engine would. A speed-up belongs to an engine, not to a format."
     )
 
