@@ -111,6 +111,11 @@ def test_what_was_meant_is_found_whatever_its_case():
     assert closest("tokns", {"tokens": 1, "loss": 2}) == "tokens"
     assert closest(3, ["alpha"]) is None
     assert closest("meta-llama/Llama-3.1-8B-Instruct", ["Llama-3.1-8B", "Llama-2-7B"]) == "Llama-3.1-8B"
+    assert closest("abc_loss", ["loss", "abd_loss"]) == "loss"  # what stands in it goes before what is most alike
+    parts = ["Llama-3.1", "Llama-3.1-8B", "8B-and"]  # and the longest before the others, wherever it is listed
+    assert all(
+        closest("a-file-of-Llama-3.1-8B-and-more-of-a-name", order) == parts[1] for order in (parts, parts[::-1])
+    )
     assert unknown("zzz", ["a", "b"], "law") == "zzz: there is no such law; there are a, b"
 
 

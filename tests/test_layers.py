@@ -162,6 +162,7 @@ MODULES = {
             "break_even",
             "traffic",
             "assumptions",
+            "seen",
             "doubts",
             "measuring",
             "verifying",

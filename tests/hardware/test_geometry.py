@@ -11,7 +11,8 @@ import rholaw as rl
 from rholaw import checkpoints, tables
 from rholaw.formats.grammar import parse
 from rholaw.hardware import geometry as shapes
-from rholaw.hardware.kernels import vocabulary_bits
+from rholaw.hardware.kernels import shared_bits, vocabulary_bits
+from rholaw.hardware.observed import public
 from rholaw.planning.inputs import Model
 
 LLAMA = shapes.named()["Llama-3.1-8B"]
@@ -79,6 +80,24 @@ def test_files_of_llama_cpp_have_their_published_sizes(name, gigabytes):  # bart
     assert vocabulary_bits(name, "vLLM") == vocabulary_bits("dense", "llama.cpp") == 16
 
 
+@pytest.mark.parametrize(
+    ("model", "engine", "gigabytes"),
+    [
+        ("gpt-oss-20b", "vLLM", 13.76),  # openai/gpt-oss-20b, *.safetensors
+        ("gpt-oss-20b", "llama.cpp", 12.11),  # ggml-org/gpt-oss-20b-GGUF
+        ("gpt-oss-120b", "vLLM", 65.25),
+        ("gpt-oss-120b", "llama.cpp", 63.39),
+    ],
+)
+def test_mixtures_in_mxfp4_have_it_in_their_experts_alone(model, engine, gigabytes):
+    beside = (vocabulary_bits("mxfp4", engine), shared_bits("mxfp4", engine))
+    parts = shapes.memory(public()[model], parse("mxfp4").bits, 16, 1, 0, 1.0, 0, *beside)
+    assert sum(parts.values()) / 1e9 == pytest.approx(gigabytes, rel=0.005)
+    assert shared_bits("q4_k", engine) == parse("q4_k").bits and shared_bits("dense", engine) == 16
+    whole = shapes.memory(LLAMA, 4.25, 16, 1, 0, shared_bits=16)  # without experts there is nothing beside them
+    assert whole == shapes.memory(LLAMA, 4.25, 16, 1, 0)
+
+
 @given(st.floats(1e6, 1e13))
 def test_a_shape_of_any_size_has_that_size(params):
     assert shapes.of_size(params).non_embedding == pytest.approx(params, rel=1e-9)
@@ -98,7 +117,7 @@ def test_growth_keeps_the_proportions():
 def test_a_gguf_file_has_the_shape_of_its_model_and_can_be_planned_for():
     path = INSTALLED["SmolLM2-135M-Instruct"]
     shape = shapes.of_checkpoint(path)
-    assert shape == replace(shapes.llama(30, 576, 9, 3, 64, 1536, 49152, tied=True), rounded=True)  # to Q4_1
+    assert shape == replace(shapes.llama(30, 576, 9, 3, 64, 1536, 49152, tied=True), rounded=True, longest=8192)  # Q4_1
     assert shape.total == 134_515_008
     assert Model(checkpoint=str(path)).shape == shape
 

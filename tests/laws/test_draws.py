@@ -78,6 +78,13 @@ def test_a_default_law_that_was_not_recorded_is_fitted(monkeypatch):
     assert default_fit.__wrapped__(3).params != kept.params
 
 
+def test_a_law_of_runs_of_one_size_is_refused():
+    quest = rl.runs.one_estimator(rl.runs.load("quest2025"))
+    alone = rl.fit("unified", quest[quest.n_params == quest.n_params.min()], fixed={"E": 1.0}, n_bootstrap=10)
+    with pytest.raises(ValueError, match="leave ρ open, as those of one size do: add runs of other sizes"):
+        draws(alone)
+
+
 def test_a_law_whose_runs_leave_capacities_open_is_refused():
     fit = dataclasses.replace(default_fit(20), confounded=True)
     with pytest.raises(ValueError, match="the runs of the law leave ρ open, as D goes with N: add runs"):

@@ -7,7 +7,7 @@ import pytest
 from small_plans import FP8, SCENARIO
 
 import rholaw as rl
-from rholaw.planning import break_even
+from rholaw.planning import break_even, names
 
 pytestmark = pytest.mark.usefixtures("few")
 
@@ -66,6 +66,12 @@ def test_where_it_is_not_known_whether_it_runs_the_plan_says_from_which_speed_on
     rent = {"gpu_hour_usd": {"H100 80GB SXM": 3}}
     plan = planned(formats=[unknown], hardware=hardware, traffic={"requests_per_month": 1e8}, prices=rent)
     assert plan.conclusion.ground == "untried"
+    assert plan.conclusion.known is None and "The best of that" not in plan.summary_en
+    known = {"weights": "fp8_row", "activations": "fp8_row", "dloss": 0.01}
+    both = planned(formats=[unknown, known], hardware=hardware, traffic={"requests_per_month": 3e4}, prices=rent)
+    assert both.conclusion.ground == "untried" and both.conclusion.known.name == both.choice.name
+    assert f"The best of that, {names.option(both.choice, 'en')} on 1 × H100" in both.summary_en
+    assert f"pays in {both.choice.pays:.1%}" in both.summary_en and "{known}" not in both.summary_ja
     times = plan.conclusion.turning.value
     assert re.search(rf"would pay from {times:.2g} times that speed on", plan.summary_en)
     for factor, pays in ((0.99, False), (1.01, True)):

@@ -1,6 +1,7 @@
 """A plan case by case: the same in whatever pieces it is computed, and no larger than a few of them."""
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 import rholaw as rl
 from rholaw.laws import draws as capacities
-from rholaw.planning import cases, rows
+from rholaw.planning import cases, decide, rows
 
 SCENARIO = {
     "model": {"geometry": "Llama-3.1-8B"},
@@ -66,3 +67,28 @@ def test_a_rent_that_may_be_in_another_currency_is_doubted(law, rent, doubted):
         SCENARIO | {"prices": {"currency": "JPY", "rate": 155, "gpu_hour_usd": {"H100 80GB SXM": rent}}}, law
     )
     assert any("gpu_hour_usd is in USD" in warning for warning in plan.warnings) == doubted
+
+
+def test_no_16_bit_row_saves_against_the_baseline():
+    """Of gpt-oss-120b the least median is of an H200 deployment, which an H100 one undercuts in two draws of three."""
+    plan = rl.plan(Path(rl.__file__).parents[2] / "chapters" / "scenarios" / "gpt_oss_120b.toml")
+    dense = plan.table[(plan.table.option == "dense") & plan.table.feasible]
+    assert dense.saving_month.max() == 0 == plan.baseline.saving_month
+    assert plan.baseline.cost_month > dense.cost_month.min()  # else this scenario tests nothing
+
+
+@pytest.mark.parametrize(
+    ("bills", "best"),
+    [
+        ({"a": [2, 2, 2], "b": [1, 9, 9], "c": [3, 3, 1]}, "a"),
+        ({"a": [10, 10, 10, 1, 1], "b": [9, 9, 9, 20, 20], "c": [11, 11, 11, 11, 11]}, "b"),
+        ({"a": [1, 2, 3], "b": [2, 3, 1], "c": [3, 1, 2]}, "a"),  # a circle
+        ({}, None),
+    ],
+)
+def test_the_baseline_is_cheaper_than_any_other_in_most_draws(monkeypatch, bills, best):
+    rising = {"a": 1, "b": 2, "c": 3}
+    served = [((rising[name],), name, np.array(bill, float)) for name, bill in bills.items()]
+    monkeypatch.setattr(decide, "_served", lambda *_: iter(served))
+    place, monthly = decide._baseline([], None, None)
+    assert place == best and (best is None or monthly.tolist() == bills[best])

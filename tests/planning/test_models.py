@@ -49,6 +49,30 @@ def test_a_mixture_is_held_whole_and_computed_in_part(planned):
     assert dense.decode_tokens_s > 0 and row(plan, "fp8_row x fp8_row").speed_source_decode == "fitted"
 
 
+def test_layers_that_look_ahead_are_told_and_not_counted(planned):
+    """GLM-4.5-Air's published FP8 file is larger than what is counted: its MTP layer lies in it."""
+    told = [text for text in planned("zai-org/GLM-4.5-Air", gpus=[8]).warnings if "(MTP)" in text]
+    assert len(told) == 1 and "names 1 for predicting" in told[0] and "not in the memory shown" in told[0]
+    assert not any("(MTP)" in text for text in planned("openai/gpt-oss-20b").warnings)
+
+
+def test_sequences_that_are_longer_than_the_model_takes_are_told(planned, monkeypatch):
+    config = json.loads(PUBLIC["Qwen/Qwen3-0.6B"]) | {"max_position_embeddings": 40_960}
+    monkeypatch.setitem(PUBLIC, "Qwen/Qwen3-0.6B", json.dumps(config))
+    told = [text for text in planned("Qwen/Qwen3-0.6B", context=50_000).warnings if "max_position_embeddings" in text]
+    assert len(told) == 1 and "50,000 tokens is longer than the 40,960" in told[0]
+    short = planned("Qwen/Qwen3-0.6B", context=40_960)
+    assert not any("max_position_embeddings" in text for text in short.warnings)
+
+
+def test_a_plan_counts_attention_beside_experts_in_mxfp4_at_16_bits(tmp_path):
+    (tmp_path / "config.json").write_text(PUBLIC["openai/gpt-oss-20b"])
+    scenario = {"model": {"checkpoint": str(tmp_path)}, "formats": [{"weights": "mxfp4"}]}
+    scenario |= {"project": {"kind": "post-training"}, "run": {"samples": 200, "today": "2026-06-01"}}
+    own = row(rl.plan(rl.Scenario.of(scenario), law=FIT), "mxfp4")
+    assert own.memory_weights_gb + own.memory_embeddings_gb == pytest.approx(13.761, rel=1e-3)
+
+
 def test_the_law_of_training_is_not_used_for_mixtures(planned):
     for kind in ("train", "qat"):
         with pytest.raises(ScenarioError, match=r"stands on dense models, and gpt_oss has experts.*post-training"):

@@ -116,6 +116,7 @@ def test_returns_and_their_limits():
 SHAPE = {"layers": 10, "d_model": 1000, "heads": 10, "kv_heads": 5, "head_dim": 100, "d_ff": 3000, "tied": True}
 SLIDE_RULE = {"memory": 10, "bandwidth": 1000, "bf16": 100, "power": 500}  # GB, GB/s, TFLOP/s, W: all its peaks reached
 SLIDE_RULE |= {f"price_{level}": 3 for level in ("low", "mid", "high")}
+UNCERTAIN = {name for name, column in columns.COLUMNS.items() if column.of}
 OF_THE_LAW = {"loss", "dloss", "dloss_trained", "target_params", "target_tokens", "cost_target"}
 """Columns that the draws of the law move, whatever else is certain."""
 
@@ -174,7 +175,7 @@ def test_a_plan_without_uncertainty_is_what_one_computes_by_hand(certain):
 
 
 def test_what_is_certain_is_one_value_and_not_a_draw_for_each_of_the_law(certain):
-    for name in sorted((columns.UNCERTAIN - OF_THE_LAW) & set(certain.table.columns)):
+    for name in sorted((UNCERTAIN - OF_THE_LAW) & set(certain.table.columns)):
         low, mid, high = (certain.table[name + part] for part in ("_p10", "", "_p90"))
         assert ((low == mid) & (mid == high) | mid.isna()).all(), name
     assert len(certain.npv) == 100 and len(set(certain.npv)) == 1
@@ -559,7 +560,7 @@ def test_the_same_seed_gives_the_same_plan():
 
 def test_quantiles_rise_and_match_the_draws():
     plan = planned(run={"samples": 2000}, formats=[FP8, INT4])
-    for name in columns.UNCERTAIN & set(plan.table.columns):
+    for name in UNCERTAIN & set(plan.table.columns):
         low, mid, high = (plan.table[name + part] for part in ("_p10", "", "_p90"))
         assert ((low <= mid) & (mid <= high) | mid.isna()).all(), name
     assert plan.choice.npv == np.quantile(plan.npv, 0.5, method="inverted_cdf")

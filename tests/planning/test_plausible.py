@@ -21,6 +21,19 @@ def refusal(**parts) -> str:
     return str(caught.value)
 
 
+def test_what_is_allowed_and_odd_is_told():
+    slow = {"speedup_decode": 0.3, "measured_on": "it", "weights": "fp8_row"}
+    parts = {"formats": [slow], "prices": {"server": 1.5}, "run": {"samples": 200, "today": "2026-11-24"}}
+    told = " ".join(rl.plan(RIGHT | parts).warnings)
+    assert "the speed-up given, 0.3, makes it slower than 16 bits" in told
+    assert "No device is bought here: prices.server and prices.upkeep" in told
+    parts |= {"formats": [slow | {"speedup_decode": 1.3}], "prices": {"server": 1.5, "purchase_usd": {H100: 30_000}}}
+    told = " ".join(rl.plan(RIGHT | parts).warnings)
+    assert "slower than 16 bits" not in told and "No device is bought" not in told
+    near = {"currency": "EUR", "rate": 1.03}
+    assert rl.Scenario.of(RIGHT | {"prices": near}).prices.rate == 1.03  # as in 2022
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -30,6 +43,19 @@ def refusal(**parts) -> str:
         ({"model": {"params": 1e16}}, "model: 1e+16 parameters are more than 1e+15, beyond any machine"),
         ({"model": {"geometry": SHAPE | {"layers": 1e30}}}, "beyond any machine"),
         ({"model": {"geometry": SHAPE | {"kv_heads": 32}}}, "kv_heads, 32, are more than the 8 heads that share them"),
+        (
+            {"model": {"geometry": SHAPE | {"head_dim": 1280}}},
+            "head_dim, 1280, is wider than any model's, at most 1024",
+        ),
+        (
+            {"project": {"kind": "qat", "engineer_week": 3000, "engineer_week_usd": 5000}},
+            "engineer_week and engineer_week_usd say the same in two currencies: give one",
+        ),
+        (
+            {"prices": {"currency": "EUR", "rate": 1.08}},
+            "1.08 EUR a USD stands upside down: 0.9259 if a EUR is",
+        ),
+        ({"prices": {"currency": "CAD", "rate": 0.73}}, "0.73 CAD a USD stands upside down: 1.37 if a CAD is 0.73 USD"),
         ({"model": {"geometry": SHAPE | {"layers": "32"}}}, "layers must be positive and finite, got '32'"),
         ({"formats": {"weights": "fp8_row"}}, "write [[formats]], not [formats]"),
         ({"formats": [{"weights": "nf4"}, {"weights": "nf4"}]}, "formats 2: nf4 stands there already, as formats 1"),

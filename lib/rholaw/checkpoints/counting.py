@@ -40,6 +40,8 @@ def geometry(path: str | Path) -> Geometry:
         folder = place if place.is_dir() else place.parent
         writes = config.writes and not (folder / "modules.json").is_file()  # which sentence-transformers keeps
         model = replace(model, decoder=model.decoder and writes, rounded=config.rounded)
+        more, longest = (config.said.get(key) for key in ("num_nextn_predict_layers", "max_position_embeddings"))
+        model = replace(model, ahead=more if type(more) is int else 0, longest=longest if type(longest) is int else 0)
         if not weighs:
             return replace(model, senses=None if config.senses else 0)
         with opening.open(path) as checkpoint:

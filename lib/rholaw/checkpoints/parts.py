@@ -114,7 +114,8 @@ class Geometry:
     None where nothing says how many; rounded: the checkpoint that it is of was rounded before, to 8 bits or fewer;
     counted: not where its weights lie there as codes that cannot be counted; beside: other checkpoints in its folder,
     which were not read; heads, kv_heads: of attention, for queries and for keys and values, 0 where nothing says how
-    many.
+    many; ahead: layers that predict further tokens (MTP), which are not among its parts; longest: tokens that
+    it takes, 0 where nothing says how many.
     """
 
     family: str
@@ -129,11 +130,18 @@ class Geometry:
     beside: tuple[str, ...] = ()
     heads: float = 0
     kv_heads: float = 0
+    ahead: int = 0
+    longest: int = 0
 
     @property
     def linear(self) -> float:
         """Parameters of the layers' matrices: what a format compresses."""
         return sum(matrix.params for matrix in self.body.matrices)
+
+    @property
+    def routed(self) -> float:
+        """Those of them that are experts, of which a token uses some."""
+        return sum(matrix.params for matrix in self.body.matrices if matrix.routed)
 
     @property
     def vocabulary_matrix(self) -> float:

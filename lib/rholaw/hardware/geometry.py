@@ -26,6 +26,8 @@ __all__ = [
 
 RESERVE = 3.5e9
 """Bytes a device keeps for activations, workspaces and the engine (AIConfigurator's other_mem, about 3.5 GB)."""
+WIDEST_HEAD = 1024
+"""Twice the widest head that is known, of Gemma 4's layers that look back at everything."""
 SHAPE = ("layers", "d_model", "heads", "kv_heads", "head_dim", "d_ff", "vocabulary")
 """What ``llama`` needs to know; ``tied``, ``qkv_bias`` and ``qk_norm`` may be left out."""
 
@@ -51,6 +53,10 @@ def llama(
     for name, value in zip(SHAPE, sizes, strict=True):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
             raise ValueError(f"geometry: {name} must be positive and finite, got {shown(value)}")
+    if head_dim > WIDEST_HEAD:
+        raise ValueError(
+            f"geometry: head_dim, {head_dim:g}, is wider than any model's, at most {WIDEST_HEAD}; 128 is usual"
+        )
     if kv_heads > heads:
         raise ValueError(f"geometry: kv_heads, {kv_heads:g}, are more than the {heads:g} heads that share them")
     one = attention(d_model, heads, kv_heads, head_dim, bias=qkv_bias) + feed_forward(d_model, d_ff) + 2 * norm(d_model)
@@ -77,16 +83,20 @@ def memory(
     size: float = 1.0,
     reserve: float = RESERVE,
     vocabulary_bits: float = 16,
+    shared_bits: float | None = None,
 ) -> dict[str, float]:
     """Bytes to serve: {"weights", "embeddings", "kv", "reserve"}, of a mixture those of all experts.
 
     bits: stored bits per compressed weight, scales and masks included; vocabulary_bits: of embeddings and head;
-    routers, norms, biases and what sees or hears stay at 16; sequences: in flight at once, each of ``context`` tokens,
-    whose states are in "kv" as well; size: of the model relative to ``geometry``.
+    shared_bits: of a mixture's matrices beside its experts, where these are others; routers, norms, biases and what
+    sees or hears stay at 16; sequences: in flight at once, each of ``context`` tokens, whose states are in "kv" as
+    well; size: of the model relative to ``geometry``.
     """
     grow = factors(size)
+    shared = geometry.linear - geometry.routed if geometry.sparse else 0
+    stored = geometry.linear * bits + shared * ((shared_bits or bits) - bits)
     return {
-        "weights": geometry.linear * grow["linear"] * bits / 8,
+        "weights": stored * grow["linear"] / 8,
         "embeddings": geometry.embeddings * grow["vocabulary"] * vocabulary_bits / 8
         + 2 * geometry.body.kept * grow["kv"]
         + 2 * (geometry.senses or 0),

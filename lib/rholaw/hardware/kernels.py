@@ -20,6 +20,11 @@ stores and computes in 16 bits; removed existed once; none: it does not run, as 
 does; unknown: no source here says whether it runs."""
 
 
+EXPERTS_ALONE = "mxfp4"
+"""Numbers that mixtures have in their experts alone: attention, embeddings and head of gpt-oss stay at 16 bits (OpenAI,
+gpt-oss model card, 2025), and llama.cpp's type MXFP4_MOE stores them in Q8_0."""
+
+
 def numbers(format: Format | str) -> str:
     """The kind of numbers that a kernel sees of a format: "bf16", "int4", "fp8", "nvfp4", "lut", "ggml", …
 
@@ -126,9 +131,24 @@ def _compute(name: str, status: str) -> str:
 def vocabulary_bits(weights: Format | str, engine: str) -> float:
     """Stored bits of a weight of the embeddings and of the head: 16, but llama.cpp rounds these as well.
 
-    llama-quantize stores the head in Q6_K, or in the format of the weights if that has more bits.
+    llama-quantize stores the head in Q6_K, or in the format of the weights if that has more bits; beside experts in
+    MXFP4 in Q8_0.
     """
+    if numbers(weights) == EXPERTS_ALONE:
+        return _beside_experts(engine)
     return max(parse(weights).bits, parse("q6_k").bits) if engine == "llama.cpp" else 16.0
+
+
+def shared_bits(weights: Format | str, engine: str) -> float:
+    """Stored bits of a weight of those matrices of a mixture that every token uses, its experts being in ``weights``.
+
+    As many, but where files are made of EXPERTS_ALONE.
+    """
+    return _beside_experts(engine) if numbers(weights) == EXPERTS_ALONE else parse(weights).bits
+
+
+def _beside_experts(engine: str) -> float:
+    return parse("q8_0").bits if engine == "llama.cpp" else 16.0
 
 
 def engines() -> list[str]:

@@ -107,11 +107,15 @@ def _capacity(draws: Draws, weights: Format, activations: Format) -> tuple[np.nd
     return rho, source
 
 
+OPEN = "int4"
+"""A format whose capacity is open where those of all are."""
+
+
 def draws(law: Fit | Iterable[Fit] | None = None) -> Draws:
     """The Draws of a Fit with a bootstrap, of several such Fits pooled, or of the default law.
 
-    Raises ValueError for a Fit without bootstrap, of a law that reads no capacity off a format, or of runs in which D
-    goes with N.
+    Raises ValueError for a Fit without bootstrap, of a law that reads no capacity off a format, or of runs that leave
+    capacities open: of one size, or in which D goes with N.
     """
     fits = (default_fit(),) if law is None else (law,) if isinstance(law, Fit) else tuple(law)
     for of_law in fits:
@@ -123,6 +127,8 @@ def draws(law: Fit | Iterable[Fit] | None = None) -> Draws:
             raise ValueError(
                 "the runs of the law leave ρ open, as D goes with N: add runs of other lengths, or hold B and beta"
             )
+        if np.isnan(of_law.capacity(OPEN)[0]):
+            raise ValueError("the runs of the law leave ρ open, as those of one size do: add runs of other sizes")
     samples = pd.concat([of_law.samples.assign(E=of_law.samples[of_law.model.level()]) for of_law in fits])
     values = {name: samples[name].to_numpy() for name in NAMES if name in samples}
     return Draws(**{"gamma": np.zeros(len(samples))} | values, fits=fits)

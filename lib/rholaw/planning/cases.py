@@ -12,7 +12,7 @@ from ..hardware import devices, residuals, speed
 from ..hardware import geometry as shapes
 from ..hardware.benchmarks import Shift
 from ..hardware.devices import Device, Price
-from ..hardware.kernels import Kernel, kernel, vocabulary_bits
+from ..hardware.kernels import Kernel, kernel, shared_bits, vocabulary_bits
 from ..hardware.links import gathered, together
 from ..laws.draws import Draws
 from . import costs
@@ -30,10 +30,10 @@ class Case:
 
     batches: (B, 1) sequences that a replica may hold; flight: (G, 1) sequences in flight at which its speeds are
     computed, powers of two up to the most, and the batches; tokens: (G, 1) prefilled at once; bits: of a weight and
-    an activation, as stored; kv_bits, vocabulary_bits, gather: of the cache, of embeddings and head, and of what
-    devices gather before experts; faster: the
-    Speedups of prefill and decode; beliefs: how far times are from the roofline, of both, or () where the scenario
-    says how efficient the engine is; machine: the devices as if they were one, or one of them where the scenario
+    an activation, as stored; kv_bits, vocabulary_bits, shared_bits, gather: of the cache, of embeddings and head, of a
+    mixture's matrices beside its experts, and of what devices gather before experts; faster: the Speedups of prefill
+    and decode; beliefs: how far times are from the roofline, of both, or () where the scenario says how efficient the
+    engine is; machine: the devices as if they were one, or one of them where the scenario
     says how efficient several are; credited: whether a speed-up of the scenario stands in for a kernel that is not
     known; training: the Device that trains, and its Price; timed: what your measurements do to the speeds of
     prefill and decode, and timed_dense to those of 16 bits there.
@@ -48,6 +48,7 @@ class Case:
     bits: tuple[float, float]
     kv_bits: float
     vocabulary_bits: float
+    shared_bits: float
     gather: float
     batches: np.ndarray
     flight: np.ndarray
@@ -126,6 +127,7 @@ def case(
         bits=bits,
         kv_bits=kv.bits,
         vocabulary_bits=vocabulary_bits(weights, engine),
+        shared_bits=16.0 if own.status == "emulated" else shared_bits(weights, engine),
         gather=gathered(engine, activations),
         batches=batches,
         flight=flight,

@@ -102,4 +102,3 @@ COLUMNS = {
         *(Column(name) for name in ("feasible", "meets", "unsettled", "untried", "unpriced", "why_not", "pareto")),
     )
 }
-UNCERTAIN = {name for name, column in COLUMNS.items() if column.of}

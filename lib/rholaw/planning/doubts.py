@@ -6,7 +6,6 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from .. import tables
 from ..checked import listed, unknown
 from ..checkpoints.parts import STATE_BYTES
 from ..hardware import devices
@@ -15,7 +14,7 @@ from ..hardware.kernels import engines, kernel
 from ..hardware.links import BY_LAYERS
 from ..hardware.speed import Rung
 from ..laws.draws import Draws, default_runs
-from . import advice, damage, timed
+from . import advice, damage, seen, timed
 from .assumptions import FACTS
 from .cases import Case, bought, held, tested
 from .costs import HOURS
@@ -108,6 +107,10 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
         yield Doubt("windows", {"layers": layers, "window": max(cache.window for cache in windows)})
     if shape.body.state:
         yield Doubt("state", {"megabytes": shape.body.state * STATE_BYTES / 1e6})
+    if 0 < shape.longest < scenario.traffic.window:
+        yield Doubt("too_long", {"longest": shape.longest, "window": scenario.traffic.window})
+    if shape.ahead > 0:
+        yield Doubt("layers_ahead", {"layers": shape.ahead})
     if shape.senses is None:
         yield Doubt("senses_unknown")
     elif shape.senses:
@@ -144,6 +147,8 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
             yield Doubt("peaks", name)
         if not np.isfinite(case.device.bf16):
             yield Doubt("arithmetic_unknown", name)
+    if scenario.prices.around and not any(bought(case.price) for case in cases):
+        yield Doubt("around_nothing")
     if scenario.prices.spot:
         yield Doubt("interrupted", {"share": scenario.prices.interruption[1]})
     own = facts(scenario.hardware.overrides or None)
@@ -187,39 +192,20 @@ def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
             yield Doubt("no_kernel", name | {"note": case.kernel.note})
         elif Rung.NOMINAL in rungs:
             nominal.append((case.option.name, case.device.name))
-            yield from _seen_slow(case, name)
+            if (slow := seen.slow(case)) is not None:
+                yield Doubt("seen_slow", name | slow)
         elif Rung.EMULATED in rungs:
             yield Doubt("emulated", name)
     if nominal:
         yield Doubt("speed_nominal", {"options": tuple(nominal)})
+    for option in dict.fromkeys(case.option for case in cases):
+        given = [times[1] for times in (option.speedup_prefill, option.speedup_decode) if times]
+        if (slowest := min(given, default=1.0)) < 1:
+            yield Doubt("speed_below", {"option": option.name, "times": slowest})
     for option in {case.option: None for case in cases if case.option.speculation}:
         yield Doubt("speculation_yours", {"option": option.name, "measured_on": option.measured_on})
     if any(case.kernel.status == "dequantising" for case in cases):
-        change = _energy().groupby("numbers").change
-        changes = zip(change.min().index, change.min(), change.max(), strict=True)
-        yield Doubt("energy", {"changes": tuple(changes)})
-
-
-@cache
-def _energy() -> pd.DataFrame:
-    """Of data/hardware/energy, which doubts about several options ask for."""
-    return tables.read("hardware/energy")
-
-
-@cache
-def _timed() -> pd.DataFrame:
-    """The rows of it that have a speed."""
-    return _energy().query("speed > 0")
-
-
-def _seen_slow(case: Case, name: Mapping[str, str]) -> Iterator[Doubt]:
-    """A kernel that was slower than 16 bits wherever both were timed, and is credited with a nominal speed-up."""
-    seen = _timed()
-    makers = (case.scenario.hardware.engine, *case.kernel.note.split())
-    ratio = (seen.speed / seen.speed_dense)[seen.engine.isin(makers) & (seen.numbers == case.kernel.name)]
-    if len(ratio) and ratio.max() < 1:
-        maker = seen.engine[ratio.index[0]]
-        yield Doubt("seen_slow", {**name, "maker": maker, "low": ratio.min(), "high": ratio.max()})
+        yield Doubt("energy", {"changes": seen.energy()})
 
 
 def _of_engines(scenario: Scenario, cases: list[Case]) -> Iterator[Doubt]:

@@ -170,8 +170,8 @@ def _memory(case: Case, size: Numbers) -> dict[str, Numbers]:
     """Bytes on all devices of a replica."""
     hardware, window = case.scenario.hardware, case.scenario.traffic.window
     reserve = hardware.reserve_gb * 1e9 * case.gpus
-    bits = (case.bits[0], case.kv_bits)
-    parts = shapes.memory(case.shape, *bits, case.batches, window, size, reserve, case.vocabulary_bits)
+    bits, beside = (case.bits[0], case.kv_bits), (case.vocabulary_bits, case.shared_bits)
+    parts = shapes.memory(case.shape, *bits, case.batches, window, size, reserve, *beside)
     return {f"memory_{name}": part for name, part in parts.items()} | {"memory": sum(parts.values())}
 
 

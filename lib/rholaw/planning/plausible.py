@@ -36,10 +36,22 @@ LONGEST_BLOCK = 65_536
 MOST_LAYERS = 1000
 CHEAPEST_WEEK = 20.0
 """USD: nobody's week of engineering costs less, unless nothing."""
-ROUGH_RATES = {"CNY": 7, "EUR": 0.9, "GBP": 0.8, "INR": 80, "JPY": 130, "KRW": 1300}
+ROUGH_RATES = {
+    "AUD": 1.5,
+    "CAD": 1.35,
+    "CHF": 0.9,
+    "CNY": 7,
+    "EUR": 0.9,
+    "GBP": 0.8,
+    "INR": 80,
+    "JPY": 130,
+    "KRW": 1300,
+}
 """Units a USD, roughly and for years: orders of magnitude, from nobody's table."""
 WIDE = 4.0
 """Times such a rate, either way, in which no plan of these years has it."""
+PARITY = 1.05
+"""Units a USD, or as much below one, up to which a currency that is worth nearly a USD may cross it."""
 CALLED = {
     "awq": 'weights = "sint4/g128" and method = "awq"',
     "gptq": 'weights = "sint4/g128" and method = "gptq"',
@@ -179,6 +191,9 @@ def of_prices(prices: Prices) -> Iterator[str]:
     elif not 1 / WIDE < prices.rate / ROUGH_RATES.get(prices.currency, prices.rate) < WIDE:
         usual = f"it has been near {ROUGH_RATES[prices.currency]:g} for years"
         yield f"prices.rate: {prices.rate:g} {prices.currency} a USD: {usual}"
+    elif (ROUGH_RATES.get(prices.currency, 1) - 1) * (prices.rate - 1) < 0 and not 1 / PARITY < prices.rate < PARITY:
+        turned = f"{1 / prices.rate:.4g} if a {prices.currency} is {prices.rate:g} USD"
+        yield f"prices.rate: {prices.rate:g} {prices.currency} a USD stands upside down: {turned}"
     hour = prices.electricity_usd_kwh[1]
     if hour and not CHEAPEST_KWH <= hour <= DEAREST_KWH:
         yield f"prices.electricity_usd_kwh: USD {hour:g} a kWh is paid nowhere; 0.12 for 12 cents a kWh"
@@ -218,6 +233,10 @@ def of_project(project: Project) -> Iterator[str]:
     """Percent of a loss taken for nats."""
     if 0 < project.qat_tokens < FEWEST_TOKENS:
         yield f"project.qat_tokens: {project.qat_tokens:g} train nothing; write 2e9 for two billion"
+    for own in ("engineer_week", "evaluation"):
+        dollars = f"{own}_usd"
+        if not math.isnan(getattr(project, own)) and getattr(project, dollars) != getattr(Project, dollars):
+            yield f"project: {own} and {dollars} say the same in two currencies: give one"
     if 0 < project.engineer_week_usd < CHEAPEST_WEEK:
         yield f"project.engineer_week_usd: USD {project.engineer_week_usd:g} is paid to nobody; 4000 for four thousand"
     if project.tolerance > BROKEN:

@@ -123,6 +123,8 @@ class Doubt(Remark):
         "experts": ("total", "active", "few", "read_few", "many", "read_many"),
         "windows": ("layers", "window"),
         "state": ("megabytes",),
+        "too_long": ("longest", "window"),
+        "layers_ahead": ("layers",),
         "senses": ("gigabytes",),
         "senses_unknown": (),
         "rounded_before": (),
@@ -135,6 +137,7 @@ class Doubt(Remark):
         "price_spot": ("device", "file", "count", "instance", "location", "gpus", "price", "highest"),
         "price_unusual": ("device", "price", "low", "high"),
         "bought_alone": ("device",),
+        "around_nothing": (),
         "bought_unusual": ("device", "price", "months", "rent"),
         "idle": ("share",),
         "interrupted": ("share",),
@@ -149,6 +152,7 @@ class Doubt(Remark):
         "measured_by_name": ("file", "model", "option"),
         "measured_unused": ("file", "device", "engine", "gpus"),
         "speed_yours": ("option", "device", "measured_on"),
+        "speed_below": ("option", "times"),
         "speculation_yours": ("option", "measured_on"),
         "speed_credited": ("option", "device", "measured_on", "note"),
         "no_kernel": ("option", "device", "note"),
@@ -246,7 +250,8 @@ class Conclusion:
     obstacles: {option: the least that stands against it}, of those that are feasible nowhere, "dense" among them;
     measurement: what to do first where the verdict is to measure, of the choice, else None; turning: from where on it
     pays, where a price or a kernel is not known and there is a baseline, else None; surer: the row of another option
-    that is surer to pay, if one clearly is; alike: whether choice and baseline cost as little a month.
+    that is surer to pay, if one clearly is; known: where the choice is not known to run, the best row that
+    is; alike: whether choice and baseline cost as little a month.
     """
 
     verdict: Verdict
@@ -260,4 +265,5 @@ class Conclusion:
     measurement: Measurement | None = None
     turning: Turning | None = None
     surer: pd.Series | None = None
+    known: pd.Series | None = None
     alike: bool = False

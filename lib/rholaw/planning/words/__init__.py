@@ -202,6 +202,7 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "speed": _speed(choice, language, name),
         "beside": "" if base is None else _speed(base, language, name),
         "surer": "" if conclusion.surer is None else between + surer(conclusion, language, lambda row, _: name(row)),
+        "known": "" if conclusion.known is None else _known(conclusion.known, language, name),
         "base_paid": "" if base is None else paid(base, language, spread=alike),
         "base_hours": "" if base is None else hours(base),
         "same": phrase("same_hours" if choice.unpriced else "same_money", language),
@@ -216,6 +217,11 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
     filling["hours_spread"] = phrase("spread", language, low=low, high=high) if low != high else ""
     filling["bill"] = phrase("bill_unpriced" if choice.unpriced else "bill", language, **filling)
     return filling
+
+
+def _known(row: pd.Series, language: str, name: Callable[[pd.Series], str]) -> str:
+    """The best of what is known to run, and in which share of draws it pays: to 0.1 %, as that may be nearly half."""
+    return phrase("known", language, option=name(row), paid=paid(row, language), pays=f"{row.pays:.1%}")
 
 
 def _moves(conclusion: Conclusion, language: str) -> str:
