@@ -37,6 +37,13 @@ def test_a_page_tells_the_recorded_numbers_of_the_options(language):
         assert {*lost} <= {*numbers(loss[chosen[0]][1])}
 
 
+def test_devices_and_batch_are_named_once_for_all_options_on_them():
+    said = Glance(tells="speed").data()["said"]
+    for chosen, rows in glance.recorded_options().groupby(PLACES, sort=False):
+        places = rows[rows.kernel != "unknown"][["gpus", "batch"]].drop_duplicates()
+        assert said["|".join(chosen)][1].count("sequences in flight") == len(places), chosen
+
+
 def test_the_first_choice_is_the_ledger():
     first = ("Llama-3.1-8B", "H100 80GB SXM", "fifty")
     for tells, chapter in [("rise", "14_law_after_training"), ("speed", "17_hardware")]:
