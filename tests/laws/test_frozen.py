@@ -54,6 +54,7 @@ def test_load_refuses_an_altered_sample(monkeypatch):
         frozen.load("frozen2025")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["additive", "frantar"])
 def test_todays_runs_give_the_same_within_the_interval(laws, name):
     row = next(row for row in frozen.recipes("frozen2026") if row["law"] == name)

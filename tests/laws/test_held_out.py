@@ -99,6 +99,7 @@ def test_what_the_intervals_cover_is_counted_run_by_run(runs):
     assert validation.covered("decoupled", runs, {"int2": runs.weights == "int2"}, n_bootstrap=20).empty
 
 
+@pytest.mark.slow
 def test_recorded_intervals_and_verdicts_are_those_of_todays_fits():
     quartet = rl.runs.load("quartet2025")
     quartet = quartet[quartet["backward"] == "BF16"]

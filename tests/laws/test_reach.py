@@ -85,6 +85,7 @@ def test_a_run_of_fitted_size_and_formats_is_held_by_the_spread_or_the_residuals
     assert named.reach.among(runs.assign(name=runs.n_params // 1)).all() and not named.reach.among(runs).any()
 
 
+@pytest.mark.slow
 def test_shifts_of_sizes_are_counted_once():
     """Sizes off by 2 % each, runs of them by 0.5 %: 95 % of further runs of these sizes; twice would hold 99 %."""
     sizes, ratios = np.geomspace(2e7, 1e9, 10).repeat(6), np.tile([10, 20, 40, 80, 160, 320], 10)
@@ -127,6 +128,7 @@ def test_three_sizes_determine_a_capacity_exactly():
     assert np.isnan(fit.capacity("dense")[1:]).all()
 
 
+@pytest.mark.slow
 def test_runs_that_leave_a_capacity_open_give_none():
     """At one size a loss is no size, and where D goes with N its term may stand for ρ: of twelve such sets of runs the
     intervals of resamples would hold the true capacity in four and in two."""
@@ -165,6 +167,7 @@ def test_the_error_of_a_mean_is_its_jackknife():
     assert known["identified"]["m"] and not known["exact"] and np.isnan(known["standard_errors"]["m"])
 
 
+@pytest.mark.slow
 def test_random_folds_of_a_real_set_are_covered():
     """A quarter of Frantar's vision runs left out, four times: .90 to .98 of them, at a nominal 95 %."""
     runs = rl.runs.load("frantar2023_vit")

@@ -64,6 +64,7 @@ def test_what_a_ratio_of_tokens_must_be():
             fit.capacity("int4", tokens_per_param=wrong)
 
 
+@pytest.mark.slow
 def test_fitted_to_short_runs_it_predicts_the_extra_loss_of_long_ones():
     """Up to 100 tokens a parameter seen, 200 to 800 predicted: within a tenth; the form of the paper misses a fifth."""
     runs = default_runs()

@@ -50,6 +50,7 @@ def test_devices_that_hardly_work_are_told():
         assert not any("busiest option" in warning for warning in rl.plan(idle | change).warnings)
 
 
+@pytest.mark.slow
 def test_a_device_whose_arithmetic_is_unknown_is_not_judged():
     device = {"devices": ["Snapdragon 8 Gen 3"], "engine": "llama.cpp", "batches": [1]}
     formats = [{"weights": "q4_k", "dloss": 0.001}]
@@ -102,6 +103,7 @@ def test_only_what_pays_and_is_not_sure_to_has_a_surer_one():
         assert advice.surer(table, table.loc[0]) == named
 
 
+@pytest.mark.slow
 def test_where_the_bills_are_alike_speed_is_what_the_answer_begins_with():
     laptop = {"devices": ["Apple M3 Pro"], "engine": "llama.cpp", "batches": [1]}
     own = {"kind": "post-training", "tolerance": 0.05, "engineer_weeks": 0, "evaluation_usd": 0, "calibration_hours": 0}

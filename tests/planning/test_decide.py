@@ -69,6 +69,7 @@ def test_a_rent_that_may_be_in_another_currency_is_doubted(law, rent, doubted):
     assert any("gpu_hour_usd is in USD" in warning for warning in plan.warnings) == doubted
 
 
+@pytest.mark.slow
 def test_no_16_bit_row_saves_against_the_baseline():
     """Of gpt-oss-120b the least median is of an H200 deployment, which an H100 one undercuts in two draws of three."""
     plan = rl.plan(Path(rl.__file__).parents[2] / "chapters" / "scenarios" / "gpt_oss_120b.toml")

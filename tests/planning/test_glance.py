@@ -34,6 +34,7 @@ def test_the_record_is_what_a_plan_says_today(recorded):
             assert np.allclose(*(list(spoken.numbers(text)) for text in texts), rtol=0.05, atol=0.02), again
 
 
+@pytest.mark.slow
 def test_the_record_of_options_is_what_a_plan_says_today():
     options, here = glance.recorded_options(), ["model", "device", "traffic"]
     wanted = [cell for cell in glance.cells() if cell.currency == "USD"]

@@ -422,6 +422,7 @@ def test_a_kernel_that_is_not_known_is_no_verdict():
     assert beside.verdict == planned(project={"tolerance": 1.0}).verdict == "compress"  # another is known to pay
 
 
+@pytest.mark.slow
 def test_sparse_kernels_were_removed_and_a_credited_speed_says_on_what():
     sparse = {"weights": "2:4+fp8_row", "activations": "fp8_row"}
     plan = planned(formats=[sparse])
@@ -466,6 +467,7 @@ def test_when_only_the_compressed_model_fits():
     assert "no 16-bit deployment meets the limits" in plan.summary_en and np.isnan(plan.choice.npv)
 
 
+@pytest.mark.slow
 def test_prices_that_are_old_or_missing():
     assert not any("days old" in text for text in planned().warnings)
     old = planned(run={"today": "2026-11-24"})

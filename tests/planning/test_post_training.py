@@ -70,6 +70,7 @@ def test_an_uncertain_kappa_is_a_triangle_as_other_inputs_are():
     assert loss == pytest.approx(kappa * rl.gmse("sint4/g128").value, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rises", [{"q4_0": 0.04}, {"q4_0": 0.04, "q6_k": 0.003}])
 def test_measured_formats_give_what_their_fit_predicts(rises):
     loss, source = three(planned(model=measured(**rises)))
@@ -361,6 +362,7 @@ def test_against_an_option_that_pays_training_on_must_be_worth_more():
     assert np.isnan(own["dense"])
 
 
+@pytest.mark.slow
 def test_training_on_may_not_be_needed():
     def told(kappa, kind="qat", **option):
         plan = planned(model={"kappa": kappa}, project={"kind": kind, "tolerance": limit(4.0)}, formats=[INT4 | option])

@@ -28,6 +28,7 @@ def codes(plan):
     return {doubt.code for doubt in plan.doubts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rented", [True, False])
 def test_what_is_typed_in_yen_is_what_is_typed_in_dollars_times_the_rate(rented):
     key = "gpu_hour" if rented else "purchase"

@@ -21,6 +21,7 @@ def table():
     return traffic.over_rates(rl.Scenario.of(SCENARIO), RATES)
 
 
+@pytest.mark.slow
 def test_a_token_costs_what_the_plan_of_its_traffic_says(table):
     whole = {**SCENARIO, "prices": {"currency": "EUR", "rate": 0.9}}
     for rate in RATES:
