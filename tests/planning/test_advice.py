@@ -122,6 +122,7 @@ def test_where_the_bills_are_alike_speed_is_what_the_answer_begins_with():
         assert f"{row.latency_ms:.3g} ms ({1000 / row.latency_ms:.3g} a second" in free.summary_en
 
 
+@pytest.mark.slow
 def test_what_saves_something_or_is_a_service_is_told_by_its_money():
     for requests in (1e9, 1e5):  # of the second the bills are alike, and large
         plan = rl.plan(SCENARIO | {"traffic": {"requests_per_month": requests}})

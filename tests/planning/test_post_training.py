@@ -80,6 +80,7 @@ def test_measured_formats_give_what_their_fit_predicts(rises):
     assert source == f"from {len(rises)} measurement{'s' * (len(rises) > 1)}"
 
 
+@pytest.mark.slow
 def test_two_measured_formats_say_more_than_one_and_one_more_than_none():
     every = [{}, measured(q4_0=0.04), measured(q4_0=0.04, q6_k=0.003)]
     widths = [np.log(loss[2] / loss[0]) for loss, _ in (three(planned(model=model)) for model in every)]

@@ -40,6 +40,7 @@ def test_what_is_typed_in_yen_is_what_is_typed_in_dollars_times_the_rate(rented)
     assert (two.table[MONEY] / 150).to_numpy() == pytest.approx(one.table[MONEY].to_numpy())
 
 
+@pytest.mark.slow
 def test_a_price_in_another_currency_is_doubted():
     assert "price_unusual" not in codes(planned(prices={"gpu_hour": {"L40S": 150}, "currency": "JPY", "rate": 150}))
     for key, price in (("gpu_hour_usd", 50), ("gpu_hour", 1.2)):

@@ -93,6 +93,7 @@ def test_a_phase_that_was_not_measured_stays(measured):
     assert after.prefill_tokens_s == before.prefill_tokens_s and after.speed_source_prefill == "dense"
 
 
+@pytest.mark.slow
 def test_what_was_measured_runs_whatever_the_table_of_kernels_knows(measured):
     odd = {"formats": [{"weights": "trellis3", "dloss": 0.01}]}
     data = SCENARIO | odd

@@ -28,9 +28,9 @@ def dependencies() -> pd.DataFrame:
 def licence(about: PackageMetadata) -> str:
     """The licence as a package states it: an SPDX expression, or a line of text, or classifiers, or only a file."""
     classes = [text.split(" :: ")[-1] for text in about.get_all("Classifier", ()) if text.startswith("License :: ")]
-    text = (about["License"] or "").strip()
+    text = about.get("License", "").strip()
     short = text if text != "UNKNOWN" and len(text) <= 60 and "\n" not in text else ""
-    return about["License-Expression"] or short or " or ".join(classes) or "in its licence file"
+    return about.get("License-Expression") or short or " or ".join(classes) or "in its licence file"
 
 
 def _plain(name: str) -> str:

@@ -145,6 +145,7 @@ REBUILD = {
 }
 NO_TENSORS = ("torch.Size", "torch.device", "torch.serialization._get_layout", "_codecs.encode", "builtins.bytearray")
 NO_TENSORS += ("builtins.set", "builtins.complex", "pathlib.PosixPath", "pathlib.WindowsPath")
+NO_TENSORS += ("pathlib._local.PosixPath", "pathlib._local.WindowsPath")  # as Python 3.13 calls them
 OBJECTS = ("argparse.Namespace", "types.SimpleNamespace", "_io.BytesIO", "numpy.dtype")
 OBJECTS += ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 KNOWN = {
