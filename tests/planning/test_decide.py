@@ -61,6 +61,7 @@ def test_a_row_is_on_the_front_where_no_other_beats_it():
     assert (rows.pareto(table) == table.feasible & ~np.array(beaten)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rent", "doubted"), [(50, True), (3, False)])
 def test_a_rent_that_may_be_in_another_currency_is_doubted(law, rent, doubted):
     plan = rl.plan(

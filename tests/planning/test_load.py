@@ -72,6 +72,7 @@ def test_little_s_law_holds_and_below_one_in_flight_a_request_is_alone():
     assert load.at(own, own.rates[-1, 0] * 2).first == np.inf
 
 
+@pytest.mark.slow
 def test_more_traffic_never_shortens_a_latency_nor_needs_fewer_replicas():
     own, rates = replica(), np.geomspace(1e-3, 0.999 * replica().rates[-1, 0], 200)
     loads = [load.at(own, rate) for rate in rates]

@@ -487,6 +487,7 @@ def test_what_was_taken_without_a_source_is_one_sentence_of_what_the_plan_uses()
     assert "memory 24 GB, bandwidth 936 GB/s" in said and "link" not in said and "nan" not in said and "fp4" not in said
 
 
+@pytest.mark.slow
 def test_without_a_price_it_is_not_money_that_decides():
     unknown = planned(hardware={"devices": ["B300 SXM"], "gpus": [1, 2], "batches": [8, 64]})
     own = unknown.table[unknown.table.option != "dense"]
@@ -554,6 +555,7 @@ def test_where_nothing_is_feasible_the_least_obstacle_of_each_option_is_named():
 # --- uncertainty --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_plan():
     first, second, other = computed(), computed(), computed(run={"seed": 1})
     pd.testing.assert_frame_equal(first.table, second.table)
@@ -763,6 +765,7 @@ def test_a_model_that_is_trained_for_longer_loses_capacity():
     assert any("1,900 tokens a parameter" in text for text in said)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_module():
     template = Path(__file__).parents[2] / "chapters" / "scenario.toml"
     plan = rl.plan(template, law=FIT)

@@ -87,6 +87,7 @@ def test_two_measured_formats_say_more_than_one_and_one_more_than_none():
     assert widths == sorted(widths, reverse=True)
 
 
+@pytest.mark.slow
 def test_a_format_that_was_measured_costs_what_was_measured():
     plan = planned(model=measured(**{"sint4/g128": 0.031, "q6_k": 0.002}), formats=[INT4, {"weights": "nvfp4"}])
     assert three(plan) == ([0.031] * 3, "measured in this format")
@@ -375,6 +376,7 @@ def test_training_on_may_not_be_needed():
     assert told([1, 2, 3], **FP8) == []  # what activations cost is in no law
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -56,6 +56,7 @@ def the(plan, option):
     return plan.table[plan.table.option == option].iloc[0]
 
 
+@pytest.mark.slow
 def test_the_row_that_was_measured_has_its_speed(measured):
     own = the(measured(SERVED), "dense")
     assert 300 / seconds(own) == pytest.approx(2560, rel=0.01) and own.speed_source_decode == "measured by you"
@@ -84,6 +85,7 @@ def test_the_others_move_with_it_and_are_surer(measured):
     assert any("moved by what you measured of other formats" in warning for warning in beside.warnings)
 
 
+@pytest.mark.slow
 def test_a_phase_that_was_not_measured_stays(measured):
     test = {"model_type": "llama 8B F16", "model_n_params": 8030261312, "gpu_info": "NVIDIA H100 80GB HBM3"}
     rows = [test | {"n_prompt": 0, "n_gen": 128, "avg_ts": 150.0}]
@@ -118,6 +120,7 @@ def test_a_file_that_does_not_say_its_format_is_taken_by_the_name_of_its_model(m
     assert any(f"by the name {name}" in warning for warning in plan.warnings)
 
 
+@pytest.mark.slow
 def test_other_devices_and_engines_are_said_to_be_unused(measured):
     plan = measured(SERVED | {"device": "NVIDIA L40S"})
     (warning,) = [text for text in plan.warnings if "is not used" in text]
@@ -175,6 +178,7 @@ def test_between_loads_the_ratio_is_interpolated():
     assert shift.factor.ravel() == pytest.approx([1.0, 2.0, 1.0])
 
 
+@pytest.mark.slow
 def test_an_estimate_of_ai_configurator_is_a_speed_of_its_own_kind_which_a_measurement_replaces(tmp_path):
     said = {"Model": "meta-llama/Meta-Llama-3.1-8B", "System": "h100_sxm", "Backend": "vllm (0.24.0)", "ISL": 1000}
     said |= {"OSL": 300, "Batch Size": 32, "TP Size": 1, "PP Size": 1, "tokens/s": 3000.0}

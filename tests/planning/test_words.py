@@ -172,6 +172,7 @@ def test_a_summary_tells_no_forecast_as_sure(few):
         assert sure in text and "100%" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ground", words.SENTENCES)
 def test_the_verdict_comes_first_and_sentences_are_short(few, ground):
     plan = decide.plan(Scenario.of(SCENARIO))
