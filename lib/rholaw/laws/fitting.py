@@ -82,8 +82,8 @@ def fit(
     objective = float(huber(residuals(u), huber_delta).sum())
     at_bound = [name for name, on in zip(names, (lower < upper) & ((u == lower) | (u == upper)), strict=True) if on]
     status = "bound hit: " + ", ".join(at_bound) if at_bound else "converged"
-    told, remarks = curvature(residuals, u, lower, upper, names, clusters, huber_delta, samples), _remarks(runs)
-    confounded = bool(remarks) and model.has_capacity and any(name in told["standard_errors"] for name in DATA)
+    told, together = curvature(residuals, u, lower, upper, names, clusters, huber_delta, samples), _together(runs)
+    confounded = together > COLLINEAR and model.has_capacity and any(name in told["standard_errors"] for name in DATA)
     if confounded:
         told["identified"] |= {name: False for name in model.capacity_names if name in told["standard_errors"]}
     return Fit(
@@ -97,7 +97,7 @@ def fit(
         model=model,
         aic=_aic(objective, len(runs), int(free.sum()), huber_delta),
         confounded=confounded,
-        remarks=remarks,
+        remarks=_remarks(together),
         reach=reach_of(runs, resampling.cell(runs, cluster)),
         clusters=int(clusters.max()) + 1,
         **told,
@@ -156,11 +156,15 @@ def _bounds(model: Chinchilla, fixed: Mapping[str, float | None] | None) -> np.n
     return np.log(np.array([bounds[name] for name in model.names])).T
 
 
-def _remarks(runs: pd.DataFrame) -> tuple[str, ...]:
-    """What these runs cannot tell apart, whatever law is fitted."""
+def _together(runs: pd.DataFrame) -> float:
+    """How log N and log D of the runs correlate, 0 where one of them is the same in all."""
     if runs["n_params"].nunique() == 1 or runs["n_tokens"].nunique() == 1:
-        return ()
-    together = np.corrcoef(np.log(runs[["n_params", "n_tokens"]].to_numpy(float)).T)[0, 1]
+        return 0.0
+    return float(np.corrcoef(np.log(runs[["n_params", "n_tokens"]].to_numpy(float)).T)[0, 1])
+
+
+def _remarks(together: float) -> tuple[str, ...]:
+    """What runs in which N and D correlate so cannot tell apart, whatever law is fitted."""
     if together <= COLLINEAR:
         return ()
     return (f"log N and log D of the runs correlate at {together:.3f}: their terms, and E, are hardly told apart",)
