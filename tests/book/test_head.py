@@ -64,7 +64,9 @@ def test_keywords_are_those_of_the_book_and_of_the_page():
 def described(tmp_path, page, doctree, baseurl=""):
     config = SimpleNamespace(html_title="Law & ledger", project="p", html_baseurl=baseurl)
     context = {"content_root": "../" * page.count("/") or "./"}
-    head.describe(SimpleNamespace(config=config, srcdir=tmp_path), page, "page.html", context, doctree)
+    app = SimpleNamespace(config=config, srcdir=tmp_path)
+    app.env = SimpleNamespace(titles={"ja/index": nodes.title("", "法則と収支")})
+    head.describe(app, page, "page.html", context, doctree)
     return Metas(context["metatags"])
 
 
@@ -77,6 +79,7 @@ def test_the_head_of_a_page_can_be_read_back(tmp_path):
         (tmp_path / "assets" / name).touch()
     page = described(tmp_path, "ja/01_summary", chapter("It pays."))
     assert page.said["og:title"] == "Plan & cost" and page.said["og:locale"] == "ja_JP"
+    assert page.said["og:site_name"] == "法則と収支" and bare.said["og:site_name"] == "Law & ledger"
     assert page.said["description"] == page.said["og:description"] == "What does it cost? It pays."
     assert page.said["og:image"] == "../_static/social.png" and page.links == ["../_static/feed.xml"]
     published = described(tmp_path, "ja/01_summary", chapter(), "https://example.org/book/")

@@ -1,5 +1,7 @@
 """Japanese pages speak Japanese around their text too, and each page leads to the same in the other language."""
 
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -30,6 +32,19 @@ def test_the_switch_leads_to_the_other_language(page, address, language, name):
     link = f'<a href="{address}" lang="{language}" hreflang="{language}" rel="alternate">{name}</a>'
     assert link in languages.switch(page, "to {}".format)
     assert languages.switch("formats", "to {}".format) == ""
+
+
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [
+        ("18_plan", '<link rel="alternate" hreflang="ja" href="to ja/01_summary" />\n'),
+        ("ja/01_summary", '<link rel="alternate" hreflang="en" href="to 18_plan" />\n'),
+        ("ja/02_rollout", ""),  # to which no page in English leads
+        ("formats", ""),
+    ],
+)
+def test_search_engines_are_told_of_pairs(page, line):
+    assert languages.alternate(page, "to {}".format) == line
 
 
 @pytest.mark.parametrize(
@@ -69,9 +84,37 @@ def test_the_japanese_part_of_the_navigation_comes_first():
 def test_what_shows_at_the_pointer_is_japanese(tmp_path):
     page = '<a title="Link to this heading" href="#Page">Page</a><nav aria-label="Page"><i title="Other">'
     told = '<a title="この見出しへのリンク" href="#Page">Page</a><nav aria-label="このページの目次"><i title="Other">'
-    (tmp_path / "ja").mkdir()
+    for place in ("ja", "_static"):
+        (tmp_path / place).mkdir()
     for place in ("ja/a.html", "b.html"):
         (tmp_path / place).write_text(page, encoding="utf-8")
-    languages.finish(SimpleNamespace(outdir=tmp_path), None)
+    script = tmp_path / "_static" / "copybutton.js"
+    script.write_text(f"{languages.MESSAGES}\n  'en': {{}}}}")
+    for _ in range(2):  # as a second build does
+        languages.finish(SimpleNamespace(outdir=tmp_path), None)
     assert (tmp_path / "ja" / "a.html").read_text(encoding="utf-8") == told
     assert (tmp_path / "b.html").read_text(encoding="utf-8") == page
+    assert script.read_text(encoding="utf-8").count("'ja': {") == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "href", "said"),
+    [
+        ("en", "ja/index.html", "ja"),
+        ("en", "../ja/index.html#top", "ja"),
+        ("en", "18_plan.html", None),
+        ("ja", "../18_plan.html", "en"),
+        ("ja", "02_rollout.html", None),
+        ("ja", "../search.html", None),
+    ],
+)
+def test_a_link_says_in_which_language_its_words_are(language, href, said):
+    link = f'<a class="reference internal" href="{href}">x</a>'
+    told = link.replace("<a", f'<a lang="{said}"') if said else link
+    assert languages.links(link, language) == languages.links(told, language) == told
+
+
+def test_the_script_that_copies_code_still_begins_so():
+    """Else its buttons are English in Japanese pages."""
+    package = Path(find_spec("sphinx_copybutton").origin).parent
+    assert any(languages.MESSAGES in path.read_text() for path in package.rglob("copybutton.js*"))

@@ -71,6 +71,33 @@ def test_a_wrong_parameter_is_refused(injected, message):
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("injected", "message"),
+    [
+        (
+            'soucre = "laplace"',
+            "このページに、引数 'soucre' はありません。'source' ではありませんか。\n使える引数と、今の値：",
+        ),
+        ("zzz = 1", "このページに、引数 'zzz' はありません。\n"),
+        ("bits = 2.5", "bits には整数を指定してください。2.5（float）は使えません。"),
+        ("quick = 1", "quick には True か False を指定してください。1（int）は使えません。"),
+        ('D = "nan"', "D には有限の数を指定してください。'nan'（str）は使えません。"),
+        ("source = True", "source には文字列を指定してください。True（bool）は使えません。"),
+        ('source = "fp9"', "source = 'fp9' は使えません。理由はプログラムの述べるとおりです（英語）：format 'fp9'"),
+        ('source = "2:4"', "source = '2:4' は使えません。指定できるのは密な形式だけで、2:4 は当てはまりません。"),
+        ("D = 3e9", "D = 3000000000.0 は使えません。0以上2e+09以下の数を指定してください。"),
+        ("bits = 9", "bits = 9 は使えません。次のどれかを指定してください：3, 4"),
+    ],
+)
+def test_a_page_in_japanese_refuses_in_japanese(injected, message):
+    rules = {"source": book.only("密な形式", lambda f: f.sparsity is None), "D": book.between(0, 2e9), "bits": (3, 4)}
+    names = namespace('source = "int4"') | {"In": ["", PARAMETERS, "# Parameters\n" + injected]}
+    exec(injected, names)
+    with pytest.raises(book.ParameterError) as caught:
+        book.parameters(names, "ja", **rules)
+    assert str(caught.value).startswith(message)
+
+
 def test_many_whole_numbers_are_named_by_their_ends():
     with pytest.raises(book.ParameterError, match="bits = 5 is no whole number from 20 to 5000"):
         book.parameters(namespace("bits = 5"), bits=range(20, 5001))

@@ -25,7 +25,7 @@ from rholaw.hardware import residuals
 from rholaw.laws import draws as capacities
 from rholaw.laws import sources
 from rholaw.laws.training_length import TOKENS_PER_PARAM
-from rholaw.planning import advice, cases, costs, ledger, words
+from rholaw.planning import advice, cases, comparisons, costs, ledger, words
 from rholaw.planning.inputs import Option
 from rholaw.planning.remarks import Reason
 
@@ -211,7 +211,7 @@ def test_the_conclusion_has_the_numbers_of_the_english_plan(pages, plans):
     row, base = plan.choice, plan.baseline
     reach = plan.scenario.model.shape.non_embedding / rl.runs.one_estimator(rl.runs.load("quest2025")).n_params.max()
     money = [three(row, name, RATE) for name in ("saving_month", "cost_once", "npv")]
-    once = [*money[1], *three(row, "payback_months"), plan.scenario.project.horizon_months, *money[2], row.pays]
+    once = [money[1][0], *three(row, "payback_months"), plan.scenario.project.horizon_months, *money[2], row.pays]
     text = the(pages["01_summary"], "**結論**")
     requests = plan.scenario.traffic.requests_per_month
     if (surer := plan.conclusion.surer) is not None:
@@ -307,7 +307,9 @@ def known_numbers(plan, edge):
     tried = trials.summary(trials.from_measured(evidence.usable(), ["q5_0", "q3_k"]))  # of the law after training
     found += [prior.kappa, *(tried[name] for name in ("models", "median", "p90"))]
     found += [2 * prior.kappa, 2 * prior.rise(["q4_k"])[0], prior.rise(["q4_k"])[0] / 2, prior.rise(["q5_k"])[0]]
-    found += [rl.gmse("q5_k").value, *prior.rise(["q8_0"])]
+    found += [rl.gmse("q5_k").value, *np.expm1(np.ravel(prior.rise_interval(["q4_k"])))]
+    lines = comparisons.memory_line(rl.parse_list("int1, int2, int3, int4, int8"))  # of the first page
+    found += [1 / lines.ratio.min(), 1 / sources.spread("int4", "int4")[0], 3]
     table = ledger.recorded()
     found += [RATE * value for part in ledger.SPREAD for value in table[f"saving_month{part}"]]
     plain = ("bits", "gmse", "pays", "devices_paid", "rho", "dloss", "speedup_decode")
@@ -333,6 +335,61 @@ def test_another_rate_moves_money_and_nothing_else(pages, fewer):
     after = the(executed(PAGES["01_summary"], quick=True, yen_per_usd=2 * RATE), "**結論**")
     for one, two in zip(numbers(before), numbers(after), strict=True):
         assert two[0] == pytest.approx((2 if one[1] == "円" else 1) * one[0], rel=0.01)
+
+
+EUROS = """
+[model]
+params = 13e9
+tokens = 2e12
+[[formats]]
+weights = "int4"
+activations = "int4"
+[hardware]
+devices = ["L4"]
+gpus = [2]
+engine = "SGLang"
+[traffic]
+requests_per_month = 3e4
+[prices]
+currency = "EUR"
+rate = 0.9
+gpu_hour = { L4 = 0.9 }
+[project]
+kind = "train"
+engineer_week = 2700
+"""
+
+
+def test_a_scenario_in_euros_costs_the_same_in_yen_and_one_in_yen_keeps_its_rate(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(EUROS)
+    own = japanese.scenario(path, RATE)
+    assert own.prices.rents["L4"] == (1.0, 1.0, 1.0) and own.project.engineer_week_usd == 3_000
+    assert (own.prices.currency, own.prices.rate) == ("JPY", RATE)
+    path.write_text(EUROS.replace('"EUR"', '"JPY"').replace("0.9", "155"))
+    assert japanese.scenario(path, RATE).prices.rate == 155
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["01_summary", "02_rollout", "03_dialogue"])
+def test_a_page_follows_another_scenario(name, fewer, tmp_path):
+    """A size without a name, a kernel that nobody knows, another currency: all of the page, its checks too."""
+    path = tmp_path / "mine.toml"
+    path.write_text(EUROS)
+    shown = "\n".join(executed(PAGES[name], quick=True, scenario=str(path)))
+    shown = re.sub(r"(?ms)^```.*?^```", "", shown)  # what is typed has code names
+    assert "130億パラメータのモデル" in shown and not re.search(r"70B|B200|vLLM|int4", shown)
+    assert name != "01_summary" or "対応カーネルがあるか分からず、16ビットと同じ速さと見なしたのは4ビット整数" in shown
+
+
+@pytest.mark.slow
+def test_the_case_at_the_edge_passes_its_own_checks(fewer):
+    assert "Jetson" in the(executed(PAGES["01_summary"], quick=True, scenario="edge"), "**結論**")
+
+
+def test_pages_refuse_in_their_language():
+    code = {name: "\n".join(cell.source for cell in page.cells) for name, page in PAGES.items()}
+    assert [name for name, text in code.items() if 'book.parameters(globals(), "ja", ' not in text] == []
 
 
 # --- words --------------------------------------------------------------------------------------------------------
@@ -383,6 +440,8 @@ def test_an_interval_names_its_ends_and_a_span_does_not():
     assert japanese.interval(row, "npv") == "200万円（P10～P90：▲100万円～500万円）"
     assert japanese.span(row, "npv", japanese.amount) == "200万円（▲100万円～500万円）"
     assert japanese.span(row, "rho", "{:.2f}".format, "未測定") == "未測定"
+    never = dict.fromkeys(("payback_months", "payback_months_p10", "payback_months_p90"), np.inf)
+    assert japanese.interval(never, "payback_months", japanese.payback) == "回収不能"
 
 
 def test_ratios_and_the_summary(plans):

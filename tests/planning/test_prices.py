@@ -28,6 +28,20 @@ def codes(plan):
     return {doubt.code for doubt in plan.doubts}
 
 
+@pytest.mark.parametrize("key", ["gpu_hour", "purchase"])
+def test_another_currency_to_show_leaves_what_things_cost(key):
+    amount = {"gpu_hour": [0.9, 1.8, 2.7], "purchase": [8_100, 9_000, 9_900]}[key]
+    prices = {key: {"L40S": amount}, "electricity_kwh": 0.18, "currency": "EUR", "rate": 0.9}
+    work = {"engineer_week": 2_700, "evaluation": 1_800}
+    euros = rl.Scenario.of(SCENARIO).replace(prices=prices, project=work)
+    yen = euros.in_currency("JPY", 150)
+    assert (yen.prices.currency, yen.prices.rate) == ("JPY", 150)
+    assert (yen.prices.rents, yen.prices.purchases) == (euros.prices.rents, euros.prices.purchases)
+    assert yen.prices.electricity == euros.prices.electricity == pytest.approx((0.2,) * 3)
+    assert (yen.project.engineer_week_usd, yen.project.evaluation_usd) == pytest.approx((3_000, 2_000))
+    assert yen.prices.usd(yen.project.engineer_week, yen.project.engineer_week_usd) == pytest.approx(3_000)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rented", [True, False])
 def test_what_is_typed_in_yen_is_what_is_typed_in_dollars_times_the_rate(rented):

@@ -42,7 +42,7 @@ def in_yen(plan: Plan) -> Plan:
     """The plan as Japanese readers expect its money: made again in yen where its scenario leaves results in USD."""
     if plan.conclusion.currency != "USD":
         return plan
-    return decide.plan(plan.scenario.replace(prices={"currency": "JPY", "rate": CURRENCIES["JPY"]}))
+    return decide.plan(plan.scenario.in_currency("JPY", CURRENCIES["JPY"]))
 
 
 def sheet(plan: Plan, language: str) -> str:

@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 from ..formats.named import catalogue
 from ..planning.names import grid
 from .changes import FEED
+from .languages import FIRST
 from .pages import PICTURE
 
 LENGTH = 300  # characters of a description, of which search engines show about half
@@ -46,7 +47,8 @@ def keywords(doctree: nodes.document | None, language: str) -> str:
 def describe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
     """Add the lines to the head of the page."""
     language = "ja" if page.startswith("ja/") else "en"
-    book = app.config.html_title or app.config.project
+    titles = app.env.titles if language == "ja" else {}
+    book = titles[FIRST].astext() if FIRST in titles else app.config.html_title or app.config.project
     said = description(doctree, f"{book}: an executable book on what compressing language models costs and saves.")
     title = next((node.astext() for node in doctree.findall(nodes.title)), book) if doctree else book
     named = {"description": said, "keywords": keywords(doctree, language), "twitter:card": "summary_large_image"}

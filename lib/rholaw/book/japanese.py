@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
-from ..planning import damage, measuring, names, verifying, words
+from ..planning import damage, measuring, names, plausible, verifying, words
 from ..planning.decide import Plan
 from ..planning.remarks import Reason
 from ..planning.scenario import Scenario
 from .escaped import text
+from .parameters import between
 from .plain import plain
 from .workplace import ROOT
 
@@ -22,6 +23,9 @@ INPUTS = words.texts(LANGUAGE)["inputs"]
 """What the uncertain inputs of a plan are called."""
 LABELS = words.texts(LANGUAGE)["labels"]
 """What the columns of a plan's table are called."""
+YEN = plausible.ROUGH_RATES["JPY"]
+RATES = between(YEN / plausible.WIDE, YEN * plausible.WIDE, "yen a USD")
+"""What ``book.parameters`` takes as a rate."""
 
 
 def amount(value: float, unit: str = "円") -> str:
@@ -36,12 +40,21 @@ def amount(value: float, unit: str = "円") -> str:
 def scenario(name: str, yen_per_usd: float = math.nan, quick: bool = False) -> Scenario:
     """A Scenario in yen, or as it stands where no rate is given: a worked case by its name, or a file.
 
-    quick: with 200 draws.  Raises ScenarioError.
+    One that is in yen keeps its own rate.  quick: with 200 draws.  Raises ScenarioError.
     """
     path = ROOT / "chapters" / "scenarios" / f"{name}.toml"
-    fewer = {"run": {"samples": 200}} if quick else {}
-    money = {} if math.isnan(yen_per_usd) else {"prices": {"currency": "JPY", "rate": yen_per_usd}}
-    return Scenario.read(path if path.is_file() else name).replace(**money, **fewer)
+    read = Scenario.read(path if path.is_file() else name)
+    if not math.isnan(yen_per_usd) and read.prices.currency != "JPY":
+        read = read.in_currency("JPY", yen_per_usd)
+    return read.replace(run={"samples": 200}) if quick else read
+
+
+def model(scenario: Scenario) -> str:
+    """The model of a Scenario: its name, else how large it is."""
+    named = scenario.model.geometry
+    return (
+        named if named and isinstance(named, str) else amount(scenario.model.shape.non_embedding, "パラメータのモデル")
+    )
 
 
 def devices(row: pd.Series) -> str:
@@ -135,8 +148,9 @@ def span(row: pd.Series, column: str, show: Callable[[float], str], unknown: str
 
 
 def _span(row: pd.Series, column: str, show: Callable[[float], str], opening: str, unknown: str) -> str:
-    middle, low, high = (row[column + part] for part in ("", "_p10", "_p90"))
-    return unknown if math.isnan(middle) else f"{show(middle)}{opening}{show(low)}～{show(high)}）"
+    middle, low, high = (show(row[column + part]) for part in ("", "_p10", "_p90"))
+    spread = "" if low == high else f"{opening}{low}～{high}）"  # which would say the same thrice
+    return unknown if math.isnan(row[column]) else f"{middle}{spread}"
 
 
 def option(row: names.Roles) -> str:

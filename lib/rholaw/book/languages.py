@@ -45,6 +45,15 @@ ATTRIBUTES = {
     "Page": "このページの目次",
 }
 """What themes leave in English: texts that show where the pointer rests, or are read aloud."""
+MESSAGES = "const messages = {"
+"""How the words of the buttons begin that copy code, in sphinx-copybutton's script, which knows no Japanese."""
+COPYING = """
+  'ja': {
+    'copy': 'コピー',
+    'copy_to_clipboard': 'クリップボードにコピー',
+    'copy_success': 'コピーしました',
+    'copy_failure': 'コピーできませんでした',
+  },"""
 
 
 @cache
@@ -67,6 +76,15 @@ def switch(page: str, address: Callable[[str], str]) -> str:
     return f'<p class="languages">{link}{NAMES[language]}</a></p>\n'
 
 
+def alternate(page: str, address: Callable[[str], str]) -> str:
+    """HTML for search engines: the page in the other language, where each of the two leads to the other."""
+    other = ENGLISH.get(page) or JAPANESE.get(page, "")
+    if page not in (ENGLISH.get(other), JAPANESE.get(other)):
+        return ""
+    language = "en" if page in ENGLISH else "ja"
+    return f'<link rel="alternate" hreflang="{language}" href="{escape(address(other))}" />\n'
+
+
 def own_part_first(navigation: str) -> str:
     """The navigation, its last part, which is in Japanese, before the others."""
     rest, part, own = str(navigation).rpartition(PART)
@@ -84,6 +102,7 @@ def speak(app: "Sphinx", page: str, template: str, context: dict, doctree: objec
     """Say in which language the page is, in its html element, its navigation and the words around it."""
     if "body" in context:
         context["body"] = switch(page, context["pathto"]) + context["body"]
+    context["metatags"] = context.get("metatags", "") + alternate(page, context["pathto"])
     context |= dict.fromkeys(strays(page, app.builder.relations.get(page, (None,) * 3)[1:]))
     if page.startswith("ja/"):
         navigation = context["generate_toctree_html"]
@@ -98,10 +117,21 @@ def attributes(html: str) -> str:
     return told.sub(lambda said: f'{said[1]}="{ATTRIBUTES.get(said[2], said[2])}"', html)
 
 
+def links(html: str, language: str) -> str:
+    """A page, in "en" or "ja", whose links to pages in the other language say in which their words are."""
+    other, place = {"en": ("ja", r"(?:\.\./)?ja/"), "ja": ("en", r"\.\./(?!ja/|search|genindex)")}[language]
+    return re.sub(rf'<a (class="[^"]*" href="{place}[^"]*\.html)', rf'<a lang="{other}" \1', html)
+
+
 def finish(app: "Sphinx", error: Exception | None) -> None:
-    """Put Japanese for what themes wrote in English into the pages that are in Japanese."""
-    for page in Path(app.outdir, "ja").glob("*.html"):
-        page.write_text(attributes(page.read_text(encoding="utf-8")), encoding="utf-8")
+    """Put Japanese for what themes wrote in English into the pages that are in Japanese, and languages into links."""
+    for page in Path(app.outdir).rglob("*.html"):
+        language = "ja" if page.parent.name == "ja" else "en"
+        text = links(page.read_text(encoding="utf-8"), language)
+        page.write_text(attributes(text) if language == "ja" else text, encoding="utf-8")
+    buttons = Path(app.outdir, "_static", "copybutton.js")
+    if buttons.exists() and COPYING not in (script := buttons.read_text(encoding="utf-8")):
+        buttons.write_text(script.replace(MESSAGES, MESSAGES + COPYING, 1), encoding="utf-8")
 
 
 def setup(app: "Sphinx") -> dict[str, bool]:

@@ -100,6 +100,21 @@ class Scenario:
         _refuse("the change", problems.lines + list(_contradictions(whole, problems)))
         return dataclasses.replace(self, **changed)
 
+    def in_currency(self, currency: str, rate: float) -> "Scenario":
+        """A copy with results in another currency, ``rate`` units a USD; what is priced in its own keeps its worth.
+
+        Raises ScenarioError.
+        """
+        own, work, none = self.prices, self.project, float("nan")
+        rents, purchases = tuple(own.rents.items()), tuple(own.purchases.items())
+        week, once = own.usd(work.engineer_week, work.engineer_week_usd), own.usd(work.evaluation, work.evaluation_usd)
+        prices = dataclasses.replace(own, gpu_hour_usd=rents, gpu_hour=(), purchase_usd=purchases, purchase=())
+        prices = dataclasses.replace(prices, electricity_usd_kwh=own.electricity, electricity_kwh=())
+        project = dataclasses.replace(work, engineer_week_usd=week, engineer_week=none)
+        project = dataclasses.replace(project, evaluation_usd=once, evaluation=none)
+        same = dataclasses.replace(self, prices=prices, project=project)
+        return same.replace(prices={"currency": currency, "rate": rate})
+
     @property
     def options(self) -> tuple[Option, ...]:
         """16 bits, as the scenario has them, if it does, then the others."""
