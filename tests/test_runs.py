@@ -221,6 +221,10 @@ def test_check_accepts_good_tables():
         (pd.DataFrame(), "lack the columns n_params, n_tokens, loss; they have: none"),
         (table().iloc[:0], "is empty"),
         (table(loss=["3.0", "2.5"]), r"column loss does not hold numbers but .*'3.0'; pandas.to_numeric"),
+        (
+            table(loss=[10**400, 3.0]),
+            "loss must be a number, but is 10+[.]{3}0+ in the row with index 0",
+        ),
         (table(loss=["3.0", "high"]), "loss must be a number, but is 'high' in the row with index 1; such rows: 1"),
         (table(n_params=["30,482,560", "2e6"]), "n_params must be a number, but is '30,482,560' in"),
         (table(loss=[True, True]), "column loss does not hold numbers but bool"),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import tables
-from .checked import shortened, shown, unknown
+from .checked import LARGEST, shortened, shown, unknown
 
 TEXT = ("architecture", "corpus", "weights", "activations", "method")
 POSITIVE = ("n_params", "n_tokens", "loss")
@@ -93,7 +93,8 @@ def check(frame: pd.DataFrame, columns: Iterable[str] = POSITIVE) -> None:
         if isinstance(column, pd.DataFrame):
             raise ValueError(f"the column {name} is there {column.shape[1]} times")
         if not pd.api.types.is_any_real_numeric_dtype(column):  # neither booleans nor complex numbers
-            if (wrong := pd.to_numeric(column, errors="coerce").isna()).any():
+            beyond = column.map(lambda value: isinstance(value, int) and abs(value) > LARGEST)  # where pandas fails
+            if (wrong := pd.to_numeric(column.mask(beyond), errors="coerce").isna()).any():
                 row = int(np.flatnonzero(wrong)[0])
                 raise ValueError(
                     f"{name} must be a number, but is {shown(column.iloc[row])} in the row with index "
