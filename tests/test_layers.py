@@ -164,6 +164,7 @@ MODULES = {
             "assumptions",
             "seen",
             "doubts",
+            "serving",
             "measuring",
             "verifying",
             "alternatives",

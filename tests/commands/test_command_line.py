@@ -188,11 +188,14 @@ def test_a_scenario_is_planned_in_words_and_numbers(ask, tmp_path):
     (tmp_path / "scenario.toml").write_text(SCENARIO, encoding="utf-8")
     code, out, _ = ask("plan", tmp_path / "scenario.toml")
     assert code == 0
-    assert "The options that nothing beats, and those spoken of, in USD" in out
+    assert "The options that nothing beats, none at over 10 times the least bill, and those spoken of, in USD" in out
     about = json.loads(ask("plan", tmp_path / "scenario.toml", "--json")[1])
     name = "FP8 weights and activations"
     assert out.startswith(about["recommendation"].replace("fp8_row x fp8_row", name)) and f"Mind: {name}: " in out
     assert {"dense", "fp8_row x fp8_row"} == {row["option"] for row in about["table"]}
+    assert "  speed of FP8 weights and activations on H100 80GB SXM: measured: vLLM " in out
+    assert re.search(r"the interval of that speed: 80% intervals held \d+% of \d+ held-out reports", out)
+    assert {"H100 80GB SXM: an hour", "engineering weeks"} <= {row["item"] for row in about["assumptions"]}
     japanese = ask("plan", tmp_path / "scenario.toml", "--language", "ja")[1]
     assert about["summary_ja"].startswith(japanese.split("\n")[0]) and "\n注意　" in japanese
     assert not re.search(r"(?m)^(注意|【).*[a-z]{3,} [a-z]{2,} [a-z]{2,}", japanese)

@@ -7,6 +7,7 @@ from small_plans import SCENARIO
 
 import rholaw as rl
 from rholaw.planning import advice
+from rholaw.planning.remarks import Reason
 
 pytestmark = pytest.mark.usefixtures("few")
 ROW = {"npv": 0.0, "good_enough": 0.5, "devices_paid": 1, "ttft_ms": 30.0, "latency_ms": 8.0, "batch": 8}
@@ -127,3 +128,9 @@ def test_what_saves_something_or_is_a_service_is_told_by_its_money():
     for requests in (1e9, 1e5):  # of the second the bills are alike, and large
         plan = rl.plan(SCENARIO | {"traffic": {"requests_per_month": requests}})
         assert not plan.conclusion.alike and "A reader gets" not in plan.summary_en
+
+
+def test_of_machines_that_are_too_small_the_one_that_lacks_least_is_told():
+    table = pd.DataFrame({"option": ["dense"] * 3, "feasible": False, "gpus": [1, 4, 2]})
+    rooms = pd.Series([(Reason("too_large", {"need_gb": 900.0, "room_gb": room}),) for room in (80.0, 320.0, 160.0)])
+    assert advice.obstacles(table, rooms)["dense"][0].data["room_gb"] == 320.0

@@ -1,5 +1,6 @@
 """Plans for models that are no dense Llama: their memory, what speed was assumed, and where the law ends."""
 
+import dataclasses
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from small_folders import SIZES, tensors, written
 import rholaw as rl
 from rholaw import tables
 from rholaw.hardware import geometry as shapes
+from rholaw.planning import verifying
 from rholaw.planning.scenario import ScenarioError
 
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
@@ -47,6 +49,22 @@ def test_a_mixture_is_held_whole_and_computed_in_part(planned):
     (told,) = (text for text in plan.warnings if text.startswith("A mixture of experts"))
     assert "all 46.7 billion" in told and "the 12.7 billion" in told and "With 1 in flight a step reads 27%" in told
     assert dense.decode_tokens_s > 0 and row(plan, "fp8_row x fp8_row").speed_source_decode == "fitted"
+
+
+def test_a_model_that_was_published_in_a_format_loses_nothing_in_it(planned, tmp_path):
+    """Nothing is rounded where the weights lie in MXFP4 already; FP8 of the same model is rounded."""
+    (tmp_path / "config.json").write_text(PUBLIC["openai/gpt-oss-20b"])
+    scenario = {"model": {"checkpoint": str(tmp_path)}, "formats": [{"weights": "mxfp4"}, FP8]}
+    scenario |= {"project": {"kind": "post-training"}, "run": {"samples": 200, "today": "2026-06-01"}}
+    plan = rl.plan(rl.Scenario.of(scenario), law=FIT)
+    own, other = row(plan, "mxfp4"), row(plan, "fp8_row x fp8_row")
+    assert own.dloss_p10 == own.dloss_p90 == 0 and own.dloss_source == "published so" and own.feasible
+    assert other.dloss > 0 and other.unsettled
+    assert sum("published in this format" in text for text in plan.warnings) == 1
+    told = verifying.commands(plan.scenario, dataclasses.replace(plan.conclusion, inputs=("kernels",)))
+    assert dict(told)["serve"].startswith("vllm serve MODEL ")
+    deepseek = row(planned("deepseek-ai/DeepSeek-V3", gpus=[16]), "fp8_row x fp8_row", gpus=16)
+    assert deepseek.dloss == 0 and row(planned("zai-org/GLM-4.5-Air"), "fp8_row x fp8_row").dloss > 0
 
 
 def test_layers_that_look_ahead_are_told_and_not_counted(planned):

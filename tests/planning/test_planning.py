@@ -705,7 +705,7 @@ SPOKEN = {  # how a plan speaks where a number is one, nothing, or below nothing
     ),
     "neither fits": (
         {"model": {"geometry": "Qwen2.5-72B"}, "hardware": {"devices": ["RTX 4090"]}},
-        ["and neither do 16 bits", "16 bits: does not fit"],
+        ["neither a compressed option nor 16 bits", "16 bits: does not fit"],
     ),
 }
 

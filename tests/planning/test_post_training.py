@@ -180,6 +180,14 @@ def test_what_straddles_the_tolerance_is_to_be_measured():
 
 
 @pytest.mark.slow
+def test_a_loss_within_the_tolerance_that_is_open_says_why():
+    plan = planned(formats=[FP8], project={"kind": "post-training", "tolerance": 0.1})
+    why = plan.table.why_not[plan.table.option == "fp8_row x fp8_row"].iloc[0]
+    assert "with a tolerance of 0.1 nats, and what rounded activations cost is in no law; measure it" in why
+    wide = planned(project={"kind": "post-training", "tolerance": OPEN})
+    assert f"with a tolerance of {OPEN:g} nats; measure it" in wide.table.why_not[wide.table.unsettled].iloc[0]
+
+
 def test_no_number_is_no_reason_not_to_compress():
     for format in (INT4, FP8, {"weights": "sint8/g128"}):
         assert planned(formats=[format]).verdict in ("compress", "measure this")

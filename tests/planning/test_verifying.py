@@ -7,7 +7,8 @@ import tomllib
 import pytest
 
 import rholaw as rl
-from rholaw.planning import verifying, words
+from rholaw.planning import serving, verifying, words
+from rholaw.planning.inputs import Option
 
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
 FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=10)
@@ -48,6 +49,13 @@ def test_a_speed_is_timed_at_the_load_of_the_scenario_and_the_file_says_whose_it
     ("engine", "weights", "activations", "device", "bench"),
     [
         ("SGLang", "fp8_row", "fp8_row", "H100 80GB SXM", "python -m sglang.bench_serving --backend sglang"),
+        (
+            "MLX",
+            "sint8/g64",
+            "dense",
+            "Apple M4 Max",
+            "vllm bench serve --backend openai --base-url http://127.0.0.1:8080",
+        ),
         ("TensorRT-LLM", "fp8_row", "fp8_row", "H100 80GB SXM", "vllm bench serve --backend openai"),
         ("llama.cpp", "q4_k", "dense", "RTX 4090", "llama-bench -m COMPRESSED.gguf -p 1000 -n 300 -o json"),
     ],
@@ -58,6 +66,53 @@ def test_what_other_engines_measure_is_named_in_the_scenario(engine, weights, ac
     (entry,) = tomllib.loads(told["give_bench"])["hardware"]["measured"]
     assert entry["file"] == "bench.json" and entry["weights"] == weights and entry["device"] == device
     assert set(entry) <= {"file", "device", "weights", "activations", "kv", "engine", "gpus"}
+
+
+def test_lengths_that_sglang_would_draw_at_random_are_fixed():
+    """Its default draws them between 1 and what is asked for, which halves them (sgl-project/sglang#7253)."""
+    assert " --random-range-ratio 1 " in steps(plan("SGLang"), "kernels")["bench"]
+
+
+SGLANG = "python -m sglang.launch_server --model-path MODEL"
+
+
+@pytest.mark.parametrize(
+    ("engine", "command", "alone", "pipeline"),
+    [
+        ("vLLM", "vllm serve MODEL", " --kv-cache-dtype fp8", "--tensor-parallel-size 2 --pipeline-parallel-size 3"),
+        ("SGLang", SGLANG, " --kv-cache-dtype fp8_e4m3", "--tp 2 --pp-size 3"),
+        ("TensorRT-LLM", "trtllm-serve MODEL", " --kv_cache_dtype fp8", "--tp_size 2 --pp_size 3"),
+    ],
+)
+def test_an_engine_is_served_as_it_is_planned(engine, command, alone, pipeline):
+    scenario = plan().scenario.replace(hardware={"engine": engine})
+    option = Option(weights="fp8_row", activations="fp8_row", kv="fp8_tensor")
+    first = pipeline.split()[0]
+    assert serving.serve(scenario, option, "H100 80GB SXM", 1, "MODEL") == f"{command} {first} 1{alone}"
+    assert serving.serve(scenario, Option(), "H100 80GB SXM", 6, "MODEL") == f"{command} {pipeline}"
+
+
+def test_of_an_engine_that_is_timed_without_a_server_none_is_started():
+    scenario = plan().scenario.replace(hardware={"engine": "llama.cpp"})
+    assert serving.serve(scenario, Option(), "RTX 4090", 2, "MODEL") == ""
+
+
+def test_an_evaluation_runs_on_the_devices_and_with_the_cache_that_are_planned():
+    option, device = Option(weights="fp8_row", kv="fp8_tensor"), "H100 80GB SXM"
+    ours = serving.evaluate(plan().scenario, option, device, 4, "MINE")
+    given = "pretrained=MINE,tensor_parallel_size=4,kv_cache_dtype=fp8"
+    assert ours == f"lm_eval --model vllm --model_args {given} --tasks wikitext"
+    other = serving.evaluate(plan("SGLang").scenario, option, device, 1, "MINE")
+    assert other.startswith("lm_eval --model sglang --model_args pretrained=MINE,kv_cache_dtype=fp8_e4m3 ")
+
+
+def test_a_cache_of_llama_cpp_is_timed_as_it_is_planned():
+    own = plan("llama.cpp", "q4_k", "dense", "RTX 4090")
+    scenario = own.scenario.replace(formats=[{"weights": "q4_k", "kv": "q8_0", "dloss": 0.01}])
+    row = own.conclusion.choice.copy()
+    row["option"] = scenario.formats[0].name
+    conclusion = dataclasses.replace(own.conclusion, choice=row, inputs=("kernels",))
+    assert " -fa 1 -ctk q8_0 -ctv q8_0 " in dict(verifying.commands(scenario, conclusion))["bench"]
 
 
 def test_a_loss_and_a_price_are_verified_by_other_means():

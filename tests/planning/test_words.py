@@ -91,7 +91,7 @@ def test_a_remark_of_no_code_or_with_other_data_is_refused():
 
 def test_reasons_are_told_once_each():
     slow = Reason("too_slow", {"latency_ms": 61.23, "limit_ms": 50.0})
-    open_one = Reason("loss_unsettled", {"low": 0.01, "high": 0.05, "tolerance": 0.03})
+    open_one = Reason("loss_unsettled", {"low": 0.01, "high": 0.05, "tolerance": 0.03, "because": None})
     told = words.reasons([slow, open_one, slow])
     assert told.startswith("too slow: 61.2 ms a token, with a limit of 50; loss not settled: +0.01 to +0.05 by")
     assert words.reasons([slow, open_one, slow], "ja") == "応答が遅すぎる、品質が許容範囲に収まるか未確定（要実測）"
@@ -126,7 +126,7 @@ def test_where_nothing_is_feasible_each_obstacle_is_told_in_both_languages():
     against = {"dense": (unpriced,), "int4": (Reason("too_large", {"need_gb": 90.0, "room_gb": 80.0}),)}
     nothing = Conclusion(Verdict.REJECT, Ground.NOTHING, None, None, (), "USD", 24, against)
     english = words.recommendation(nothing)
-    assert english.startswith("Do not compress: no compressed option") and "16 bits: no price of B300" in english
+    assert english.startswith("Do not compress: nothing here meets") and "16 bits: no price of B300" in english
     assert english.endswith("int4: does not fit: 90.0 of 80 GB.")
     assert words.recommendation(nothing, "ja").endswith("16ビット：価格が不明。int4：メモリ不足。")
 

@@ -171,9 +171,14 @@ def if_good_enough(verdict: Verdict, ground: Ground, row: pd.Series) -> tuple[Ve
     return (verdict, _too_little(row)) if ground in (Ground.NONE, Ground.NOTHING) else None
 
 
+def _lacking(against: tuple[Reason, ...]) -> float:
+    """How many times the memory that is there would be needed; 0 where memory is not what stands against a row."""
+    return max((own.data["need_gb"] / own.data["room_gb"] for own in against if own.code == "too_large"), default=0.0)
+
+
 def obstacles(table: pd.DataFrame, reasons: pd.Series) -> dict[str, tuple[Reason, ...]]:
     """{option: the least that stands against it}, of the options that are feasible nowhere; reasons: of each row."""
     out = table[~table.option.isin(table.option[table.feasible])]
-    count = reasons[out.index].map(len).sort_values(kind="stable")
-    first = out.loc[count.index].drop_duplicates("option").sort_index()
+    keys = pd.DataFrame({"count": reasons[out.index].map(len), "lacking": reasons[out.index].map(_lacking)})
+    first = out.loc[keys.sort_values(["count", "lacking"], kind="stable").index].drop_duplicates("option").sort_index()
     return {option: reasons[place] for place, option in first.option.items()}

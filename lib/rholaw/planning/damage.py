@@ -14,6 +14,7 @@ from scipy.special import ndtri
 from ..fidelity.population import prior_sensitivity
 from ..fidelity.sensitivity import SensitivityFit, file_error, fit_sensitivity
 from ..formats.grammar import parse
+from ..hardware.kernels import numbers
 from . import costs
 from .inputs import Model, Option
 from .prices import Spread
@@ -22,6 +23,8 @@ from .scenario import Scenario, ScenarioError
 
 LEVEL = 0.8
 """Of the interval between P10 and P90."""
+PUBLISHED = {"gpt_oss": "mxfp4", "deepseek_v3": "fp8", "deepseek_v32": "fp8"}
+"""{model_type: numbers of the weights} of models that were trained and published so: arXiv 2508.10925, 2412.19437."""
 COARSE = 4
 """Bits of an element up to which one scale for a whole row can break a model, whatever the law says."""
 
@@ -39,12 +42,20 @@ def origin(scenario: Scenario, option: Option) -> LossOrigin:
         return LossOrigin.LAW
     if _measured(model, option):
         return LossOrigin.ITSELF
+    if published(model, option):
+        return LossOrigin.PUBLISHED
     return LossOrigin.KAPPA if model.kappa else LossOrigin.MEASURED if model.measured else LossOrigin.PRIOR
 
 
 def by_law(scenario: Scenario, option: Option) -> bool:
     """Whether the loss of an Option is what the law after training says of it."""
     return origin(scenario, option) in (LossOrigin.KAPPA, LossOrigin.MEASURED, LossOrigin.PRIOR)
+
+
+def published(model: Model, option: Option) -> bool:
+    """Whether the weights of an Option are in the format that the model was trained and published in."""
+    weights = numbers(option.weights)
+    return PUBLISHED.get(model.shape.family) == weights and numbers(option.activations) in (weights, "bf16")
 
 
 def rise(scenario: Scenario, option: Option, quantile: ArrayLike) -> np.ndarray:
@@ -57,6 +68,8 @@ def rise(scenario: Scenario, option: Option, quantile: ArrayLike) -> np.ndarray:
     error = file_error(option.weights)
     if known := _measured(scenario.model, option):
         return np.asarray(np.mean(known))
+    if published(scenario.model, option):
+        return np.zeros(())
     if scenario.model.kappa:
         return costs.triangular(scenario.model.kappa, quantile) * error
     if error == 0:

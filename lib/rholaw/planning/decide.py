@@ -251,7 +251,8 @@ def _conclusion(
     if place is not None and (instead := advice.if_good_enough(verdict, ground, table.loc[place])):
         (verdict, ground), own, beside = instead, table.loc[place], baseline
         if verdict == Verdict.MEASURE:
-            measurement = measuring.measurement(scenario, next(o for o in scenario.formats if o.name == own.option))
+            option = next(one for one in scenario.formats if one.name == own.option)
+            measurement = measuring.measurement(scenario, option, own, beside)
     place = advice.untried(table)
     if verdict == Verdict.REJECT and ground != Ground.TRAFFIC and place is not None:
         verdict, ground, own, beside = Verdict.CANNOT_TELL, Ground.UNTRIED, table.loc[place], baseline

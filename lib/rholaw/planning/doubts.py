@@ -235,12 +235,15 @@ def _of_rounding(scenario: Scenario, table: pd.DataFrame) -> Iterator[Doubt]:
     """What the law after training may get wrong, and where it says that no training is needed."""
     if scenario.project.kind == "qat":
         yield from _needless(scenario)
-    rounded = (option for option in scenario.formats if {option.weights, option.activations} != {"dense"})
+    rounded = [option for option in scenario.formats if {option.weights, option.activations} != {"dense"}]
     options = [option for option in rounded if damage.by_law(scenario, option)]
     if any(damage.origin(scenario, option) == LossOrigin.PRIOR for option in options):
         yield Doubt("kappa_of_others")
     if options and (status := damage.status(scenario.model)) != "converged":
         yield Doubt("beyond_misfit", {"status": status})
+    for option in rounded:
+        if damage.origin(scenario, option) == LossOrigin.PUBLISHED:
+            yield Doubt("published_so", {"option": option.name})
     for option in options:
         gaps = [gap for gap in damage.gaps(scenario, option) if gap != Gap.MISFIT]
         yield from (Doubt(f"beyond_{gap}", {"option": option.name}) for gap in gaps)

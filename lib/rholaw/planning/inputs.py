@@ -173,7 +173,7 @@ class Hardware:
     devices: tuple[str, ...] = names(("H100 80GB SXM",), "names of devices")
     gpus: tuple[int, ...] = counts((1,), "devices a replica")
     engine: str = text("vLLM")
-    batches: tuple[int, ...] = counts((1, 8, 32, 128, 256), "sequences in flight at most")
+    batches: tuple[int, ...] = counts((1, 8, 32, 64, 128, 256), "sequences in flight at most")
     reserve_gb: float = number(shapes.RESERVE / 1e9, "GB a device")
     system_efficiency: tuple[float, ...] = spread(
         (), "share of the time that the roofline explains", 0.0, 1.0, above=True

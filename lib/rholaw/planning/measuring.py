@@ -6,7 +6,7 @@ import pandas as pd
 
 from ..fidelity.sensitivity import file_error, fit_sensitivity
 from ..formats.grammar import parse
-from . import damage
+from . import damage, serving
 from .inputs import Option
 from .remarks import LossOrigin, Measurement
 from .scenario import Scenario
@@ -24,8 +24,13 @@ ENOUGH = 2
 """Measured formats after which more of them do not settle a loss: the option itself has to be measured."""
 
 
-def measurement(scenario: Scenario, option: Option) -> Measurement:
-    """What would settle the loss of an Option, which the law after training leaves open."""
+def measurement(
+    scenario: Scenario, option: Option, row: pd.Series | None = None, beside: pd.Series | None = None
+) -> Measurement:
+    """What would settle the loss of an Option, which the law after training leaves open.
+
+    row, beside: of a plan's table, on whose machines it and 16 bits are to be evaluated; None: on one device.
+    """
     limit, origin, count = scenario.project.tolerance, damage.origin(scenario, option), len(scenario.model.measured)
     gap = next(iter(damage.gaps(scenario, option)), None)
     itself = gap is not None or (count >= ENOUGH and origin == LossOrigin.MEASURED)
@@ -42,7 +47,16 @@ def measurement(scenario: Scenario, option: Option) -> Measurement:
         formats=formats,
         passes=passes,
         fails=fails,
+        evaluated=_evaluated(scenario, option, row, row if beside is None else beside),
     )
+
+
+def _evaluated(scenario: Scenario, option: Option, row: pd.Series | None, beside: pd.Series | None) -> tuple[str, str]:
+    """The commands that evaluate 16 bits, and the Option."""
+    first = (scenario.hardware.devices[0], 1)
+    machines = (first if one is None else (one.device, int(one.gpus)) for one in (beside, row))
+    both = zip((Option(), option), machines, SERVED, strict=True)
+    return tuple(serving.evaluate(scenario, own, *machine, model) for own, machine, model in both)
 
 
 def pair(option: Option) -> tuple[str, str]:
@@ -80,8 +94,7 @@ def commands(measurement: Measurement) -> tuple[tuple[str, str], ...]:
     own = "papermill chapters/16_your_model.ipynb out.ipynb -p checkpoint MODEL -p text TEXT"
     own = ("own", f'{own} -p formats "{", ".join(names)}"')
     if not measurement.weights_alone or not set(names) <= set(LLAMA):
-        served = (f"lm_eval --model vllm --model_args pretrained={model} --tasks wikitext" for model in SERVED)
-        return ("engine", "\n".join(served)), *(own,) * measurement.weights_alone, give
+        return ("engine", "\n".join(measurement.evaluated)), *(own,) * measurement.weights_alone, give
     perplexity = "llama-perplexity -m MODEL{}.gguf {}--kl-divergence-base BASE{}"
     rounded = (
         f"llama-quantize --pure MODEL.gguf MODEL-{name}.gguf {LLAMA[name]}\n"

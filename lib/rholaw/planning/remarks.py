@@ -29,6 +29,7 @@ class LossOrigin(StrEnum):
     KAPPA = "kappa"
     MEASURED = "measured"
     PRIOR = "prior"
+    PUBLISHED = "published"
 
 
 class Gap(StrEnum):
@@ -105,7 +106,7 @@ class Reason(Remark):
         "too_slow": ("latency_ms", "limit_ms"),
         "too_late": ("ttft_ms", "limit_ms"),
         "loss_too_high": ("loss", "tolerance"),
-        "loss_unsettled": ("low", "high", "tolerance"),
+        "loss_unsettled": ("low", "high", "tolerance", "because"),
         "out_of_reach": ("target",),
         "no_price": ("device",),
     }
@@ -121,6 +122,7 @@ class Doubt(Remark):
     section: ClassVar = "doubts"
     codes: ClassVar = {
         "experts": ("total", "active", "few", "read_few", "many", "read_many"),
+        "published_so": ("option",),
         "windows": ("layers", "window"),
         "state": ("megabytes",),
         "too_long": ("longest", "window"),
@@ -216,7 +218,7 @@ class Measurement:
     its loss stands on now, and on how many measurements; gap: what the law leaves out of it, if anything;
     formats: the coarser and the finer one to which this model is to be rounded, or () where the option itself is to be
     measured; passes, fails: rises of the coarser one, or of the option itself, up to which the option is good enough,
-    and from which it is not.
+    and from which it is not; evaluated: the commands that evaluate 16 bits, and the option, as they are served.
     """
 
     option: str
@@ -229,6 +231,7 @@ class Measurement:
     formats: tuple[str, ...]
     passes: float
     fails: float
+    evaluated: tuple[str, str]
 
 
 @dataclass(frozen=True)

@@ -118,8 +118,10 @@ def _late(code: str, name: str, taken: float, limit: float) -> Iterator[Reason]:
 def _loss(case: Case, low: float, high: float) -> Iterator[Reason]:
     """What the law after training leaves open can be measured. low, high: nats per token, P10 and P90 of the rise."""
     scenario, limit = case.scenario, case.scenario.project.tolerance
-    if low <= limit and damage.by_law(scenario, case.option) and (high > limit or damage.gaps(scenario, case.option)):
-        yield Reason("loss_unsettled", {"low": low, "high": high, "tolerance": limit})
+    gap = next(iter(damage.gaps(scenario, case.option)), None)
+    if low <= limit and damage.by_law(scenario, case.option) and (high > limit or gap):
+        because = gap if high <= limit else None  # else the interval says why
+        yield Reason("loss_unsettled", {"low": low, "high": high, "tolerance": limit, "because": because})
     elif not high <= limit:
         yield Reason("loss_too_high", {"loss": high, "tolerance": limit})
 

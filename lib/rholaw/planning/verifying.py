@@ -6,7 +6,7 @@ Other than ``measuring``, which settles a loss that is open, this is said of eve
 import json
 
 from ..hardware.kernels import numbers
-from . import cases, measuring
+from . import cases, damage, measuring, serving
 from .inputs import Option
 from .remarks import Conclusion, Ground
 from .scenario import Scenario
@@ -75,19 +75,21 @@ def _speed(scenario: Scenario, option: Option, device: str, gpus: int, batch: in
     random = f"--dataset-name random --random-input-len {load['in']} --random-output-len {load['out']}"
     flight = f"--max-concurrency {batch} --num-prompts {REQUESTS * batch}"
     entry = ", ".join(f"{key} = {json.dumps(value)}" for key, value in said.items())
-    serve, named = "", f'hardware.measured = [{{ file = "bench.json", {entry} }}]'
+    named = f'hardware.measured = [{{ file = "bench.json", {entry} }}]'
+    model = _model(scenario, option)
+    serve = serving.serve(scenario, option, device, gpus, model)
     if engine == "llama.cpp":
-        bench = f"llama-bench -m {_model(option)}.gguf -p {load['in']} -n {load['out']} -o json > bench.json"
+        cache = f" -fa 1 -ctk {option.kv} -ctv {option.kv}" * (option.kv in measuring.LLAMA)
+        bench = f"llama-bench -m {model}.gguf -p {load['in']} -n {load['out']}{cache} -o json > bench.json"
     elif engine == "SGLang":
-        serve = f"python -m sglang.launch_server --model-path {_model(option)} --tp {gpus}"
-        bench = f"python -m sglang.bench_serving --backend sglang {random} {flight} \\\n  --output-file bench.json"
+        bench = f"python -m sglang.bench_serving --backend sglang {random} --random-range-ratio 1 {flight} \\\n"
+        bench += "  --output-file bench.json"
     else:
-        cache = " --kv-cache-dtype fp8" if numbers(option.kv) == "fp8" else ""
-        serve = f"vllm serve {_model(option)} --tensor-parallel-size {gpus}{cache}" if engine == "vLLM" else ""
         about = " ".join(f'"{key}={value}"' for key, value in said.items())
         backend = "vllm" if engine == "vLLM" else "openai"
+        where = serving.ALONE.get(engine, ("", ""))[1]
         bench = (
-            f"vllm bench serve --backend {backend} --model {_model(option)} {random} {flight} \\\n"
+            f"vllm bench serve --backend {backend}{where} --model {model} {random} {flight} \\\n"
             f"  --ignore-eos --save-result --result-filename bench.json --metadata {about}"
         )
         named = (
@@ -103,5 +105,7 @@ def _speed(scenario: Scenario, option: Option, device: str, gpus: int, batch: in
     )
 
 
-def _model(option: Option) -> str:
-    return measuring.SERVED[numbers(option.weights) != "bf16"]
+def _model(scenario: Scenario, option: Option) -> str:
+    """What is served: the model as it is, or what is made of it."""
+    as_it_is = numbers(option.weights) == "bf16" or damage.published(scenario.model, option)
+    return measuring.SERVED[not as_it_is]

@@ -67,6 +67,8 @@ def told(remark: Remark, language: str = "en", called: Callable[[str, str], str]
             between = phrase("between_options" if name == "options" else "between_listed", language)
             data[name] = between.join(say(*one, language) for one in data[name])
     data |= {name: large(data[name], language, digits) for name, digits in COUNTED.items() if name in data}
+    if "because" in data:
+        data["because"] = phrase("because", language, gap=gap(data["because"], language)) if data["because"] else ""
     data |= {"property": texts(language)["facts"][data["property"]]} if "property" in data else {}
     return texts(language)[remark.section][remark.code].format(**data)
 
