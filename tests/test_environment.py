@@ -194,6 +194,9 @@ def test_what_opens_the_book_elsewhere_asks_for_what_is_there():
     text = (ROOT / ".github" / "workflows" / "book.yml").read_text()
     steps = [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
     assert {"run": ".ci/run"} in steps and "secrets." not in text
+    used = dict(step["uses"].removeprefix("actions/").split("@v") for step in steps if "uses" in step)
+    on_node_24 = {"checkout": 5, "setup-python": 6, "upload-pages-artifact": 5, "deploy-pages": 5}  # the first that are
+    assert used.keys() == on_node_24.keys() and all(int(used[name]) >= first for name, first in on_node_24.items())
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     assert container["postCreateCommand"] == "make .venv/.ready"
     assert "$(READY):" in (ROOT / "Makefile").read_text()
