@@ -140,10 +140,14 @@ def test_what_is_told_of_a_survey_is_counted(survey):
     table = model_cards.choices(survey, 200_000, 0.6, FIT)
     noted = survey.assign(note=survey.note.where(survey.name != "layer.1.attention.weight", "spoilt"))
     text = model_cards.told(noted, table)
-    assert text.startswith("Disturbed by a ratio of 1.2 or more: 1 of 4 matrices. A rotation lowers the error of ")
+    assert text.startswith(
+        "Of 4 matrices 1 has a ratio of 1.2 or more in any of the formats. A rotation before rounding lowers the"
+    )
     part = survey[(survey.format == "int4/g32") & survey.role.isin(["attention", "mlp"])]
     lower = (part.rotated_error < part.error).mean()
-    assert f"{lower:.0%} of the matrices in `int4/g32` (all: {plain(table.error['int4/g32'], 3)} → " in text
+    assert (
+        f"{lower:.0%} of the matrices in INT4/32 without zero (over all: {plain(table.error['int4/g32'], 3)} → " in text
+    )
     assert text.endswith("\n\n- 1 tensor: spoilt.")
 
 

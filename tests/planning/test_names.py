@@ -44,8 +44,8 @@ def test_every_key_is_a_format_and_no_two_share_a_name(language):
         (Option("fp8_tensor"), "per-tensor FP8 weights", "テンソル単位のFP8（重み）"),
         (
             Option("int4+out0.01", "s0.5"),
-            "int4+out0.01 weights, s0.5 activations",
-            "int4+out0.01（重み）×s0.5（活性化）",
+            "int4+out0.01 weights, half pruned activations",
+            "int4+out0.01（重み）×半分を枝刈り（活性化）",
         ),
     ],
 )

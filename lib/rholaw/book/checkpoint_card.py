@@ -240,14 +240,14 @@ def told(survey: pd.DataFrame, choices: pd.DataFrame) -> str:
     turned = []
     for name, part in inside[inside.rotated_error.notna()].groupby("format", sort=False):
         share, means = (part.rotated_error < part.error).mean(), choices.loc[name, ["error", "rotated_error"]]
-        turned.append(f"{share:.0%} of the matrices in `{name}` (all: {' → '.join(map(_few, means))})")
+        turned.append(f"{share:.0%} of the matrices in {names.format(name)} (over all: {' → '.join(map(_few, means))})")
     notes = survey[survey.note.ne("")].groupby("note", sort=False)
     lines = [f"- {count} tensor{'s' * (count > 1)}: {text(note)}." for note, count in notes.name.nunique().items()]
     if not len(inside):
         return "None of its matrices was measured.\n\n" + "\n".join(lines)
     return (
-        f"Disturbed by a ratio of {DISTURBED:g} or more: {disturbed} of {inside.name.nunique()} matrices. "
-        f"A rotation lowers the error of {', '.join(turned) or 'none: no rotation fits'}.\n\n"
+        f"Of {inside.name.nunique()} matrices {disturbed or 'none'} has a ratio of {DISTURBED:g} or more in any of the "
+        f"formats. A rotation before rounding lowers the error of {', '.join(turned) or 'none: no rotation fits'}.\n\n"
     ) + "\n".join(lines)
 
 

@@ -29,14 +29,17 @@ def predicted(n_params: float, kappa: np.ndarray, law: Draws) -> Figure:
     for (label, draws), colour in zip(costs.items(), (COLOURS[1], COLOURS[0]), strict=True):
         ax.plot(errors, np.median(draws, axis=0), color=colour, label=label)
         ax.fill_between(errors, *percentiles(draws), color=colour, alpha=0.2, linewidth=0)
-    ax.axvline(np.nanmedian(break_even(n_params, kappa, law)), color=GREY, linestyle="--", linewidth=1)
+    crossing = np.nanmedian(break_even(n_params, kappa, law))
+    ax.axvline(crossing, color=GREY, linestyle="--", linewidth=1)
     named = np.array([gmse(name).value for name in NAMED])
     ax.plot(named, np.median(kappa) * named, "o", color=COLOURS[1], markersize=4)
     ax.set(xscale="log", yscale="log", xlabel="GMSE of the format", ylabel="rise of the loss, nats per token")
-    ax.set_xlim(right=2)
     plain_log(ax.yaxis)
     ax.legend(loc="lower right")
-    figures.name_points(ax, NAMED, named, np.median(kappa) * named)
+    for name, error in zip(NAMED, named, strict=True):  # on the side of the line where the other does not run
+        place, side = ((-6, 6), "right") if error > crossing else ((7, -9), "left")
+        look = {"ha": side, "fontsize": figures.SMALL, "path_effects": figures.HALO, "textcoords": "offset points"}
+        ax.annotate(figures.called(name), (error, np.median(kappa) * error), place, **look)
     return fig
 
 

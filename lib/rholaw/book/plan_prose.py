@@ -119,21 +119,21 @@ def memory_line(line: pd.DataFrame) -> str:
     """How many formats save memory, which save most, and which do not; line: of ``comparisons.memory_line``."""
     least = [f"{grid(row.format)} ({row.ratio:.2f} of 16 bits)" for row in line.nsmallest(3, "ratio").itertuples()]
     return (
-        f"At the medians {np.mean(line.ratio < 1):.0%} of {len(line)} formats save memory at equal loss; least bytes: "
-        f"{', '.join(least)}. Above the line even at the capacity's P90: "
+        f"At the medians {np.mean(line.ratio < 1):.0%} of {len(line)} formats save memory at equal loss. Those that "
+        f"need the fewest bytes are {', '.join(least)}. Above the line even at the capacity's P90: "
         f"{', '.join(map(grid, line.format[line.bits > line.rho_p90])) or 'none'}."
     )
 
 
 def of_sources() -> str:
     """How far sources differ about the capacity of four bits, beside the one law that a plan draws from."""
-    pairs = {"4-bit weights": ("int4", "dense"), "`int4` on both sides": ("int4", "int4")}
-    pairs["`mxfp4` on both"] = ("mxfp4", "mxfp4")
+    pairs = {"4-bit weights": ("int4", "dense"), "4-bit integers on both sides": ("int4", "int4")}
+    pairs["MXFP4 on both"] = ("mxfp4", "mxfp4")
     said = [f"{name} {{:.2f}} [{{:.2f}}, {{:.2f}}]".format(*sources.spread(*pair)) for name, pair in pairs.items()]
     return (
-        "The bars along ρ are draws of one law. Sources differ more where a format has four bits; by all of them, at "
-        f"about 100 tokens a parameter, with what holds 80 % of sources: {', '.join(said)} ([](four_bits)). Your "
-        "trainer is one more source."
+        "The bars along ρ are draws of one law. Sources differ more. By all of those that tried four bits, at about "
+        f"100 tokens a parameter and with brackets that hold 80 % of them, ρ is {', '.join(said)} ([](four_bits)). "
+        "Your trainer is one more source."
     )
 
 
@@ -248,7 +248,7 @@ def misses(speeds: pd.DataFrame, accuracy: pd.DataFrame) -> str:
 def held(hours: pd.DataFrame, memory: pd.DataFrame) -> str:
     """How far hours of training and bytes of memory are off; hours, memory: of ``hardware.observed``."""
     use, stored = memory[memory.what == "in use"], memory[memory.what != "in use"]
-    worst = code(use.format[use.error.idxmin()])
+    worst = called(use.format[use.error.idxmin()])
     return (
         f"Of {len(hours)} training runs {hours.inside.sum()} lie inside; the others took more hours than the range "
         f"allows (the smallest Llama 3.1 an implied utilisation of {hours.implied_mfu.min():.0%}): their cards do not "

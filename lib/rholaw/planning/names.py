@@ -65,7 +65,7 @@ def option(row: Roles, language: str = "en") -> str:
     for role, word in names["roles"].items():
         code = getattr(row, role)
         own = names["caches"] if role == "kv" else names["kernels"]  # where "4-bit integer weights" are int4
-        name = own.get(code) or format(code, language)
+        name = own.get(code) or grid(code, language)
         if code != "dense":
             groups.setdefault((name, role in names["together"] or role), []).append(word)
     told = (names["of"].format(name=name, roles=names["and"].join(roles)) for (name, _), roles in groups.items())
