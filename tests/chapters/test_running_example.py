@@ -6,11 +6,14 @@ import nbformat
 import pandas as pd
 import pytest
 
+import rholaw as rl
 from rholaw.book import ROOT, ledger
+from rholaw.planning import ledger as planned
 
 CHAPTERS = {path.stem: nbformat.read(path, 4) for path in sorted((ROOT / "chapters").glob("*.ipynb"))}
 JAPANESE = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "chapters" / "ja").glob("*.ipynb"))}
 CALL = re.compile(r'ledger\.upto\("([\w]+)"\)')
+BESIDE = re.compile(r"ledger\.(?:beside|narrowed)\(")
 
 
 def lines(chapter):
@@ -21,6 +24,35 @@ def test_each_chapter_with_a_line_shows_the_ledger_up_to_it():
     shown = {name: CALL.findall("\n".join(cell.source for cell in book.cells)) for name, book in CHAPTERS.items()}
     calls = {name: said for name, said in shown.items() if said}
     assert calls == {name: [name] for name in ["index", *ledger.LINES] if name in CHAPTERS}
+
+
+def test_the_other_chapters_stand_beside_the_ledger():
+    calls = {name: any(BESIDE.search(cell.source) for cell in book.cells) for name, book in CHAPTERS.items()}
+    numbered = {name for name in CHAPTERS if name[:2].isdigit()}
+    alone = {"10_theory", "19_explorer"}  # of toy problems; of any model
+    assert {name for name, there in calls.items() if there} == numbered - set(ledger.LINES) - alone
+
+
+def test_beside_the_ledger_stands_what_the_plan_behind_it_would_say():
+    recorded = planned.recorded().set_index("weights")
+    text = ledger.beside("q4_k", "nvfp4 x nvfp4", "s0.75").data
+    bits, error, capacity, rise = [row.split(" | ")[1:] for row in text.splitlines()[4:]]
+    assert (bits[0], rise[0]) == ("4.125", "0.12 [0.053 to 0.28]")
+    assert capacity[1] == lines("14_law_after_training")[2].split(" | ")[4].rstrip(" |")
+    assert abs(float(rise[1].split()[0]) / recorded.dloss["q4_k"] - 1) < 0.1
+    assert rise[2:] == ["–", "above 1.5 [1.1 to above 1.5] |"] and error[3] == "0.28 |"
+
+
+def test_what_is_measured_of_a_model_like_it_narrows_what_the_ledger_says():
+    measured = pd.DataFrame({"format": ["q4_k", "q3_k"], "rise": [0.04, 0.18]})
+    told = ledger.narrowed(rl.fit_sensitivity(measured))
+    assert told.startswith("INT4, which [the ledger](index) follows, should cost it 0.1 nats [0.08")
+    assert " 0.12 [0.053, 0.28] for Llama-3.1-8B" in told
+
+
+def test_an_option_beside_the_ledger_that_is_none():
+    with pytest.raises(ValueError, match="fp9"):
+        ledger.beside("fp9")
 
 
 def test_a_chapter_adds_one_line():

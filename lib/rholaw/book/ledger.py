@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import pandas as pd
 from IPython.display import Markdown
 
+from ..fidelity.predicted import UNSAFE
+from ..fidelity.sensitivity import SensitivityFit
 from ..planning import ledger, names, words
 from ..planning.advice import PILOT
+from ..planning.scenario import Scenario
 from .languages import JAPANESE
 from .plain import plain
 
@@ -46,11 +49,16 @@ class Telling:
         return self.said["pays"].format(verdict=short, pays=words.share(row.pays, self.language))
 
 
+def _nats(rise: float) -> str:
+    """A rise of the loss, as far as there is a law."""
+    return plain(rise) if rise <= UNSAFE else f"above {UNSAFE:g}"
+
+
 LINES: dict[str, Callable[[pd.Series, Telling], str]] = {
     "01_numbers": lambda row, tell: f"{row.bits:.4g}",
     "02_blocks": lambda row, tell: plain(row.gmse),
     "06_capacity": lambda row, tell: tell.span(row, "rho", "{:.3f}".format),
-    "14_law_after_training": lambda row, tell: tell.span(row, "dloss", plain),
+    "14_law_after_training": lambda row, tell: tell.span(row, "dloss", _nats),
     "17_hardware": lambda row, tell: tell.span(row, "speedup_decode", "{:.2f}".format),
     "18_plan": lambda row, tell: tell.span(row, "saving_month", tell.money),
     "verdict": lambda row, tell: tell.verdict(row),
@@ -79,6 +87,40 @@ def upto(chapter: str, language: str = "en", rate: float = 1.0) -> Markdown:
             title = f"[{title}]({_place(name, language)})"
         rows.append("| " + " | ".join([title, *cells]) + " |")
     return Markdown("\n".join([tell.said["lead"], "", *rows]))
+
+
+def beside(*options: str) -> Markdown:
+    """Options that no plan of the ledger has, next to its INT4 weights: its lines up to the rise of the loss.
+
+    options: formats of weights, or of weights and activations with " x " between them.  ValueError for others.
+    """
+    roles = [dict(zip(("weights", "activations"), option.split(" x "), strict=False)) for option in options]
+    model = {"geometry": "Llama-3.1-8B", "tokens": 15e12}
+    case = Scenario.of({"model": model, "formats": roles, "project": {"kind": "post-training"}})
+    known = ledger.recorded()
+    rows = pd.concat([known[known.weights == "sint4/g128"], ledger.unplanned(case)])
+    heads = [
+        names.grid(row.weights) if row.activations == "dense" else names.option(row)
+        for row in rows.assign(kv="dense").itertuples()
+    ]
+    tell = Telling("en", 1.0)
+    lines = ["| " + " | ".join(["Llama-3.1-8B", *heads]) + " |", "|---" * (1 + len(heads)) + "|"]
+    for name in list(LINES)[:4]:
+        cells = ["–" if row.isna()["dloss"] and "14" in name else LINES[name](row, tell) for _, row in rows.iterrows()]
+        lines.append("| " + " | ".join([f"[{tell.said[name]}]({name})", *cells]) + " |")
+    lead = "**Beside [the ledger](index)**, whose INT4 comes first: what formats of this chapter would do to its model."
+    return Markdown("\n".join([lead, "", *lines]))
+
+
+def narrowed(fit: SensitivityFit) -> str:
+    """A sentence: what a ``fit`` to a model like the ledger's says of its INT4 weights, beside what the ledger says."""
+    known = ledger.recorded().set_index("weights").loc["sint4/g128"]
+    rise, (low, high) = fit.rise(["sint4/g128"])[0], (float(end[0]) for end in fit.rise_interval(["sint4/g128"]))
+    return (
+        f"INT4, which [the ledger](index) follows, should cost it {rise:.2g} nats [{low:.2g}, {high:.2g}]. "
+        f"The ledger has {known.dloss:.2g} [{known.dloss_p10:.2g}, {known.dloss_p90:.2g}] for Llama-3.1-8B, "
+        "of which nothing was measured."
+    )
 
 
 def _place(chapter: str, language: str) -> str:

@@ -12,8 +12,10 @@ import pandas as pd
 
 from .. import tables
 from ..error.measure import gmse
+from ..formats.grammar import parse
 from ..laws import draws as capacities
-from . import advice, decide
+from . import advice, damage, decide
+from .scenario import Scenario
 
 RECORDED = "plans/ledger"
 CASES = ("chat_8b", "laptop_8b")
@@ -26,6 +28,24 @@ TAKEN = ("bits", *(f"{name}{part}" for name in ("dloss", "speedup_decode", "savi
 def recorded() -> pd.DataFrame:
     """What ``made`` gave: a row for each option, in their order."""
     return tables.read(RECORDED).fillna({"against": ""})
+
+
+def unplanned(case: Scenario) -> pd.DataFrame:
+    """The lines of the ledger before speed and money, for each option of a case, in a plan or not.
+
+    Columns: weights, activations, bits and gmse of the weights, rho_p10, rho and rho_p90 by the default law, and
+    dloss_p10, dloss and dloss_p90 by the law after training, nats per token; missing where activations are rounded,
+    of which that law is silent.
+    """
+    law, rows = capacities.draws(), []
+    for option in case.formats:
+        rho = np.quantile(law.capacity(option.weights, option.activations)[0], [0.1, 0.5, 0.9])
+        rise = damage.rise(case, option, [0.1, 0.5, 0.9]) if option.activations == "dense" else [np.nan] * 3
+        row = {name: getattr(option, name) for name in ("weights", "activations")}
+        row |= {"bits": parse(option.weights).bits, "gmse": gmse(option.weights).value}
+        row |= {f"rho{part}": value for part, value in zip(SPREAD, rho, strict=True)}
+        rows.append(row | {f"dloss{part}": value for part, value in zip(SPREAD, rise, strict=True)})
+    return pd.DataFrame(rows)
 
 
 def made(scenarios: Path) -> pd.DataFrame:
