@@ -25,6 +25,10 @@ MOST = 1e15
 """Of any number in such a file."""
 FAILED = 0.05
 """Share of failed requests above which a file says nothing of the speed."""
+AGREED = 0.05
+"""How far a speed may be from the tokens over the seconds that its file has."""
+SPECULATED = ("accept_length", "spec_decode_acceptance_length")
+"""Tokens that a step of speculative decoding kept, in files of SGLang and of vLLM: above 1 where it speculated."""
 LLAMA = re.compile(r"\b(BF16|F16|F32|I?Q\d(?:_[0-9A-Z]{1,3})?|TQ\d_\d|MXFP4)\b")
 """How llama-bench names a type of weights, as in "qwen2 7B Q4_K - Medium"."""
 PROCESSORS = ("CPU", "BLAS")
@@ -115,6 +119,12 @@ def _served(row: Mapping[str, Any]) -> Run:
         raise ValueError(f"{failed:g} of {done + failed:g} requests failed: it says nothing of the speed")
     tokens_in, tokens_out = (_number(row, f"total_{way}_tokens", 1) / done for way in ("input", "output"))
     speed, step = _number(row, "output_throughput"), _number(row, "mean_tpot_ms", missing=math.nan)
+    counted = done * tokens_out / _number(row, "duration", missing=done * tokens_out / speed)
+    if abs(speed / counted - 1) > AGREED:
+        raise ValueError(f"output_throughput is {speed:g}, but its tokens over its duration are {counted:g} a second")
+    for name in SPECULATED:
+        if _number(row, name, 0, missing=0.0) > 1:
+            raise ValueError(f"{name} is {row[name]}: it speculated; what that gains is a format's speculation")
     limit = _number(row, "max_concurrency", 1, missing=math.nan)
     flight = limit if math.isnan(step) else speed * step / 1000  # by Little's law: those that decode
     if math.isnan(flight):
@@ -145,6 +155,8 @@ def _llama(row: Mapping[str, Any]) -> Run:
         not _text(row, "gpu_info") or _text(row, "backends") in PROCESSORS or row.get("n_gpu_layers") in (0, "0")
     )
     devices = [_text(row, "cpu_info")] if processor else [part.strip() for part in _text(row, "gpu_info").split(",")]
+    if _number(row, "n_cpu_moe", 0, missing=0.0):
+        raise ValueError(f"n_cpu_moe is {row['n_cpu_moe']}: experts lay in the memory of the processor")
     cache = _text(row, "type_k").lower()
     run = _tested(read, wrote, depth, speed, error / speed)
     return replace(
