@@ -12,6 +12,7 @@ from synthetic_runs import LAW, TRUTH, compressed_runs, dense_runs
 import rholaw as rl
 from rholaw.laws import curvature
 from rholaw.laws.optimise import huber, jacobian, minimise
+from rholaw.laws.parameters import Parameters
 
 
 def test_the_truth_lies_inside_the_intervals():
@@ -283,6 +284,23 @@ def test_minimise_finds_a_median_when_delta_is_small():
     )
     assert converged.all()
     assert u[0, 0] == pytest.approx(2, abs=2e-3)
+
+
+def test_refits_come_to_their_end_in_the_long_valley_of_a_free_floor():
+    """As of QuEST's runs, whose E may take over from A and B for little: steps that do not bend give up on the way."""
+    runs = rl.runs.one_estimator(rl.runs.load("quest2025"))
+    fit = rl.fit("unified", runs, n_bootstrap=0)
+    model, loss = fit.model, np.log(runs.loss.to_numpy())
+    columns, u = model.columns(runs), np.log([list(fit.params.values())])
+    lower, upper = np.log([model.bounds[name] for name in model.names]).T
+    weights = np.random.default_rng(0).multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=20)
+    held = np.array([name in model.held for name in model.names])
+    lower, upper = np.where(held, u[0], lower), np.where(held, u[0], upper)
+    search = (lambda v: model.log_loss(Parameters(model.names, v), columns) - loss, np.repeat(u, 20, axis=0))
+    _, objective, converged = minimise(*search, lower, upper, weights, 1e-3)
+    _, longest, _ = minimise(*search, lower, upper, weights, 1e-3, max_iterations=3000)
+    assert converged.sum() >= 19
+    np.testing.assert_allclose(objective, longest, rtol=1e-4)
 
 
 def test_a_table_says_how_far_a_parameter_is_known_where_that_says_anything():

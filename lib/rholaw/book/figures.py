@@ -121,7 +121,7 @@ def name_points(axes: Axes, formats: Sequence[Format | str], x: Sequence[float],
 
     A label that finds no room beside its point has a line to it; points that cannot be told apart share a label.
     """
-    axes.figure.canvas.draw()  # so that places on the page are known
+    axes.figure.draw_without_rendering()  # so that places on the page are known
     groups = _groups(axes, formats, x, y)
     inside, point = axes.get_window_extent(), axes.figure.dpi / 72
     places = map(axes.transData.transform, groups)
@@ -129,13 +129,14 @@ def name_points(axes: Axes, formats: Sequence[Format | str], x: Sequence[float],
     taken += [axes.get_legend().get_window_extent()] if axes.get_legend() else []
     for place, names in sorted(groups.items(), key=lambda group: -group[0][1]):
         look = {"va": "center", "fontsize": SMALL, "color": "#444444", "path_effects": HALO}
-        label = axes.annotate(" and ".join(names), place, BESIDE[0], textcoords="offset points", **look)
+        label = axes.annotate(" and ".join(names), place, (0, 0), textcoords="offset points", **look)
+        drawn = label.get_window_extent().padded(2 * point, 0)
         for right, up in BESIDE:
-            label.set(position=(right, up), horizontalalignment="left" if right > 0 else "right")
-            box = label.get_window_extent().padded(2 * point, 0)
+            box = drawn.translated(right * point - (drawn.width - 4 * point if right < 0 else 0), up * point)
             free = not any(box.overlaps(other) for other in taken)
             if free and inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1:
                 break
+        label.set(position=(right, up), horizontalalignment="left" if right > 0 else "right")
         if abs(up) > 10:
             axes.annotate("", place, (right, up), textcoords="offset points", arrowprops=LEADER)
         taken.append(box)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 Residuals = Callable[[np.ndarray], np.ndarray]  # parameters (…, P) → residuals (…, n), analytic
 _STEP = 1e-30  # of the complex step: exact to rounding, since nothing is subtracted
+_SHORT = 0.1  # of a step, along which its bend is measured
 
 
 def huber(residuals: ArrayLike, delta: float) -> np.ndarray:
@@ -41,7 +42,8 @@ def minimise(
 
     residuals: u (…, P) → (…, n), analytic, the same function for each row; weights: (n,) or (rows, n).
     Returns u (rows, P), the objectives (rows,) and whether each row converged.  Damped Newton steps on Huber's own
-    curvature; the damping is the curvature of iteratively reweighted least squares, which always leads downhill.
+    curvature; the damping is the curvature of iteratively reweighted least squares, which always leads downhill.  Sums
+    of powers have long bent valleys: a step may bend with its valley (Transtrum and Sethna 2012, arXiv 1201.5885).
     """
     u = np.clip(start, lower, upper)
     weights = np.broadcast_to(weights, (len(u), np.shape(weights)[-1]))
@@ -54,9 +56,11 @@ def minimise(
         rows = np.flatnonzero(active)
         if len(rows) == 0:
             break
-        steps = _steps(r[rows], J[rows], u[rows], weights[rows], delta, damping[rows], lower, upper)
-        trial = np.clip(u[rows] + steps, lower, upper)
-        value = (weights[rows] * huber(residuals(trial), delta)).sum(axis=1)
+        ways = _steps(residuals, r[rows], J[rows], u[rows], weights[rows], delta, damping[rows], lower, upper)
+        trials = np.clip(u[rows] + ways, lower, upper)
+        values = (weights[rows] * huber(residuals(trials), delta)).sum(axis=2)
+        bends, value = values[1] < values[0], values.min(axis=0)
+        trial = np.where(bends[:, None], trials[1], trials[0])
         better = value < objective[rows]
         gain = (objective[rows] - value) / np.maximum(objective[rows], 1e-300)
         moved = rows[better]
@@ -71,6 +75,7 @@ def minimise(
 
 
 def _steps(
+    residuals: Residuals,
     r: np.ndarray,
     J: np.ndarray,
     u: np.ndarray,
@@ -80,17 +85,26 @@ def _steps(
     lower: np.ndarray,
     upper: np.ndarray,
 ) -> np.ndarray:
-    """A damped Newton step for each row of ``u``, none in a coordinate that pushes against its bound."""
+    """(2, rows, P): a damped Newton step for each row of ``u``, and the same bent; none against a bound."""
     size = np.maximum(np.abs(r), 1e-300)
     gradient = np.einsum("spn,sn->sp", J, weights * np.clip(r, -delta, delta))
     stuck = ((u <= lower) & (gradient >= 0)) | ((u >= upper) & (gradient <= 0))
     J = np.where(stuck[:, :, None], 0.0, J)
-    newton = (J * (weights * (size <= delta))[:, None, :]) @ J.swapaxes(1, 2)
-    reweighted = (J * (weights * np.minimum(1, delta / size))[:, None, :]) @ J.swapaxes(1, 2)
+    inner, outer = weights * (size <= delta), weights * np.minimum(1, delta / size)
+    reweighted = (J * outer[:, None, :]) @ J.swapaxes(1, 2)
     identity = np.eye(u.shape[1])
     diagonal = np.einsum("spp->sp", reweighted)
     reweighted = reweighted + identity * diagonal[:, None, :]
     floor = 1e-14 * diagonal.max(axis=1, initial=1e-30)
+    newton = (J * inner[:, None, :]) @ J.swapaxes(1, 2)
     curvature = newton + damping[:, None, None] * reweighted + identity * (floor[:, None] + stuck)[:, None, :]
-    step = -np.linalg.solve(curvature, np.where(stuck, 0.0, gradient)[:, :, None])[:, :, 0]
-    return np.clip(step, -2, 2)
+
+    def answer(force: np.ndarray) -> np.ndarray:
+        return np.clip(-np.linalg.solve(curvature, np.where(stuck, 0.0, force)[:, :, None])[:, :, 0], -2, 2)
+
+    step = answer(gradient)
+    within = np.clip(u + _SHORT * step, lower, upper) - u
+    # How far the residuals leave their tangent: half of the second derivative along the step.
+    bend = (residuals(u + within) - r - np.einsum("spn,sp->sn", J, within)) / _SHORT**2
+    pull = np.einsum("spn,sn->sp", J, (inner + damping[:, None] * outer) * bend)
+    return np.array([step, np.clip(step + answer(pull), -2, 2)])
