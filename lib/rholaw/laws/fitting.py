@@ -189,7 +189,7 @@ def _optimum(
     """(P,), the best parameters that any of the starts leads to, and whether the search came to its end."""
     starts = np.unique(np.clip(starts, lower, upper), axis=0)  # held ones make many alike
     weights = np.ones(residuals(starts[:1]).shape[-1])
-    rough, objective, _ = minimise(residuals, starts, lower, upper, weights, delta, max_iterations=15)
+    rough, objective, _ = minimise(residuals, starts, lower, upper, weights, delta, max_iterations=30)
     best = rough[np.argsort(objective)[:5]]
     polished, objective, converged = minimise(residuals, best, lower, upper, weights, delta, max_iterations=1000)
     winner = int(np.argmin(objective))
