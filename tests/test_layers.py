@@ -227,6 +227,7 @@ MODULES = {
 }
 # Rooms whose modules are of one kind: none imports another, none has a place.
 COLLECTIONS = {"checkpoints.containers", "laws.rivals"}
+NOTEBOOKS = {"IPython", "papermill", "nbformat", "nbclient", "ipykernel", "sphinx", "jupyter_book"}
 LAST = {"__init__", "__main__"}  # doors of a room: they may import all of it
 
 
@@ -298,6 +299,38 @@ def test_every_room_and_module_has_a_place():
         folder = PACKAGE / room.replace(".", "/")
         there = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
         assert there - LAST == set(modules), room
+
+
+def packages(source: str) -> set[str]:
+    """The packages of others that a file imports."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [[alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module] for node in nodes]
+    outside = zip(nodes, names, strict=True)
+    return {name.partition(".")[0] for node, many in outside if not getattr(node, "level", 0) for name in many}
+
+
+def reaching(wanted: set[str]) -> set[str]:
+    """The modules that import one of these packages, themselves or by others."""
+    modules = sources()
+    targets = {name: imported(text, tuple(name.split("."))) for name, text in modules.items()}
+    reach = {name for name, text in modules.items() if packages(text) & wanted}
+    while more := {name for name in modules.keys() - reach if leads(targets[name], reach)}:
+        reach |= more
+    return reach
+
+
+def leads(targets: set[tuple[str, ...]], modules: set[str]) -> bool:
+    """Whether one of the targets is one of these modules, or a name in it."""
+    return any(".".join(target[:end]) in modules for target in targets for end in range(1, len(target) + 1))
+
+
+def test_tests_of_a_room_before_the_book_need_no_notebooks():
+    reach = reaching(NOTEBOOKS)
+    assert {"book.ledger", "book.checkpoint_card"} <= reach
+    for room in ROOMS[: ROOMS.index("book")]:
+        for file in (Path(__file__).parent / room).glob("**/*.py"):
+            text = file.read_text()
+            assert not packages(text) & NOTEBOOKS and not leads(imported(text, ()), reach), file.name
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import rholaw as rl
 from rholaw.book import figures, plan_figures
 from rholaw.book.figures import plt
+from rholaw.planning import words
 
 WORDS = {"rho": "容量", "prefill": "P", "decode": "D", "gains": "有利", "none": "なし", "batch": "B", "bits": "ビット"}
 WORDS |= {"requests": "R", "npv": "V（千円）", "low": "低", "high": "高", "saves": "節約"}
@@ -128,3 +129,10 @@ def test_tornado_shows_what_matters_widest_on_top():
     spans = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in fig.axes[0].patches)
     assert spans == [(5, 1), (5, 4), (5, 8), (5, 9)]
     assert {"低", "高"} <= texts(fig)
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_figures_have_all_their_words(language):
+    named = plan_figures.named(language, "JPY")
+    assert not any("{" in text for text in named.values()) and set(figures.KINDS) <= set(named)
+    assert named["npv"] == {"en": "net present value, thousand JPY", "ja": "正味現在価値（万円）"}[language]

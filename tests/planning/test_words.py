@@ -11,7 +11,6 @@ import pytest
 from small_plans import SCENARIO
 
 from rholaw import planning
-from rholaw.book import figures, plan_figures
 from rholaw.planning import decide, measuring, uncertain, words
 from rholaw.planning.assumptions import FACTS
 from rholaw.planning.columns import COLUMNS
@@ -129,13 +128,6 @@ def test_where_nothing_is_feasible_each_obstacle_is_told_in_both_languages():
     assert english.startswith("Do not compress: nothing here meets") and "16 bits: no price of B300" in english
     assert english.endswith("int4: does not fit: 90.0 of 80 GB.")
     assert words.recommendation(nothing, "ja").endswith("16ビット：価格が不明。int4：メモリ不足。")
-
-
-@pytest.mark.parametrize("language", words.LANGUAGES)
-def test_figures_have_all_their_words(language):
-    named = plan_figures.named(language, "JPY")
-    assert not any(asked(text) for text in named.values()) and set(figures.KINDS) <= set(named)
-    assert named["npv"] == {"en": "net present value, thousand JPY", "ja": "正味現在価値（万円）"}[language]
 
 
 def test_counts_as_people_say_them():
