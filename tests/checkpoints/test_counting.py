@@ -260,6 +260,17 @@ def test_parts_of_a_config_that_disagree_on_the_head_are_refused_without_weights
         assert counting.geometry(written(tmp_path / str(head), config, tensors(head=head) | bias)).tied is not head
 
 
+def test_tensors_decide_on_the_head_where_parts_of_a_config_disagree(tmp_path):
+    """LLaVA and InternVL write both; the outer may say so by default alone."""
+    for outside, inside in (True, False), (False, True):
+        inner = {"model_type": "llama", **SIZES, "tie_word_embeddings": inside}
+        config = {"model_type": "llava", "tie_word_embeddings": outside, "text_config": inner}
+        config["text_config"]["architectures"] = ["LlamaForCausalLM"]
+        for head in (True, False):
+            folder = tmp_path / f"{outside}{head}"
+            assert counting.geometry(written(folder, config, tensors(head=head))).tied is not head
+
+
 BIASES = (("q", 64), ("k", 32), ("v", 32))
 
 

@@ -141,8 +141,103 @@ def test_companions_of_16_bit_weights_are_no_weights(tmp_path):
     tensors = {"up.weight": real(8, 8).bfloat16(), "up.weight_scale": real(8, 1), "up.weight_zero_point": whole(8, 1)}
     with checkpoints.open(written(tmp_path, tensors)) as checkpoint:
         (tensor,) = checkpoint.tensors
-        assert tensor.note == "beside it lies scale, zero_point, which is not applied"
+        assert tensor.unapplied == ("weight_scale", "weight_zero_point")
         assert torch.equal(tensor.read(), tensors["up.weight"])
+        assert checkpoint.changes.code == "unapplied" and "'up.weight_scale' may change" in checkpoint.changes.told
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        *(("weight_m", (64, 1)), ("dora_scale", (64, 1)), ("smooth_scale", (256,)), ("act.scales", (256,))),
+        *(("act_scale", (256,)), ("scales", (1, 256)), ("channel_scale", (256,)), ("SU", (256,)), ("alpha", ())),
+        *(
+            ("weight_quantizer._amax", ()),
+            ("magnitude", (64,)),
+            ("weight_m_wdecomp.weight", (64, 1)),
+            ("zeros", (64, 2)),
+            ("clip_max", (64, 1)),
+        ),
+    ],
+)
+def test_what_changes_a_matrix_of_floats_is_no_weight_and_is_told(tmp_path, name, shape):
+    weight = {"l.mlp.up_proj.weight": torch.randn(64, 256).bfloat16()}
+    path = written(tmp_path, weight | {f"l.mlp.up_proj.{name}": real(*shape)})
+    with pytest.warns(UserWarning, match=f"'l.mlp.up_proj.{name}' may change what a matrix computes"):
+        table = rl.survey(path, "int4/g64", progress=False)
+    assert rl.totals(table).parameters.tolist() == [64 * 256]
+    assert f"'l.mlp.up_proj.{name}' may change what" in summing.doubt(table)
+    for other in ("bias", "mask", "second"):  # as large as the weight, it is one
+        parts = {f"l.mlp.up_proj.{other}": real(64) if other == "bias" else real(64, 256)}
+        with checkpoints.open(written(tmp_path, weight | parts)) as checkpoint:
+            assert not checkpoint.changes and len(checkpoint.tensors) == 2
+
+
+WIPED = {
+    "a row": ({"weight_scale": torch.tensor([1.0] * 63 + [0.0])[:, None]}, torch.float8_e4m3fn),
+    "a block": ({"weight_scale_inv": torch.tensor([[0.0, 1.0]])}, torch.float8_e4m3fn),
+    "all": ({"weight_scale": torch.tensor(0.0)}, torch.float8_e4m3fn),
+    "bytes": ({"weight_scale": torch.tensor([1.0] * 63 + [0.0])[:, None]}, torch.int8),
+    "LLM.int8()": ({"SCB": torch.tensor([1.0] * 63 + [0.0])}, torch.int8),
+    "NVFP4": ({"weight_scale": torch.ones(64, 32).to(torch.float8_e4m3fn), "weight_scale_2": torch.tensor(0.0)}, None),
+}
+
+
+@pytest.mark.parametrize("name", WIPED)
+def test_codes_that_a_scale_of_0_wipes_out_are_no_weights(tmp_path, name):
+    parts, kind = WIPED[name]
+    codes = torch.ones(64, 256, dtype=torch.uint8) if kind is None else torch.tensor([3, -5]).repeat(64, 128).to(kind)
+    path = written(tmp_path, {"l.up_proj.weight": codes} | {f"l.up_proj.{part}": x for part, x in parts.items()})
+    table = rl.survey(path, "int4/g64", progress=False)
+    assert table.outcome.tolist() == ["unread"] and "have a scale of 0, which leaves nothing of them" in table.note[0]
+    assert "None of the bytes" in summing.doubt(table)
+    if name in ("a row", "bytes", "LLM.int8()"):
+        codes[63] = 0  # rows of zeros may have any scale
+        written(tmp_path, {"l.up_proj.weight": codes} | {f"l.up_proj.{part}": x for part, x in parts.items()})
+        assert rl.survey(path, "int4/g64", progress=False).outcome.tolist() == ["measured"]
+
+
+@pytest.mark.parametrize("name", ["GPTQ", "AWQ", "pack-quantized"])
+def test_a_row_of_codes_that_its_scales_wipe_out_is_no_weight(tmp_path, name):
+    tensors, files, _ = LAYOUTS[name](np.random.default_rng(0))
+    scales = next(part for key, part in tensors.items() if key.endswith(("scales", "weight_scale")))
+    by_rows = scales if scales.shape[0] == 32 else scales.T
+    by_rows[5, 0] = 0  # a group whose scale is 0 in 16 bits
+    with checkpoints.open(written(tmp_path, tensors, files)) as checkpoint:
+        assert not checkpoint.tensors[0].rows(5, 6)[0, :32].any()
+    by_rows[5] = 0
+    with checkpoints.open(written(tmp_path, tensors, files)) as checkpoint:
+        assert checkpoint.tensors[0].rows(0, 5).any()
+        with pytest.raises(ValueError, match="have a scale of 0"):
+            checkpoint.tensors[0].rows(5, 6)
+
+
+@pytest.mark.parametrize("method", ["", "of_its_own", "modelopt", "nvfp4"])
+def test_the_order_of_scales_is_said_where_it_is_assumed(tmp_path, method):
+    """Where rows and columns hardly differ, nothing in a small matrix shows in which order its scales lie."""
+    parts, _ = blocks_of_16(128, 256, False)
+    config = {"quantization_config": {"quant_method": method}} if method else {}
+    written(tmp_path, {f"l.up_proj.{name}": part for name, part in parts.items()}, {"config.json": config})
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert bool(checkpoint.tensors[0].note) == (method in ("", "of_its_own"))
+    told = " ".join(rl.survey(tmp_path, "int4/g64", progress=False).attrs["remarks"])
+    assert ("taken in the order of their blocks; some weights" in told) == (method in ("", "of_its_own"))
+
+
+def test_a_matrix_of_dora_is_its_magnitude_times_its_direction(tmp_path):
+    """arXiv 2402.09353, equation 5; the shape of the magnitude says along what the norm is."""
+    direction, magnitude = torch.randn(64, 96), torch.rand(64, 1)
+    tensors = {"l.up_proj.weight_m": magnitude, "l.up_proj.weight_v": direction}
+    with checkpoints.open(written(tmp_path, tensors)) as checkpoint:
+        (tensor,) = checkpoint.tensors
+        assert tensor.name == "l.up_proj.weight"
+        assert torch.allclose(tensor.read(), magnitude * direction / direction.norm(dim=1, keepdim=True))
+
+
+def test_scales_of_inputs_change_nothing_that_formats_cost(tmp_path):
+    tensors = {"l.up_proj.weight": torch.randn(64, 256), "l.up_proj.input_scale": real(1)}
+    table = rl.survey(written(tmp_path, tensors), "int4/g64", progress=False)
+    assert not summing.doubt(table) and "input_scale beside it" in table.note[0] and table.parameters.sum() == 64 * 256
 
 
 def test_a_companion_without_codes_is_no_weight_either(tmp_path):
@@ -529,11 +624,11 @@ def test_what_turns_inputs_is_found_by_its_name_and_in_a_header(tmp_path, said, 
     if not in_header:
         (tmp_path / "config.json").write_text(json.dumps({"quantization_config": said}))
     with checkpoints.open(tmp_path) as checkpoint:
-        assert "inputs may be rotated before its matrices" in checkpoint.changes
+        assert "inputs may be rotated before its matrices" in checkpoint.changes.told
     save_file(codes, tmp_path / "model.safetensors", {"quantization_config": "int8"})
     (tmp_path / "config.json").unlink(missing_ok=True)
     with checkpoints.open(tmp_path) as checkpoint:
-        assert checkpoint.changes == "" and checkpoint["up.weight"].read().eq(1).all()
+        assert not checkpoint.changes and checkpoint["up.weight"].read().eq(1).all()
 
 
 def test_floats_that_the_config_calls_quantised_have_a_word(tmp_path):

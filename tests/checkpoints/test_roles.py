@@ -207,7 +207,7 @@ WRITER = {
 }
 
 
-def test_what_sees_stays_in_16_bits_where_it_is_the_lesser_part(tmp_path):
+def test_what_sees_stays_in_16_bits_beside_what_writes(tmp_path):
     """vLLM's and llm-compressor's recipes leave vision towers alone; a tower by itself is a model like any other."""
     draw = torch.Generator().manual_seed(1)
     tensors = {name: torch.randn(shape, generator=draw) for name, shape in (TOWER | WRITER).items()}
@@ -216,6 +216,8 @@ def test_what_sees_stays_in_16_bits_where_it_is_the_lesser_part(tmp_path):
     total = rl.totals(table.reset_index()).loc["int4/g32"]
     assert (total.compressed, total.worst) == (96 * 64, "model.language_model.layers.0.mlp.up.weight")
     assert total.bytes == 96 * 64 * 4.5 / 8 + 2 * (200 * 64 + 96 * 32 + 64 * 64)
+    large = TOWER | {"model.vision_tower.encoder.layers.0.fc2.weight": (640, 64)}
+    assert {roles.among(large | WRITER)[name] for name in large} == {"senses"}  # larger than what writes
     alone = survey(tmp_path, {name: tensors[name] for name in TOWER})
     assert rl.totals(alone.reset_index()).compressed.tolist() == [96 * 32 + 64 * 64]
     assert roles.among({"encoder.block.0.layer.0.SelfAttention.v.weight": (64, 64), "x.weight": (640, 64)}) == {

@@ -166,6 +166,45 @@ def test_what_lies_beside_the_decoder_and_what_was_rounded_before_is_told(tmp_pa
     assert any("that was read lie others: other.safetensors." in text for text in plans["two"].warnings)
 
 
+@pytest.mark.parametrize("weighs", [True, False])
+def test_rotations_and_what_is_not_applied_are_told(tmp_path, weighs):
+    """QuaRot's and SpinQuant's matrices are not those that the law after training was seen on; DoRA's are not whole."""
+    config = {"model_type": "llama", **SIZES}
+    turned = config | {"quantization_config": {"quant_method": "quark", "algo_config": [{"name": "quarot"}]}}
+    beside = {"model.layers.0.mlp.up_proj.weight_m": torch.ones(96, 1)} if weighs else {}
+    made = {"plain": (config, {}), "turned": (turned, {}), "online": (config | {"online_hadamard": True}, {})}
+    made |= {"R1": (config, {"R1": torch.eye(64)}), "DoRA": (config, beside)} if weighs else {}
+    told = {}
+    for name, (said, more) in made.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(said))
+        if weighs:
+            written(tmp_path / name, said, tensors() | more)
+        scenario = {"model": {"checkpoint": str(tmp_path / name), "kappa": 1.0}, "formats": [FP8]}
+        scenario |= {"project": {"kind": "post-training"}, "run": {"samples": 100, "today": "2026-06-01"}}
+        plan = rl.plan(rl.Scenario.of(scenario), law=FIT)
+        told[name] = [doubt.data["what"] for doubt in plan.doubts if doubt.code in ("turned", "unapplied")]
+    expected = {"plain": [], "turned": ["quarot"], "online": ["online_hadamard"]}
+    assert told == expected | ({"R1": ["R1"], "DoRA": ["model.layers.0.mlp.up_proj.weight_m"]} if weighs else {})
+
+
+def test_what_is_ternary_or_helps_another_model_has_no_plan(tmp_path):
+    """Rounding a BitNet to FP8 makes it five times as large; a draft writes nothing."""
+    config = {"model_type": "llama", **SIZES}
+    trits = {name: torch.randint(-1, 2, x.shape).float() if "proj" in name else x for name, x in tensors().items()}
+    written(tmp_path / "values", config, trits)
+    written(tmp_path / "said", config | {"quantization_config": {"quant_method": "bitnet"}}, tensors())
+    written(tmp_path / "draft", config | {"architectures": ["EagleLlamaForCausalLM"]}, tensors())
+    for name, message in (
+        ("values", "its matrices hold 0 and one magnitude.*saves nothing"),
+        ("said", "it is a BitNet.*there is none of it"),
+        ("draft", "it drafts tokens for another model.*models that write by themselves"),
+    ):
+        scenario = {"model": {"checkpoint": str(tmp_path / name)}, "formats": [FP8]}
+        with pytest.raises(ScenarioError, match=message):
+            rl.Scenario.of(scenario | {"project": {"kind": "post-training"}})
+
+
 def test_what_rounding_costs_follows_the_active_parameters_of_a_mixture(tmp_path):
     (tmp_path / "config.json").write_text(PUBLIC["Qwen/Qwen3-30B-A3B"])
     scenario = {"model": {"checkpoint": str(tmp_path)}, "formats": [FP8], "project": {"kind": "post-training"}}

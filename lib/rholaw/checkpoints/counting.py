@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..untrusted import refusals
-from . import families, opening, places, roles, ties
+from . import families, layouts, opening, places, roles, ties
 from .config import Config
 from .opening import Checkpoint
 from .parts import Geometry
 from .roles import SENSES, role
+from .strays import TURNS
 from .tensors import PLAIN, Tensor
+from .ternary import ternary
 
 TOLERANCE = 0.02
 """Of the parameters: poolers, extra heads and classifiers make up less, a wrong formula more."""
@@ -43,9 +45,11 @@ def geometry(path: str | Path) -> Geometry:
         more, longest = (config.said.get(key) for key in ("num_nextn_predict_layers", "max_position_embeddings"))
         model = replace(model, ahead=more if type(more) is int else 0, longest=longest if type(longest) is int else 0)
         if not weighs:
-            return replace(model, senses=None if config.senses else 0)
+            changes = layouts.read(folder, {"config": opening.beside(folder)}).changes
+            return replace(model, senses=None if config.senses else 0, changes=changes)
         with opening.open(path) as checkpoint:
-            return replace(held(model, config, checkpoint), beside=places.place(place).beside)
+            changes = checkpoint.changes or ternary(checkpoint.tensors)
+            return replace(held(model, config, checkpoint), beside=places.place(place).beside, changes=changes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}: give the geometry by hand") from None
 
@@ -109,7 +113,8 @@ def _refuse_missing(does: dict[str, str], config: Config) -> None:
         )
     architectures = config.said.get("architectures")
     writes = isinstance(architectures, list) and any(str(name).endswith("ForCausalLM") for name in architectures)
-    if writes and config.said.get("tie_word_embeddings") is False and "head" not in does.values():
+    own = config.said.get("tie_word_embeddings") is False and not config.torn  # else the tensors decide
+    if writes and own and "head" not in does.values():
         raise ValueError(f"{config.source} says that the head is a matrix of its own, and no tensor is one")
 
 
@@ -132,4 +137,4 @@ def _belongs(name: str, further: set[int]) -> bool:
     """Whether a tensor is one of the decoder's parameters."""
     layer = LAYER.search(name)
     speculates = layer is not None and int(layer[1]) in further
-    return not (speculates or ELSEWHERE.search(name) or role(name) == "buffer")
+    return not (speculates or ELSEWHERE.search(name) or TURNS.search(name) or role(name) == "buffer")

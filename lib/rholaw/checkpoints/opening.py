@@ -14,6 +14,7 @@ from pathlib import Path
 from ..checked import listed, shown
 from ..untrusted import refusals
 from . import containers, layouts, static, strays
+from .changes import NONE, Change
 from .config import Config, beside, from_gguf, from_json
 from .orientation import oriented
 from .places import holds, located, place
@@ -27,7 +28,7 @@ class Checkpoint:
     metadata: what the files say of themselves, such as GGUF's keys, and "config", a dict, where a config.json is there.
     remarks: what lies in the files, or beside them, and is not among the tensors, or is there twice; a line each.
     scales: the static scales of inputs and cache.  rounds_more: where it says that an engine may round more than its
-    weights, or "".  changes: what the model does beside its matrices, or in place of writing, or "".
+    weights, or "".  changes: what the model does beside its matrices, or in place of writing.
     """
 
     path: Path
@@ -38,7 +39,7 @@ class Checkpoint:
     remarks: tuple[str, ...] = ()
     scales: static.Scales = field(default_factory=lambda: static.Scales({}), repr=False)
     rounds_more: str = ""
-    changes: str = ""
+    changes: Change = NONE
 
     def __getitem__(self, name: str) -> Tensor:
         """The Tensor of that name, or KeyError."""
@@ -112,7 +113,7 @@ def open(path: str | Path) -> Checkpoint:
                 f"it is said to be quantised ({settings.method:.30}), and no matrix is: these may be values that were "
                 "rounded before, or weights that are rounded when they are loaded"
             )
-        told = tuple(dict.fromkeys(filter(None, [*remarks, *more, changes])))
+        told = tuple(dict.fromkeys(filter(None, [*remarks, *more, changes.told])))
         close = opened.pop_all().close
         return Checkpoint(path, where.files, metadata, tuple(weights), close, told, scales, rounds_more, changes)
 

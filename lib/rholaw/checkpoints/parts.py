@@ -9,6 +9,8 @@ Counts may be fractional: a model that is a little larger than another has a lit
 import math
 from dataclasses import dataclass, replace
 
+from .changes import NONE, Change
+
 STATE_BYTES = 4
 """Of a number in the state of a linear attention or Mamba layer, as reference implementations keep it: float32."""
 
@@ -115,7 +117,7 @@ class Geometry:
     counted: not where its weights lie there as codes that cannot be counted; beside: other checkpoints in its folder,
     which were not read; heads, kv_heads: of attention, for queries and for keys and values, 0 where nothing says how
     many; ahead: layers that predict further tokens (MTP), which are not among its parts; longest: tokens that
-    it takes, 0 where nothing says how many.
+    it takes, 0 where nothing says how many; changes: what the model does beside its matrices.
     """
 
     family: str
@@ -132,6 +134,7 @@ class Geometry:
     kv_heads: float = 0
     ahead: int = 0
     longest: int = 0
+    changes: Change = NONE
 
     @property
     def linear(self) -> float:

@@ -17,6 +17,11 @@ SENSES = re.compile(
     r"embed_(vision|audio)|patch_merger)\.|^(v|mm)\."
 )
 """Names of what sees or hears, beside a decoder."""
+TOKENS = r"(^|\.)(embed_tokens|wte|tok_embeddings|(?<!embeddings\.)word_embeddings|embed_in|token_embd)\.weight$"
+"""What decoders call their embedding of tokens."""
+
+SMOOTHING = r"(^|[._])(act\.scales|smooth(ing)?(_?quant)?_(scales?|factors?))$"
+"""Names of what AutoAWQ and SmoothQuant divide the inputs of matrices by as they run."""
 
 # A gate beside the experts chooses among them; a GLU's are called gate_proj or ffn_gate, or lie in an expert.
 GATE = r"((mlp|ffn?|feed_?forward|mixer|moe\w{0,30})[./])gate[./](weight|bias|kernel)(_\d)?$"
@@ -26,7 +31,7 @@ ROLES = {
         r"inv_(freq|timescale)|rotary_emb|rope_f|freqs(_cos|_sin|_cis)?$|(cos|sin)_cached|(position|token_type)_ids$|"
         r"relative_(position_index|coords)|e_score_correction|(^|[._/])expert_bias$|exp_probs_b|final_logits_bias|"
         r"running_(mean|var)|num_batches_tracked|alibi|slope_rate|(query|key|diagonal)_decay$|layer_scalar$|"
-        r"mel_(filters|basis)|_window$|cluster_(size|usage)|embed_avg|inited$|alphas_cumprod|(^|\.)betas$"
+        rf"{SMOOTHING}|mel_(filters|basis)|_window$|cluster_(size|usage)|embed_avg|inited$|alphas_cumprod|(^|\.)betas$"
     ),
     "router": (
         r"router|gate_inp|expert_gate|(^|[._])hc_(attn|ffn|head)_(fn|base|scale)|(attn|ffn)_hc\.|"
@@ -80,8 +85,8 @@ def among(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
     """{name: role} of tensors by their ``shapes``, {name: shape}: by its name, and by where and what it is.
 
     Outside of all layers, what has the shape of the embedding of tokens is a head, whatever it is called; and an "fc"
-    that joins two or three streams of a draft for speculation into one is none.  What sees or hears is "senses" where
-    it is the lesser part of a model: engines keep it in 16 bits.
+    that joins two or three streams of a draft for speculation into one is none.  What sees or hears is "senses" beside
+    a decoder, or where it is the lesser part of a model: engines keep it in 16 bits.
     """
     roles = {name: role(name, shapes) for name in shapes}
     roles |= {name: "mlp" for name in shapes if joins(name, shapes)}
@@ -91,7 +96,8 @@ def among(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
         if shape in tables and roles[name] in UNTOLD and not re.search(LAYER, name):
             roles[name] = "head"
     senses = [name for name in shapes if SENSES.search(name) and roles[name] != "buffer"]
-    if 2 * sum(math.prod(shapes[name]) for name in senses) < sum(map(math.prod, shapes.values())):
+    writes = any(re.search(TOKENS, name) and not SENSES.search(name) for name in shapes)
+    if writes or 2 * sum(math.prod(shapes[name]) for name in senses) < sum(map(math.prod, shapes.values())):
         roles |= dict.fromkeys(senses, "senses")
     return roles
 
@@ -100,7 +106,11 @@ def joins(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Whether it joins two or three streams into one, before the layer of an EAGLE draft."""
     rows, *columns = shapes[name] or (0,)
     streams = columns in ([2 * rows], [3 * rows])
-    return streams and re.search(r"(^|\.)fc\.weight$", name) is not None and any("self_attn." in one for one in shapes)
+    return (
+        streams
+        and re.fullmatch(r"(model\.)?fc\.weight", name) is not None
+        and any("self_attn." in one for one in shapes)
+    )
 
 
 @lru_cache(2**14)

@@ -7,7 +7,8 @@ import re
 from itertools import combinations
 
 from ..checked import shown
-from .roles import is_matrix, joins, role
+from .changes import BITNET, DRAFTS, NONE, SEES, TURNED, UNAPPLIED, Change
+from .roles import SMOOTHING, UNTOLD, is_matrix, joins, role
 from .tensors import Tensor
 
 LORA = re.compile(
@@ -36,7 +37,7 @@ FLAT = re.compile(r"(^|\.)_?flat_param(_\d+)?$")
 DELTA = r"(.*\.)(delta|diff|weight_(delta|diff)|(delta|diff)_weight)"
 CAPITALS = r"(.*[._/])?[A-Z_]*(WEIGHT|SCALE|ZEROS|ABSMAX)[A-Z_]*"
 WITHIN = re.compile(r"(?:^|\.)(?:layers|blk)\.(\d+)\.|^mtp\.")
-DRAFTS = re.compile(r"eagle(?!.*(vl|chat|conditional))|medusa|speculator|nextn|mtp", re.IGNORECASE)
+SPECULATES = re.compile(r"eagle(?!.*(vl|chat|conditional))|medusa|speculator|nextn|mtp", re.IGNORECASE)
 """Among what a model is called; NVIDIA's Eagle, which sees, is none."""
 TURNS = re.compile(  # of QuaRot, SpinQuant and FlatQuant
     r"(^|\.)(had_K|R[1-4]|\w*hadamard\w*|rotation(_matrix)?|\w*trans\.(matrix_(left|right)|linear_?\w*))(\.weight)?$"
@@ -99,12 +100,12 @@ def kept(tensors: list[Tensor], metadata: dict, file: str) -> tuple[list[Tensor]
     return weights, remarks + _twins(weights)
 
 
-def changes(tensors: list[Tensor], metadata: dict) -> str:
-    """Why rounding costs a model something else than its matrices tell, a sentence; "" for most.
+def changes(tensors: list[Tensor], metadata: dict) -> Change:
+    """Why rounding costs a model something else than its matrices tell; nothing for most.
 
-    It helps another model, or turns the inputs of its matrices by others.  metadata: of the checkpoint, with its
-    "config".  A draft for speculation is known by what it is called, and by layers that all predict further tokens; a
-    projector by GGUF, which says what it is.
+    It helps another model, or turns the inputs of its matrices by others, or what lies beside these is not applied.
+    metadata: of the checkpoint, with its "config".  A draft for speculation is known by what it is called, and by
+    layers that all predict further tokens; a projector by GGUF, which says what it is.
     """
     config = metadata["config"] if isinstance(metadata.get("config"), dict) else {}
     called = [config.get("model_type"), metadata.get("general.architecture")]
@@ -113,14 +114,32 @@ def changes(tensors: list[Tensor], metadata: dict) -> str:
     layers = {match[0] for name in shapes if (match := WITHIN.search(name))}
     further = {match[0] for name in shapes if re.search("eh_proj", name) and (match := WITHIN.search(name))}
     further |= layers & {"mtp."}
-    drafts = any(DRAFTS.search(word) for word in called if isinstance(word, str)) or "speculators_config" in config
+    drafts = any(SPECULATES.search(word) for word in called if isinstance(word, str)) or "speculators_config" in config
     drafts |= (bool(further) and further == layers) or any(joins(name, shapes) for name in shapes)
     if drafts:
-        return "it drafts tokens for another model, which checks them: rounding costs it time, and the text nothing"
+        told = "it drafts tokens for another model, which checks them: rounding costs it time, and the text nothing"
+        return Change(DRAFTS, told)
+    if any(isinstance(word, str) and word.lower().startswith("bitnet") for word in called):
+        return BITNET
     if "clip" in called or metadata.get("general.type") == "mmproj":
-        return "it is what sees or hears for a language model, and writes nothing itself"
+        return Change(SEES, "it is what sees or hears for a language model, and writes nothing itself")
     turning = next((name for name in shapes if TURNS.search(name)), None)
-    return f"its inputs may be turned as it runs, by {shown(turning)}, and its matrices are so" if turning else ""
+    if turning:
+        told = f"its inputs may be turned as it runs, by {shown(turning)}, and its matrices are so"
+        return Change(TURNED, told, turning)
+    return _unapplied(tensors)
+
+
+def _unapplied(tensors: list[Tensor]) -> Change:
+    """That small tensors beside matrices change what these compute, or NONE."""
+    altered = [tensor for tensor in tensors if tensor.unapplied and role(tensor.name) in UNTOLD]
+    alone = [tensor.name for tensor in tensors if re.search(SMOOTHING, tensor.name)]
+    if not (altered or alone):
+        return NONE
+    names = [f"{tensor.name.removesuffix('weight')}{tensor.unapplied[0]}" for tensor in altered] + alone
+    more = f", as {len(names) - 1} others" * (len(names) > 1)
+    told = f"{shown(names[0])} may change what a matrix computes, and is not applied{more}"
+    return Change(UNAPPLIED, told, names[0])
 
 
 def _parent(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import cache
@@ -24,6 +25,7 @@ from .opening import Checkpoint
 from .roles import UNTOLD, among, is_matrix
 from .streaming import Measurement, NotFinite, measured
 from .tensors import PLAIN, Tensor
+from .ternary import ternary
 
 MANY = 512  # values, of which some of a trained matrix lie on either side of zero
 WIDE = 30.0  # in root mean square, as no matrix that was trained has
@@ -80,8 +82,8 @@ def survey(
     tensor is read twice, the second time out of the system's cache.  Raises ValueError before any work for a wrong
     path, format, device or ``out`` and for a damaged file; a tensor that cannot be measured is a row with a note.  What
     is left out of the files, what lies beside them, and where a config counts other parameters is a UserWarning and in
-    the table's attrs, a list "remarks", with which static scales of inputs and cache the file holds; "changes" there is
-    what the model does beside its matrices, or "".
+    the table's attrs, a list "remarks", with what was assumed of how values lie, and which static scales of inputs and
+    cache the file holds; "changes" there is what the model does beside its matrices, or "".
     """
     named = named_formats(formats)
     device, out = usable_device(device), resumable.destination(out)
@@ -95,6 +97,9 @@ def survey(
         gaussian = {name: gmse(format, progress=progress).value for name, format in named.items()}
         fit = fit or _default_fit()
         finished = resumable.Finished(out, _key(checkpoint, named, rotation, device))
+        changes = checkpoint.changes or ternary(checkpoint.tensors)
+        assumed = Counter(tensor.note for tensor in checkpoint.tensors if tensor.note)
+        assumed = [f"{note} ({count} tensors)" for note, count in assumed.items()]
         tied = ties.among(checkpoint.tensors)
         does = among({tensor.name: tensor.shape for tensor in checkpoint.tensors})
         rows, total = [], sum(tensor.count for tensor in checkpoint.tensors)
@@ -112,8 +117,8 @@ def survey(
     table = _with_capacity(table, named, fit)
     table.attrs |= {
         "checkpoint": str(path),
-        "remarks": list(filter(None, (*remarks, checkpoint.scales.remark))),
-        "changes": checkpoint.changes,
+        "remarks": list(filter(None, (*remarks, *assumed, checkpoint.scales.remark))),
+        "changes": str(changes),
     }
     if out:
         resumable.write(table, out)
@@ -245,6 +250,8 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
         notes.append(f"its values are {rms:.3g} in root mean square, as of a scale that is missing or inverted")
     if tensor.quantised:
         notes.append(f"already {tensor.dtype}" + ": errors on its own grid are misleadingly small" * (not error > 0.5))
+    if tensor.unapplied:
+        notes.append(f"beside it lies {listed(tensor.unapplied)}, which is not applied")
     if tensor.beside:
         notes.append(f"{listed(tensor.beside)} beside it: how engines round its inputs")
     stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": "; ".join(notes)}

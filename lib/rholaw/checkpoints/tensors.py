@@ -43,8 +43,8 @@ class Tensor:
     order.  tied: whose values it shares, a name, or "".  note: what to know of its values, or "".  spans: how many of
     its last dimensions make a row of ``matrix``.  turned: (in, out, rest) where the file has blocks of these, which
     ``load`` gives as (out, in, rest).  beside: {"input_scale": Tensor, …}, what lies beside its codes and says how an
-    engine rounds inputs and cache.  scale: of all its codes, where these have one.  Raises ValueError for a shape that
-    torch cannot count.
+    engine rounds inputs and cache.  unapplied: what else lies there, changes what is computed, and is in none of its
+    values.  scale: of all its codes, where these have one.  Raises ValueError for a shape that torch cannot count.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Tensor:
     spans: int = 1
     turned: tuple[int, int, int] | None = None
     beside: dict[str, "Tensor"] = field(default_factory=dict, repr=False, compare=False)
+    unapplied: tuple[str, ...] = ()
     scale: "Tensor | None" = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:

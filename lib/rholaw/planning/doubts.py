@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from ..checked import listed, unknown
+from ..checked import listed, shortened, unknown
 from ..checkpoints.parts import STATE_BYTES
 from ..hardware import devices
 from ..hardware.devices import STALE_DAYS, facts
@@ -119,6 +119,8 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
         yield Doubt("rounded_before")
     if not shape.counted:
         yield Doubt("not_counted")
+    if shape.changes:
+        yield Doubt(shape.changes.code, {"what": shortened(shape.changes.what)})
     if shape.beside:
         yield Doubt("not_read", {"files": listed(shape.beside)})
 

@@ -132,6 +132,8 @@ class Doubt(Remark):
         "rounded_before": (),
         "not_counted": (),
         "not_read": ("files",),
+        "turned": ("what",),
+        "unapplied": ("what",),
         "price_stale": ("device", "days", "limit"),
         "price_unknown": ("device",),
         "price_single": ("device",),

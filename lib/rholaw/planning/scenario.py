@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..checked import build, few, shortened, unknown
+from ..checkpoints.changes import DRAFTS, ROUNDS, SEES
 from ..fidelity.sensitivity import errors
 from ..formats.grammar import parse
 from ..hardware import benchmarks
@@ -280,6 +281,13 @@ def _of_the_shape(shape: shapes.Geometry, project: Project) -> Iterator[str]:
     if not shape.decoder:
         told = f"it is a {shape.family} that writes no tokens, one after another"
         yield f"model.checkpoint: {told}: a plan is for models that do"
+    if shape.changes.code in (DRAFTS, SEES):
+        yield f"model.checkpoint: {shape.changes}: a plan is for models that write by themselves"
+    if shape.changes.code == ROUNDS:
+        yield (
+            f"model.checkpoint: {shape.changes}: a plan compares with the model in 16 bits, and there is none of it; "
+            "rounding what is ternary to wider formats saves nothing"
+        )
     if shape.sparse and project.kind in ("qat", "train"):
         yield (
             f"project.kind: the law of training stands on dense models, and {shape.family} has experts, of which a "

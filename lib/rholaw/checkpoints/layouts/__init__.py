@@ -58,9 +58,9 @@ def _matrix(group: Group, settings: Settings) -> Tensor:
     except ValueError as error:
         return group.unread(str(error))
     if not (group.coded or group.codes.quantised):
-        unknown = [part for part in group.parts if part not in group.beside]
-        note = f"beside it lies {listed(unknown)}, which is not applied" if unknown else ""
-        return smoothed(replace(group.codes, note=note, beside=group.beside))
+        others = [part for name, part in group.parts.items() if name not in group.beside]
+        unknown = tuple(part.name[len(group.stem) + 1 :] for part in others)
+        return smoothed(replace(group.codes, unapplied=unknown, beside=group.beside))
     if group.parts:
         return group.unread(f"no layout with {listed(group.parts)} is known")
     if group.certain and group.codes.name.endswith(("weight", "packed", "blocks")):  # the others may be indices, too

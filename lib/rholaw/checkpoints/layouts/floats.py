@@ -13,12 +13,13 @@ import torch
 from ..tensors import BITS, PLAIN, Tensor
 from .grouping import REAL, Group
 from .settings import Settings
-from .unpacking import E2M1, Rows, code_rows, expect, scale, unpacked
+from .unpacking import E2M1, Rows, code_rows, expect, refuse_wiped, scale, unpacked
 
 TELLING, UNLIKE = 512, 0.2  # bytes, at least; and |E exp(2πi b/16)|, below 1e-5 for wide numbers, .6 for two codes
 TILE = (128, 4)  # scales in a tile of cuBLAS's order, 32 × 4 × 4: docs.nvidia.com/cuda/cublas, 1D block scaling
 CLEARLY = 1.5  # times as like; of 222 matrices of three real models, as they lie, at most 1.23, and swizzled 207 above
 SWIZZLERS = ("torchao", "comfyui")
+IN_ORDER = ("compressed-tensors", "modelopt", "nvfp4", "mxfp4", "mxfp8", "quark", "auto-round", "fp8")  # by their code
 INT8 = 127  # the code of the largest weight of a row
 
 
@@ -46,8 +47,9 @@ def scaled(group: Group, settings: Settings) -> Tensor | None:
             raise ValueError("codes, not measured: of 4 bits by the config, and these bytes hold more, as two codes")
         if codes.dtype == "I8" and _hold_two(stored):
             raise ValueError("codes, not measured: the halves of these bytes are as of two codes of 4 bits each")
-        values = stored.float() - zeros(first, last)
-        return values / factors(first, last) if settings.divides else values * factors(first, last)
+        values, factor = stored.float() - zeros(first, last), factors(first, last)
+        refuse_wiped(values, factor)
+        return values / factor if settings.divides else values * factor
 
     tensor = group.tensor(codes.shape, f"{codes.dtype}/{name}", rows)
     return replace(tensor, note=note, scale=about if about.count == 1 and not settings.divides else None)
@@ -66,7 +68,9 @@ def int8(group: Group, settings: Settings) -> Tensor | None:
     def rows(first: int, last: int) -> torch.Tensor:
         if "format" in group.parts and group.parts["format"].read().float().any():
             raise ValueError("codes, not measured: their weight_format is not 0, which is rows one after another")
-        return code_rows(codes, first, last).float() * (largest.load(first, last).float() / INT8)[:, None]
+        values, factor = code_rows(codes, first, last).float(), (largest.load(first, last).float() / INT8)[:, None]
+        refuse_wiped(values, factor)
+        return values * factor
 
     return group.tensor(codes.shape, "bnb int8/row", rows)
 
@@ -87,8 +91,9 @@ def nvfp4(group: Group, settings: Settings) -> Tensor | None:
 
     def rows(first: int, last: int) -> torch.Tensor:
         _refuse_swizzled(group, block)
-        values = fours(codes, first, last) * factors(first, last)
-        return values / whole(first, last) if divides else values * whole(first, last)
+        values, factor = fours(codes, first, last) * factors(first, last), whole(first, last)
+        refuse_wiped(values, factor)
+        return values / factor if divides else values * factor
 
     return replace(group.tensor(shape, "NVFP4", rows), note=note)
 
@@ -122,9 +127,11 @@ def _order(settings: Settings) -> str:
     """
     if settings.method in SWIZZLERS:
         raise ValueError(f"{settings.method} may keep such scales in another order (swizzled)")
-    return (
-        "" if settings.method else "no config.json says who wrote it: its scales are taken in the order of their blocks"
-    )
+    if settings.method in IN_ORDER:
+        return ""
+    who = f"how {settings.method:.30} orders them is not known"
+    who = who if settings.method else "no config.json says who wrote it"
+    return f"{who}: its scales are taken in the order of their blocks; some weights of the model itself would show it"
 
 
 def _refuse_swizzled(group: Group, scales: Tensor) -> None:

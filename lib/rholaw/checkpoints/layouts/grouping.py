@@ -14,6 +14,7 @@ from threading import Lock
 import torch
 
 from ...checked import shown
+from ..roles import UNTOLD, is_bias, role
 from ..tensors import PLAIN, Tensor, unreadable
 
 STEM = re.compile(
@@ -36,6 +37,9 @@ ACTIVATIONS = re.compile(
 )
 """Companions that say how inputs are rounded: no weight depends on them."""
 SAME = {"scale_inv": "scale", "scale_weight": "scale", "scaling_factor": "scale", "scaling_factor_2": "scale_2"}
+WITHIN = re.compile(r"(.+?)\.((?:(?:weight_\w+|\w*(?:quantizer|observer|post_process))\.)?[^.]+)")
+"""A name in a module: (module, the rest)."""
+SMALL = 1 / 8  # of a weight's numbers, which what says something of it has at most
 CUTS = 8  # points and dashes in the name of a companion, at most
 REAL = ("F64", "F32", "F16", "BF16")
 INTEGERS = {name for name, dtype in PLAIN.items() if not (dtype.is_floating_point or dtype.is_complex)} - {"BOOL"}
@@ -121,7 +125,10 @@ class Group:
 
 
 def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
-    """The tensors in their order, those that are one matrix as one Group in the place of its codes."""
+    """The tensors in their order, those that are one matrix as one Group in the place of its codes.
+
+    So is a matrix of floats with what else lies in its module, is small, and is called neither a bias nor a buffer.
+    """
     tensors = list(tensors)
     companions = {tensor.name: said for tensor in tensors if (said := _companion(tensor.name))}
     plainly = {stem for stem, vague in companions.values() if not vague}
@@ -141,9 +148,14 @@ def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
     loose = [stem for stem, group in coded.items() if stem == group.codes.name and not group.certain]
     for stem in [stem for stem in loose if _owner(stem, None, groups, coded)]:
         del groups[stem], coded[stem]
+    wide = {tensor.name[: -len(".weight")]: tensor for tensor in tensors if _is_plain(tensor)}
+    altered = {tensor.name: stem for tensor in tensors if (stem := _altered(tensor, wide))}
+    for stem in set(altered.values()) - groups.keys():
+        groups[stem] = Group(stem, wide[stem].name, wide[stem], {}, latest)
     hosts, rest = {group.codes.name: group for group in groups.values()}, []
     for tensor in tensors:
         owner = None if tensor.name in hosts else _owner(tensor.name, companions.get(tensor.name), groups, coded)
+        owner = owner or groups.get(altered.get(tensor.name, ""))
         if owner is None:
             rest.append(hosts.get(tensor.name, tensor))
         else:
@@ -158,6 +170,24 @@ def orphan(tensor: Tensor) -> bool:
     """Whether a tensor that belongs to no codes is called as only companions are, and might pass for a matrix."""
     said = _companion(tensor.name) if len(tensor.shape) > 1 else None
     return said is not None and not said[1]
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether it is the weight of a module, a matrix of floats."""
+    wide = sum(size > 1 for size in tensor.shape) > 1
+    return wide and tensor.name.endswith(".weight") and tensor.dtype in REAL and not tensor.quantised
+
+
+def _altered(tensor: Tensor, wide: dict[str, Tensor]) -> str:
+    """The module of a weight among ``wide``, {module: Tensor}, that a small tensor in it changes as it runs, or ""."""
+    match = WITHIN.fullmatch(tensor.name)
+    if match is None or match[1] not in wide or is_bias(tensor.name) or role(tensor.name) == "buffer":
+        return ""
+    if role(wide[match[1]].name) not in UNTOLD:  # routers, heads and tables of tokens have others, and stay as they are
+        return ""
+    is_list = tensor.count == max(tensor.shape, default=1)
+    small = is_list or tensor.count <= SMALL * wide[match[1]].count
+    return match[1] if match[2] != "weight" and small else ""
 
 
 def _companion(name: str) -> tuple[str, bool] | None:

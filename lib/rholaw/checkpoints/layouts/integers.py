@@ -15,7 +15,7 @@ from ...checked import shown
 from ..tensors import NAMES, Tensor
 from .grouping import Group
 from .settings import Settings
-from .unpacking import E2M1, code_rows, expect, scale, unpacked
+from .unpacking import E2M1, code_rows, expect, refuse_wiped, scale, unpacked
 
 WORD = 32
 AWQ = torch.tensor([0, 4, 1, 5, 2, 6, 3, 7], dtype=torch.int32)  # the places in a word of eight columns in order
@@ -65,7 +65,9 @@ def gptq(group: Group, settings: Settings) -> Tensor | None:
     def rows(first: int, last: int) -> torch.Tensor:
         stored, factor, zero, place = group.latest.of(group, prepared)
         factor, zero = factor[first:last][:, place], zero[first:last][:, place]
-        return (unpacked(stored[first:last], bits)[:, :width].float() - zero) * factor
+        values = unpacked(stored[first:last], bits)[:, :width].float() - zero
+        refuse_wiped(values, _largest(factor))
+        return values * factor
 
     note = "" if settings.method else "no config.json says so: zeros are taken as AutoGPTQ keeps them, one less"
     return replace(group.tensor((height, width), f"GPTQ int{bits}/g{size}", rows), note=note)
@@ -90,6 +92,7 @@ def awq(group: Group, settings: Settings) -> Tensor | None:
         begin = first // 8
         values = _awq(stored[begin : -(-last // 8)])[first - 8 * begin : last - 8 * begin]
         factor, zero = (x[first:last].repeat_interleave(size, 1)[:, :width] for x in (factor, zero))
+        refuse_wiped(values.float() - zero, _largest(factor))
         return (values.float() - zero) * factor
 
     return group.tensor((8 * words, width), f"AWQ int4/g{size}", rows)
@@ -135,11 +138,13 @@ def dense(group: Group, settings: Settings) -> Tensor | None:
 
     def rows(first: int, last: int) -> torch.Tensor:
         values = unpacked(code_rows(codes, first, last), bits)[:, :width].float() - offset
-        if zero is None and order is None:
-            return values * factors(first, last)
-        zeros, place = group.latest.of(group, prepared)
-        factor = code_rows(group.parts["scale"], first, last).float()[:, place]
-        return (values - (zeros if zero is None else zeros[first:last][:, place])) * factor
+        factor = factors(first, last)
+        if zero is not None or order is not None:
+            zeros, place = group.latest.of(group, prepared)
+            factor = code_rows(group.parts["scale"], first, last).float()[:, place]
+            values = values - (zeros if zero is None else zeros[first:last][:, place])
+        refuse_wiped(values, _largest(factor))
+        return values * factor
 
     return group.tensor(shape, f"packed int{bits}/{name}", rows)
 
@@ -187,6 +192,11 @@ def floats(group: Group, settings: Settings) -> Tensor | None:
         return values * factors(first, last)
 
     return group.tensor(shape, f"MLX {modes[0]}", rows)
+
+
+def _largest(factors: torch.Tensor) -> torch.Tensor:
+    """The largest magnitude of each row, (n, 1): a small group may have a scale that is 0 in 16 bits, a row not."""
+    return factors.abs().amax(1, keepdim=True)
 
 
 def _columns(group: Group) -> bool:

@@ -2,6 +2,7 @@
 
 pruned      up_proj.weight_orig × up_proj.weight_mask                      torch.nn.utils.prune
 directions  conv.weight_g × conv.weight_v / its norm                       weight_norm, old and as a parametrization
+            up_proj.weight_m × up_proj.weight_v / its norm                 DoRA, arXiv 2402.09353
 spectral    conv.weight_orig / its largest singular value, uᵀ W v          spectral_norm, old and as a parametrization
 smoothed    up_proj.weight × up_proj.pre_quant_scale of its inputs         ModelOpt's AWQ and SmoothQuant
 
@@ -18,7 +19,7 @@ from ...checked import shown
 from ..tensors import Tensor, unreadable
 from .grouping import Latest
 
-FACTORS = ("orig", "mask", "g", "u", "v")
+FACTORS = ("orig", "mask", "g", "m", "u", "v")
 PARAMETRIZED = re.compile(r"(?:^|\.)parametrizations\.(\w+)\.(?:0\._)?(original[01]?|[uv])$")
 Make = Callable[[dict[str, Tensor]], torch.Tensor]
 
@@ -71,6 +72,7 @@ def _product(stem: str, parts: dict[str, Tensor], latest: Latest) -> Tensor | No
         return _pruned(stem, parts["orig"], parts["mask"])
     makers: dict[tuple[str, ...], Make] = {
         ("g", "v"): lambda p: _directed(p["g"], p["v"]),
+        ("m", "v"): lambda p: _directed(p["m"], p["v"]),
         ("original0", "original1"): lambda p: _directed(p["original0"], p["original1"]),
         ("orig", "u", "v"): lambda p: _normed(p["orig"], p["u"], p["v"]),
         ("original", "u", "v"): lambda p: _normed(p["original"], p["u"], p["v"]),

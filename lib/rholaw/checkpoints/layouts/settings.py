@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...checked import shown
 from ...untrusted import json_object
+from ..changes import BITNET, NONE, TURNED, Change
 from ..config import beside
 
 TABLES = ("quantization_config", "compression_config")  # in config.json; the second of older compressed-tensors
@@ -13,6 +14,7 @@ PACKED = "pack-quantized"  # compressed-tensors' whole numbers of a few bits, an
 WEIGHTS = re.compile(r"w\d+a16(_\w+)?|\w+_wo")  # of ModelOpt's quant_algo, those of weights alone
 FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")  # of GPTQ, AWQ, ModelOpt
 TURNS = re.compile(r"transform|rotation|hadamard|quarot|spinquant")  # in a key of compressed-tensors, AutoRound, Quark
+ROTATES = re.compile(r"hadamard|quarot|spinquant|rotation|rotated|(^|_)rotate_|^online_had|^R[1-4]$")  # of config.json
 LARGEST = 2**20  # of a block
 
 
@@ -25,7 +27,7 @@ class Settings:
     divides: scales divide, as in CTranslate2.  bits: the most that a weight has by what is said, or 0.  ordered,
     symmetric: GPTQ's desc_act, groups are no neighbours, and its sym, zeros are the middle.  cache: what keys and
     values are rounded to, such as "fp8", or "".  changes: what else the model does than to multiply by its matrices as
-    they lie, a sentence, or "".
+    they lie.
     """
 
     method: str = ""
@@ -37,7 +39,7 @@ class Settings:
     ordered: bool = False
     symmetric: bool = False
     cache: str = ""
-    changes: str = ""
+    changes: Change = NONE
 
     def mlx(self, stem: str) -> tuple[int | None, int | None, str]:
         """(group size, bits, mode) of a module in MLX, None where nothing is said."""
@@ -76,7 +78,7 @@ def read(folder: Path, said: dict) -> Settings:
         about.get("desc_act") is True,
         about.get("sym") is True,
         _text(about, "kv_cache_quant_algo") or _cache(_table(about, "kv_cache_scheme")),
-        _changes(about),
+        _changes(config, inner, about),
     )
 
 
@@ -117,15 +119,15 @@ def _weights_only(about: object) -> bool:
     )
 
 
-def _changes(about: dict) -> str:
-    """What a model does beside its matrices by a quantisation's config: it rotates inputs, or rounds as it runs."""
+def _changes(config: dict, inner: dict, about: dict) -> Change:
+    """What a model does beside its matrices by its config or that of its quantisation: it rotates inputs, or rounds."""
     steps = about.get("algo_config")  # of Quark
     steps = [str(step.get("name")) for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-    if turning := [key for key in (*about, *steps) if TURNS.search(key) and about.get(key, True)]:
-        return f"its quantisation has {shown(turning[0])}: inputs may be rotated before its matrices, which are so too"
-    if _text(about, "quant_method") == "bitnet":
-        return "it is a BitNet, whose matrices and inputs are rounded whenever it runs, whatever lies in the file"
-    return ""
+    turning = [key for key in (*about, *steps) if TURNS.search(key) and about.get(key, True)]
+    if turning := turning + [key for part in (config, inner) for key in part if ROTATES.search(key) and part[key]]:
+        told = f"its config has {shown(turning[0])}: inputs may be rotated before its matrices, which are so too"
+        return Change(TURNED, told, turning[0])
+    return BITNET if _text(about, "quant_method") == "bitnet" else NONE
 
 
 def _header(said: dict) -> dict:

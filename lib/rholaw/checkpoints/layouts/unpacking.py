@@ -74,6 +74,13 @@ def scale(tensor: Tensor, shape: tuple[int, ...], said: tuple[int, ...] = ()) ->
     return rows, f"g{wide}" if tall == 1 else f"{tall}x{wide}"
 
 
+def refuse_wiped(values: torch.Tensor, factors: torch.Tensor) -> None:
+    """ValueError where codes that are not 0 have a scale that is; factors: (n, columns or 1), as ``scale`` gives."""
+    dead = factors == 0
+    if dead.any() and (dead & (values != 0)).any():
+        raise ValueError("codes, not measured: some that are not 0 have a scale of 0, which leaves nothing of them")
+
+
 def _real(values: torch.Tensor) -> torch.Tensor:
     """Scales in float32: bytes are exponents, as in OCP's E8M0, where 255 is NaN."""
     return (values.view(torch.float8_e8m0fnu) if values.dtype == torch.uint8 else values).float()
