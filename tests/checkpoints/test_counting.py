@@ -81,6 +81,13 @@ def test_what_is_no_part_of_the_decoder_is_not_counted(llama):
 
 WRITERS = ("LlamaForCausalLM", "GPT2LMHeadModel", "InternVLChatModel", "LlavaForConditionalGeneration")
 OTHERS = ("LlamaModel", "LlamaForSequenceClassification", "Qwen2ForProcessRewardModel", "ColQwen2ForRetrieval")
+OTHERS += (
+    "LlamaForMaskedDiffusionLM",
+    "LLaDAModelLM",
+    "DreamForCausalLM",
+    "SDARForCausalLM",
+    "Fast_dLLM_QwenForCausalLM",
+)
 SAID = {name: ([name], name in WRITERS) for name in WRITERS + OTHERS} | {"nothing": (None, True), "none": ([], True)}
 SAID |= {"both": (["LlamaModel", "LlamaForCausalLM"], True)}
 
@@ -262,13 +269,16 @@ def test_parts_of_a_config_that_disagree_on_the_head_are_refused_without_weights
 
 def test_tensors_decide_on_the_head_where_parts_of_a_config_disagree(tmp_path):
     """LLaVA and InternVL write both; the outer may say so by default alone."""
+    config = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"]}
     for outside, inside in (True, False), (False, True):
         inner = {"model_type": "llama", **SIZES, "tie_word_embeddings": inside}
-        config = {"model_type": "llava", "tie_word_embeddings": outside, "text_config": inner}
-        config["text_config"]["architectures"] = ["LlamaForCausalLM"]
+        config |= {"tie_word_embeddings": outside, "text_config": inner}
         for head in (True, False):
             folder = tmp_path / f"{outside}{head}"
             assert counting.geometry(written(folder, config, tensors(head=head))).tied is not head
+    config["text_config"] = inner | {"tie_word_embeddings": False}  # as in Qwen3-VL-Embedding#89
+    with pytest.raises(ValueError, match="says that the head is a matrix of its own, and no tensor is one"):
+        counting.geometry(written(folder, config, tensors(head=False)))
 
 
 BIASES = (("q", 64), ("k", 32), ("v", 32))

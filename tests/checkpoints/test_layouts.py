@@ -224,6 +224,32 @@ def test_the_order_of_scales_is_said_where_it_is_assumed(tmp_path, method):
     assert ("taken in the order of their blocks; some weights" in told) == (method in ("", "of_its_own"))
 
 
+def test_scales_of_joined_parts_are_no_guess(tmp_path):
+    """Phi-3's queries, keys and values lie in one matrix, with three scales (vllm#5915), and are not of one size."""
+    codes = (torch.randn(6144, 16) * 60).to(torch.float8_e4m3fn)  # 4096, 1024 and 1024
+    tensors = {"l.qkv_proj.weight": codes, "l.qkv_proj.weight_scale": real(3, 1)}
+    joined = pytest.raises(ValueError, match="3 scales of 2048 rows each may be of parts that were joined")
+    with checkpoints.open(written(tmp_path, tensors)) as checkpoint, joined:
+        checkpoint.tensors[0].read()
+    tensors["l.qkv_proj.weight_scale"] = real(6144 // 64, 1)
+    with checkpoints.open(written(tmp_path, tensors)) as checkpoint:
+        assert torch.equal(checkpoint.tensors[0].read(), codes.float() / 2)
+
+
+@pytest.mark.parametrize("value", [0.0, float("inf"), float("nan"), None])
+def test_scales_of_inputs_that_cannot_be_are_told(tmp_path, value):
+    """Experts that no token went to: compressed-tensors#595 has infinity, vllm#45212 none."""
+    tensors = {}
+    for i in range(3):
+        scale = {} if value is None and i == 2 else {"input_scale": torch.tensor(value if i == 2 else 0.1)}
+        parts = {"weight": (torch.randn(64, 64) * 60).to(torch.float8_e4m3fn), "weight_scale": torch.tensor(0.1)}
+        tensors |= {f"l.experts.{i}.up_proj.{name}": part for name, part in (parts | scale).items()}
+    told = " ".join(rl.survey(written(tmp_path, tensors), "int4/g64", progress=False).attrs["remarks"])
+    fault = "have no static scale" if value is None else "that is no positive number"
+    assert fault in told
+    assert "1 matrices, as 'l.experts.2.up_proj.weight', have" in told and told.count("1 matrices") == 1
+
+
 def test_a_matrix_of_dora_is_its_magnitude_times_its_direction(tmp_path):
     """arXiv 2402.09353, equation 5; the shape of the magnitude says along what the norm is."""
     direction, magnitude = torch.randn(64, 96), torch.rand(64, 1)

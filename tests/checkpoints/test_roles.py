@@ -218,6 +218,17 @@ def test_what_sees_stays_in_16_bits_beside_what_writes(tmp_path):
     assert total.bytes == 96 * 64 * 4.5 / 8 + 2 * (200 * 64 + 96 * 32 + 64 * 64)
     large = TOWER | {"model.vision_tower.encoder.layers.0.fc2.weight": (640, 64)}
     assert {roles.among(large | WRITER)[name] for name in large} == {"senses"}  # larger than what writes
+    bridges = (
+        "video_tower.layers.0.fc1",
+        "connector.modality_projection.proj",
+        "qformer.layer.0.query",
+        "projector.fc1",
+    )
+    bridges = {f"model.{name}.weight": (64, 64) for name in bridges} | {
+        "model.image_newline": (64,),
+        "a.blk.0.up.weight": (64, 64),
+    }
+    assert {roles.among(WRITER | bridges)[name] for name in bridges} == {"senses"}
     alone = survey(tmp_path, {name: tensors[name] for name in TOWER})
     assert rl.totals(alone.reset_index()).compressed.tolist() == [96 * 32 + 64 * 64]
     assert roles.among({"encoder.block.0.layer.0.SelfAttention.v.weight": (64, 64), "x.weight": (640, 64)}) == {

@@ -26,8 +26,13 @@ def trits(shape):
     return (torch.randint(-1, 2, shape, generator=GENERATOR) * 0.03 * (1 + torch.rand(shape[0], 1))).bfloat16()
 
 
+def by_groups(x):
+    return (x.view(len(x), -1, 32) * torch.rand(len(x), x.shape[1] // 32, 1)).view(x.shape)
+
+
 KINDS = {
     "ternary, a scale for each row": (trits, True),
+    "ternary, a scale for 32": (lambda shape: by_groups(trits(shape).sign()), True),
     "binary": (lambda shape: torch.randint(0, 2, shape, generator=GENERATOR) - 0.5, True),
     "four values": (lambda shape: torch.randint(-2, 2, shape, generator=GENERATOR) + 0.5, False),
     "normal": (lambda shape: torch.randn(shape, generator=GENERATOR), False),

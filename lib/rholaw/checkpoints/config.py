@@ -29,12 +29,16 @@ NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 """Where the decoder stands in the config of a model of several modalities."""
 SENSES = r"(vision|visual|image|video|audio|speech|sound)\w*_config"
 """What such a config calls its other parts."""
+HEADED = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
 ROUNDED = ("quantization_config", "compression_config", "quantization")
 NO_WRITER = (
     r"For(\w*Classification|QuestionAnswering|MultipleChoice|MaskedLM|\w*Retrieval|\w*Embedding|\w*RewardModel)$|"
-    r"(?<!LMHead)(?<!Chat)Model$"
+    r"(?<!LMHead)(?<!Chat)Model$|Diffusion|LLaDA|Dream|dLLM|SDAR"
 )
-"""Among ``architectures``: a part of a model, as for embeddings, or one with another head than for tokens."""
+"""Among ``architectures``: a part of a model, as for embeddings, or one with another head than for tokens.
+
+And models of diffusion, which write many at once.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Config:
     stream; eps: of its norms.  tied: the head shares the embedding's matrix.  said: all that is said of the decoder, by
     the keys of config.json; spelled: {such a key: the key in the source}, where it is another.  writes: not said to be
     a model that writes no tokens; senses, rounded: parts that see or hear are named, or how it was quantised.
-    torn: its parts say otherwise of ``tied`` than the whole.
+    torn: its parts say otherwise of ``tied`` than the whole; headed: its class has a head for tokens.
     """
 
     source: str
@@ -66,6 +70,7 @@ class Config:
     senses: bool = False
     rounded: bool = False
     torn: bool = False
+    headed: bool = False
 
     def require(self, *names: str) -> None:
         """ValueError that lists which of these fields the source says nothing of, by its own keys."""
@@ -94,6 +99,8 @@ def from_json(values: dict) -> Config:
     source, keys = "config.json", {name: key for name, (key, _) in KEYS.items()} | {"family": "model_type"}
     parts = _parts(values)
     ties = {part["tie_word_embeddings"] for part in parts if isinstance(part.get("tie_word_embeddings"), bool)}
+    classes = next(filter(None, (part.get("architectures") for part in parts)), None)
+    classes = [name for name in classes if isinstance(name, str)] if isinstance(classes, list) else []
     values = _decoder(values)
     family = _text(values, "model_type", source)
     return Config(
@@ -103,10 +110,11 @@ def from_json(values: dict) -> Config:
         **_numbers(values, keys, source),
         tied=_flag(values, "tie_word_embeddings", source),
         said=values,
-        writes=_writes(next(filter(None, (part.get("architectures") for part in parts)), None)),
+        writes=not classes or any(re.search(NO_WRITER, name) is None for name in classes),
         senses=any(bool(part[key]) and re.fullmatch(SENSES, key) is not None for part in parts for key in part),
         rounded=any(bool(part.get(key)) for part in parts for key in ROUNDED),
         torn=len(ties) > 1,
+        headed=any(name.endswith(HEADED) for name in classes),
     )
 
 
@@ -114,11 +122,6 @@ def _parts(values: dict) -> list[dict]:
     """The config, and what stands in it of the decoder, from the outside to the inside."""
     inner = next((part for name in NESTED if (part := _part(values, name))), None)
     return [values, *(_parts(inner) if inner else ())]
-
-
-def _writes(architectures: object) -> bool:
-    names = [name for name in architectures if isinstance(name, str)] if isinstance(architectures, list) else []
-    return not names or any(re.search(NO_WRITER, name) is None for name in names)
 
 
 def _decoder(values: dict) -> dict:

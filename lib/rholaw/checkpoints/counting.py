@@ -111,10 +111,8 @@ def _refuse_missing(does: dict[str, str], config: Config) -> None:
         raise ValueError(
             f"{config.source} counts {count} layers, and of {len(missing)}, as {missing[0]}, no tensor is there"
         )
-    architectures = config.said.get("architectures")
-    writes = isinstance(architectures, list) and any(str(name).endswith("ForCausalLM") for name in architectures)
     own = config.said.get("tie_word_embeddings") is False and not config.torn  # else the tensors decide
-    if writes and own and "head" not in does.values():
+    if config.headed and own and "head" not in does.values():
         raise ValueError(f"{config.source} says that the head is a matrix of its own, and no tensor is one")
 
 

@@ -13,8 +13,9 @@ KEPT = ("embedding", "head", "norm", "router", "state", "senses")
 """The roles that ``totals`` leaves in 16 bits, as engines do; a "buffer" stays as it is in the file."""
 
 SENSES = re.compile(
-    r"(^|\.)(vision\w*|visual|image_newline|multi_modal_projector|mm_projector|mlp1|aligner|audio\w*|speech\w*|"
-    r"embed_(vision|audio)|patch_merger)\.|^(v|mm)\."
+    r"(^|\.)(vision\w*|high_res_vision\w*|visual|image_(newline|tower|encoder|to_text\w*)|video_tower|audio\w*|speech\w*|"
+    r"embed_(vision|audio)|multi_modal_projector|mm_projector|mlp1|aligner|(patch_)?merger|projector|language_projection|"
+    r"(\w+_)?connector|resampler\w*|qformer)(\.|$)|^(v|a|mm)\."
 )
 """Names of what sees or hears, beside a decoder."""
 TOKENS = r"(^|\.)(embed_tokens|wte|tok_embeddings|(?<!embeddings\.)word_embeddings|embed_in|token_embd)\.weight$"

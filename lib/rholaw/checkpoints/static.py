@@ -67,6 +67,23 @@ class Scales:
         return f"scales of inputs or cache lie beside them ({told}): engines use these while they run"
 
     @property
+    def faults(self) -> list[str]:
+        """Which matrices have a static scale of their inputs that cannot be, or none where others have one."""
+        scaled = {name: tensor for name, tensor in self.weights.items() if tensor.beside.keys() & set(INPUTS)}
+        kinds = {tensor.dtype for tensor in scaled.values()}
+        coded = [name for name, tensor in self.weights.items() if tensor.quantised and tensor.dtype in kinds]
+        broken = [name for name in scaled if not _is_scale(_named(scaled[name])[1])]
+        lacking = [name for name in coded if name not in scaled]
+        return [
+            f"{len(names)} matrices, as {shown(names[0])}, {what}"
+            for names, what in (
+                (broken, "have a static scale of their inputs that is no positive number: engines make NaN of it"),
+                (lacking, "have no static scale of their inputs, as others of their kind have"),
+            )
+            if names
+        ]
+
+    @property
     def of_inputs(self) -> str:
         """The first matrix with a static scale of its inputs, "" where none has one."""
         return next((name for name, tensor in self.weights.items() if tensor.beside.keys() & set(INPUTS)), "")
@@ -168,10 +185,16 @@ def _is_list(tensor: Tensor) -> bool:
     return tensor.count == max(tensor.shape, default=1)
 
 
+def _is_scale(tensor: Tensor) -> bool:
+    """Whether it holds positive numbers alone."""
+    values = tensor.read().float()
+    return bool(((values > 0) & (values < math.inf)).all())
+
+
 def _rounds(scale: Tensor | None) -> Step:
     """What rounds keys or values by their scale."""
     factors = torch.ones(1) if scale is None else scale.read().float().reshape(-1)
-    if not ((factors > 0) & (factors < torch.inf)).all():
+    if scale is not None and not _is_scale(scale):
         raise ValueError(f"{shown(scale.name)} is no positive number, as static scales are")
     store = parse("fp8_tensor").coded
 

@@ -99,7 +99,8 @@ def survey(
         finished = resumable.Finished(out, _key(checkpoint, named, rotation, device))
         changes = checkpoint.changes or ternary(checkpoint.tensors)
         assumed = Counter(tensor.note for tensor in checkpoint.tensors if tensor.note)
-        assumed = [f"{note} ({count} tensors)" for note, count in assumed.items()]
+        more = [f"{note} ({count} tensors)" for note, count in assumed.items()]
+        more += [checkpoint.scales.remark, *checkpoint.scales.faults]
         tied = ties.among(checkpoint.tensors)
         does = among({tensor.name: tensor.shape for tensor in checkpoint.tensors})
         rows, total = [], sum(tensor.count for tensor in checkpoint.tensors)
@@ -117,7 +118,7 @@ def survey(
     table = _with_capacity(table, named, fit)
     table.attrs |= {
         "checkpoint": str(path),
-        "remarks": list(filter(None, (*remarks, *assumed, checkpoint.scales.remark))),
+        "remarks": list(filter(None, (*remarks, *more))),
         "changes": str(changes),
     }
     if out:

@@ -7,7 +7,7 @@ from .roles import UNTOLD, among, is_matrix
 from .tensors import Tensor
 
 SAMPLED = 8  # matrices
-FEW, RUN = 32, 128  # values of a row that are looked at, at least and at most: some files scale groups of 128
+RUN = 32  # values of a row that are looked at: some files scale small groups
 
 
 def ternary(tensors: Iterable[Tensor]) -> Change:
@@ -18,7 +18,7 @@ def ternary(tensors: Iterable[Tensor]) -> Change:
     tensors = list(tensors)
     does = among({tensor.name: tensor.shape for tensor in tensors})
     layers = [tensor for tensor in tensors if does[tensor.name] in UNTOLD and is_matrix(tensor.name, tensor.shape)]
-    layers = [tensor for tensor in layers if min(tensor.shape[-1], tensor.matrix[1]) >= FEW]
+    layers = [tensor for tensor in layers if min(tensor.shape[-1], tensor.matrix[1]) >= RUN]
     few = [_is_ternary(tensor) for tensor in layers[:: -(-len(layers) // SAMPLED) or 1]]
     told = [one for one in few if one is not None]
     if not told or not all(told):
@@ -29,7 +29,7 @@ def ternary(tensors: Iterable[Tensor]) -> Change:
 def _is_ternary(tensor: Tensor) -> bool | None:
     """Whether the values of its first row are; None where they cannot be had or are zeros."""
     try:
-        values = tensor.load(0, min(tensor.matrix[1], RUN))
+        values = tensor.load(0, RUN)
     except ValueError:
         return None
     if not values.is_floating_point() or not (values := values.float()).any():

@@ -63,6 +63,8 @@ def scale(tensor: Tensor, shape: tuple[int, ...], said: tuple[int, ...] = ()) ->
         values = _real(tensor.load(begin * across, end * across)).view(-1, across)[place - begin]
         return values if across == 1 else values.repeat_interleave(wide, 1)[:, :width]
 
+    if across == 1 and not said and BLOCKS[0] < tall < height:
+        raise ValueError(f"{down} scales of {tall} rows each may be of parts that were joined, of other sizes")
     if across == 1:
         return rows, "row" if down == height else "tensor" if down == 1 else f"{tall} rows"
     if down == 1 and wide == 1 and width > 1:
