@@ -680,3 +680,35 @@ def test_a_scale_that_is_inverted_has_a_word(tmp_path):
         tensors = {"up.weight": codes, "up.weight_scale": torch.tensor(factor)}
         table = rl.survey(written(tmp_path / name, tensors), "int4/g64", progress=False)
         assert ("as of a scale that is missing or inverted" in table.note.iloc[0]) == (name == "inverted")
+        assert ("of a size that no trained model has" in summing.doubt(table)) == (name == "inverted")
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e6, 1e-12])
+def test_floats_of_a_size_that_no_matrix_has_leave_no_recommendation(tmp_path, factor):
+    """Bits of F16 that are called BF16 are about 1e-16."""
+    x = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    wrong = (x / 50).half().view(torch.bfloat16) if factor < 1 else x * factor
+    tensors = {"l.up_proj.weight": wrong, "l.down_proj.weight": x / 50, "l.gate_proj.weight": wrong.clone()}
+    table = rl.survey(written(tmp_path, tensors), "int4/g64", progress=False)
+    assert table.outcome.tolist().count("strange") == (0 if factor == 1 else 2)
+    assert summing.doubt(table).startswith("Most of its weights are of a size") == (factor != 1)
+    tensors["l.gate_proj.weight"] = x / 50
+    assert not summing.doubt(rl.survey(written(tmp_path, tensors), "int4/g64", progress=False))
+
+
+def test_a_parameter_of_all_experts_may_have_what_changes_it(tmp_path):
+    experts = torch.randn(4, 64, 96)
+    tensors = {"l.experts.gate_up_proj": experts, "l.experts.gate_up_proj_scale": torch.rand(4, 64, 1)}
+    tensors["l.experts.gate_up_proj_bias"] = torch.rand(4, 64)
+    with checkpoints.open(written(tmp_path, tensors, {"config.json": {"model_type": "qwen3_moe"}})) as checkpoint:
+        names = {tensor.name for tensor in checkpoint.tensors}
+        assert names == {"l.experts.gate_up_proj", "l.experts.gate_up_proj_bias"}
+        assert checkpoint.changes.what == "l.experts.gate_up_proj_scale"
+
+
+def test_what_changes_the_eyes_of_a_model_is_no_doubt_of_its_decoder(tmp_path):
+    """Gemma's towers keep the ranges that their matrices' inputs are clipped to."""
+    tensors = {"model.embed_tokens.weight": torch.randn(100, 32), "model.layers.0.up_proj.weight": torch.randn(64, 32)}
+    tensors |= {"vision_tower.up_proj.weight": torch.randn(64, 32), "vision_tower.up_proj.input_max": torch.ones(())}
+    with checkpoints.open(written(tmp_path, tensors)) as checkpoint:
+        assert not checkpoint.changes and checkpoint["vision_tower.up_proj.weight"].unapplied == ("input_max",)

@@ -4,6 +4,7 @@ A config.json describes a model, and the headers say what there is: where both a
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,24 +96,24 @@ def held(model: Geometry, config: Config, checkpoint: Checkpoint) -> Geometry:
             f"{config.source} describes {model.total:.4g} parameters ({config.family}), and the tensors beside it are "
             f"{there}: some are missing, or of another model, or a key that changes the count is not modelled"
         )
-    _refuse_missing(does, config)
+    _refuse_missing(does, config, bool(heads))
     rounded = sum(tensor.count for tensor in own if tensor.quantised)
     return replace(model, rounded=model.rounded or not known or 2 * rounded > model.linear, counted=known)
 
 
-def _refuse_missing(does: dict[str, str], config: Config) -> None:
+def _refuse_missing(names: Iterable[str], config: Config, has_head: bool) -> None:
     """ValueError for layers that the config counts and no tensor is of, and for a head that it says is there.
 
-    does: {tensor: its role}.
+    names: of the tensors.  has_head: whether one of them is a head for tokens.
     """
-    there = {int(match[1]) for name in does if (match := LAYER.search(name))}
+    there = {int(match[1]) for name in names if (match := LAYER.search(name))}
     count = config.said.get("num_hidden_layers")
     if there and type(count) is int and (missing := sorted(set(range(count)) - there)):
         raise ValueError(
             f"{config.source} counts {count} layers, and of {len(missing)}, as {missing[0]}, no tensor is there"
         )
     own = config.said.get("tie_word_embeddings") is False and not config.torn  # else the tensors decide
-    if config.headed and own and "head" not in does.values():
+    if config.headed and own and not has_head:
         raise ValueError(f"{config.source} says that the head is a matrix of its own, and no tensor is one")
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from ..checked import shown
 from .changes import BITNET, DRAFTS, NONE, SEES, TURNED, UNAPPLIED, Change
-from .roles import SMOOTHING, UNTOLD, is_matrix, joins, role
+from .roles import SMOOTHING, UNTOLD, among, is_matrix, joins, role
 from .tensors import Tensor
 
 LORA = re.compile(
@@ -132,11 +132,14 @@ def changes(tensors: list[Tensor], metadata: dict) -> Change:
 
 def _unapplied(tensors: list[Tensor]) -> Change:
     """That small tensors beside matrices change what these compute, or NONE."""
-    altered = [tensor for tensor in tensors if tensor.unapplied and role(tensor.name) in UNTOLD]
+    does = among({tensor.name: tensor.shape for tensor in tensors})
+    altered = [tensor for tensor in tensors if tensor.unapplied and does[tensor.name] in UNTOLD]
     alone = [tensor.name for tensor in tensors if re.search(SMOOTHING, tensor.name)]
     if not (altered or alone):
         return NONE
-    names = [f"{tensor.name.removesuffix('weight')}{tensor.unapplied[0]}" for tensor in altered] + alone
+    stems = [re.sub(r"\.weight$", ".", tensor.name) for tensor in altered]
+    names = [f"{stem}{'' if stem[-1] == '.' else '_'}{x.unapplied[0]}" for stem, x in zip(stems, altered, strict=True)]
+    names += alone
     more = f", as {len(names) - 1} others" * (len(names) > 1)
     told = f"{shown(names[0])} may change what a matrix computes, and is not applied{more}"
     return Change(UNAPPLIED, told, names[0])

@@ -50,8 +50,9 @@ def totals(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> pd.DataFrame:
 def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
     """Why a ``survey`` says nothing of the model, or "".
 
-    Weights are no numbers, most matrices or scaled bytes could not be measured, or each holds one number throughout; or
-    the model does more than to multiply by its matrices, as the table's attrs say.
+    Weights are no numbers, most matrices or scaled bytes could not be measured, or hold values of a size that none has
+    that was trained, or each holds one number throughout; or the model does more than to multiply by its matrices, as
+    the table's attrs say.
     """
     if changes := table.attrs.get("changes"):
         return f"What formats cost the model as it runs is not known: {changes}"
@@ -62,8 +63,12 @@ def doubt(table: pd.DataFrame, keep: Iterable[str] = KEPT) -> str:
     if (share := totals(table, keep).measured.min()) < LEAST:
         part = f"Only {share:.0%}" if share else "None"
         return f"{part} of the bytes of its matrices could be measured: {inside.note.mode()[0]}"
-    if len(peaks := table.peak[table.error.notna() & ~table.role.isin(keep)]) and not peaks.gt(0).any():
+    rows = table[table.error.notna() & ~table.role.isin(keep)]
+    if len(rows) and not rows.peak.gt(0).any():
         return "Each of its matrices holds one number throughout, as no trained model does"
+    strange = rows[rows.outcome.eq("strange")]
+    if strange.parameters.sum() > LEAST * rows.parameters.sum():
+        return f"Most of its weights are of a size that no trained model has: {strange.note.iloc[0]}"
     floats = inside.note[inside.dtype.str.startswith("F8")]
     return f"Floats of 8 bits have a scale that is unknown: {floats.iloc[0]}" if len(floats) else ""
 

@@ -28,7 +28,7 @@ from .tensors import PLAIN, Tensor
 from .ternary import ternary
 
 MANY = 512  # values, of which some of a trained matrix lie on either side of zero
-WIDE = 30.0  # in root mean square, as no matrix that was trained has
+WIDE, FAR, NEAR = 30.0, 1e4, 1e-9  # in root mean square, as no matrix of codes, and none of floats, that was trained
 GRID = 1e-12  # the error of what a format holds as it is
 
 
@@ -57,7 +57,8 @@ def survey(
     role                by the name: attention, mlp, embedding, head, norm, router, state, buffer or other; and senses,
                         what sees or hears beside a language model
     parameters          how many values; 0 for a buffer, and where the tensor is tied to another, which counts them
-    outcome             measured; broken, where it holds NaN or infinite values; unread, where its values cannot be had
+    outcome             measured; strange, where they are of a size that no trained matrix has besides; broken, where it
+                        holds NaN or infinite values; unread, where its values cannot be had
                         or are whole numbers; tied; buffer; or empty
     excess_kurtosis     E[(w − mean)⁴] / σ⁴ − 3; 0 for a Gaussian
     row_kurtosis        the same of rows that are scaled to one RMS: what is left when rows may have scales of their own
@@ -247,8 +248,11 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
         notes.append("lies on this grid: it was rounded to it before")
     if measurement.plain.largest == 0:
         notes.append("all zeros, which every format holds exactly")
-    if tensor.quantised and (rms := math.sqrt(measurement.plain.square)) > WIDE:
-        notes.append(f"its values are {rms:.3g} in root mean square, as of a scale that is missing or inverted")
+    rms, strange = math.sqrt(measurement.plain.square), {}
+    if is_matrix(tensor.name, tensor.shape) and (rms > (WIDE if tensor.quantised else FAR) or 0 < rms < NEAR):
+        why = "a scale that is missing or inverted" if tensor.quantised else "floats of another type"
+        notes.append(f"its values are {rms:.3g} in root mean square, as of {why}")
+        strange = {"outcome": "strange"}
     if tensor.quantised:
         notes.append(f"already {tensor.dtype}" + ": errors on its own grid are misleadingly small" * (not error > 0.5))
     if tensor.unapplied:
@@ -256,4 +260,4 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
     if tensor.beside:
         notes.append(f"{listed(tensor.beside)} beside it: how engines round its inputs")
     stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": "; ".join(notes)}
-    return {"format": name, "error": error, "rotated_error": rotated} | stored
+    return {"format": name, "error": error, "rotated_error": rotated} | stored | strange

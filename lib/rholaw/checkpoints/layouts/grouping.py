@@ -148,7 +148,7 @@ def grouped(tensors: Iterable[Tensor], latest: Latest) -> list[Tensor | Group]:
     loose = [stem for stem, group in coded.items() if stem == group.codes.name and not group.certain]
     for stem in [stem for stem in loose if _owner(stem, None, groups, coded)]:
         del groups[stem], coded[stem]
-    wide = {tensor.name[: -len(".weight")]: tensor for tensor in tensors if _is_plain(tensor)}
+    wide = {tensor.name.removesuffix(".weight"): tensor for tensor in tensors if _is_plain(tensor)}
     altered = {tensor.name: stem for tensor in tensors if (stem := _altered(tensor, wide))}
     for stem in set(altered.values()) - groups.keys():
         groups[stem] = Group(stem, wide[stem].name, wide[stem], {}, latest)
@@ -173,21 +173,27 @@ def orphan(tensor: Tensor) -> bool:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Whether it is the weight of a module, a matrix of floats."""
-    wide = sum(size > 1 for size in tensor.shape) > 1
-    return wide and tensor.name.endswith(".weight") and tensor.dtype in REAL and not tensor.quantised
+    """Whether it is a matrix of floats."""
+    return sum(size > 1 for size in tensor.shape) > 1 and tensor.dtype in REAL and not tensor.quantised
 
 
 def _altered(tensor: Tensor, wide: dict[str, Tensor]) -> str:
-    """The module of a weight among ``wide``, {module: Tensor}, that a small tensor in it changes as it runs, or ""."""
-    match = WITHIN.fullmatch(tensor.name)
-    if match is None or match[1] not in wide or is_bias(tensor.name) or role(tensor.name) == "buffer":
-        return ""
-    if role(wide[match[1]].name) not in UNTOLD:  # routers, heads and tables of tokens have others, and stay as they are
-        return ""
+    """The module of a weight among ``wide``, or the parameter, that a small tensor changes as it runs, or "".
+
+    wide: {module or parameter: Tensor}.  What changes a parameter, as one of all experts, is called after it.
+    """
+    match, said = WITHIN.fullmatch(tensor.name), _companion(tensor.name)
+    stem = match[1] if match and match[2] != "weight" and _is_module(wide, match[1]) else ""
+    stem = stem or (said[0] if said and said[0] in wide and wide[said[0]].name == said[0] else "")
+    if not stem or is_bias(tensor.name) or role(tensor.name) == "buffer" or role(wide[stem].name) not in UNTOLD:
+        return ""  # routers, heads and tables of tokens have others, and stay as they are
     is_list = tensor.count == max(tensor.shape, default=1)
-    small = is_list or tensor.count <= SMALL * wide[match[1]].count
-    return match[1] if match[2] != "weight" and small else ""
+    return stem if is_list or tensor.count <= SMALL * wide[stem].count else ""
+
+
+def _is_module(wide: dict[str, Tensor], stem: str) -> bool:
+    """Whether one of ``wide`` is the weight of a module of this name."""
+    return stem in wide and wide[stem].name != stem
 
 
 def _companion(name: str) -> tuple[str, bool] | None:
