@@ -245,9 +245,9 @@ def test_scales_of_inputs_that_cannot_be_are_told(tmp_path, value):
         parts = {"weight": (torch.randn(64, 64) * 60).to(torch.float8_e4m3fn), "weight_scale": torch.tensor(0.1)}
         tensors |= {f"l.experts.{i}.up_proj.{name}": part for name, part in (parts | scale).items()}
     told = " ".join(rl.survey(written(tmp_path, tensors), "int4/g64", progress=False).attrs["remarks"])
-    fault = "have no static scale" if value is None else "that is no positive number"
-    assert fault in told
-    assert "1 matrices, as 'l.experts.2.up_proj.weight', have" in told and told.count("1 matrices") == 1
+    lacks = "matrices have no static scale of their inputs, and others of their kind have"
+    fault = lacks if value is None else "static scales of inputs are no positive numbers"
+    assert fault in told and told.count("as 'l.experts.2.up_proj.weight' (1 in all)") == told.count("in all") == 1
 
 
 def test_a_matrix_of_dora_is_its_magnitude_times_its_direction(tmp_path):
@@ -652,6 +652,9 @@ def test_what_turns_inputs_is_found_by_its_name_and_in_a_header(tmp_path, said, 
     with checkpoints.open(tmp_path) as checkpoint:
         assert "inputs may be rotated before its matrices" in checkpoint.changes.told
     save_file(codes, tmp_path / "model.safetensors", {"quantization_config": "int8"})
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_args": {"rotation": "spinquant"}}))
+    with checkpoints.open(tmp_path) as checkpoint:
+        assert checkpoint.changes.what == "rotation"
     (tmp_path / "config.json").unlink(missing_ok=True)
     with checkpoints.open(tmp_path) as checkpoint:
         assert not checkpoint.changes and checkpoint["up.weight"].read().eq(1).all()
@@ -664,7 +667,10 @@ def test_floats_that_the_config_calls_quantised_have_a_word(tmp_path):
     cache = {"quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}}
     dense = {"up.weight": real(64, 64)}
     for i, (config, inside, told) in enumerate(
-        [(about, dense, True), (about, tensors, False), ({}, dense, False), (cache, dense, False)]
+        [
+            *((about, dense, True), (about, tensors, False), ({}, dense, False), (cache, dense, False)),
+            ({"quantization_config": "gptq"}, dense, True),
+        ]
     ):
         (tmp_path / str(i)).mkdir()
         with checkpoints.open(written(tmp_path / str(i), inside, {"config.json": config})) as checkpoint:

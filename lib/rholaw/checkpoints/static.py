@@ -75,10 +75,10 @@ class Scales:
         broken = [name for name in scaled if not _is_scale(_named(scaled[name])[1])]
         lacking = [name for name in coded if name not in scaled]
         return [
-            f"{len(names)} matrices, as {shown(names[0])}, {what}"
+            f"{what}, as {shown(names[0])} ({len(names)} in all)"
             for names, what in (
-                (broken, "have a static scale of their inputs that is no positive number: engines make NaN of it"),
-                (lacking, "have no static scale of their inputs, as others of their kind have"),
+                (broken, "static scales of inputs are no positive numbers, of which engines make NaN"),
+                (lacking, "matrices have no static scale of their inputs, and others of their kind have"),
             )
             if names
         ]

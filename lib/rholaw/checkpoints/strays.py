@@ -140,7 +140,7 @@ def _unapplied(tensors: list[Tensor]) -> Change:
     stems = [re.sub(r"\.weight$", ".", tensor.name) for tensor in altered]
     names = [f"{stem}{'' if stem[-1] == '.' else '_'}{x.unapplied[0]}" for stem, x in zip(stems, altered, strict=True)]
     names += alone
-    more = f", as {len(names) - 1} others" * (len(names) > 1)
+    more = f", nor {len(names) - 1} more such" * (len(names) > 1)
     told = f"{shown(names[0])} may change what a matrix computes, and is not applied{more}"
     return Change(UNAPPLIED, told, names[0])
 

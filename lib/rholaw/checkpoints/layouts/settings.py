@@ -57,7 +57,7 @@ def read(folder: Path, said: dict) -> Settings:
     inner = _table(config, "text_config")
     about = _table(config, "quantization_config") or _table(inner, "quantization_config")
     about = about or _table(config, "compression_config")  # of older compressed-tensors
-    about = about or _header(said)
+    about = about or _header(config) or _header(said)
     for file in FILES:
         if not about:
             about = beside(folder, file) or {}
@@ -124,14 +124,16 @@ def _changes(config: dict, inner: dict, about: dict) -> Change:
     steps = about.get("algo_config")  # of Quark
     steps = [str(step.get("name")) for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
     turning = [key for key in (*about, *steps) if TURNS.search(key) and about.get(key, True)]
-    if turning := turning + [key for part in (config, inner) for key in part if ROTATES.search(key) and part[key]]:
+    parts = (config, inner, _table(config, "quantization_args"))  # the last of Meta's SpinQuant
+    turning += [key for part in parts for key in part if ROTATES.search(key) and part[key]]
+    if turning:
         told = f"its config has {shown(turning[0])}: inputs may be rotated before its matrices, which are so too"
         return Change(TURNED, told, turning[0])
     return BITNET if _text(about, "quant_method") == "bitnet" else NONE
 
 
 def _header(said: dict) -> dict:
-    """The quantization_config in the header of a safetensors file, a text there: JSON, or the method; {} for none."""
+    """The quantization_config that is a text, as in the header of a safetensors file: JSON, or the method; {}: none."""
     text = said.get(TABLES[0])
     if not isinstance(text, str) or not text.strip():
         return {}
