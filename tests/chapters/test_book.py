@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
-from browser import BOOK, PAGE, PAGES, missing, problems
+from browser import BOOK, DESK, PAGE, PAGES, PHONE, missing, problems
 
 
 @pytest.mark.parametrize("path", PAGES or [None], ids=lambda path: path and path.relative_to(BOOK).as_posix())
@@ -38,6 +38,41 @@ def test_search_finds(query, expected, context):
     found = page.wait_for_function(FOUND).json_value()
     assert {(BOOK / name).as_posix() for name in expected} <= {unquote(path) for path in found}
     page.close()
+
+
+FOCUS = """() => {
+    const at = document.activeElement, style = getComputedStyle(at);
+    const seen = style.boxShadow !== 'none' || (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0);
+    return at === document.body ? 'end' : seen ? 'seen' : at.outerHTML.slice(0, 120);
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_keyboard_shows_where_it_is(theme, context):
+    if not PAGES:
+        missing("the book is not built: make book")
+    page = context.new_page()
+    page.set_viewport_size(DESK)
+    page.goto((BOOK / "ja" / "index.html").as_uri())
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+    found = []
+    while (not found or found[-1] != "end") and len(found) < 300:
+        page.keyboard.press("Tab")
+        found.append(page.evaluate(FOCUS))
+    page.close()
+    assert len(found) > 60 and set(found) == {"seen", "end"}
+
+
+@pytest.mark.parametrize("name", ["index", "ja/index"])
+def test_the_first_screen_of_a_phone_shows_the_figure_of_the_first_page(name, context):
+    if not PAGES:
+        missing("the book is not built: make book")
+    page = context.new_page()
+    page.set_viewport_size(PHONE)
+    page.goto((BOOK / f"{name}.html").as_uri())
+    ends = page.evaluate("document.querySelector('article figure img').getBoundingClientRect().bottom")
+    page.close()
+    assert ends <= PHONE["height"]
 
 
 def test_japanese_pages_say_so():

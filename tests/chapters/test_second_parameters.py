@@ -94,7 +94,7 @@ ODD = {
         r"80億|15兆",
     ),
     "ja/04_law": ({"n_params": 3e9, "n_tokens": 2e12}, r"30億パラメータ", r"80億"),
-    "ja/index": ({"formats": "int2, nf4", "n_params": 3e9}, r"30億パラメータ.*NF4で同じ", r"80億|3ビット整数"),
+    "ja/index": ({"formats": "int2, nf4", "n_params": 3e9}, r"30億パラメータ.*NF4にすると同じ", r"80億|3ビット整数"),
     "ja/05_start": ({"q4_k": 0.02, "q3_k": 0.09}, r"0\.02 nats.*0\.09 nats", r"0\.03 nats|0\.15"),
     "training_length": ({"most_tokens": 210.0, "n_bootstrap": 30}, r"up to 210 tokens", r"up to 110"),
     "unseen_runs": ({"level": 0.6}, r"intervals of 60%", r"of 95%"),
