@@ -22,15 +22,16 @@ MATHEMATICS = """async () => {
     const wrong = [...document.querySelectorAll('mjx-merror, [data-mjx-error]')];
     return [...raw.map(e => 'not rendered: ' + e.textContent), ...wrong.map(e => 'wrong: ' + e.textContent)];
 }"""
-# TeX in the prose that no one renders, in a link's text or in a table say.
-STRAY_TEX = r"""() => {
+# TeX or Markdown in the prose that no one renders, in a link's text or between letters of Japanese say.
+STRAY = r"""() => {
     const walker = document.createTreeWalker(document.querySelector('article') ?? document.body, NodeFilter.SHOW_TEXT);
     const found = [];
     while (walker.nextNode()) {
         const inside = walker.currentNode.parentElement;
         const text = walker.currentNode.data.trim();
-        if (!inside.closest('pre, code, script, style, .math, mjx-container') && /\\[a-zA-Z]{2,}/.test(text))
-            found.push('TeX in the text: ' + text);
+        if (inside.closest('pre, code, script, style, .sig, .math, mjx-container')) continue;
+        if (/\\[a-zA-Z]{2,}/.test(text)) found.push('TeX in the text: ' + text);
+        if (text.includes('**')) found.push('Markdown in the text: ' + text);
     }
     return found;
 }"""
@@ -126,7 +127,7 @@ def problems(context, path: Path) -> list[str]:
         page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
         page.set_viewport_size(DESK)
         page.goto(path.as_uri())
-        for script in (MATHEMATICS, STRAY_TEX, IMAGES, OVERFLOW, CUT_OFF, FIRST_SCREEN):
+        for script in (MATHEMATICS, STRAY, IMAGES, OVERFLOW, CUT_OFF, FIRST_SCREEN):
             wrong += page.evaluate(script)
         local = {unquote(urlparse(link).path) for link in page.evaluate(LINKS) if link.startswith("file:")}
         wrong += [f"links to {name}, which does not exist" for name in sorted(local) if not Path(name).is_file()]

@@ -116,6 +116,7 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
         (GOOD + '<p><span class="math">\\(x\\)</span></p>', "not rendered: \\(x\\)"),
         (GOOD + "<p><mjx-container><mjx-merror>x</mjx-merror></mjx-container></p>", "wrong: x"),
         (GOOD + "<p>where \\rho is</p>", "TeX in the text: where \\rho is"),
+        (GOOD + "<p>方式は**（重み）**です</p>", "Markdown in the text: 方式は"),
         (GOOD + '<img src="none.png" alt="nothing">', "image not loaded: none.png"),
         (GOOD + f'<img src="{PIXEL}">', "image without a description"),
         (GOOD + '<a href="page.html#here">here</a> <a href="https://example.org">there</a>', None),
