@@ -146,10 +146,10 @@ def named_formats(formats: str | Iterable[str | Format]) -> dict[str, Format]:
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name; ValueError where it cannot be used here."""
+    """The device of that name; ValueError where it cannot be used here, or has no float64, as Apple's: sums need it."""
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
+        torch.empty(0, dtype=torch.float64, device=name)
+    except (RuntimeError, AssertionError, TypeError) as error:  # without CUDA in torch, and without float64
         raise ValueError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
     return torch.device(name)
 

@@ -42,7 +42,8 @@ def masked(y: Tensor, mask: Tensor, out: Tensor | None = None) -> Tensor:
 
 def extremes(x: Tensor) -> tuple[float, float]:
     """The least and the greatest value of a tensor; both nan where one of its values is not finite."""
-    ends = over(lambda part: (float(part.amin()), float(part.amax())), x.reshape(-1).split(CHUNK))
+    size = CHUNK if x.device.type == "cpu" else x.numel()  # a GPU has no such caches, and the host waits for each part
+    ends = over(lambda part: (float(part.amin()), float(part.amax())), x.reshape(-1).split(size))
     low, high = zip(*ends, strict=True)
     return (min(low), max(high)) if all(map(math.isfinite, low + high)) else (math.nan, math.nan)
 

@@ -36,7 +36,7 @@ class Pruning:
         schedule, backward = self.policies[place]
         step, steps = self.moment
         if place in self.masks:
-            kept = self.masks[place]
+            kept = self.masks[place] = self.masks[place].to(weight.device)  # which may have moved since the masks came
             return kept, torch.ones_like(kept) if schedule.updates(step, steps) else kept
         y = vectors.hadamard(weight, format.rotation) if format.rotation else weight
         share = schedule.share(step / steps, getattr(sparsity, "share", None))
