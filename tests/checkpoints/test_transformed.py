@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from pretend_gpu import PretendGPU
 from safetensors.torch import load_file, save_file
 from tiny_llama import CONFIG, TEXT, TOKENIZER, hub, trained
 
@@ -56,6 +57,47 @@ def test_a_key_that_its_class_ignores_is_refused(tmp_path, family, key):
         transformed.Transformed(checkpoint, torch.device("cpu"))
 
 
+@pytest.mark.parametrize(
+    ("family", "keys", "refusal"),
+    [
+        ("mistral", {"is_causal": False}, "its layers look at later tokens too"),
+        ("gemma3_text", {"use_bidirectional_attention": True}, "its layers look at later tokens too"),
+        ("mistral", {"num_hidden_layers": 2}, r"it has 'model\.layers\.2\.input_layernorm\.weight'"),
+        ("qwen3", {"vocab_size": 200}, r"embed_tokens\.weight is \(280, 32\), where its config asks for \(200, 32\)"),
+        ("qwen3", {"rope_parameters": None, "partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5, which"),
+        ("mistral", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "disagree in rope_type"),
+    ],
+    ids=str,
+)
+def test_what_would_be_computed_otherwise_is_refused(tmp_path, family, keys, refusal):
+    folder, _ = written(tmp_path / family, family)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | keys))
+    with opening.open(folder) as checkpoint, torch.no_grad(), pytest.raises(ValueError, match=refusal):
+        layers = transformed.Transformed(checkpoint, torch.device("cpu"))
+        layers.embedded(blocks()[:, :-1])
+        layers.check(blocks()[:, :-1], lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("family", "key"),
+    [(name, "partial_rotary_factor") for name in ("phi", "phi3", "qwen3_next")] + [("gpt_neox", "rotary_pct")],
+)
+def test_heads_of_which_a_part_turns_are_computed(tmp_path, family, key):
+    folder, model = written(tmp_path / family, family, **{key: 0.5})
+    config = json.loads((folder / "config.json").read_text())
+    config[key] = config.pop("rope_parameters")["partial_rotary_factor"]  # as older versions wrote it
+    (folder / "config.json").write_text(json.dumps(config))
+    assert config[key] == 0.5
+    with opening.open(folder) as checkpoint, torch.no_grad():
+        layers = transformed.Transformed(checkpoint, torch.device("cpu"))
+        x = layers.embedded(blocks()[:, :-1])
+        for index in range(layers.layers):
+            x = layers.layer(index, lambda tensor: tensor.read().float(), lambda _: None, None)(x)
+        logits = torch.stack([layers.head(0, 280)(row) for row in x])
+        torch.testing.assert_close(logits, model(blocks()[:, :-1]).logits, atol=2e-6, rtol=0)
+
+
 @pytest.mark.parametrize("family", ["qwen3", "gpt2", "mixtral", "qwen3_moe", "gpt_oss"])
 def test_formats_round_what_the_file_has(tmp_path, family):
     folder, model = written(tmp_path / family, family)
@@ -75,6 +117,33 @@ def test_formats_round_what_the_file_has(tmp_path, family):
         save_file(weights | rounded, other / "model.safetensors", {"format": "pt"})
         after = transformers.AutoModelForCausalLM.from_pretrained(other, experts_implementation="eager")
         assert (row.kl, row.rise) == pytest.approx(measured(model, after), rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "more"),
+    [
+        ("qwen3", {"activations": "sint8/row", "cache": "sint8/row"}),
+        ("gemma2", {"cache": "sint8/row"}),
+        ("gpt2", {"activations": "fp8_row"}),
+        ("bloom", {}),
+        ("mixtral", {"cache": "sint8/row"}),
+        ("gpt_oss", {}),
+        ("deepseek_v3", {}),
+        ("qwen3_next", {}),
+        ("mamba2", {"activations": "sint8/row"}),
+    ],
+)
+def test_on_a_gpu_it_says_the_same(tmp_path, family, more):
+    folder, _ = written(tmp_path / family, family)
+    (tmp_path / "text").write_text(TEXT)
+    asked = {"text": str(tmp_path / "text"), "count": 2, "length": 12, "progress": False, **more}
+    here = rl.evaluate(folder, "int4/g8", **asked)
+    with PretendGPU() as gpu:
+        there = rl.evaluate(folder, "int4/g8", device="cuda", **asked)
+    for column in ("kl", "kl_stderr", "rise", "stderr", "loss"):
+        assert there[column].to_numpy() == pytest.approx(here[column].to_numpy(), rel=1e-5, abs=1e-7)
+    assert gpu.waits["__float__"] and not {"linear", "embedding", "scaled_dot_product_attention"} & gpu.on_host.keys()
 
 
 @pytest.mark.parametrize("inner", [None, "sint8/row"])

@@ -1,49 +1,25 @@
 """A captured program: what it learns, and, on torch's meta device, that its step asks nothing of the host."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from invented import IDS, TINY, Invented
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from rholaw.texts.tokens import batches
 from rholaw.train import captured, trainer
 from rholaw.train.captured import Captured
-from rholaw.train.config import Config
 from rholaw.train.trainer import Program
 
-TINY = Config(
-    layers=1,
-    heads=2,
-    width=32,
-    hidden=96,
-    context=8,
-    vocabulary=300,
-    corpus="invented",
-    tokens=640,
-    batch_tokens=32,
-    lr=1e-2,
-)
 FORMATS = ["dense", "int4", "int2", "nvfp4", "mxfp4", "2:4", "s0.5", "vq2_16", "2:4+int4", "nf4/g32"]
-
-
-@dataclass(frozen=True, eq=False)
-class Invented:
-    """As much of a corpus as a program needs: a periodic text."""
-
-    train: np.ndarray
-    held_out: np.ndarray
-    bytes_per_token: float = 2.0
-    sha256: str = "0" * 64
-    tokenizer_sha256: str = "1" * 64
 
 
 @pytest.fixture(scope="module")
 def corpus():
-    ids = np.tile(np.arange(40, dtype=np.uint16), 400)
-    return Invented(ids[:12000], ids[12000:])
+    return Invented(IDS[:12000], IDS[12000:])
 
 
 @pytest.mark.slow

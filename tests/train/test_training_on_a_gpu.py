@@ -2,16 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from invented import IDS, TINY, Invented
 from pretend_gpu import PretendGPU
-from test_captured import TINY, Invented
 
 from rholaw.train import trainer
 from rholaw.train.trainer import Program
-
-IDS = np.tile(np.arange(40, dtype=np.uint16), 400)
 
 
 @pytest.mark.parametrize(

@@ -84,13 +84,13 @@ def evaluate(
 
     ``rl.fit_sensitivity`` takes this table as it is.  The model is a plain Llama, in a folder or a GGUF file; with
     ``rholaw[transformers]`` any causal language model in a folder that transformers runs, if its layers follow one
-    another, which is checked first.  Memory: two or three layers in float32, a slice of the head, and for each format
-    and the model itself what a layer makes of the text (count · length · width float32).  Raises ValueError before any
-    work for a wrong path, format, device, text or ``out``, for a model that cannot be run, and for a format that rounds
-    less than 95 % of the weights; during it for weights that are not finite.  A UserWarning of what engines do
-    otherwise: where the file has scales of inputs or cache and others are used, by token or block, where static scales
-    of the cache are 1, and of queries beside a cache in FP8; and where the model itself does no better than chance,
-    which the table's attrs have as "doubt".
+    another and look at no later token, which is checked first.  Memory: two or three layers in float32, a slice of the
+    head, on a GPU the embedding, and for each format and the model itself what a layer makes of the text (count ·
+    length · width float32).  Raises ValueError before any work for a wrong path, format, device, text or ``out``, for a
+    model that cannot be run, and for a format that rounds less than 95 % of the weights; during it for weights that are
+    not finite.  A UserWarning of what engines do otherwise: where the file has scales of inputs or cache and others are
+    used, by token or block, where static scales of the cache are 1, and of queries beside a cache in FP8; and where the
+    model itself does no better than chance, which the table's attrs have as "doubt".
     """
     place, out, asked = usable_device(device), resumable.destination(out), named_formats(formats)
     running = _running(activations, "activations"), _running(cache, "keys and values")
@@ -105,7 +105,7 @@ def evaluate(
         stage = resumable.Stage(out, _key(checkpoint, named, blocks, place))
         work, ids = model.layers * (1 + len(named)), blocks[:, :-1]
         small = min(ids.numel(), TOKENS) * max(tensor.count for tensor in matrices(model)) < SMALL
-        with alone() if small else nullcontext():
+        with alone() if small and place.type == "cpu" else nullcontext():
             with tqdm(total=work, desc="evaluate", unit="layer", disable=not progress, smoothing=0) as bar:
                 states = _through(model, {DENSE: Rounding(None)} | named, ids, stage, place, bar)
             measured = _compared(model, states, blocks[:, 1:].to(place))

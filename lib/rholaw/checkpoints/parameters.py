@@ -7,25 +7,19 @@ are applied here to a parameter at a time.
 import re
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from ..checked import shown
-from . import llama_keys
+from . import unheeded
 from .layered import Read
 from .opening import Checkpoint
 from .tensors import Tensor
 
 # Tensors of a file that no language model computes with: buffers, other modalities, layers that only training has.
 UNUSED = r"inv_freq$|masked_bias$|attn\.bias$|rotary_emb|(^|\.)((embed_)?(vision|audio)|visual|multi_modal|mtp|mm_)"
-
-# Names of keys that change the function of a decoder, whatever its family.
-CHANGES = re.compile(
-    r"sliding_window(?!_pattern)|window_size|softcap|clip_qkv|alibi|(logit|residual|embedding|attention|head)_(scale|multiplier)$|"
-    r"qk_(layer)?norm|temperature_tuning|bidirectional|no_rope|^layer_types$|^mup|^use_mup|attn_logit"
-)
 
 LARGEST = 2**28  # numbers in a buffer, at most
 
@@ -62,7 +56,9 @@ def built(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
         raise ValueError(f"its model_type is {shown(family)}, which transformers does not have")
     options = {"local_files_only": True, "trust_remote_code": False}
     config = AutoConfig.from_pretrained(checkpoint.files[0].parent, **options).get_text_config()
-    _refuse_ignored(about.get("text_config") or about, config)
+    said = about.get("text_config") or about
+    unheeded.refuse_ignored(said, config)
+    unheeded.refuse_two_positions(said)
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ValueError(f"its model_type is {shown(family)}, for which transformers has no causal language model")
     count = len(checkpoint.tensors)
@@ -71,18 +67,8 @@ def built(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, experts_implementation="eager").eval()
     _fill_buffers(model, device)
+    unheeded.refuse_partial(model)
     return model
-
-
-def _refuse_ignored(about: dict, config: object) -> None:
-    """ValueError for a key that changes what is computed and that this family's class of transformers does not heed."""
-    heeded = {field.name for field in fields(config)} | config.attribute_map.keys()
-    only = llama_keys.ONLY if config.model_type == "llama" else {}
-    for key in sorted(about.keys() - heeded - {"architectures", "is_causal"}):
-        value = about[key]
-        changes = value not in only[key] if key in only else bool(value) and CHANGES.search(key)
-        if value is not None and changes:
-            raise ValueError(f"{shown(key)} is {shown(value)}, which transformers' {type(config).__name__} ignores")
 
 
 def _fill_buffers(model: nn.Module, device: torch.device) -> None:
@@ -134,8 +120,9 @@ def sources(model: nn.Module, tensors: Iterable[Tensor], layers: str) -> dict[st
 def _refuse_unknown(name: str, model: nn.Module, layers: str) -> None:
     """ValueError for a tensor without a place, unless it is of no use for language."""
     ignored = [UNUSED, *(model._keys_to_ignore_on_load_unexpected or ())]
-    place = re.search(rf"(^|\.){layers.rpartition('.')[2]}\.(\d+)\.", name)
-    if place and int(place[2]) >= model.config.num_hidden_layers:  # layers that predict further tokens, in training
+    place, count = re.search(rf"(^|\.){layers.rpartition('.')[2]}\.(\d+)\.", name), model.config.num_hidden_layers
+    further = getattr(model.config, "num_nextn_predict_layers", None) or 0  # that predict further tokens, in training
+    if place and count <= int(place[2]) < count + further:
         return
     if not any(re.search(pattern, name) for pattern in ignored):
         raise ValueError(f"it has {shown(name)}, for which transformers' {type(model).__name__} has no place")

@@ -17,6 +17,7 @@ from torch.func import functional_call
 
 from ..checked import listed
 from . import keeping, llama, parameters, tokenizing
+from .beside import Beside, refuse_other
 from .layered import Inputs, Kept, Read, Step
 from .opening import Checkpoint
 from .orientation import turned_back
@@ -24,7 +25,6 @@ from .tensors import Tensor
 
 CHECKED = 32  # tokens, and rows of the head, whose logits are compared with those of the model's own forward
 CLOSE = 1e-4  # of their standard deviation
-Beside = tuple[tuple, dict]  # what a layer is given beside the hidden states
 Visit = Callable[[int, torch.Tensor, Beside], object]
 
 
@@ -71,22 +71,25 @@ class Transformed:
         hidden, noted = zip(*map(self._noted, ids.split(1)), strict=True)
         self.beside = noted[0]
         for other in noted[1:]:
-            _refuse_other(self.beside, other, "the tokens")
+            refuse_other(self.beside, other, "the tokens")
         return torch.cat(hidden)
 
     def check(self, ids: torch.Tensor, kept: Callable[[int], Kept | None]) -> None:
         """ValueError unless its own forward gives its layers the same and has the same logits, layer after layer.
 
-        And where a layer keeps something else than keys and values of heads, or in another way, if they are rounded.
+        And where what a layer makes of a token depends on later ones; where it keeps something else than keys and
+        values of heads, or in another way, if they are rounded.
         """
         ids, size, last = ids[:1, :CHECKED], min(CHECKED, self.vocabulary), []
         _, noted = self._noted(ids)
 
         def own(index: int, hidden: torch.Tensor, given: Beside) -> object:
-            _refuse_other([noted[index]], [given], "the layers before")
+            refuse_other([noted[index]], [given], "the layers before")
             cache = keeping.Cache(index, steps) if (steps := kept(index)) else None
             beside = keeping.given(self.alone[index], given, cache) if cache else given
-            made = self._run(index, self._weights(index, self._plain), hidden, beside)
+            weights = self._weights(index, self._plain)
+            made = self._run(index, weights, hidden, beside)
+            _refuse_foresight(hidden, lambda x: _hidden(self._run(index, weights, x, given)))
             if cache and not cache.used:
                 raise ValueError(f"layer {index} keeps no keys and values where they could be rounded")
             if isinstance(made, tuple) != isinstance(self.sample, tuple):
@@ -255,6 +258,9 @@ def _vocabulary(model: nn.Module, sources: dict[str, parameters.Source]) -> tupl
         raise ValueError(f"it lacks {last if first in sources else first}")
     if any(sources[name].converter for name in (first, last) if name in sources):
         raise ValueError("its embedding or its head is made of several tensors")
+    for name, module in ((first, embedding), (last, head)):
+        if name in sources and (own := sources[name].tensors[0].shape) != module.weight.shape:
+            raise ValueError(f"{name} is {tuple(own)}, where its config asks for {tuple(module.weight.shape)}")
     if last in model.all_tied_weights_keys and last in sources:
         one, other = (sources[name].tensors[0] for name in (first, last))
         if one.shape != other.shape or not torch.equal(one.read(), other.read()):
@@ -278,21 +284,11 @@ def _hidden(made: object) -> torch.Tensor:
     return made[0] if isinstance(made, tuple) else made
 
 
-def _refuse_other(first: list[Beside], second: list[Beside], cause: str) -> None:
-    """ValueError where layers are given something that is not the same for both, or that they could change."""
-    for (args, more), (other_args, others) in zip(first, second, strict=True):
-        pairs = [*zip((f"argument {place}" for place in range(1, len(args) + 1)), args, other_args, strict=True)]
-        pairs += [(name, more[name], others.get(name)) for name in more]
-        for name, one, other in pairs:
-            if not _same(one, other):
-                raise ValueError(
-                    f"its layers are given {name}, which depends on {cause} or is shared by layers: none runs alone"
-                )
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and torch.equal(one, other)
-    if isinstance(one, tuple):
-        return isinstance(other, tuple) and len(one) == len(other) and all(map(_same, one, other))
-    return isinstance(one, type(None) | bool | int | float | str | torch.dtype) and one == other
+def _refuse_foresight(hidden: torch.Tensor, run: Step) -> None:
+    """ValueError where what a layer makes of tokens, ``hidden`` (1, T, width), changes with the one behind them."""
+    changed = torch.cat([hidden[:, :-1], hidden[:, -1:].flip(-1)], 1)
+    one, other = (run(x)[:, :-1] for x in (hidden, changed))
+    if not torch.allclose(one, other, atol=CLOSE * float(hidden.std()), rtol=0):
+        raise ValueError(
+            "its layers look at later tokens too: it is no causal language model, whose loss means something"
+        )
