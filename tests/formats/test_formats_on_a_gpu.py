@@ -6,6 +6,7 @@ from pretend_gpu import PretendGPU
 from sampling import some
 
 import rholaw as rl
+from rholaw.formats.grids import Codebook, _cell_tables
 
 ROWS = {name: 1024 for name, format in rl.catalogue().items() if 1024 % format.multiple == 0}
 
@@ -26,3 +27,12 @@ def test_half_of_a_large_tensor_is_pruned_there_as_here():
     with PretendGPU():
         there = rl.parse("s0.5").quantize(x.to("cuda")).cpu()
     assert there.equal(rl.parse("s0.5").quantize(x))
+
+
+def test_levels_too_close_for_a_table_are_found_there():
+    levels = Codebook("close", 3.0, (-1.0, 0.0, 1e-6, 2e-6, 1.0))
+    assert _cell_tables(levels, torch.float32, torch.device("cpu")) is None
+    x = torch.randn(64, generator=torch.Generator().manual_seed(5))
+    with PretendGPU():
+        there = levels.round_(x.to("cuda")).cpu()
+    assert there.equal(levels.round_(x))
