@@ -79,12 +79,15 @@ def test_no_16_bit_row_saves_against_the_baseline():
     assert plan.baseline.cost_month > dense.cost_month.min()  # else this scenario tests nothing
 
 
+CIRCLE = {"a": [1, 2, 3], "b": [2, 3, 1], "c": [3, 1, 2]}  # each is cheaper than the next in two draws of three
+
+
 @pytest.mark.parametrize(
     ("bills", "best"),
     [
         ({"a": [2, 2, 2], "b": [1, 9, 9], "c": [3, 3, 1]}, "a"),
         ({"a": [10, 10, 10, 1, 1], "b": [9, 9, 9, 20, 20], "c": [11, 11, 11, 11, 11]}, "b"),
-        ({"a": [1, 2, 3], "b": [2, 3, 1], "c": [3, 1, 2]}, "a"),  # a circle
+        (CIRCLE, "a"),
         ({}, None),
     ],
 )
@@ -92,5 +95,6 @@ def test_the_baseline_is_cheaper_than_any_other_in_most_draws(monkeypatch, bills
     rising = {"a": 1, "b": 2, "c": 3}
     served = [((rising[name],), name, np.array(bill, float)) for name, bill in bills.items()]
     monkeypatch.setattr(decide, "_served", lambda *_: iter(served))
-    place, monthly = decide._baseline([], None, None)
+    place, monthly, cheapest = decide._baseline([], None, None)
     assert place == best and (best is None or monthly.tolist() == bills[best])
+    assert cheapest == (bills != CIRCLE)

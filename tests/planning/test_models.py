@@ -67,10 +67,18 @@ def test_a_model_that_was_published_in_a_format_loses_nothing_in_it(planned, tmp
     assert deepseek.dloss == 0 and row(planned("zai-org/GLM-4.5-Air"), "fp8_row x fp8_row").dloss > 0
 
 
-def test_layers_that_look_ahead_are_told_and_not_counted(planned):
+def test_layers_that_look_ahead_are_counted_where_an_option_speculates(planned):
     """GLM-4.5-Air's published FP8 file is larger than what is counted: its MTP layer lies in it."""
-    told = [text for text in planned("zai-org/GLM-4.5-Air", gpus=[8]).warnings if "(MTP)" in text]
-    assert len(told) == 1 and "names 1 for predicting" in told[0] and "not in the memory shown" in told[0]
+    silent = planned("zai-org/GLM-4.5-Air", gpus=[8])
+    told = [text for text in silent.warnings if "(MTP)" in text]
+    assert len(told) == 1 and "hold 2.3 billion" in told[0] and "no memory shown holds them" in told[0]
+    own = {"weights": "fp8_row", "speculation": 1.5, "measured_on": "vLLM"}
+    parts = {"formats": [own], "model": {"checkpoint": silent.scenario.model.checkpoint}}
+    speaks = rl.plan(silent.scenario.replace(**parts), law=FIT)
+    speaking, mute = row(speaks, "fp8_row", gpus=8), row(silent, "fp8_row x fp8_row", gpus=8)
+    more = speaking.memory_weights_gb / mute.memory_weights_gb
+    assert more == pytest.approx(1 + 1 / 46, rel=1e-3)  # one layer beside 46
+    assert any("options with speculation hold them" in text for text in speaks.warnings)
     assert not any("(MTP)" in text for text in planned("openai/gpt-oss-20b").warnings)
 
 

@@ -97,7 +97,7 @@ def test_a_format_that_was_measured_costs_what_was_measured():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("given", [{"tokens": 15e12}, {"tokens": 0}, {"active": 3e9, "geometry": "Qwen2.5-72B"}])
+@pytest.mark.parametrize("given", [{"tokens": 15e12}, {"tokens": 0}, {"active": 3e9, "geometry": "", "params": 72e9}])
 def test_without_measurements_models_of_its_size_say(given):
     plan = planned(model=given)
     model = plan.scenario.model
@@ -140,7 +140,7 @@ def test_a_size_that_no_model_has_is_refused():
 
 
 def test_a_mixture_of_experts_is_not_a_dense_model_of_its_size():
-    size = {"geometry": "Qwen2.5-72B"}
+    size = {"geometry": "", "params": 72e9}
     assert three(planned(model=size))[0] != three(planned(model=size | {"active": 3e9}))[0]
 
 

@@ -1,5 +1,6 @@
 """Money as it is typed and paid: in the scenario's currency, with interruptions, and what stands around a purchase."""
 
+import math
 import pathlib
 import re
 
@@ -103,7 +104,8 @@ def test_a_purchase_has_a_server_around_it_and_people_beside_it():
 
 def test_what_is_not_given_in_the_currency_is_in_dollars():
     prices = rl.Scenario.of(SCENARIO).replace(prices={"currency": "EUR", "rate": 0.9}).prices
-    assert prices.usd(Project().engineer_week, Project().engineer_week_usd) == 4000 and prices.usd(90, 1) == 100
+    assert prices.usd(Project().engineer_week, Project().engineer_week_usd, 4000) == 4000
+    assert prices.usd(90, 1, 2) == 100 and prices.usd(math.nan, 1, 2) == 1
 
 
 OFFERS = """instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot,disk_size,gpu_vendor,flags

@@ -58,7 +58,9 @@ def test_commented_keys_of_the_template_are_right_too():
     files = r"^# (checkpoint|params|overrides) = .*$|^# measured = ..bench.*$"
     text = re.sub(files, "", text, flags=re.M)  # one of three, and files
     text = re.sub(r'^# compare = "equal-n"', 'compare = "equal-n"', text, flags=re.M)
-    text = re.sub(r"^# kappa = .*$", "", text, flags=re.M)  # or measured
+    text = re.sub(
+        r"^# (kappa|active|electricity_kwh|engineer_week|evaluation) = .*$", "", text, flags=re.M
+    )  # or another
     opened = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M)
     assert opened != text
     assert Scenario.of(tomllib.loads(opened)).project.target_loss == 2.1
@@ -333,7 +335,7 @@ def test_the_model_by_size_and_its_tokens():
 
 def test_what_was_measured_on_the_model():
     rows = [{"weights": "q4_k", "rise": 0.03}, {"weights": "iq2_k", "rise": 1}]  # the law knows more types than formats
-    scenario = Scenario.of(SMALL | {"model": {"params": 1e9, "measured": rows, "active": 5e8}})
+    scenario = Scenario.of(SMALL | {"model": {"params": 1e9, "measured": rows}})
     assert [(item.weights, item.rise) for item in scenario.model.measured] == [("q4_k", 0.03), ("iq2_k", 1)]
     assert scenario.replace(traffic={"tokens_in": 7}).model == scenario.model and hash(scenario.model)
     assert Scenario.of(SMALL | {"model": {"params": 1e9, "kappa": [3, 5, 8]}}).model.kappa == (3, 5, 8)

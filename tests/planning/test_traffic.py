@@ -42,5 +42,5 @@ def test_little_traffic_makes_a_token_dear_in_proportion_and_a_replica_is_paid_a
 
 
 def test_where_nothing_keeps_the_limits_there_is_no_row():
-    late = rl.Scenario.of({**SCENARIO, "traffic": {"ttft_ms": 0.01}})
+    late = rl.Scenario.of({**SCENARIO, "traffic": {"ttft_ms": 5}})
     assert traffic.over_rates(late, RATES).empty

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
+from ..hardware.devices import rates
 from ..planning import damage, measuring, names, plausible, verifying, words
 from ..planning.decide import Plan
 from ..planning.remarks import Reason
@@ -23,8 +24,8 @@ INPUTS = words.texts(LANGUAGE)["inputs"]
 """What the uncertain inputs of a plan are called."""
 LABELS = words.texts(LANGUAGE)["labels"]
 """What the columns of a plan's table are called."""
-YEN = plausible.ROUGH_RATES["JPY"]
-RATES = between(YEN / plausible.WIDE, YEN * plausible.WIDE, "yen a USD")
+LOWEST, HIGHEST = rates()["JPY"][:2]
+RATES = between(LOWEST / plausible.WIDE, HIGHEST * plausible.WIDE, "yen a USD")
 """What ``book.parameters`` takes as a rate."""
 
 

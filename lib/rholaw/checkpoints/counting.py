@@ -21,8 +21,10 @@ from .ternary import ternary
 TOLERANCE = 0.02
 """Of the parameters: poolers, extra heads and classifiers make up less, a wrong formula more."""
 CODES = {name for name, dtype in PLAIN.items() if not (dtype.is_floating_point or dtype.is_complex)}
-ELSEWHERE = re.compile(SENSES.pattern + r"|(^|\.)(pooler|mtp|eh_proj|nextn|talker|code2wav|token2wav)\.")
-"""Names of what is no part of the decoder: that, what speaks, layers for speculation (MTP), poolers."""
+ELSEWHERE = re.compile(SENSES.pattern + r"|(^|\.)(pooler|talker|code2wav|token2wav)\.")
+"""Names of what is no part of the decoder: that, what speaks, poolers."""
+AHEAD = re.compile(r"(^|\.)(mtp|eh_proj|nextn)\.")
+"""Names of layers for speculation (MTP), where they are not numbered as the others."""
 WIDEST = 16
 """Bits that a weight takes at most among codes of a layout that is not known, and 1 at least."""
 LAYER = re.compile(r"(?:^|\.)(?:layers|blk|h)\.(\d{1,6})\.(nextn|eh_proj|enorm|hnorm|shared_head|embed_tokens)?")
@@ -44,10 +46,13 @@ def geometry(path: str | Path) -> Geometry:
         writes = config.writes and not (folder / "modules.json").is_file()  # which sentence-transformers keeps
         model = replace(model, decoder=model.decoder and writes, rounded=config.rounded)
         more, longest = (config.said.get(key) for key in ("num_nextn_predict_layers", "max_position_embeddings"))
-        model = replace(model, ahead=more if type(more) is int else 0, longest=longest if type(longest) is int else 0)
+        model = replace(model, longest=longest if type(longest) is int else 0)
         if not weighs:
             changes = layouts.read(folder, {"config": opening.beside(folder)}).changes
-            return replace(model, senses=None if config.senses else 0, changes=changes)
+            layers = config.said.get("num_hidden_layers")
+            share = more / layers if type(more) is int and type(layers) is int else 0.0
+            ahead = max(share, 0.0) * model.non_embedding
+            return replace(model, senses=None if config.senses else 0, changes=changes, ahead=ahead)
         with opening.open(path) as checkpoint:
             changes = checkpoint.changes or ternary(checkpoint.tensors)
             return replace(held(model, config, checkpoint), beside=places.place(place).beside, changes=changes)
@@ -81,7 +86,9 @@ def held(model: Geometry, config: Config, checkpoint: Checkpoint) -> Geometry:
     repeated = ties.among(own)
     tied = all(head.name in repeated for head in heads)
     senses = sum(tensor.count for tensor in checkpoint.tensors if SENSES.search(tensor.name))
-    model = replace(model, tied=tied, senses=senses)
+    beyond = (tensor for tensor in checkpoint.tensors if _speculates(tensor.name, further))
+    ahead = float(sum(tensor.count for tensor in beyond if not _is_vocabulary(tensor, model)))  # which engines share
+    model = replace(model, tied=tied, senses=senses, ahead=ahead)
     counted = [tensor for tensor in own if not (tied and tensor in heads)]
     count, stored = sum(tensor.count for tensor in counted), sum(tensor.count * tensor.bits for tensor in counted)
     coded = [tensor for tensor in counted if tensor.dtype in CODES]
@@ -134,6 +141,11 @@ def _further(checkpoint: Checkpoint, config: Config) -> set[int]:
 
 def _belongs(name: str, further: set[int]) -> bool:
     """Whether a tensor is one of the decoder's parameters."""
+    elsewhere = _speculates(name, further) or ELSEWHERE.search(name) or TURNS.search(name)
+    return not (elsewhere or role(name) == "buffer")
+
+
+def _speculates(name: str, further: set[int]) -> bool:
+    """Whether a tensor is of a layer that predicts further tokens (MTP)."""
     layer = LAYER.search(name)
-    speculates = layer is not None and int(layer[1]) in further
-    return not (speculates or ELSEWHERE.search(name) or TURNS.search(name) or role(name) == "buffer")
+    return (layer is not None and int(layer[1]) in further) or AHEAD.search(name) is not None

@@ -116,8 +116,8 @@ class Geometry:
     None where nothing says how many; rounded: the checkpoint that it is of was rounded before, to 8 bits or fewer;
     counted: not where its weights lie there as codes that cannot be counted; beside: other checkpoints in its folder,
     which were not read; heads, kv_heads: of attention, for queries and for keys and values, 0 where nothing says how
-    many; ahead: layers that predict further tokens (MTP), which are not among its parts; longest: tokens that
-    it takes, 0 where nothing says how many; changes: what the model does beside its matrices.
+    many; ahead: parameters of layers that predict further tokens (MTP), which are not among its parts; longest: tokens
+    that it takes, 0 where nothing says how many; changes: what the model does beside its matrices.
     """
 
     family: str
@@ -132,7 +132,7 @@ class Geometry:
     beside: tuple[str, ...] = ()
     heads: float = 0
     kv_heads: float = 0
-    ahead: int = 0
+    ahead: float = 0
     longest: int = 0
     changes: Change = NONE
 

@@ -7,6 +7,7 @@ source and as_of where you have them; prices are the properties price_low, price
 import datetime
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import tables
-from ..checked import LARGEST, limited, line, typed, unknown
+from ..checked import LARGEST, limited, line, shortened, typed, unknown
 
 PROPERTIES = {  # property → (field of Device, factor to its unit)
     "memory": ("memory", 1e9),
@@ -41,6 +42,7 @@ PLATFORMS = {  # beginning of a device's name → what runs on it, where that is
     **dict.fromkeys(("Raspberry", "Snapdragon", "Graviton"), "arm"),
     "TPU": "tpu",
 }
+MODEL = re.compile(r"\b[A-Z]+\d{2,}[A-Z]*\b")  # of a device, in its name: H100, B300, L40S
 STALE_DAYS = 90  # after which a price is called old
 
 
@@ -144,6 +146,14 @@ def _devices(rows: pd.DataFrame) -> dict[str, Device]:
     return {name: Device(name, **properties) for name, properties in values.items()}
 
 
+def unlisted(name: str, known: Iterable[str]) -> str:
+    """What to say of a device that is not ``known``: which have a model in their names that stands in this one too."""
+    kin = [one for one in known if any(word[0].lower() in name.lower() for word in MODEL.finditer(one))]
+    if not kin:
+        return unknown(name, list(known), "device")
+    return f"{shortened(name)}: there is no such device; did you mean {' or '.join(kin)}?"
+
+
 def kind(device: Device) -> str:
     """ "data centre", "consumer", or the platform where that is neither CUDA's nor a rack's."""
     if device.platform in ("cuda", "rocm", "tpu") and device.memory >= 40e9 and device.bandwidth >= 800e9:
@@ -188,6 +198,19 @@ def price(device: str, today: datetime.date, overrides: Overrides = None) -> Pri
     sources = "; ".join(dict.fromkeys(str(text) for text in rows.source.dropna()))
     oldest = dates[0] if dates else ""
     return Price(low, mid, high, value["price_purchase"], sources, oldest, stale(oldest, today) if oldest else 0)
+
+
+@cache
+def dearest() -> float:
+    """USD an hour of the dearest rent in the table of prices."""
+    return float(table("prices").query("unit == 'USD/h'").value.max())
+
+
+@cache
+def rates() -> dict[str, tuple[float, float, float, float]]:
+    """{code of a currency: (low, high, year_low, year_high)} of data/hardware/currencies, units a USD."""
+    rows = table("currencies")
+    return dict(zip(rows.currency, rows.drop(columns="currency").itertuples(index=False, name=None), strict=True))
 
 
 def stale(as_of: str, today: datetime.date) -> int:

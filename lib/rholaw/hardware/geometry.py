@@ -84,23 +84,25 @@ def memory(
     reserve: float = RESERVE,
     vocabulary_bits: float = 16,
     shared_bits: float | None = None,
+    ahead: bool = False,
 ) -> dict[str, float]:
     """Bytes to serve: {"weights", "embeddings", "kv", "reserve"}, of a mixture those of all experts.
 
     bits: stored bits per compressed weight, scales and masks included; vocabulary_bits: of embeddings and head;
     shared_bits: of a mixture's matrices beside its experts, where these are others; routers, norms, biases and what
     sees or hears stay at 16; sequences: in flight at once, each of ``context`` tokens, whose states are in "kv" as
-    well; size: of the model relative to ``geometry``.
+    well; size: of the model relative to ``geometry``; ahead: layers that predict further tokens (MTP), stored and
+    cached as the others, are held too.
     """
-    grow = factors(size)
+    grow, more = factors(size), 1 + geometry.ahead / geometry.non_embedding if ahead else 1
     shared = geometry.linear - geometry.routed if geometry.sparse else 0
     stored = geometry.linear * bits + shared * ((shared_bits or bits) - bits)
     return {
-        "weights": stored * grow["linear"] / 8,
+        "weights": stored * more * grow["linear"] / 8,
         "embeddings": geometry.embeddings * grow["vocabulary"] * vocabulary_bits / 8
         + 2 * geometry.body.kept * grow["kv"]
         + 2 * (geometry.senses or 0),
-        "kv": geometry.sequence_bytes(context, kv_bits) * grow["kv"] * sequences,
+        "kv": geometry.sequence_bytes(context, kv_bits) * more * grow["kv"] * sequences,
         "reserve": reserve,
     }
 

@@ -45,6 +45,12 @@ def numbers(format: Format | str) -> str:
     return prefix + kind + ("+out" if format.outliers else "")
 
 
+@cache
+def caches() -> frozenset[tuple[str, str]]:
+    """(engine, numbers of its key-value cache), of data/hardware/caches."""
+    return frozenset(table("caches")[["engine", "cache"]].itertuples(index=False, name=None))
+
+
 @dataclass(frozen=True)
 class Kernel:
     """How an engine multiplies on a device.

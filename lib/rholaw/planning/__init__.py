@@ -6,6 +6,7 @@
     damage                                what rounding a finished model costs, as a scenario knows it
     costs → uncertain → cases             money, time and power; draws of what is uncertain; each option on each machine
     outcomes → rows → advice → doubts     what follows for each case; the table; the verdict; assumptions and doubts
+    unused · slips · money                keys that count for nothing; values and prices to doubt
     measuring · alternatives              how to measure what is open; training on in the format instead
     decide                                ``plan`` itself
     comparisons                           what chapters compare beside a plan

@@ -134,7 +134,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     all_cases = timed.timed(cases.cases(scenario, devices(scenario.hardware.overrides or None)))
     drawn = uncertain.random(scenario, draws.order(scenario.options))
     places = [(j, i) for j, case in enumerate(all_cases) for i in range(len(case.batches))]
-    base, monthly = _baseline(all_cases, drawn, draws)
+    base, monthly, cheapest = _baseline(all_cases, drawn, draws)
 
     def outcome(case: Case) -> Outcome:  # computed as often as it is asked for: all of them take gigabytes
         return outcomes.compared(case, outcomes.outcome(case, drawn, draws), monthly)
@@ -188,17 +188,17 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         baseline=baseline,
         tornado=tornado,
         assumptions=assumptions.assumptions(scenario, all_cases, draws),
-        doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins, bool(compared))),
+        doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins, bool(compared), cheapest)),
         compared=compared,
         npv=np.broadcast_to(npv * scenario.prices.rate, 0 if best is None else int(scenario.run.samples)),
     )
 
 
-def _baseline(all_cases: list[Case], drawn: Drawn, draws: Draws) -> tuple[Place | None, np.ndarray | None]:
+def _baseline(all_cases: list[Case], drawn: Drawn, draws: Draws) -> tuple[Place | None, np.ndarray | None, bool]:
     """The cheapest dense model that runs, fits and is fast enough, and its USD a month; None where none is.
 
     Whichever has the least median gives way to one that is cheaper in most draws, and that to another, until none is;
-    where they go round in circles, the first of them stays.
+    where they go round in circles, the first of them stays, and the last that is returned is False.
     """
     least, best = (np.inf,), (None, None)
     for cost, *own in _served(all_cases, drawn, draws):
@@ -212,8 +212,8 @@ def _baseline(all_cases: list[Case], drawn: Drawn, draws: Draws) -> tuple[Place 
             if rows.quantiles(best[1] - monthly)[1] > 0:
                 best = place, monthly
         if best[0] == now:
-            return best
-    return first
+            return *best, True
+    return *first, first[0] is None
 
 
 def _served(all_cases: list[Case], drawn: Drawn, draws: Draws) -> Iterator[tuple[tuple[float, ...], Place, np.ndarray]]:

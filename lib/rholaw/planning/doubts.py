@@ -8,30 +8,25 @@ import pandas as pd
 
 from ..checked import listed, shortened, unknown
 from ..checkpoints.parts import STATE_BYTES
-from ..hardware import devices
-from ..hardware.devices import STALE_DAYS, facts
-from ..hardware.kernels import engines, kernel
+from ..formats.grammar import parse
+from ..hardware.devices import facts
+from ..hardware.kernels import caches, engines, kernel, numbers
 from ..hardware.links import BY_LAYERS
 from ..hardware.speed import Rung
 from ..laws.draws import Draws, default_runs
-from . import advice, damage, seen, timed
+from . import advice, damage, money, seen, timed
 from .assumptions import FACTS
 from .cases import Case, bought, held, tested
-from .costs import HOURS
 from .inputs import Option
 from .remarks import Doubt, Gap, LossOrigin, Origin
 from .scenario import Scenario, ScenarioError
+from .slips import unlikely
+from .unused import unused
 
 LAID = {Rung.TIMED: "speed_measured", Rung.SIMULATED: "speed_simulated"}
 """What is said of a speed from a file."""
 MANY = 10_000
 """Devices, of more than which a plan asks whether the traffic is meant."""
-UNUSUAL = 5.0
-"""Times the highest rent seen, or below the lowest, where a rent is doubted: it may stand in another currency."""
-LEAST_RENTS, MOST_RENTS = 3, 200
-"""Months of rent, below or above which the price of a purchase is doubted likewise."""
-CARD = 200.0
-"""Watts, above which a device is a card that needs a server around it, and no machine of its own."""
 IDLE = 0.01
 """Share of the paid hours, below which a plan asks whether they have to be paid."""
 SMALL = 0.02
@@ -47,10 +42,13 @@ def doubts(
     draws: Draws,
     origins: Mapping[Option, Origin],
     compared: bool,
+    cheapest: bool,
 ) -> Iterator[Doubt]:
-    """What to doubt about a plan; origins: of each option's capacity; compared: whether it tells of training on."""
+    """What to doubt about a plan; origins: of each option's capacity; compared: whether it tells of training on;
+    cheapest: whether the baseline is one that no other 16 bits undercut in most draws."""
     yield from _of_the_shape(scenario)
     yield from _of_devices(scenario, {case.device.name: case for case in cases}.values())
+    yield from money.of_rate(scenario)
     yield from _of_kernels({(case.option, case.device.name): case for case in cases}.values())
     yield from _of_engines(scenario, cases)
     for run in timed.by_name(cases):
@@ -62,6 +60,10 @@ def doubts(
     if fewest > MANY:
         yield Doubt("many_devices", {"devices": fewest})
     yield from _of_idle_hours(scenario, cases, table)
+    yield from unused(scenario, cases)
+    yield from unlikely(scenario)
+    if not cheapest:
+        yield Doubt("no_cheapest")
     yield from _of_rounding(scenario, table)
     best, better = advice.choose(table), advice.unsettled(table)
     for least in (advice.PILOT, advice.SURE):
@@ -110,7 +112,10 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
     if 0 < shape.longest < scenario.traffic.window:
         yield Doubt("too_long", {"longest": shape.longest, "window": scenario.traffic.window})
     if shape.ahead > 0:
-        yield Doubt("layers_ahead", {"layers": shape.ahead})
+        counted = any(option.speculation for option in scenario.options)
+        yield Doubt("layers_ahead", {"total": shape.ahead, "counted": counted})
+    if scenario.model.active and not shape.sparse:
+        yield Doubt("active_alone", {"total": shape.non_embedding})
     if shape.senses is None:
         yield Doubt("senses_unknown")
     elif shape.senses:
@@ -127,31 +132,13 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
 
 def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
     for case in cases:
-        name, price = {"device": case.device.name}, case.price
-        usual = devices.price(case.device.name, scenario.run.date, scenario.hardware.overrides or None)
-        odd = price.mid > UNUSUAL * usual.high or price.mid < usual.low / UNUSUAL
-        if price.source == "scenario" and not bought(price) and odd:
-            yield Doubt("price_unusual", name | {"price": price.mid, "low": usual.low, "high": usual.high})
-        months = price.purchase / (HOURS * usual.mid)  # nan where there is no rent, or nothing is bought
-        if price.source == "scenario" and (months < LEAST_RENTS or months > MOST_RENTS):
-            yield Doubt("bought_unusual", name | {"price": price.purchase, "months": months, "rent": usual.mid})
-        if bought(price) and not scenario.prices.around and case.device.power > CARD:
-            yield Doubt("bought_alone", name)
-        if price.stale:
-            yield Doubt("price_stale", name | {"days": price.stale, "limit": STALE_DAYS})
-        if not np.isfinite(price.mid):
-            yield Doubt("price_unknown", name)
-        elif (offered := scenario.prices.offered(case.device)) is not None:
-            yield Doubt("price_spot" if scenario.prices.spot else "price_offered", name | _offered(scenario, offered))
-        elif price.low == price.high and price.source != "scenario":
-            yield Doubt("price_single", name)
+        name = {"device": case.device.name}
+        yield from money.of_price(scenario, case)
         if not case.fit.measured:
             yield Doubt("peaks", name)
         if not np.isfinite(case.device.bf16):
             yield Doubt("arithmetic_unknown", name)
-    if scenario.prices.around and not any(bought(case.price) for case in cases):
-        yield Doubt("around_nothing")
-    if scenario.prices.spot:
+    if scenario.prices.spot and not all(bought(case.price) for case in cases):
         yield Doubt("interrupted", {"share": scenario.prices.interruption[1]})
     own = facts(scenario.hardware.overrides or None)
     own = own[own.device.isin(scenario.hardware.devices) & own.property.isin(FACTS) & (own.value != 0)]
@@ -161,12 +148,6 @@ def _of_devices(scenario: Scenario, cases: Iterable[Case]) -> Iterator[Doubt]:
     for device, rows in own[own.status == "unverified"].groupby("device", sort=False):
         values = tuple((row.property, row.value, row.unit) for row in rows.itertuples())
         yield Doubt("fact_unseen", {"device": device, "facts": values})
-
-
-def _offered(scenario: Scenario, offered: pd.DataFrame) -> dict[str, str | float]:
-    """What the price of a device stands on, of its offers."""
-    best = {name: offered[name].iloc[0] for name in ("instance", "location", "gpus", "price")}
-    return scenario.prices.offers.attrs | best | {"count": len(offered), "highest": offered.price.iloc[-1]}
 
 
 def _of_kernels(cases: Iterable[Case]) -> Iterator[Doubt]:
@@ -214,6 +195,9 @@ def _of_engines(scenario: Scenario, cases: list[Case]) -> Iterator[Doubt]:
     hardware = scenario.hardware
     if hardware.engine not in engines():
         yield Doubt("engine_unknown", {"hint": unknown(hardware.engine, engines(), "engine")})
+    others = [o for o in scenario.formats if not {(hardware.engine, n) for n in (o.kv, numbers(o.kv))} & caches()]
+    if named := tuple((option.name, None) for option in others if parse(option.kv).parts):
+        yield Doubt("cache_unknown", {"options": named, "engine": hardware.engine})
     if max(hardware.gpus) > 1 and not hardware.parallel_efficiency:
         yield Doubt("parallel_assumed")
     split = {case.gpus: case.machine for case in cases if case.machine.stages > 1 and hardware.engine not in BY_LAYERS}
@@ -278,7 +262,9 @@ def _of_the_law(scenario: Scenario, draws: Draws, origins: Mapping[Option, Origi
         yield Doubt("length_extrapolated", {"ratio": ratio, "shortest": shortest, "longest": longest})
     codes = {Origin.PRINTED: "rho_printed", Origin.WITHOUT_RUNS: "rho_without_runs"}
     codes = {} if project.kind == "post-training" else codes  # where ρ counts for nothing
-    yield from (Doubt(codes[where], {"option": o.name}) for o, where in origins.items() if where in codes)
+    for where, code in codes.items():
+        if named := tuple((option.name, None) for option, its in origins.items() if its == where):
+            yield Doubt(code, {"options": named})
     if project.kind == "train":
         yield Doubt("cheapest_extrapolated")
     else:

@@ -27,6 +27,8 @@ KINDS = {
 COMPARISONS = ("equal-loss", "equal-n")
 MOST = 1e15
 """Of any amount of money: sums of such amounts are still numbers."""
+WEEK_USD, EVALUATION_USD = 4000.0, 5000.0
+"""What a week of engineering and an evaluation cost where a scenario says nothing: assumed."""
 
 
 def _geometry(value: object, about: Mapping) -> str | shapes.Geometry:
@@ -254,9 +256,9 @@ class Project:
     tolerance: float = number(0.02, "nats per token")
     target_loss: float = number(0.0, "nats per token", high=50)
     engineer_weeks: tuple[float, ...] = spread((2.0, 4.0, 8.0), "weeks", 0.0, 1e5)
-    engineer_week_usd: float = number(4000.0, "USD a week", high=MOST)
+    engineer_week_usd: float = number(math.nan, "USD a week", high=MOST)
     engineer_week: float = number(math.nan, "units of prices.currency a week", high=MOST)
-    evaluation_usd: float = number(5000.0, "USD", high=MOST)
+    evaluation_usd: float = number(math.nan, "USD", high=MOST)
     evaluation: float = number(math.nan, "units of prices.currency", high=MOST)
     qat_tokens: float = number(1e9, "tokens", high=1e16)
     calibration_hours: float = number(8.0, "device hours", high=1e9)

@@ -14,7 +14,7 @@ from ..laws.draws import Draws
 from ..laws.law import rise_in_training
 from . import costs, damage, load, monthly
 from .cases import Case
-from .inputs import Model, Option
+from .inputs import EVALUATION_USD, WEEK_USD, Model, Option
 from .monthly import Numbers
 from .remarks import Origin
 from .scenario import Scenario
@@ -171,7 +171,8 @@ def _memory(case: Case, size: Numbers) -> dict[str, Numbers]:
     hardware, window = case.scenario.hardware, case.scenario.traffic.window
     reserve = hardware.reserve_gb * 1e9 * case.gpus
     bits, beside = (case.bits[0], case.kv_bits), (case.vocabulary_bits, case.shared_bits)
-    parts = shapes.memory(case.shape, *bits, case.batches, window, size, reserve, *beside)
+    speculates = bool(case.option.speculation)
+    parts = shapes.memory(case.shape, *bits, case.batches, window, size, reserve, *beside, speculates)
     return {f"memory_{name}": part for name, part in parts.items()} | {"memory": sum(parts.values())}
 
 
@@ -273,8 +274,9 @@ def _once(
         whole = extra = paid(N, project.qat_tokens, slower)
     else:
         whole = extra = project.calibration_hours * hourly
-    week = scenario.prices.usd(project.engineer_week, project.engineer_week_usd)
-    once = drawn.effort * week + scenario.prices.usd(project.evaluation, project.evaluation_usd) + extra
+    usd = scenario.prices.usd
+    week = usd(project.engineer_week, project.engineer_week_usd, WEEK_USD)
+    once = drawn.effort * week + usd(project.evaluation, project.evaluation_usd, EVALUATION_USD) + extra
     if dense:
         whole, once = whole if project.kind == "train" else 0 * hourly, 0 * hourly
     return {

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..checked import closest, listed, shortened
+from ..formats.element import Element
+from ..formats.format import Format
 from ..formats.grammar import parse
+from ..hardware import devices
 from ..hardware.devices import Device
 from ..hardware.kernels import engines
 from .costs import HOURS
@@ -23,8 +26,8 @@ DAYS = (datetime.date(2020, 1, 1), datetime.date(2100, 1, 1))
 """Between which a plan is made: no price, device or format of a table is older."""
 LONGEST = 2e7
 """Tokens of a request, beyond what any model is known to take."""
-FASTEST = 0.1
-"""Milliseconds a token of output, below which no engine is known to write."""
+FASTEST, SOONEST = 0.1, 5.0
+"""Milliseconds a token of output, and to the first, below which no engine is known to write."""
 SLOWEST = 10_000.0
 """Milliseconds a token of output: nobody reads, and no batch waits, so slowly."""
 GREATEST_SPEEDUP = 16.0
@@ -36,22 +39,8 @@ LONGEST_BLOCK = 65_536
 MOST_LAYERS = 1000
 CHEAPEST_WEEK = 20.0
 """USD: nobody's week of engineering costs less, unless nothing."""
-ROUGH_RATES = {
-    "AUD": 1.5,
-    "CAD": 1.35,
-    "CHF": 0.9,
-    "CNY": 7,
-    "EUR": 0.9,
-    "GBP": 0.8,
-    "INR": 80,
-    "JPY": 130,
-    "KRW": 1300,
-}
-"""Units a USD, roughly and for years: orders of magnitude, from nobody's table."""
 WIDE = 4.0
-"""Times such a rate, either way, in which no plan of these years has it."""
-PARITY = 1.05
-"""Units a USD, or as much below one, up to which a currency that is worth nearly a USD may cross it."""
+"""Times the highest rate of ten years, or below the lowest, in which no plan of these years has it."""
 CALLED = {
     "awq": 'weights = "sint4/g128" and method = "awq"',
     "gptq": 'weights = "sint4/g128" and method = "gptq"',
@@ -63,12 +52,25 @@ CALLED = {
     "fp16": "16 bits are always among the options",
 }
 """What serving engines call formats, and what a scenario calls them."""
+ELSEWHERE = dict.fromkeys(("tensor_parallel", "tensor_parallel_size", "tp", "tp_size"), "hardware.gpus")
+ELSEWHERE |= dict.fromkeys(("pp", "pipeline_parallel", "pipeline_parallel_size"), "hardware.gpus")
+ELSEWHERE |= {"max_num_seqs": "hardware.batches", "max_model_len": "traffic.context", "ctx_size": "traffic.context"}
+ELSEWHERE |= dict.fromkeys(("isl", "input_len", "input_tokens", "prompt_tokens"), "traffic.tokens_in")
+ELSEWHERE |= dict.fromkeys(("osl", "output_len", "output_tokens", "max_tokens"), "traffic.tokens_out")
+ELSEWHERE |= dict.fromkeys(("qps", "rps", "request_rate"), "traffic.requests_per_month, 2,629,800 times as many")
+ELSEWHERE |= dict.fromkeys(("tpot_ms", "itl_ms"), "traffic.latency_ms")
+ELSEWHERE |= {"concurrency": "hardware.batches; what is in flight follows from the traffic", "ttft": "traffic.ttft_ms"}
+ELSEWHERE |= {"gpu_memory_utilization": "hardware.reserve_gb, in GB", "kv_cache_dtype": "kv, of a [[formats]]"}
+ELSEWHERE |= dict.fromkeys(("quantization", "quant"), "weights and activations, of a [[formats]]")
+ELSEWHERE |= {"spot": "prices.interruption, with its rent in gpu_hour_usd", "reserved": "prices.gpu_hour_usd"}
+ELSEWHERE |= dict.fromkeys(("model_id", "model_path", "path", "name"), "model.checkpoint, or model.geometry")
+"""What engines and others call a key of ours."""
 BROKEN = 1.0
 """Nats per token: a perplexity 2.7 times as high."""
 DEAREST_KWH, CHEAPEST_KWH = 2.0, 0.005
 """USD a kWh, beyond and below which nobody pays for it, unless nothing."""
-DEAREST_HOUR = 100.0
-"""USD an hour: some ten times the dearest device that is rented; a month of a cheap one costs more."""
+DEARER = 10.0
+"""Times the dearest rent that was seen, for which nobody rents a device; a month of a cheap one costs more."""
 CHEAPEST_DEVICE = 40.0
 """USD: no board with a graphics processor costs less."""
 LEAST_RATE = 0.2
@@ -108,10 +110,14 @@ def of_rise(item: Rounded, error: float) -> Iterator[str]:
 
 def of_formats(formats: tuple[Option, ...]) -> Iterator[str]:
     """The same formats twice, capacities that only a better model than that of 16 bits has, percent for a speed-up."""
-    seen: dict[Option, int] = {}
+    seen: dict[tuple[Format | str, ...], int] = {}
     for i, option in enumerate(formats, 1):
-        if (first := seen.setdefault(option, i)) < i:
-            yield f"formats {i}: {option.name} stands there already, as formats {first}"
+        if (first := seen.setdefault(_meant(option), i)) < i:
+            yield f"formats {i}: {option.name} stands there already, as formats {first}: a plan has each option once"
+        element, own = _element(option.weights), option.method in ("ggml", "imatrix")
+        if option.method and option.method != "rtn" and element and (element.kind == "ggml") != own:
+            better = "ggml or imatrix" if element.kind == "ggml" else "rtn, gptq, awq or omniquant"
+            yield f"formats {i}.method: {option.method} does not make {option.weights}: {better}"
         if {option.weights, option.activations, option.kv} == {"dense"} and not (option.speculation or option.credited):
             yield f"formats {i}: it compresses nothing, and 16 bits are always among the options: leave it out"
         for role in ("weights", "activations", "kv"):
@@ -124,6 +130,23 @@ def of_formats(formats: tuple[Option, ...]) -> Iterator[str]:
             if (given := getattr(option, name)) and given[1] > GREATEST_SPEEDUP:
                 meant = f"; {1 + given[1] / 100:g} for {given[1]:g} % faster" if given[1] <= 100 else ""
                 yield f"formats {i}.{name}: {given[1]:g} times 16 bits is more than any format can give{meant}"
+
+
+def _meant(option: Option) -> tuple[Format | str, ...]:
+    """The formats of an Option, however they are written."""
+    names = (option.weights, option.activations, option.kv)
+    try:
+        return tuple(map(parse, names))
+    except ValueError:
+        return names
+
+
+def _element(name: str) -> Element | None:
+    """The element of a format, None where it has none or is no format."""
+    try:
+        return parse(name).element
+    except ValueError:
+        return None
 
 
 def _block(name: str) -> int:
@@ -175,6 +198,11 @@ def of_traffic(traffic: Traffic) -> Iterator[str]:
             f"traffic.latency_ms: {traffic.latency_ms:g} ms a token is faster than any engine; "
             f"{1000 * traffic.latency_ms:g} for {traffic.latency_ms:g} s"
         )
+    if traffic.ttft_ms < SOONEST:
+        yield (
+            f"traffic.ttft_ms: {traffic.ttft_ms:g} ms to the first token is sooner than any engine; "
+            f"{1000 * traffic.ttft_ms:g} for {traffic.ttft_ms:g} s"
+        )
     if SLOWEST < traffic.latency_ms < math.inf:
         yield f"traffic.latency_ms: {traffic.latency_ms:g} ms a token limits nothing; 30 for 30 ms, or leave it out"
 
@@ -188,21 +216,26 @@ def of_prices(prices: Prices) -> Iterator[str]:
     elif prices.rate < LEAST_RATE:
         how = f"{1 / prices.rate:.4g} if a {shortened(prices.currency)} is {prices.rate:g} USD"
         yield f"prices.rate: {prices.rate:g} {shortened(prices.currency)} a USD: no currency is worth so much; {how}"
-    elif not 1 / WIDE < prices.rate / ROUGH_RATES.get(prices.currency, prices.rate) < WIDE:
-        usual = f"it has been near {ROUGH_RATES[prices.currency]:g} for years"
-        yield f"prices.rate: {prices.rate:g} {prices.currency} a USD: {usual}"
-    elif (ROUGH_RATES.get(prices.currency, 1) - 1) * (prices.rate - 1) < 0 and not 1 / PARITY < prices.rate < PARITY:
-        turned = f"{1 / prices.rate:.4g} if a {prices.currency} is {prices.rate:g} USD"
-        yield f"prices.rate: {prices.rate:g} {prices.currency} a USD stands upside down: {turned}"
-    hour = prices.electricity_usd_kwh[1]
+    elif prices.rate != 1 and prices.currency in devices.rates():  # of 1, which is no rate, the scenario tells
+        low, high = devices.rates()[prices.currency][:2]
+        if not low <= prices.rate <= high and low <= 1 / prices.rate <= high:
+            turned = f"{1 / prices.rate:.4g} if a {prices.currency} is {prices.rate:g} USD"
+            yield f"prices.rate: {prices.rate:g} {prices.currency} a USD stands upside down: {turned}"
+        elif not low / WIDE < prices.rate < high * WIDE:
+            usual = f"it was {low:g} to {high:g} in ten years of reference rates of the ECB"
+            yield f"prices.rate: {prices.rate:g} {prices.currency} a USD: {usual}"
+    hour = prices.electricity[1]
     if hour and not CHEAPEST_KWH <= hour <= DEAREST_KWH:
-        yield f"prices.electricity_usd_kwh: USD {hour:g} a kWh is paid nowhere; 0.12 for 12 cents a kWh"
+        key = "electricity_kwh" if prices.electricity_kwh else "electricity_usd_kwh"
+        yield f"prices.{key}: USD {hour:.3g} a kWh is paid nowhere; 0.12 for 12 cents a kWh"
+    if prices.electricity_kwh and prices.electricity_usd_kwh:
+        yield "prices: electricity_kwh and electricity_usd_kwh say the same in two currencies: give one"
     for name, spread in prices.purchases.items():
         if spread[1] < CHEAPEST_DEVICE:
             yield f"prices: {name} for USD {spread[1]:g}: no device costs so little; 30000 for thirty thousand"
     bought, rented = prices.purchases, prices.rents
     for name, spread in rented.items():
-        if spread[1] > DEAREST_HOUR:
+        if spread[1] > DEARER * devices.dearest():
             yield (
                 f"prices: {name} for USD {spread[1]:,.4g} an hour: no device is rented for so much; "
                 f"{spread[1] / HOURS:.3g} if that is a month's rent; prices.gpu_hour and a rate for other money"
@@ -216,10 +249,10 @@ def of_prices(prices: Prices) -> Iterator[str]:
             yield f"prices: {name} stands in {own} and in {dollars}: give one"
 
 
-def of_offers(prices: Prices, devices: Iterable[Device]) -> Iterator[str]:
+def of_offers(prices: Prices, rented: Iterable[Device]) -> Iterator[str]:
     """A catalogue that cannot be read, and devices that it does not offer."""
     try:
-        for device in devices:
+        for device in rented:
             offered = prices.offered(device)
             if offered is not None and offered.empty:
                 how = "spot" if prices.spot else "on demand"
@@ -235,7 +268,7 @@ def of_project(project: Project) -> Iterator[str]:
         yield f"project.qat_tokens: {project.qat_tokens:g} train nothing; write 2e9 for two billion"
     for own in ("engineer_week", "evaluation"):
         dollars = f"{own}_usd"
-        if not math.isnan(getattr(project, own)) and getattr(project, dollars) != getattr(Project, dollars):
+        if not (math.isnan(getattr(project, own)) or math.isnan(getattr(project, dollars))):
             yield f"project: {own} and {dollars} say the same in two currencies: give one"
     if 0 < project.engineer_week_usd < CHEAPEST_WEEK:
         yield f"project.engineer_week_usd: USD {project.engineer_week_usd:g} is paid to nobody; 4000 for four thousand"

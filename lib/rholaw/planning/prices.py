@@ -12,6 +12,8 @@ from ..hardware.devices import Device
 
 Spread = tuple[float, ...]
 """(low, middle, high) of what is uncertain; () where the scenario says nothing."""
+ELECTRICITY = (0.08, 0.12, 0.2)
+"""USD a kWh where a scenario says nothing: assumed."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,14 @@ class Prices:
     interruption: tuple[float, ...] = spread((0.0,) * 3, "share of paid hours lost to interruptions", 0.0, 0.9)
     server: tuple[float, ...] = spread((1.0,) * 3, "times the purchase, with server, network and rack", 1.0, 20.0)
     upkeep: tuple[float, ...] = spread((0.0,) * 3, "share of the purchase a year: staff, space, repairs", 0.0, 5.0)
-    electricity_usd_kwh: tuple[float, ...] = spread((0.08, 0.12, 0.2), "USD a kWh", 0.0, 10.0)
+    electricity_usd_kwh: tuple[float, ...] = spread((), "USD a kWh", 0.0, 10.0)
     electricity_kwh: tuple[float, ...] = spread((), "units of prices.currency a kWh", 0.0, 1e9)
     pue: tuple[float, ...] = spread((1.05, 1.2, 1.4), "power of the building over power of the machines", 1.0, 5.0)
     power_share: tuple[float, ...] = spread((0.4, 0.7, 0.9), "share of the greatest power", 0.0, 1.0)
 
-    def usd(self, own: float, dollars: float) -> float:
-        """An amount in USD: ``own``, of the currency, where it is given, else ``dollars``."""
-        return dollars if math.isnan(own) else own / self.rate
+    def usd(self, own: float, dollars: float, usual: float = math.nan) -> float:
+        """An amount in USD: ``own``, of the currency, where it is given, else ``dollars``, else the ``usual``."""
+        return own / self.rate if not math.isnan(own) else usual if math.isnan(dollars) else dollars
 
     @property
     def rents(self) -> dict[str, Spread]:
@@ -67,7 +69,7 @@ class Prices:
     @property
     def electricity(self) -> Spread:
         """USD a kWh."""
-        return tuple(value / self.rate for value in self.electricity_kwh) or self.electricity_usd_kwh
+        return tuple(value / self.rate for value in self.electricity_kwh) or self.electricity_usd_kwh or ELECTRICITY
 
     @property
     def spot(self) -> bool:

@@ -21,16 +21,12 @@ from ..fidelity.sensitivity import errors
 from ..formats.grammar import parse
 from ..hardware import benchmarks
 from ..hardware import geometry as shapes
-from ..hardware.devices import devices
+from ..hardware.devices import devices, unlisted
 from . import plausible, reading
 from .inputs import KINDS, Hardware, Model, Option, Project, Rounded, Run, Traffic, measured
 from .prices import Prices
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
-
-ELSEWHERE = dict.fromkeys(("tensor_parallel", "tensor_parallel_size", "tp", "tp_size"), "hardware.gpus")
-ELSEWHERE |= {"max_num_seqs": "hardware.batches", "max_model_len": "traffic.context"}
-"""What engines call a key of ours."""
 MOST = 20
 """Lines of a message, which then has less than 10,000 characters."""
 
@@ -110,7 +106,8 @@ class Scenario:
         rents, purchases = tuple(own.rents.items()), tuple(own.purchases.items())
         week, once = own.usd(work.engineer_week, work.engineer_week_usd), own.usd(work.evaluation, work.evaluation_usd)
         prices = dataclasses.replace(own, gpu_hour_usd=rents, gpu_hour=(), purchase_usd=purchases, purchase=())
-        prices = dataclasses.replace(prices, electricity_usd_kwh=own.electricity, electricity_kwh=())
+        hour = own.electricity if own.electricity_kwh else own.electricity_usd_kwh
+        prices = dataclasses.replace(prices, electricity_usd_kwh=hour, electricity_kwh=())
         project = dataclasses.replace(work, engineer_week_usd=week, engineer_week=none)
         project = dataclasses.replace(project, evaluation_usd=once, evaluation=none)
         same = dataclasses.replace(self, prices=prices, project=project)
@@ -138,8 +135,8 @@ class _Problems:
         whole = kind() if base is None else base
         for key, value in data.items():
             before = len(self.lines)
-            if key in ELSEWHERE:
-                self.lines.append(f"{part}.{key}: there is no such key; here it is called {ELSEWHERE[key]}")
+            if key in plausible.ELSEWHERE:
+                self.lines.append(f"{part}.{key}: there is no such key; here it is called {plausible.ELSEWHERE[key]}")
             else:
                 whole = build(kind, {key: value}, part, self.lines, whole)
             if len(self.lines) > before:
@@ -199,7 +196,7 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
     ):
         if ("hardware", "overrides") not in problems.refused:
             own = "; one of your own stands in the file of hardware.overrides"
-            yield from (f"{where}: {unknown(name, list(known), 'device')}{own}" for name in chosen if name not in known)
+            yield from (f"{where}: {unlisted(name, known)}{own}" for name in chosen if name not in known)
     yield from _of_what_was_measured(hardware, scenario, problems)
     for i, option in enumerate(scenario.formats, 1):
         for role in ("weights", "activations", "kv"):
@@ -208,8 +205,13 @@ def _contradictions(scenario: Any, problems: _Problems) -> Iterator[str]:
             except ValueError as error:
                 yield f"formats {i}.{role}: {error}{plausible.of_name(getattr(option, role))}"
         yours = option.credited or option.speculation
-        if yours and not option.measured_on and (f"formats {i}", "measured_on") not in problems.refused:
+        refused = {key for part, key in problems.refused if part == f"formats {i}"}
+        if yours and not option.measured_on and "measured_on" not in refused:
             yield f"formats {i}: a speed-up of yours needs measured_on: the kernel, machine and version"
+        if option.measured_on and not yours and not refused:
+            yield f"formats {i}.measured_on: of no speed-up: give speedup_prefill, speedup_decode or speculation too"
+        if option.dloss and project.comparison == "equal-loss":
+            yield f'formats {i}.dloss: at equal loss it is none, of a larger model: project.compare = "equal-n", or rho'
     if prices.currency != "USD" and prices.rate == 1 and ("prices", "rate") not in problems.refused:
         yield f"prices.rate: say how many {shortened(prices.currency)} a USD is; keys that end in _usd are in USD"
     if not project.kind and not {("project", "kind"), ("project", "")} & problems.refused:
@@ -258,7 +260,10 @@ def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterat
         try:
             if model.active > (most := model.params or model.shape.total):
                 yield f"model.active: {model.active:g} is more than the {most:.4g} that the model has"
-            yield from _of_the_shape(model.shape, project)
+            elif model.active and not model.params and not model.shape.sparse:
+                yield f"model.active: a token passes through all of a {model.shape.family}: leave it out"
+            mixture = model.shape.family if model.shape.sparse else "model.active" if model.params else ""
+            yield from _of_the_shape(model.shape, project, mixture)
         except ValueError as error:
             yield f"model.{given[0]}: {error}"
     if model.kappa and model.measured:
@@ -277,7 +282,7 @@ def _of_the_model(model: Model, project: Project, problems: _Problems) -> Iterat
             yield f"model.measured: {i} has no such weights: {error}"
 
 
-def _of_the_shape(shape: shapes.Geometry, project: Project) -> Iterator[str]:
+def _of_the_shape(shape: shapes.Geometry, project: Project, mixture: str) -> Iterator[str]:
     if not shape.decoder:
         told = f"it is a {shape.family} that writes no tokens, one after another"
         yield f"model.checkpoint: {told}: a plan is for models that do"
@@ -288,8 +293,8 @@ def _of_the_shape(shape: shapes.Geometry, project: Project) -> Iterator[str]:
             f"model.checkpoint: {shape.changes}: a plan compares with the model in 16 bits, and there is none of it; "
             "rounding what is ternary to wider formats saves nothing"
         )
-    if shape.sparse and project.kind in ("qat", "train"):
+    if mixture and project.kind in ("qat", "train"):
         yield (
-            f"project.kind: the law of training stands on dense models, and {shape.family} has experts, of which a "
+            f"project.kind: the law of training stands on dense models, and {mixture} has experts, of which a "
             'token uses some: it says nothing of such a loss or size; plan for kind = "post-training"'
         )

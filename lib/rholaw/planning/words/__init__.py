@@ -69,6 +69,10 @@ def told(remark: Remark, language: str = "en", called: Callable[[str, str], str]
     data |= {name: large(data[name], language, digits) for name, digits in COUNTED.items() if name in data}
     if "because" in data:
         data["because"] = phrase("because", language, gap=gap(data["because"], language)) if data["because"] else ""
+    data |= {"keys": phrase("between_listed", language).join(data["keys"])} if "keys" in data else {}
+    data |= {"why": texts(language)["unused"][data["why"]]} if "why" in data else {}
+    if "counted" in data:
+        data["counted"] = phrase("counted" if data["counted"] else "counted_not", language)
     data |= {"property": texts(language)["facts"][data["property"]]} if "property" in data else {}
     return texts(language)[remark.section][remark.code].format(**data)
 
@@ -104,9 +108,9 @@ def _fact(name: str, value: float, unit: str, language: str) -> str:
     return phrase("fact", language, name=texts(language)["facts"][name], value=value, unit=unit)
 
 
-def _option_on(option: str, device: str, language: str) -> str:
+def _option_on(option: str, device: str | None, language: str) -> str:
     shown = phrase("dense", language) if option == "dense" else option
-    return phrase("option_on", language, option=shown, device=device)
+    return shown if device is None else phrase("option_on", language, option=shown, device=device)
 
 
 LISTED = {"changes": _change, "facts": _fact, "options": _option_on}
