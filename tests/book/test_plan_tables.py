@@ -149,7 +149,9 @@ def test_the_money_of_a_plan_is_that_of_its_sheet():
 def test_doubts_are_of_what_is_recommended_or_of_the_others():
     plan = rl.plan(japanese.scenario("cloud", quick=True))
     own, others = plan_prose.warnings(plan), plan_prose.warnings(plan, others=True)
-    assert len(own.splitlines()) + len(others.splitlines()) == len(plan.doubts)
+    (trained,) = (doubt for doubt in plan.doubts if doubt.code == "rho_without_runs")  # of options on either side
+    assert plan.choice.option in trained.data["options"] and len(trained.data["options"]) > 1
+    assert len(own.splitlines()) + len(others.splitlines()) == len(plan.doubts) + 1
     assert "NVFP4" in others and "NVFP4" not in own and f"The price of {plan.choice.device}" in own
     nothing = dataclasses.replace(plan, conclusion=dataclasses.replace(plan.conclusion, choice=None))
     assert plan_prose.warnings(nothing).count("\n") == len(plan.doubts)
