@@ -67,3 +67,17 @@ def test_prices_have_a_middle_and_grow_stale():
     assert hardware.price("H100 80GB SXM", datetime.date(2026, 7, 21)).stale == 0  # 90 days after
     assert hardware.price("H200 SXM", TODAY).mid == pytest.approx(math.sqrt(2.5 * 7))  # nobody gave a middle
     assert math.isnan(hardware.price("TPU v5e", TODAY).mid)
+
+
+@pytest.mark.parametrize(
+    ("name", "platform", "kind"),
+    [
+        ("DGX Spark", "cuda", "consumer"),
+        ("Ryzen AI Max+ 395", "rdna", "rdna"),
+        ("Ryzen 7950X", "x86", "x86"),
+        ("MI355X", "rocm", "data centre"),
+        ("Apple M4 Pro", "metal", "metal"),
+    ],
+)
+def test_a_device_runs_what_its_platform_does(name, platform, kind):
+    assert (DEVICES[name].platform, hardware.kind(DEVICES[name])) == (platform, kind)

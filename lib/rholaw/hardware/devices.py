@@ -38,6 +38,7 @@ PRICES = ("price_low", "price_mid", "price_high", "price_purchase")
 PLATFORMS = {  # beginning of a device's name → what runs on it, where that is not CUDA
     **dict.fromkeys(("Apple", "Mac"), "metal"),
     **dict.fromkeys(("MI", "Instinct", "Radeon", "RX "), "rocm"),
+    "Ryzen AI Max": "rdna",  # a GPU; what ran on an Instinct under ROCm is not known of it
     **dict.fromkeys(("Xeon", "EPYC", "Ryzen", "Core"), "x86"),
     **dict.fromkeys(("Raspberry", "Snapdragon", "Graviton"), "arm"),
     "TPU": "tpu",
