@@ -172,6 +172,7 @@ MODULES = {
             "plain_yaml",
             "reading",
             "scenario",
+            "work",
             "damage",
             "uncertain",
             "cases",

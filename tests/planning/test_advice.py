@@ -134,3 +134,60 @@ def test_of_machines_that_are_too_small_the_one_that_lacks_least_is_told():
     table = pd.DataFrame({"option": ["dense"] * 3, "feasible": False, "gpus": [1, 4, 2]})
     rooms = pd.Series([(Reason("too_large", {"need_gb": 900.0, "room_gb": room}),) for room in (80.0, 320.0, 160.0)])
     assert advice.obstacles(table, rooms)["dense"][0].data["room_gb"] == 320.0
+
+
+def test_of_options_worth_as_much_the_one_that_costs_clearly_less_a_month_is_taken():
+    dear = {"npv": 10_000.0, "pays": 0.95, "cost_month": 4365.0, "option": "fp8"}
+    cheap = {"npv": 9_990.0, "pays": 0.95, "cost_month": 3172.0, "option": "int4"}
+    for change, chosen in (
+        ({}, 1),
+        ({"npv": 9_800.0}, 0),  # worth clearly less
+        ({"pays": 0.9}, 0),  # less sure
+        ({"cost_month": 4360.0}, 0),  # no cheaper to speak of
+        ({"feasible": False}, 0),
+    ):
+        assert advice.choose(rows(dear, cheap | change)) == chosen, change
+
+
+def test_a_saving_that_rounding_hides_is_none():
+    bill = {"cost_month": 3000.0, "unpriced": "", "device": "L40S"}
+    for saved, alike in ((0.33, True), (1.9, True), (2.1, False)):
+        ends = dict.fromkeys(("saving_month_p10", "saving_month", "saving_month_p90"), saved)
+        assert advice.alike(pd.Series(bill | ends), pd.Series(bill), 1.0) == alike
+        assert (
+            advice.alike(pd.Series(bill | {name: 150 * value for name, value in ends.items()}), pd.Series(bill), 150.0)
+            == alike
+        )
+
+
+OWN = {
+    "model": {"geometry": "Llama-3.1-8B", "tokens": 15e12},
+    "formats": [{"weights": "sint4/g128", "dloss": 0.01}],
+    "hardware": {"devices": ["RTX 4090"], "batches": [8]},
+    "traffic": {"requests_per_month": 1e4, "tokens_in": 500, "tokens_out": 200},
+    "prices": {"purchase_usd": {"RTX 4090": 1800}},
+    "project": {"kind": "post-training", "tolerance": 0.05},
+    "run": {"samples": 200, "today": "2026-11-28"},
+}
+
+
+@pytest.mark.slow
+def test_work_that_nobody_gave_decides_no_verdict_unsaid():
+    own = rl.plan(OWN)  # some cents of electricity, and 20,000 of work that is only assumed
+    assert own.verdict == "cannot tell" and "Money does not decide" in own.summary_en
+    assert own.summary_en.startswith("Cannot tell: A reader gets a token every ")
+    rented = OWN | {
+        "prices": {"gpu_hour_usd": {"RTX 4090": 0.4}},
+        "traffic": OWN["traffic"] | {"requests_per_month": 1e7},
+    }
+    plan = rl.plan(rented)
+    assert plan.verdict == "cannot tell" and plan.conclusion.ground == "work"
+    assert plan.summary_en.startswith("Cannot tell: work that was only assumed decides")
+    assert "仮に置いた費用が結論を左右します" in plan.summary_ja
+    most = plan.conclusion.turning.value
+    for usd, pays in ((0.98 * most, True), (1.02 * most, False)):  # told as work of the user's own, it decides
+        given = {"engineer_weeks": 0, "evaluation_usd": usd}
+        told = rl.plan(rented | {"project": rented["project"] | given})
+        assert (told.verdict != "do not compress") == pays and "assumed" not in told.summary_en
+    items = plan.assumptions.set_index("item").source
+    assert items["engineering weeks"] == "assumed"

@@ -19,13 +19,14 @@ def planned(**parts):
 @pytest.mark.slow
 @pytest.mark.parametrize(("billing", "near"), [("machines", 0.1), ("hours", 0.03)])
 def test_it_pays_above_the_break_even_and_not_below(billing, near):
-    plan = planned(prices={"billing": billing})
+    work = {"engineer_weeks": [2, 4, 8], "evaluation_usd": 5000}
+    plan = planned(prices={"billing": billing}, project=work)
     assert plan.verdict == "do not compress"
     start = plan.choice.break_even_requests
     assert start == plan.conclusion.turning.value
     assert 1e6 < start < 1e10
     below, above = (
-        planned(prices={"billing": billing}, traffic={"requests_per_month": times * start})
+        planned(prices={"billing": billing}, project=work, traffic={"requests_per_month": times * start})
         for times in (1 - near, 1 + near)  # whole replicas come in steps, of which others may lie nearby
     )
     assert below.choice.npv <= 0 < above.choice.npv

@@ -169,7 +169,8 @@ def test_a_summary_tells_no_forecast_as_sure(few):
 def test_the_verdict_comes_first_and_sentences_are_short(few, ground):
     plan = decide.plan(Scenario.of(SCENARIO))
     wanted = measuring.measurement(plan.scenario, plan.scenario.formats[0])
-    conclusion = replace(plan.conclusion, ground=ground, turning=Turning(1.2e6), measurement=wanted)
+    turning = Turning(1.2e6, above=ground != "work")
+    conclusion = replace(plan.conclusion, ground=ground, turning=turning, measurement=wanted)
     text = words.summary(replace(conclusion, verdict=Verdict.COMPRESS))
     assert text.startswith("Compress: ")
     told = re.sub(r"FP8 weights and activations|H100 80GB SXM|\(.*?\)", "name", text.removeprefix("Compress: "))

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from . import work
 from .remarks import MISSING, Ground, Reason, Verdict
 from .scenario import Scenario
 
@@ -19,14 +20,26 @@ SLIGHT = 0.01
 """Of the bill of 16 bits, what is no difference to speak of."""
 PETTY = 200.0
 """USD a month: a bill that is a person's, not a service's."""
+TRIFLE = 2.0
+"""USD a month, up to which a saving is none: no estimate of a bill is as sharp."""
+OF_MONEY = (Ground.UNPRICED, Ground.LATE, Ground.DEARER, Ground.PAYS, Ground.GAINS, Ground.SWAPS)
+"""Grounds that say nothing where money does not."""
 TIES = ("devices_paid", "ttft_ms", "latency_ms", "batch")
 """What decides between rows of equal money: columns, medians, the least first."""
 
 
 def choose(table: pd.DataFrame) -> int | None:
-    """The place of the row to recommend: the first of ``ranked`` that is compressed and feasible; None without one."""
+    """The place of the row to recommend: the first of ``ranked`` that is compressed and feasible; None without one.
+
+    Of those that are worth as much within SLIGHT, and as sure to pay, the cheapest a month where it is clearly cheaper.
+    """
     rows = ranked(table[table.feasible & (table.option != "dense")])
-    return None if rows.empty else int(rows.index[0])
+    if rows.empty:
+        return None
+    first = rows.iloc[0]
+    tied = rows[(rows.npv >= first.npv - SLIGHT * abs(first.npv)) & (rows.pays >= first.pays - SLIGHT)]
+    cheaper = tied[tied.cost_month < (1 - SLIGHT) * first.cost_month]
+    return int(first.name if cheaper.empty else cheaper.cost_month.idxmin())
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:
@@ -71,15 +84,16 @@ def alike(choice: pd.Series | None, baseline: pd.Series | None, rate: float) -> 
         alone = max(choice.devices_paid, baseline.devices_paid) <= 1 and choice.device == baseline.device
         return bool(alone and abs(choice.hours_month - baseline.hours_month) <= SLIGHT * baseline.hours_month)
     saved, bill = choice[["saving_month_p10", "saving_month_p90"]].abs().max(), baseline.cost_month
-    return bool(saved <= SLIGHT * bill and bill <= PETTY * rate)
+    trifle = choice.saving_month > 0 and saved <= TRIFLE * rate
+    return bool(trifle or (saved <= SLIGHT * bill and bill <= PETTY * rate))
 
 
-def undecided(choice: pd.Series, baseline: pd.Series, horizon: float) -> bool:
-    """Whether money says nothing of two that are ``alike``: over the horizon, in months, it neither pays nor costs."""
-    if choice.unpriced or baseline.unpriced:
+def undecided(choice: pd.Series, baseline: pd.Series, scenario: Scenario) -> bool:
+    """Whether money says nothing of two that are ``alike``: the work is ``free``, or neither pays nor costs."""
+    if choice.unpriced or baseline.unpriced or work.free(scenario.project):
         return True
     ends = choice[["npv_p10", "npv_p90"]].abs().max()
-    return bool(choice.pays < PILOT and ends <= SLIGHT * baseline.cost_month * horizon)
+    return bool(ends <= SLIGHT * baseline.cost_month * scenario.project.horizon_months)
 
 
 def spoken(

@@ -11,7 +11,7 @@ import numpy as np
 from ..hardware import speed
 from ..hardware.devices import Price
 from ..laws.draws import Draws
-from . import outcomes
+from . import outcomes, work
 from .cases import Case
 from .remarks import Ground, Turning
 from .uncertain import Drawn
@@ -67,6 +67,14 @@ def price(case: Case, base: Case, drawn: Drawn, draws: Draws) -> Turning:
     if pays(most):
         return Turning(rate * _lowest(pays, least, most))
     return Turning(rate / _lowest(lambda hours: pays(1 / hours), least, most), above=False)
+
+
+def cost(case: Case, base: Case, drawn: Drawn, draws: Draws) -> Turning:
+    """The most that the work may cost which nobody gave and which is assumed, in the scenario's money; 0: nothing."""
+    own, dense = (outcomes.outcome(one, drawn, draws) for one in (case, base))
+    worth = outcomes.compared(case, own, dense.usd_month).npv + work.assumed(case.scenario, drawn.effort)
+    least = float(np.quantile(worth, 0.5, method="inverted_cdf"))
+    return Turning(case.scenario.prices.rate * max(least, 0.0), above=False)
 
 
 def _at(case: Case, dollars: float) -> Case:

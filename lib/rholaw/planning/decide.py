@@ -176,8 +176,11 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
     conclusion = _conclusion(scenario, table, reasons, tornado, choice, baseline)
     turns = break_even.OF.get(conclusion.ground)
     if turns and conclusion.baseline is not None:
-        rivals = (of_rows(row.name) for row in (conclusion.choice, conclusion.baseline))
-        conclusion = replace(conclusion, turning=turns(*rivals, drawn, draws))
+        rivals = [of_rows(row.name) for row in (conclusion.choice, conclusion.baseline)]
+        if conclusion.ground == Ground.LATE and (most := break_even.cost(*rivals, drawn, draws)).value > 0:
+            conclusion = replace(conclusion, verdict=Verdict.CANNOT_TELL, ground=Ground.WORK, turning=most)
+        else:
+            conclusion = replace(conclusion, turning=turns(*rivals, drawn, draws))
     compared = tuple(alternatives.alternatives(scenario, table, reasons)) if modelled else ()
     return Plan(
         scenario=scenario,
@@ -260,8 +263,7 @@ def _conclusion(
     if ground in (Ground.NONE, Ground.NOTHING) and place is not None:
         verdict, ground, own, beside = Verdict.CANNOT_TELL, Ground.UNKNOWN, table.loc[place], baseline
     surer, alike = advice.surer(table, own), advice.alike(own, beside, scenario.prices.rate)
-    about_money = ground in (Ground.UNPRICED, Ground.LATE, Ground.DEARER)
-    if alike and about_money and advice.undecided(own, beside, scenario.project.horizon_months):
+    if alike and ground in advice.OF_MONEY and advice.undecided(own, beside, scenario):
         verdict, ground = Verdict.CANNOT_TELL, Ground.SAME
     return Conclusion(
         verdict=verdict,

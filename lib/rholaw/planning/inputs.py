@@ -27,8 +27,6 @@ KINDS = {
 COMPARISONS = ("equal-loss", "equal-n")
 MOST = 1e15
 """Of any amount of money: sums of such amounts are still numbers."""
-WEEK_USD, EVALUATION_USD = 4000.0, 5000.0
-"""What a week of engineering and an evaluation cost where a scenario says nothing: assumed."""
 
 
 def _geometry(value: object, about: Mapping) -> str | shapes.Geometry:
@@ -255,7 +253,7 @@ class Project:
     compare: str = text("", ("", *COMPARISONS))
     tolerance: float = number(0.02, "nats per token")
     target_loss: float = number(0.0, "nats per token", high=50)
-    engineer_weeks: tuple[float, ...] = spread((2.0, 4.0, 8.0), "weeks", 0.0, 1e5)
+    engineer_weeks: tuple[float, ...] = spread((), "weeks", 0.0, 1e5)
     engineer_week_usd: float = number(math.nan, "USD a week", high=MOST)
     engineer_week: float = number(math.nan, "units of prices.currency a week", high=MOST)
     evaluation_usd: float = number(math.nan, "USD", high=MOST)

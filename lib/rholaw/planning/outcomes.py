@@ -12,9 +12,9 @@ from ..hardware.benchmarks import Shift
 from ..hardware.devices import Device, Price
 from ..laws.draws import Draws
 from ..laws.law import rise_in_training
-from . import costs, damage, load, monthly
+from . import costs, damage, load, monthly, work
 from .cases import Case
-from .inputs import EVALUATION_USD, WEEK_USD, Model, Option
+from .inputs import Model, Option
 from .monthly import Numbers
 from .remarks import Origin
 from .scenario import Scenario
@@ -274,9 +274,7 @@ def _once(
         whole = extra = paid(N, project.qat_tokens, slower)
     else:
         whole = extra = project.calibration_hours * hourly
-    usd = scenario.prices.usd
-    week = usd(project.engineer_week, project.engineer_week_usd, WEEK_USD)
-    once = drawn.effort * week + usd(project.evaluation, project.evaluation_usd, EVALUATION_USD) + extra
+    once = sum(work.usd(scenario, drawn.effort)) + extra
     if dense:
         whole, once = whole if project.kind == "train" else 0 * hourly, 0 * hourly
     return {

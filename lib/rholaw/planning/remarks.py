@@ -63,6 +63,7 @@ class Ground(StrEnum):
     ONLY_UNPRICED = "only_unpriced"
     UNPRICED = "unpriced"
     SAME = "same"
+    WORK = "work"
     NONE = "none"
     NOTHING = "nothing"
     TRAFFIC = "traffic"
@@ -248,7 +249,8 @@ class Measurement:
 class Turning:
     """The value of what is not known at which an option begins to pay, and whether it pays above it; infinite: nowhere.
 
-    Times the speed of 16 bits where it is not known whether it runs, money an hour where a price is not known.
+    Times the speed of 16 bits where it is not known whether it runs, money an hour where a price is not known, or once
+    where the work is not.
     """
 
     value: float
@@ -262,9 +264,9 @@ class Conclusion:
     choice, baseline: the rows of the table that it speaks of, or None; inputs: what moves the result, the most first;
     obstacles: {option: the least that stands against it}, of those that are feasible nowhere, "dense" among them;
     measurement: what to do first where the verdict is to measure, of the choice, else None; turning: from where on it
-    pays, where a price or a kernel is not known and there is a baseline, else None; surer: the row of another option
-    that is surer to pay, if one clearly is; known: where the choice is not known to run, the best row that
-    is; alike: whether choice and baseline cost as little a month.
+    pays, where a price, a kernel or the work is not known and there is a baseline, else None; surer: the row of another
+    option that is surer to pay, if one clearly is; known: where the choice is not known to run, the best row that is;
+    alike: whether choice and baseline cost as little a month.
     """
 
     verdict: Verdict

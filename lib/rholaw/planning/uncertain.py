@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from ..hardware import training
 from ..hardware.devices import devices
-from . import costs
+from . import costs, work
 from .prices import Spread
 from .scenario import Scenario
 
@@ -70,7 +70,7 @@ def ranges(scenario: Scenario) -> dict[str, tuple[Spread, str]]:
             else {"peak": (traffic.peak_over_mean, assumed)}
         ),
         "overhead": (prices.overhead, "scenario; mercatus-ai.com, 2026-05, says 1.3 to 1.5"),
-        "effort": (project.engineer_weeks, "scenario"),
+        "effort": given(project.engineer_weeks, work.WEEKS, "assumed"),
         "slowdown": given(project.slowdown, training.ASSUMED, "assumed; of FP8 data/hardware/training_speeds"),
         "power": (prices.power_share, "scenario; 0.4 to 0.9 is what inference services report"),
         "pue": (prices.pue, "scenario"),

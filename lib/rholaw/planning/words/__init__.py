@@ -25,6 +25,7 @@ SENTENCES = {
     Ground.ONLY_UNPRICED: ("only", "only_unpriced", "try"),
     Ground.UNPRICED: ("unpriced", "unpriced_hours", "give_price"),
     Ground.SAME: ("same", "same_speed", "same_choose"),
+    Ground.WORK: ("work", "work_once", "give_work"),
     Ground.NONE: ("none", "see_reasons", "again"),
     Ground.NOTHING: ("nothing", "see_reasons", "again"),
     Ground.TRAFFIC: ("traffic", "traffic_once", "again"),
@@ -35,12 +36,13 @@ SENTENCES = {
 }
 """The three parts of a summary, for each ground of its verdict; a recommendation has the first two, or all three
 where it is to measure or asks for facts."""
-BY_SPEED = {Ground.PAYS, Ground.GAINS, Ground.SWAPS, Ground.LATE, Ground.DEARER, Ground.UNSETTLED}
+BY_SPEED = {Ground.PAYS, Ground.GAINS, Ground.SWAPS, Ground.LATE, Ground.DEARER, Ground.UNSETTLED, Ground.WORK}
 """Grounds whose first sentence follows what a reader sees, where money hardly differs."""
 ENDS = ("_p10", "_p90")
 RATES = {"": "", "_p10": "_p90", "_p90": "_p10"}
 """Tokens a second at their P10 are those of the latency's P90."""
 TURNING = {Ground.UNTRIED: "speed", Ground.UNPRICED: "price", Ground.LATE: "requests", Ground.DEARER: "requests"}
+TURNING |= {Ground.WORK: "work"}
 """What a Turning is of, by the ground of a verdict."""
 
 
@@ -213,6 +215,7 @@ def _filling(conclusion: Conclusion, language: str, name: Callable[[pd.Series], 
         "base_hours": "" if base is None else hours(base),
         "same": phrase("same_hours" if choice.unpriced else "same_money", language),
         "moves": _moves(conclusion, language),
+        "if_good": "" if choice.feasible else phrase("if_good", language),
         **_measured(conclusion, language, name),
     }
     for part in ("", *ENDS):
