@@ -190,6 +190,7 @@ MODULES = {
             "unused",
             "slips",
             "money",
+            "limits",
             "doubts",
             "serving",
             "measuring",

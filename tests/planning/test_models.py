@@ -18,6 +18,7 @@ RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
 FIT = rl.fit("unified", RUNS, fixed={"E": 1.0}, n_bootstrap=20)
 PUBLIC = {row.model: row.config for row in tables.read("hardware/configs").itertuples()}
 OF_FILES = {"senses", "senses_unknown", "rounded_before", "not_counted", "not_read"}
+LIMITS = ({"latency_ms": 28}, {"latency_ms": 300}, {})
 FP8 = {"weights": "fp8_row", "activations": "fp8_row"}
 
 
@@ -49,6 +50,18 @@ def test_a_mixture_is_held_whole_and_computed_in_part(planned):
     (told,) = (text for text in plan.warnings if text.startswith("A mixture of experts"))
     assert "all 46.7 billion" in told and "the 12.7 billion" in told and "With 1 in flight a step reads 27%" in told
     assert dense.decode_tokens_s > 0 and row(plan, "fp8_row x fp8_row").speed_source_decode == "fitted"
+
+
+def test_a_limit_where_a_step_is_as_long_with_few_as_with_many_in_flight_is_told(planned):
+    """All experts are read by a few tokens already: 93 GB take 14 ms of two H100, and with what is launched some 28."""
+    busy = {"requests_per_month": 5e6, "tokens_in": 1000, "tokens_out": 500}
+    edge, loose, none = (
+        [doubt.data for doubt in plan.doubts if doubt.code == "limit_decides"]
+        for plan in (planned("mistralai/Mixtral-8x7B-v0.1", gpus=[2], **busy | limit) for limit in LIMITS)
+    )
+    assert not loose and not none
+    (told,) = edge
+    assert told["high"] >= 4 * told["low"] and told["free"] < told["high"] / 4 and told["latency"] > told["limit"] == 28
 
 
 def test_a_model_that_was_published_in_a_format_loses_nothing_in_it(planned, tmp_path):

@@ -14,7 +14,7 @@ from ..hardware.kernels import caches, engines, kernel, numbers
 from ..hardware.links import BY_LAYERS
 from ..hardware.speed import Rung
 from ..laws.draws import Draws, default_runs
-from . import advice, damage, money, seen, timed
+from . import advice, damage, limits, money, seen, timed
 from .assumptions import FACTS
 from .cases import Case, bought, held, tested
 from .inputs import Option
@@ -59,6 +59,7 @@ def doubts(
     fewest = (table.gpus * table.replicas)[table.meets].min()
     if fewest > MANY:
         yield Doubt("many_devices", {"devices": fewest})
+    yield from limits.edge(cases, table, draws)
     yield from _of_idle_hours(scenario, cases, table)
     yield from unused(scenario, cases)
     yield from unlikely(scenario)

@@ -170,6 +170,7 @@ class Doubt(Remark):
         "energy": ("changes",),
         "engine_unknown": ("hint",),
         "parallel_assumed": (),
+        "limit_decides": ("option", "device", "limit", "low", "high", "free", "latency"),
         "staged": ("devices", "ranks", "stages"),
         "engine_unobserved": ("engine",),
         "speed_untested": ("options",),
