@@ -47,9 +47,12 @@ OVERFLOW = """() => {
     return ['wider than the screen: ' + (wide ? wide.outerHTML.slice(0, 120) : 'the page')];
 }"""
 
+SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Waits until tables have fitted themselves to their room: they do so in the frame after a page has loaded."""
+
 # Tables and equations that are seen, and code that stands open: what is folded may scroll.
 CUT_OFF = """async () => {
-    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));  // tables fit themselves
+    await (SETTLED)();
     const wide = e => {
         const box = e.tagName === 'PRE' ? e : e.parentElement;
         return box.scrollWidth > box.clientWidth + 1 || e.getBoundingClientRect().right > column + 1;
@@ -61,7 +64,7 @@ CUT_OFF = """async () => {
     const long = equations.filter(e => e.getBoundingClientRect().right > column + 1).map(e => e.closest('.math'));
     const cut = [...open.filter(wide), ...long];
     return cut.map(e => 'wider than its column: ' + e.innerText.replace(/\\s+/g, ' ').slice(0, 80));
-}"""
+}""".replace("SETTLED", SETTLED)
 
 FIRST_SCREEN = """() => [...document.querySelectorAll('article :is(.cell_input, details.hide)')]
     .filter(e => e.checkVisibility() && !e.closest('.tag_show, .tag_lesson'))

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 import pytest
-from browser import CUT_OFF, DESK, PAGE, PHONE
+from browser import CUT_OFF, DESK, PAGE, PHONE, SETTLED
 from hostile import NAMES
 
 from rholaw.book import ROOT
@@ -37,6 +37,7 @@ def opened(context, tmp_path):
         page = context.new_page()
         page.set_viewport_size(size)
         page.goto(path.as_uri())
+        page.evaluate(SETTLED)
         pages.append(page)
         return page
 
