@@ -6,7 +6,32 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
-from browser import BOOK, DESK, PAGE, PAGES, PHONE, missing, problems
+from browser import BOOK, DESK, PAGE, PAGES, PHONE, SETTLED, missing, problems
+
+
+@pytest.fixture
+def book():
+    """Where the built book lies."""
+    if not PAGES:
+        missing("the book is not built: make book")
+    return BOOK
+
+
+@pytest.fixture
+def opened(book, context):
+    """A function: a page of the book by its address below the book's, on a screen of a size."""
+    pages = []
+
+    def open_page(address, size=DESK):
+        pages.append(context.new_page())
+        pages[-1].set_viewport_size(size)
+        pages[-1].goto(f"{book.as_uri()}/{address}")
+        pages[-1].evaluate(SETTLED)
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
 
 
 @pytest.mark.parametrize("path", PAGES or [None], ids=lambda path: path and path.relative_to(BOOK).as_posix())
@@ -30,14 +55,9 @@ FOUND = """() => document.querySelector('.search-summary')?.innerText
         ("quantising", ["index.html", "17_hardware.html"]),
     ],
 )
-def test_search_finds(query, expected, context):
-    if not PAGES:
-        missing("the book is not built: make book")
-    page = context.new_page()
-    page.goto(f"{(BOOK / 'search.html').as_uri()}?q={quote(query)}")
-    found = page.wait_for_function(FOUND).json_value()
+def test_search_finds(query, expected, opened):
+    found = opened(f"search.html?q={quote(query)}").wait_for_function(FOUND).json_value()
     assert {(BOOK / name).as_posix() for name in expected} <= {unquote(path) for path in found}
-    page.close()
 
 
 FOCUS = """() => {
@@ -48,56 +68,40 @@ FOCUS = """() => {
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_keyboard_shows_where_it_is(theme, context):
-    if not PAGES:
-        missing("the book is not built: make book")
-    page = context.new_page()
-    page.set_viewport_size(DESK)
-    page.goto((BOOK / "ja" / "index.html").as_uri())
+def test_the_keyboard_shows_where_it_is(theme, opened):
+    page = opened("ja/index.html")
     page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
     found = []
     while (not found or found[-1] != "end") and len(found) < 300:
         page.keyboard.press("Tab")
         found.append(page.evaluate(FOCUS))
-    page.close()
     assert len(found) > 60 and set(found) == {"seen", "end"}
 
 
 @pytest.mark.parametrize("name", ["index", "ja/index"])
-def test_the_first_screen_of_a_phone_shows_the_figure_of_the_first_page(name, context):
-    if not PAGES:
-        missing("the book is not built: make book")
-    page = context.new_page()
-    page.set_viewport_size(PHONE)
-    page.goto((BOOK / f"{name}.html").as_uri())
+def test_the_first_screen_of_a_phone_shows_the_figure_of_the_first_page(name, opened):
+    page = opened(f"{name}.html", PHONE)
     ends = page.evaluate("document.querySelector('article figure img').getBoundingClientRect().bottom")
-    page.close()
     assert ends <= PHONE["height"]
 
 
-def test_japanese_pages_say_so():
-    if not PAGES:
-        missing("the book is not built: make book")
+def test_japanese_pages_say_so(book):
     said = {path: re.search(r'<html[^>]* lang="(\w+)"', path.read_text())[1] for path in PAGES}
-    assert {path for path, language in said.items() if language == "ja"} == set(BOOK.glob("ja/*.html"))
+    assert {path for path, language in said.items() if language == "ja"} == set(book.glob("ja/*.html"))
     assert set(said.values()) == {"en", "ja"}
 
 
-def test_no_file_names_a_folder_of_this_machine():
+def test_no_file_names_a_folder_of_this_machine(book):
     """Pages, their sources to download, the index of search, scripts and figures."""
-    if not PAGES:
-        missing("the book is not built: make book")
-    folders = {str(folder).encode() for folder in (BOOK.parents[1], Path.home(), Path(sys.prefix))} - {b"/"}
-    files = [path for path in BOOK.rglob("*") if path.is_file()]
+    folders = {str(folder).encode() for folder in (book.parents[1], Path.home(), Path(sys.prefix))} - {b"/"}
+    files = [path for path in book.rglob("*") if path.is_file()]
     named = {path.name: folder for path in files for folder in folders if folder + b"/" in path.read_bytes()}
     assert named == {}
 
 
-def test_the_style_sheet_names_files_that_are_there():
-    if not PAGES:
-        missing("the book is not built: make book")
-    named = re.findall(r'url\("([^"]+)"\)', (BOOK / "_static" / "book.css").read_text())
-    assert named and all((BOOK / "_static" / name).is_file() for name in named)
+def test_the_style_sheet_names_files_that_are_there(book):
+    named = re.findall(r'url\("([^"]+)"\)', (book / "_static" / "book.css").read_text())
+    assert named and all((book / "_static" / name).is_file() for name in named)
 
 
 GOOD = "<h1>Title</h1><p>Text and <code>\\rho</code>.</p>"
