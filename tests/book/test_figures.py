@@ -35,7 +35,9 @@ InteractiveShell.instance()
 figures.style()
 result = InteractiveShell.instance().run_cell("from matplotlib import pyplot; _ = pyplot.subplots()")
 assert result.success
-print(len(drawn), "in pixels")
+from matplotlib import pyplot
+shown, _ = InteractiveShell.instance().display_formatter.format(pyplot.subplots()[0])
+print(sorted(shown), len(shown["image/svg+xml"].splitlines()), "line,", len(drawn), "in pixels")
 """
 
 
@@ -116,8 +118,9 @@ def test_an_interval_reaches_from_low_to_high(axes):
 
 
 @pytest.mark.slow
-def test_a_figure_that_is_shown_in_vectors_is_not_drawn_in_pixels_before():
+def test_a_figure_is_shown_as_one_line_of_vectors_with_its_data_and_not_drawn_in_pixels_before():
     inline = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     done = subprocess.run([sys.executable, "-c", CELL], env=inline, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "0 in pixels"
+    kinds = ["image/svg+xml", "text/csv", "text/plain"]
+    assert done.stdout.splitlines()[-1] == f"{kinds} 1 line, 0 in pixels"
     assert "Figure" in done.stdout

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
+from IPython import get_ipython
+from IPython.core.pylabtools import print_figure
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
@@ -56,6 +59,8 @@ def style(japanese: bool = False) -> None:
     from matplotlib_inline.backend_inline import set_matplotlib_formats  # which shows figures in the kernel that asks
 
     set_matplotlib_formats("svg")
+    if shell := get_ipython():
+        shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, _in_one_line)
     plt.switch_backend(plt.get_backend())  # now rather than at the first figure: it installs a hook
     plt.uninstall_repl_displayhook()  # that draws every figure once more than it is shown
     figure_data.show_beside()
@@ -80,6 +85,12 @@ def style(japanese: bool = False) -> None:
             "svg.hashsalt": "rholaw",
         }
     )
+
+
+def _in_one_line(figure: Figure) -> str | None:
+    """The SVG of a figure, None of an empty one; papermill writes notebooks twice a cell, and slowly line by line."""
+    svg = print_figure(figure, "svg")
+    return svg and svg.replace("\n", " ")
 
 
 def shades(count: int) -> list[str]:
