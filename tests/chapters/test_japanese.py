@@ -211,13 +211,25 @@ def test_the_conclusion_has_the_numbers_of_the_english_plan(pages, plans):
     row, base = plan.choice, plan.baseline
     reach = plan.scenario.model.shape.non_embedding / rl.runs.one_estimator(rl.runs.load("quest2025")).n_params.max()
     money = [three(row, name, RATE) for name in ("saving_month", "cost_once", "npv")]
-    once = [money[1][0], *three(row, "payback_months"), plan.scenario.project.horizon_months, *money[2], row.pays]
-    text = the(pages["01_summary"], "**結論**")
+    months = plan.scenario.project.horizon_months
+    text = the(pages["01_summary"], "例：")
     requests = plan.scenario.traffic.requests_per_month
+    check(text, [requests, row.devices_paid, base.devices_paid, *money[0], months, row.pays])
+    assert japanese.verdict(plan) in text and row.device in text and base.device in text and text.count("。") == 2
+    once = [money[1][0], *three(row, "payback_months"), months, *money[2], row.pays]
     if (surer := plan.conclusion.surer) is not None:
         once += [surer.devices_paid, surer.pays, *three(surer, "saving_month", RATE)]
-    check(text, [requests, row.devices_paid, base.devices_paid, *money[0], *once, errors()[0], reach])
-    assert japanese.verdict(plan) in text and row.device in text and base.device in text
+    check(the(pages["01_summary"], "- **投資対効果**"), [*once, errors()[0], reach])
+
+
+def test_the_ledger_of_the_case_ends_as_its_plan_does(pages, plans):
+    plan = plans["cloud"]
+    best = advice.best(plan.table[plan.table.option != "dense"]).head(2)
+    first, second = the(pages["01_summary"], "**収支表**").splitlines()[4:]
+    for text, (_, row) in zip((first, second), best.iterrows(), strict=True):
+        assert text.startswith(f"| {japanese.option(row)} |")
+        check(text.partition(" |")[2], [*three(row, "saving_month", RATE), row.pays])
+    assert "試験導入" in first and plan.verdict == "pilot"
 
 
 def test_what_the_english_summary_prints_the_japanese_prints(pages, plans):
@@ -225,7 +237,7 @@ def test_what_the_english_summary_prints_the_japanese_prints(pages, plans):
     english = re.sub(r"^.*?should save", "", plans["cloud"].summary_en)
     dollars = [float(each.replace(",", "")) for each in re.findall(r"USD ([\d,.]+\d)", english)]
     months = [float(each) for each in re.findall(r"([\d.]+) months", english)]
-    text = the(pages["01_summary"], "**結論**")
+    text = the(pages["01_summary"], "例：") + the(pages["01_summary"], "- **投資対効果**")
     yen = [value for value, unit, _ in numbers(text) if unit == "円"]
     for value in dollars:
         assert any(abs(each / (RATE * value) - 1) < 0.01 for each in yen), value
@@ -331,8 +343,8 @@ def test_every_number_on_the_pages_is_known(pages, plans):
 
 
 def test_another_rate_moves_money_and_nothing_else(pages, fewer):
-    before = the(pages["01_summary"], "**結論**")
-    after = the(executed(PAGES["01_summary"], quick=True, yen_per_usd=2 * RATE), "**結論**")
+    before = the(pages["01_summary"], "例：")
+    after = the(executed(PAGES["01_summary"], quick=True, yen_per_usd=2 * RATE), "例：")
     for one, two in zip(numbers(before), numbers(after), strict=True):
         assert two[0] == pytest.approx((2 if one[1] == "円" else 1) * one[0], rel=0.01)
 
@@ -384,7 +396,7 @@ def test_a_page_follows_another_scenario(name, fewer, tmp_path):
 
 @pytest.mark.slow
 def test_the_case_at_the_edge_passes_its_own_checks(fewer):
-    assert "Jetson" in the(executed(PAGES["01_summary"], quick=True, scenario="edge"), "**結論**")
+    assert "Jetson" in the(executed(PAGES["01_summary"], quick=True, scenario="edge"), "例：")
 
 
 def test_pages_refuse_in_their_language():

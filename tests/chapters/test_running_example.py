@@ -1,5 +1,6 @@
 """The lines of the ledger that chapters show."""
 
+import math
 import re
 
 import nbformat
@@ -90,6 +91,11 @@ def test_nothing_is_saved_without_a_sign():
     said = ledger.LINES["18_plan"]
     assert said(row, ledger.Telling("en", 1.0)) == "0 [0 to 0]"
     assert said(row | {"saving_month_p90": 146.0}, ledger.Telling("ja", 100.0)).endswith("0～1.46万）")
+
+
+def test_what_cannot_be_priced_is_no_number_of_the_ledger():
+    row = dict.fromkeys(("saving_month_p10", "saving_month", "saving_month_p90"), math.nan)
+    assert ledger.LINES["18_plan"](row, ledger.Telling("en", 1.0)) == "– [– to –]"
 
 
 def test_the_japanese_ledger_has_the_numbers_of_the_english_one():

@@ -1,5 +1,6 @@
 """The ledger of the running example as a chapter shows it: lines up to its own, each linked to where it comes from."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -8,8 +9,9 @@ from IPython.display import Markdown
 
 from ..fidelity.predicted import UNSAFE
 from ..fidelity.sensitivity import SensitivityFit
-from ..planning import ledger, names, words
+from ..planning import advice, ledger, names, words
 from ..planning.advice import PILOT
+from ..planning.decide import Plan
 from ..planning.scenario import Scenario
 from .languages import JAPANESE
 from .plain import plain
@@ -33,7 +35,9 @@ class Telling:
         return self.said["span"].format(low=low, middle=middle, high=high)
 
     def money(self, usd: float) -> str:
-        """An amount without its currency, which the line names."""
+        """An amount without its currency, which the line names; "–" if it is not finite."""
+        if not math.isfinite(usd):
+            return "–"
         whole = round(self.rate * usd)
         return self.said["money"].format(amount=whole, large=words.large(whole, self.language, 3))
 
@@ -87,6 +91,22 @@ def upto(chapter: str, language: str = "en", rate: float = 1.0) -> Markdown:
             title = f"[{title}]({_place(name, language)})"
         rows.append("| " + " | ".join([title, *cells]) + " |")
     return Markdown("\n".join([tell.said["lead"], "", *rows]))
+
+
+def of(plan: Plan, language: str, most: int = 2) -> Markdown:
+    """The end of a ledger of a plan's own options, the best first: what each saves a month, and what is advised of it.
+
+    most: as many options.  Amounts are in the currency of the plan.
+    """
+    tell, prices = Telling(language, 1.0), plan.scenario.prices
+    best = advice.best(plan.table[plan.table.option != "dense"]).head(most)
+    title = tell.said["18_plan"].format(rate=prices.rate)
+    rows = [f"| | {title} | {tell.said['verdict']} |", "|---|---|---|"]
+    for where, row in best.assign(verdict=plan.verdict).iterrows():
+        row["against"] = " ".join(reason.code for reason in plan.reasons[where])
+        cells = (LINES[name](row, tell) for name in ("18_plan", "verdict"))
+        rows.append("| " + " | ".join([names.option(row, language), *cells]) + " |")
+    return Markdown("\n".join([tell.said["own"], "", *rows]))
 
 
 def beside(*options: str) -> Markdown:
