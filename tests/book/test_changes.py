@@ -81,3 +81,18 @@ def test_the_changes_of_this_book_are_of_pages_that_it_has():
     pages = {page for change in changes.changes(ROOT) for page in change.pages}
     files = {path.relative_to(ROOT / "chapters").with_suffix("").as_posix() for path in ROOT.glob("chapters/**/*.*")}
     assert pages and pages <= files
+
+
+def test_a_change_is_told_in_the_language_of_its_pages():
+    """So that a page's own list has no other."""
+    told = [change for change in changes.changes(ROOT) if change.pages]
+    assert {change.language for change in told} == {"en", "ja"}
+    wrong = [one.text for one in told if {page.startswith("ja/") for page in one.pages} != {one.language == "ja"}]
+    assert wrong == []
+
+
+def test_the_feed_says_in_which_language_a_change_is_told(tmp_path):
+    read = listed(tmp_path, "# C\n\n## 2026-01-31\n\n- [](ja/a)：新しいページです。\n- [](b): new.\n")
+    root = ElementTree.fromstring(changes.feed(read, "Law", "Us", {"ja/a": "Page", "b": "数"}))
+    titles = root.findall(f"{ATOM}entry/{ATOM}title")
+    assert [one.get("{http://www.w3.org/XML/1998/namespace}lang") for one in titles] == ["ja", "en"]

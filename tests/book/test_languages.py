@@ -114,6 +114,22 @@ def test_a_link_says_in_which_language_its_words_are(language, href, said):
     assert languages.links(link, language) == languages.links(told, language) == told
 
 
+@pytest.mark.parametrize(
+    ("language", "paragraph", "said"),
+    [
+        ("en", "<p>引数を<code>a</code>で示します。</p>", "ja"),
+        ("en", '<p class="caption"><span>日本語版</span></p>', "ja"),
+        ("en", '<p><a lang="ja">用語集</a>: the whole of it</p>', None),
+        ("ja", "<p>sparsity / pruning</p>", "en"),
+        ("ja", "<p>N:M <code>sparse</code></p>", None),
+        ("ja", "<p>vLLMで動かします。</p>", None),
+    ],
+)
+def test_a_paragraph_in_the_other_language_says_so(language, paragraph, said):
+    told = paragraph.replace("<p", f'<p lang="{said}"') if said else paragraph
+    assert languages.paragraphs(paragraph, language) == languages.paragraphs(told, language) == told
+
+
 def test_the_script_that_copies_code_still_begins_so():
     """Else its buttons are English in Japanese pages."""
     package = Path(find_spec("sphinx_copybutton").origin).parent

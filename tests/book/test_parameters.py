@@ -85,7 +85,7 @@ def test_a_wrong_parameter_is_refused(injected, message):
         ("source = True", "source には文字列を指定してください。True（bool）は使えません。"),
         ('source = "fp9"', "source = 'fp9' は使えません。理由はプログラムの述べるとおりです（英語）：format 'fp9'"),
         ('source = "2:4"', "source = '2:4' は使えません。指定できるのは密な形式だけで、2:4 は当てはまりません。"),
-        ("D = 3e9", "D = 3000000000.0 は使えません。0以上2e+09以下の数を指定してください。"),
+        ("D = 3e9", "D = 3000000000.0 は使えません。0以上20億以下の数を指定してください。"),
         ("bits = 9", "bits = 9 は使えません。次のどれかを指定してください：3, 4"),
     ],
 )
@@ -96,6 +96,15 @@ def test_a_page_in_japanese_refuses_in_japanese(injected, message):
     with pytest.raises(book.ParameterError) as caught:
         book.parameters(names, "ja", **rules)
     assert str(caught.value).startswith(message)
+
+
+def test_limits_in_japanese_are_written_as_people_write_them():
+    for rule, limits in {
+        book.between(1e5, 1e14): "10万以上100兆以下",
+        book.between(1e-6, 1, below=True): "0.000001以上1未満",
+    }.items():
+        with pytest.raises(book.ParameterError, match=f"{limits}の数を指定してください"):
+            book.parameters(namespace("D = -1"), "ja", D=rule)
 
 
 def test_many_whole_numbers_are_named_by_their_ends():

@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 PAGE, FEED = "changelog", "feed.xml"
+JAPANESE = re.compile("[ぁ-ヿ㐀-鿿]")
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]+?)(?:\.ipynb|\.md)?(?:#[^)]*)?\)")
 
 
@@ -25,6 +26,11 @@ class Change:
     day: datetime.date
     text: str
     pages: tuple[str, ...]
+
+    @property
+    def language(self) -> str:
+        """That of its words, links left out: "en" or "ja"."""
+        return "ja" if JAPANESE.search(LINK.sub("", self.text)) else "en"
 
 
 def changes(root: Path) -> list[Change]:
@@ -64,7 +70,7 @@ def feed(listed: list[Change], title: str, author: str, names: dict[str, str]) -
         text = LINK.sub(lambda link: link[1] or names.get(link[2], link[2]), change.text)
         lines += [
             "<entry>",
-            f"<title>{escape(text)}</title>",
+            f'<title xml:lang="{change.language}">{escape(text)}</title>',
             f"<id>{uuid.uuid5(source, f'{change.day} {change.text}').urn}</id>",
             f"<updated>{change.day}T00:00:00Z</updated>",
             f'<link href="../{(change.pages or (PAGE,))[0]}.html"/>',

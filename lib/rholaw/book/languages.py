@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .changes import JAPANESE as LETTER
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -123,11 +125,24 @@ def links(html: str, language: str) -> str:
     return re.sub(rf'<a (class="[^"]*" href="{place}[^"]*\.html)', rf'<a lang="{other}" \1', html)
 
 
+def paragraphs(html: str, language: str) -> str:
+    """A page, in "en" or "ja", whose paragraphs in the other language say so, whatever their links and code are in."""
+
+    other = "ja" if language == "en" else "en"
+
+    def told(paragraph: re.Match) -> str:
+        words = re.sub(r"(?s)<(a|code)\b.*?</\1>|<[^>]*>", "", paragraph[2])
+        spoken = "ja" if LETTER.search(words) else "en" if re.search("[a-z]{3}", words) else language
+        return f'<p lang="{other}"{paragraph[0].removeprefix("<p")}' if spoken == other else paragraph[0]
+
+    return re.sub(r"(?s)<p(?=[ >])((?:(?! lang=)[^>])*)>(.*?)</p>", told, html)
+
+
 def finish(app: "Sphinx", error: Exception | None) -> None:
     """Put Japanese for what themes wrote in English into the pages that are in Japanese, and languages into links."""
     for page in Path(app.outdir).rglob("*.html"):
         language = "ja" if page.parent.name == "ja" else "en"
-        text = links(page.read_text(encoding="utf-8"), language)
+        text = paragraphs(links(page.read_text(encoding="utf-8"), language), language)
         page.write_text(attributes(text) if language == "ja" else text, encoding="utf-8")
     buttons = Path(app.outdir, "_static", "copybutton.js")
     if buttons.exists() and COPYING not in (script := buttons.read_text(encoding="utf-8")):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..checked import LARGEST, closest, limited, listed, separated, shortened, shown, typed
+from .plain import plain
 
 if TYPE_CHECKING:
     from ..formats.format import Format  # with torch, which a build of the book needs in its kernels alone
@@ -96,9 +97,11 @@ def _injected(history: Collection[str]) -> Iterator[str]:
 
 
 def _said(language: str, sentence: str, **data: object) -> str:
-    from ..planning.words import texts  # with torch, as above
+    from ..planning.words import amounts  # with torch, as above
 
-    return texts(language)["parameters"][sentence].format(**data)
+    limits = {end: data[end] for end in ("low", "high") if end in data}
+    data |= {end: amounts.large(value, language, 4) if value >= 1 else plain(value, 4) for end, value in limits.items()}
+    return amounts.texts(language)["parameters"][sentence].format(**data)
 
 
 def _unknown(name: str, declared: dict[str, type], namespace: dict, language: str) -> str:
