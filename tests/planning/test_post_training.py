@@ -315,7 +315,7 @@ def test_a_rise_that_may_be_large_is_unsafe():
     told = [
         text for text in planned(formats=[{"weights": "int2/g64"}], model={"kappa": 20.0}).warnings if "unsafe" in text
     ]
-    assert len(told) == 1 and told[0].startswith("int2/g64: unsafe, the loss may rise by")
+    assert len(told) == 1 and told[0].startswith("int2/g64: this is unsafe. The loss may rise by")
     assert not any("unsafe" in text for text in planned(model={"kappa": 20.0}).warnings)
 
 

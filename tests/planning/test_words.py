@@ -99,7 +99,7 @@ def test_reasons_are_told_once_each():
 
 def test_changes_of_energy_are_told_as_ranges():
     doubt = Doubt("energy", {"changes": (("nf4 x bf16", -0.1, 0.4), ("LLM.int8", 7.0, 7.0))})
-    assert words.told(doubt).endswith("over 16 bits: NF4 weights -10% to +40%, LLM.int8 +700%.")
+    assert words.told(doubt).endswith("less energy than in 16 bits: NF4 weights -10% to +40%, LLM.int8 +700%.")
     assert words.told(doubt, "ja").endswith("：重みNF4 -10%～+40%、LLM.int8 +700%。")
 
 
