@@ -225,7 +225,7 @@ def test_the_conclusion_has_the_numbers_of_the_english_plan(pages, plans):
 def test_the_ledger_of_the_case_ends_as_its_plan_does(pages, plans):
     plan = plans["cloud"]
     best = advice.best(plan.table[plan.table.option != "dense"]).head(2)
-    first, second = the(pages["01_summary"], "**収支表**").splitlines()[4:]
+    first, second = the(pages["01_summary"], "**この例の収支**").splitlines()[4:]
     for text, (_, row) in zip((first, second), best.iterrows(), strict=True):
         assert text.startswith(f"| {japanese.option(row)} |")
         check(text.partition(" |")[2], [*three(row, "saving_month", RATE), row.pays])

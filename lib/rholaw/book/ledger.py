@@ -98,10 +98,9 @@ def of(plan: Plan, language: str, most: int = 2) -> Markdown:
 
     most: as many options.  Amounts are in the currency of the plan.
     """
-    tell, prices = Telling(language, 1.0), plan.scenario.prices
+    tell = Telling(language, 1.0)
     best = advice.best(plan.table[plan.table.option != "dense"]).head(most)
-    title = tell.said["18_plan"].format(rate=prices.rate)
-    rows = [f"| | {title} | {tell.said['verdict']} |", "|---|---|---|"]
+    rows = [f"| | {tell.said['own_saving']} | {tell.said['verdict']} |", "|---|---|---|"]
     for where, row in best.assign(verdict=plan.verdict).iterrows():
         row["against"] = " ".join(reason.code for reason in plan.reasons[where])
         cells = (LINES[name](row, tell) for name in ("18_plan", "verdict"))

@@ -136,7 +136,7 @@ def payoff(requests: np.ndarray, values: np.ndarray, words: Words, scale: float 
     requests: (n,), rising, in the unit of ``words``; values: (n, 3), P10, P50 and P90; scale: money of one unit.
     words: requests, npv.
     """
-    fig, axes = plt.subplots()
+    fig, axes = plt.subplots(figsize=(5.6, 3.0))
     low, mid, high = np.transpose(values) / scale
     axes.fill_between(requests, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     axes.plot(requests, mid, color=COLOURS[0])
