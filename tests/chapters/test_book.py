@@ -79,10 +79,16 @@ def test_the_keyboard_shows_where_it_is(theme, opened):
 
 
 @pytest.mark.parametrize("name", ["index", "ja/index"])
-def test_the_first_screen_of_a_phone_shows_the_figure_of_the_first_page(name, opened):
+def test_the_first_screen_of_a_phone_shows_the_whole_figure(name, opened):
     page = opened(f"{name}.html", PHONE)
     ends = page.evaluate("document.querySelector('article figure img').getBoundingClientRect().bottom")
     assert ends <= PHONE["height"]
+
+
+def test_the_first_screen_of_a_phone_shows_what_the_recommended_option_of_the_japanese_summary_saves(opened):
+    page = opened("ja/01_summary.html", PHONE)
+    line = page.locator("article table tbody tr").first
+    assert "確率" in line.inner_text() and line.evaluate("e => e.getBoundingClientRect().bottom") <= PHONE["height"]
 
 
 def test_japanese_pages_say_so(book):
