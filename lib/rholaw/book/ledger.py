@@ -127,7 +127,7 @@ def beside(*options: str) -> Markdown:
     for name in list(LINES)[:4]:
         cells = ["–" if row.isna()["dloss"] and "14" in name else LINES[name](row, tell) for _, row in rows.iterrows()]
         lines.append("| " + " | ".join([f"[{tell.said[name]}]({name})", *cells]) + " |")
-    lead = "**Beside [the ledger](index)**, whose INT4 comes first: what formats of this chapter would do to its model."
+    lead = "**Beside [the ledger](index)** and its INT4, what formats of this chapter would do."
     return Markdown("\n".join([lead, "", *lines]))
 
 
