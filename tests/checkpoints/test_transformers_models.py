@@ -1,12 +1,16 @@
 """Models as transformers and diffusers write them: their number of parameters, and how their matrices lie."""
 
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 import rholaw as rl
-from rholaw.checkpoints import opening
+from rholaw.checkpoints import families, opening, unheeded
 
 transformers = pytest.importorskip("transformers", minversion="5.0")
 
@@ -103,3 +107,23 @@ def test_a_survey_counts_the_parameters_of_a_diffusion_model(tmp_path):
     )
     model.save_pretrained(tmp_path)
     assert counted(tmp_path) == model.num_parameters()
+
+
+KNOWN = sorted({*families.known(), *unheeded.DEAF} & {*transformers.CONFIG_MAPPING})
+
+
+@pytest.mark.parametrize("family", KNOWN)
+def test_what_models_declare_and_do_not_read_is_known(family):
+    config = transformers.CONFIG_MAPPING[family]
+    about = Path(inspect.getfile(config))
+    code = "".join(file.read_text() for file in about.parent.glob("modeling_*.py"))
+    code += re.sub(r"(?s)^.*?(def __post_init__|$)", r"\1", about.read_text(), count=1)  # what it makes of them
+    code += Path(transformers.masking_utils.__file__).read_text()
+    others = {name: other for other, name in config.attribute_map.items()}
+    looks = re.compile(rf"{unheeded.CHANGES.pattern}|{'|'.join(unheeded.ACTIVATIONS)}|norm_topk|routed_scal|n_group$")
+    names = [field.name for field in fields(config) if looks.search(field.name)]
+    unread = {name for name in names if not re.search(rf"\b({name}|{others.get(name, name)})\b", code)}
+    assert unread == {name for name in unheeded.DEAF.get(family, ()) if looks.search(name) and "." not in name}
+    if re.search(r"router_logits", code) and "num_experts_per_tok" in {field.name for field in fields(config)}:
+        by = re.search(r"sigmoid\((router|.*logits)|router_logits\.sigmoid|sigmoid\(router_scores", code)
+        assert bool(by) == (family in unheeded.SIGMOID)

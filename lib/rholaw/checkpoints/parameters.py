@@ -59,6 +59,7 @@ def built(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
     said = about.get("text_config") or about
     unheeded.refuse_ignored(said, config)
     unheeded.refuse_two_positions(said)
+    unheeded.refuse_turns(config)
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ValueError(f"its model_type is {shown(family)}, for which transformers has no causal language model")
     count = len(checkpoint.tensors)

@@ -18,11 +18,38 @@ CHANGES = re.compile(
 )
 ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "activation")  # names of one thing
 
+DEAF = {
+    "deepseek_v2": {"norm_topk_prob": (False,)},
+    "gpt_oss": {"hidden_act": ("silu",)},
+    "mpt": {"logit_scale": (), "norm_type": ("low_precision_layernorm", "layernorm")}
+    | {"attn_config.alibi": (True,), "attn_config.alibi_bias_max": (8,), "attn_config.prefix_lm": (False,)},
+}
+"""Keys that classes of transformers 5.24 declare and models do not read → what these compute; null is one of all."""
+
+SCORES = re.compile(r"scor(e|ing)_func(tion)?$|router_(activation|score)\w*$")  # of experts, by a router
+SIGMOID = ("afmoe", "deepseek_v3", "deepseek_v32", "dots1", "exaone_moe", "glm4_moe", "glm4_moe_lite", "glm_moe_dsa")
+SIGMOID += ("kimi_linear", "laguna", "lfm2_moe", "llama4_text", "minimax_m2", "nemotron_h", "solar_open")
+"""Families whose routers score experts by that; others by softmax."""
+AS_SCORED = ("deepseek_v2", "jamba", "llama4_text", "longcat_flash")  # weights of experts are not scaled to a sum of 1
+USED = ("num_experts_per_tok", "moe_k", "moe_topk")  # names of how many experts a token goes through
+
+TURNS = {"linear": {"factor"}, "dynamic": {"factor"}, "llama3": {"factor", "low_freq_factor", "high_freq_factor"}}
+TURNS |= {"longrope": {"factor", "attention_factor", "short_factor", "long_factor"}, "default": set()}
+TURNS["yarn"] = {"factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"}
+"""rope_type → the numbers that it takes (transformers, modeling_rope_utils.py)."""
+LENGTHS = {"rope_type", "type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings", "finetuned"}
+LENGTHS |= {"max_position_embeddings", "mrope_section", "mrope_interleaved"}  # of text all sections turn alike
+OWN_TURNS = {"phimoe": {"short_mscale", "long_mscale"}}
+OWN_TURNS |= {family: {"alpha", *TURNS["yarn"]} for family in ("hunyuan_v1_dense", "hunyuan_v1_moe")}
+
 
 def refuse_ignored(about: dict, config: object) -> None:
     """ValueError for a key that changes what is computed and that this family's class of transformers does not heed."""
-    heeded = {field.name for field in fields(config)} | config.attribute_map.keys()
-    only = llama_keys.ONLY if config.model_type == "llama" else {}
+    deaf = DEAF.get(config.model_type, {})
+    inner = {f"attn_config.{key}": value for key, value in (about.get("attn_config") or {}).items()}
+    about = about | {key: inner[key] for key in inner.keys() & deaf.keys()}
+    heeded = ({field.name for field in fields(config)} | config.attribute_map.keys()) - deaf.keys()
+    only = deaf | (llama_keys.ONLY if config.model_type == "llama" else {}) | _routing(about, config)
     turned = (getattr(config, "rope_parameters", None) or {}).get("partial_rotary_factor")
     activations = [getattr(config, key) for key in ACTIVATIONS if key in heeded]
     for key in sorted(about.keys() - heeded - {"architectures", "is_causal"}):
@@ -37,6 +64,28 @@ def refuse_ignored(about: dict, config: object) -> None:
             changes = value == "alibi" or (CHANGES.search(key) and value and not _is_one(value))
         if changes and value is not None:
             raise ValueError(f"{shown(key)} is {shown(value)}, which transformers' {type(config).__name__} ignores")
+
+
+def _routing(about: dict, config: object) -> dict[str, tuple]:
+    """{key of how a router scores and weighs experts: the values that a class computes which has no such key}."""
+    if not any(getattr(config, key, None) for key in USED):
+        return {}
+    family = config.model_type
+    scored = dict.fromkeys(filter(SCORES.search, about), ("sigmoid", "noaux_tc") if family in SIGMOID else ("softmax",))
+    return scored | {"norm_topk_prob": (family not in AS_SCORED,), "routed_scaling_factor": (1,), "n_group": (0, 1)}
+
+
+def refuse_turns(config: object) -> None:
+    """ValueError for a number of rotary positions that transformers does not take, and other engines may."""
+    turns = getattr(config, "rope_parameters", None) or {}
+    known = LENGTHS | set(getattr(config, "ignore_keys_at_rope_validation", None) or ())
+    known |= OWN_TURNS.get(config.model_type, set())
+    for part in [part for part in turns.values() if isinstance(part, dict)] or [turns]:  # of each kind of layer
+        kind = part.get("rope_type", "default")
+        for key in sorted(part.keys() - known - TURNS.get(kind, part.keys())):
+            if part[key] is not None and not _is_one(part[key]):
+                told = f"which transformers does not heed in rotary positions of the type {kind}"
+                raise ValueError(f"{shown(key)} is {shown(part[key])}, {told}")
 
 
 def refuse_two_positions(about: dict) -> None:
