@@ -52,16 +52,20 @@ def neighbours(weight):
     return weight.view(SHAPE["heads"], 2, -1, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
 
 
-def gguf_file(path, weights, architecture="llama", pre="gpt-2", more=None, types=None, **changes):
-    """The same as a GGUF file, with ``more`` tensors by name, other types of tokens, other keys."""
+def gguf_file(path, weights, architecture="llama", pre="gpt-2", more=None, types=None, about=None, **changes):
+    """The same as a GGUF file, with ``more`` tensors by name, other types of tokens, other keys.
+
+    pre: how words are split, None where nothing is said; about: keys as they stand there.
+    """
     writer = gguf.GGUFWriter(path, architecture)
-    for key, value in (METADATA | changes).items():
+    for key, value in ({f"llama.{key}": value for key, value in (METADATA | changes).items()} | (about or {})).items():
         add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string, bool: writer.add_bool}
-        add[type(value)](f"llama.{key}", value)
+        add[type(value)](key, value)
     described = json.loads(TOKENIZER.to_str())["model"]
     tokens = sorted(described["vocab"], key=described["vocab"].get)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre)
+    if pre:
+        writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
     writer.add_token_types([(types or {0: 3}).get(token, 1) for token in range(len(tokens))])
     writer.add_token_merges([" ".join(merge) for merge in described["merges"]])

@@ -71,6 +71,7 @@ def test_what_is_no_plain_llama_is_refused(tmp_path):
         "no tokenizer.json": hub(tmp_path / "mute", weights, tokenizer=None),
         "config.json lacks num_hidden_layers": hub(tmp_path / "null", weights, CONFIG | {"num_hidden_layers": None}),
         "its general.architecture is 'gemma'": gguf_file(tmp_path / "gemma.gguf", weights, "gemma"),
+        "lacks tokenizer.ggml.pre": gguf_file(tmp_path / "unsaid.gguf", weights, pre=None),
         "words split as 'deepseek'": gguf_file(tmp_path / "split.gguf", weights, pre="deepseek"),
         "says that it has 9223372036854775807 layers": hub(
             tmp_path / "deep", weights, CONFIG | {"num_hidden_layers": 2**63 - 1}
@@ -96,11 +97,46 @@ def test_what_is_no_plain_llama_is_refused(tmp_path):
 
 def test_a_block_begins_as_the_tokenizer_begins_a_text(model):
     special, plain = tokenizers.Tokenizer.from_str(model.tokenizer.to_str()), language.blocks(model, TEXT, 3, 16)
-    for template, first in (("<s> $A", [0, 0, 0]), ("$A <s>", plain[:, 0].tolist())):
+    for template, first in (("<s> $A", [0] * 3), ("<s> $A <s>", [0] * 3), ("$A <s>", plain[:, 0].tolist())):
         tokens = [("<s>", 0)]
         special.post_processor = tokenizers.processors.TemplateProcessing(single=template, special_tokens=tokens)
         blocks = language.token_blocks(special, 280, TEXT, 3, 16)
         assert blocks[:, 0].tolist() == first and torch.equal(blocks[:, 1:], plain[:, 1:])
+
+
+def test_a_block_begins_as_a_gguf_file_says(tmp_path):
+    model = language.load(gguf_file(tmp_path / "plain.gguf", trained()[1]))
+    plain = language.blocks(model, TEXT, 3, 16)
+    for place, begins in ((7, True), (7, False)):
+        about = {"tokenizer.ggml.add_bos_token": begins, "tokenizer.ggml.bos_token_id": place}
+        file = gguf_file(tmp_path / f"{begins}.gguf", trained()[1], about=about)
+        blocks = language.blocks(language.load(file), TEXT, 3, 16)
+        assert blocks[:, 0].tolist() == ([7] * 3 if begins else plain[:, 0].tolist())
+        assert torch.equal(blocks[:, 1:], plain[:, 1:])
+    for place in (280, None):
+        about = {"tokenizer.ggml.add_bos_token": True} | ({"tokenizer.ggml.bos_token_id": place} if place else {})
+        with pytest.raises(ValueError, match="bos_token_id names none"):
+            language.load(gguf_file(tmp_path / "a.gguf", trained()[1], about=about))
+
+
+KNOWN = {"a": 0, "b": 1, "<unk>": 2}
+TOKENIZERS = {
+    "leaves out what it does not know": tokenizers.models.BPE(KNOWN, []),
+    "has one token for all of that": tokenizers.models.BPE(KNOWN, [], unk_token="<unk>"),
+    "words": tokenizers.models.WordPiece(KNOWN, unk_token="<unk>"),
+    "unigrams": tokenizers.models.Unigram([("a", -1.0), ("b", -1.0), ("<unk>", -9.0)], unk_id=2),
+}
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_text_that_a_tokenizer_does_not_know_is_refused(kind):
+    tokenizer = tokenizers.Tokenizer(TOKENIZERS[kind])
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    assert language.token_blocks(tokenizer, 3, "a b a a b " * 20, 2, 8).shape == (2, 9)
+    tokenizer.add_special_tokens(["<unk>"])
+    assert language.token_blocks(tokenizer, 3, "a b <unk> a b " * 20, 2, 8).shape == (2, 9)  # as corpora write it
+    with pytest.raises(ValueError, match=r"its tokenizer knows no tokens for \d\d% of this text"):
+        language.token_blocks(tokenizer, 3, "a b 文 字 a " * 20, 2, 8)
 
 
 def test_bits_per_byte_and_increase_by_hand(model, blocks):

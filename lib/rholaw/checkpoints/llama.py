@@ -229,8 +229,10 @@ def token_blocks(tokenizer: tokenizers.Tokenizer, rows: int, text: str, count: i
     ids = np.array(whole.ids)
     if len(ids) and ids.max() >= rows:
         raise ValueError(f"its tokenizer gives token {ids.max()}, and the embedding has {rows} rows")
+    tokenizing.refuse_unknown(tokenizer, text, ids)
     chosen, first = held_out_blocks(ids, length, count), tokenizer.encode("a").ids
-    if first and first[1:] == tokenizer.encode("a", add_special_tokens=False).ids:
+    plain = tokenizer.encode("a", add_special_tokens=False).ids
+    if plain and first[1 : 1 + len(plain)] == plain:  # whatever it puts behind
         chosen[:, 0] = first[0]
     return chosen
 

@@ -1,13 +1,16 @@
 """The tokenizer of a checkpoint: in the keys of a GGUF file, or a tokenizer.json beside the weights."""
 
+import numpy as np
 import tokenizers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 
 from ..checked import shown
 from .opening import Checkpoint
 
 # GGUF's names of ways to split words, all as GPT-2 does but for digits → what comes before.
 DIGITS = {"gpt-2": [], "smollm": [pre_tokenizers.Digits(individual_digits=True)]}
+UNKNOWN = 0.01  # of a text, at most, has no tokens
+LOOKED = 20_000  # characters of it that are looked at for what is left out
 CONTROL, USER_DEFINED = 3, 4  # types that GGUF gives to tokens: no text contains the one, the other is never split
 
 
@@ -24,7 +27,10 @@ def built(checkpoint: Checkpoint, rows: int) -> tokenizers.Tokenizer:
         elif file.is_file():
             tokenizer = tokenizers.Tokenizer.from_file(str(file))
         else:
-            raise ValueError("there is no tokenizer.json beside it")
+            raise ValueError(
+                "there is no tokenizer.json beside it, which transformers' AutoTokenizer writes of older files: "
+                "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+            )
         tokenizer.no_truncation()  # what was good for training would leave out the rest of a text,
         tokenizer.no_padding()  # or add to it,
         if getattr(tokenizer.model, "dropout", None):
@@ -43,12 +49,35 @@ def built(checkpoint: Checkpoint, rows: int) -> tokenizers.Tokenizer:
     return tokenizer
 
 
+def refuse_unknown(tokenizer: tokenizers.Tokenizer, text: str, ids: np.ndarray) -> None:
+    """ValueError where over UNKNOWN of a ``text``, whose tokens are ``ids``, is one token for what is not known.
+
+    Or is left out, as by a tokenizer that has no such token either.
+    """
+    name = getattr(tokenizer.model, "unk_token", None) or "<unk>"
+    unknown = tokenizer.token_to_id(name)
+    count = (ids == unknown).sum() - text.count(name) if unknown is not None else 0  # some texts say it themselves
+    share = count / max(len(ids), 1)
+    first = text[:LOOKED]
+    covered = np.zeros(len(first) + 1)
+    for start, stop in tokenizer.encode(first, add_special_tokens=False).offsets:
+        covered[start] += 1
+        covered[stop] -= 1
+    seen = np.array([not character.isspace() for character in first], bool)
+    left = (covered.cumsum()[:-1] < 1)[seen].mean() if seen.any() else 0.0
+    if max(share, left) > UNKNOWN:
+        raise ValueError(
+            f"its tokenizer knows no tokens for {max(share, left):.0%} of this text: give a text in a language that "
+            "the model was made for"
+        )
+
+
 def _of_gguf(about: dict) -> tokenizers.Tokenizer:
     """Byte-level BPE with the file's own tokens and merges."""
-    needed = [f"tokenizer.ggml.{part}" for part in ("model", "tokens", "token_type", "merges")]
+    needed = [f"tokenizer.ggml.{part}" for part in ("model", "pre", "tokens", "token_type", "merges")]
     if missing := [key for key in needed if key not in about]:
         raise ValueError(f"it lacks {', '.join(missing)}")
-    kind, split = about["tokenizer.ggml.model"], about.get("tokenizer.ggml.pre", "gpt-2")
+    kind, split = about["tokenizer.ggml.model"], about["tokenizer.ggml.pre"]
     if kind != "gpt2" or split not in DIGITS:
         raise ValueError(
             f"its tokenizer is {shown(kind)} with words split as {shown(split)}; only 'gpt2' with {', '.join(DIGITS)}"
@@ -64,4 +93,9 @@ def _of_gguf(about: dict) -> tokenizers.Tokenizer:
     words = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*DIGITS[split], words])
     tokenizer.decoder = decoders.ByteLevel()
+    if about.get("tokenizer.ggml.add_bos_token"):
+        if not 0 <= (place := about.get("tokenizer.ggml.bos_token_id", -1)) < len(tokens):
+            raise ValueError("it says that texts begin with a token, and tokenizer.ggml.bos_token_id names none")
+        begin = [("begin", place)]
+        tokenizer.post_processor = processors.TemplateProcessing(single="begin $A", special_tokens=begin)
     return tokenizer
