@@ -16,14 +16,14 @@ def tensors(layers=2, experts=0, head=True):
     for i in range(layers):
         name = f"model.layers.{i}"
         for part, rows, columns in (("q", 64, 64), ("k", 32, 64), ("v", 32, 64), ("o", 64, 64)):
-            made[f"{name}.self_attn.{part}_proj.weight"] = torch.zeros(rows, columns)
+            made[f"{name}.self_attn.{part}_proj.weight"] = torch.randn(rows, columns)
         for part in ("input_layernorm", "post_attention_layernorm"):
             made[f"{name}.{part}.weight"] = torch.ones(64)
         moe, w = f"{name}.block_sparse_moe", ("w1", "w3", "w2") if experts else ("gate_proj", "up_proj", "down_proj")
         for place in [f"{moe}.experts.{j}" for j in range(experts)] or [f"{name}.mlp"]:
-            made |= {f"{place}.{part}.weight": torch.zeros(96, 64) for part in w[:2]}
-            made[f"{place}.{w[2]}.weight"] = torch.zeros(64, 96)
-        made |= {f"{moe}.gate.weight": torch.zeros(experts, 64)} if experts else {}
+            made |= {f"{place}.{part}.weight": torch.randn(96, 64) for part in w[:2]}
+            made[f"{place}.{w[2]}.weight"] = torch.randn(64, 96)
+        made |= {f"{moe}.gate.weight": torch.randn(experts, 64)} if experts else {}
     return made
 
 

@@ -53,8 +53,10 @@ def test_a_model_does_not_differ_from_itself(given):
     assert (evaluate(given, ["dense"])[["kl", "kl_stderr", "rise", "stderr"]] == 0).all(axis=None)
 
 
-def test_a_model_that_knows_nothing_of_its_text_has_a_word(given):
+def test_a_model_that_knows_nothing_of_its_text_has_a_word(given, tmp_path):
     """Another rope, a delta of weights, slices put together wrongly: whatever it is, its own loss shows it."""
+    blank = {place: torch.full(x.shape, float(x.dim() == 1)) for place, x in trained()[1].items()}
+    assert "no better than chance" in evaluate((hub(tmp_path / "blank", blank), given[1]), "int8/g8").attrs["doubt"]
     with pytest.warns(UserWarning, match="nats a token is no better than chance among its 280 tokens: it is untrained"):
         assert "no better than chance" in evaluate(given, "int8/g8").attrs["doubt"]
     with warnings.catch_warnings():

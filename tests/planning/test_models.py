@@ -216,7 +216,9 @@ def test_what_is_ternary_or_helps_another_model_has_no_plan(tmp_path):
     written(tmp_path / "values", config, trits)
     written(tmp_path / "said", config | {"quantization_config": {"quant_method": "bitnet"}}, tensors())
     written(tmp_path / "draft", config | {"architectures": ["EagleLlamaForCausalLM"]}, tensors())
+    written(tmp_path / "blank", config, {name: torch.zeros(x.shape) for name, x in tensors().items()})
     for name, message in (
+        ("blank", "each of its matrices holds one number throughout.*by its shape, a folder with its config.json"),
         ("values", "its matrices hold 0 and one magnitude.*saves nothing"),
         ("said", "it is a BitNet.*there is none of it"),
         ("draft", "it drafts tokens for another model.*models that write by themselves"),

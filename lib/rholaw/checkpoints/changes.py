@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 DRAFTS, SEES, TURNED, ROUNDS, UNAPPLIED = "drafts", "sees", "turned", "rounds", "unapplied"
+BLANK = "blank"
 """It drafts for another model, sees or hears for one, has inputs that are rotated, matrices of two or three values that
-are rounded as it runs, or tensors beside its matrices that change what these compute."""
+are rounded as it runs, or tensors beside its matrices that change what these compute; or it holds no values."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .parts import Geometry
 from .roles import SENSES, role
 from .strays import TURNS
 from .tensors import PLAIN, Tensor
-from .ternary import ternary
+from .ternary import blank, ternary
 
 TOLERANCE = 0.02
 """Of the parameters: poolers, extra heads and classifiers make up less, a wrong formula more."""
@@ -54,7 +54,7 @@ def geometry(path: str | Path) -> Geometry:
             ahead = max(share, 0.0) * model.non_embedding
             return replace(model, senses=None if config.senses else 0, changes=changes, ahead=ahead)
         with opening.open(path) as checkpoint:
-            changes = checkpoint.changes or ternary(checkpoint.tensors)
+            changes = checkpoint.changes or ternary(checkpoint.tensors) or blank(checkpoint.tensors)
             return replace(held(model, config, checkpoint), beside=places.place(place).beside, changes=changes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}: give the geometry by hand") from None

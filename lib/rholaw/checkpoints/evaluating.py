@@ -32,6 +32,7 @@ DENSE = ""  # the name of the model's own activations, beside those of formats
 LEAST = 0.95  # of the weights in matrices that a format must round
 SLICE = 8192  # rows of the head that are used at once
 TOKENS = 2048  # that pass through a layer together
+CHANCE = 0.99  # of the loss of a guess among all tokens, within which some random models come
 UNTRAINED = "it is untrained, damaged, or not run as it was made, and what formats cost it says nothing"
 SMALL = 2**28  # multiplications of a matrix: with fewer, threads wait for one another longer than they work
 
@@ -117,7 +118,7 @@ def evaluate(
         stage.remove()
     if told:
         warnings.warn(f"{path}: {'; '.join(told)}", stacklevel=2)
-    if (loss := table.loss[0]) > math.log(model.vocabulary):
+    if (loss := table.loss[0]) > CHANCE * math.log(model.vocabulary):
         chance = f"no better than chance among its {model.vocabulary:,} tokens"
         table.attrs["doubt"] = f"Its own loss of {loss:.3g} nats a token is {chance}: {UNTRAINED}"
         warnings.warn(f"{path}: {table.attrs['doubt']}", stacklevel=2)

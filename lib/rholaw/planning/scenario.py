@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..checked import build, few, shortened, unknown
-from ..checkpoints.changes import DRAFTS, ROUNDS, SEES
+from ..checkpoints.changes import BLANK, DRAFTS, ROUNDS, SEES
 from ..fidelity.sensitivity import errors
 from ..formats.grammar import parse
 from ..hardware import benchmarks
@@ -27,6 +27,11 @@ from .inputs import KINDS, Hardware, Model, Option, Project, Rounded, Run, Traff
 from .prices import Prices
 
 PARTS = {"model": Model, "hardware": Hardware, "traffic": Traffic, "prices": Prices, "project": Project, "run": Run}
+UNPLANNED = dict.fromkeys((DRAFTS, SEES), "a plan is for models that write by themselves")
+UNPLANNED[ROUNDS] = "a plan compares with the model in 16 bits, and there is none of it; "
+UNPLANNED[ROUNDS] += "rounding what is ternary to wider formats saves nothing"
+UNPLANNED[BLANK] = "give the trained one; or, for a plan by its shape, a folder with its config.json and no weights"
+"""Codes of changes → why there is no plan for such a model."""
 MOST = 20
 """Lines of a message, which then has less than 10,000 characters."""
 
@@ -286,13 +291,8 @@ def _of_the_shape(shape: shapes.Geometry, project: Project, mixture: str) -> Ite
     if not shape.decoder:
         told = f"it is a {shape.family} that writes no tokens, one after another"
         yield f"model.checkpoint: {told}: a plan is for models that do"
-    if shape.changes.code in (DRAFTS, SEES):
-        yield f"model.checkpoint: {shape.changes}: a plan is for models that write by themselves"
-    if shape.changes.code == ROUNDS:
-        yield (
-            f"model.checkpoint: {shape.changes}: a plan compares with the model in 16 bits, and there is none of it; "
-            "rounding what is ternary to wider formats saves nothing"
-        )
+    if why := UNPLANNED.get(shape.changes.code):
+        yield f"model.checkpoint: {shape.changes}: {why}"
     if mixture and project.kind in ("qat", "train"):
         yield (
             f"project.kind: the law of training stands on dense models, and {mixture} has experts, of which a "
