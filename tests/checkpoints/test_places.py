@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import rholaw as rl
 from rholaw import checkpoints
-from rholaw.checkpoints import foreign
+from rholaw.checkpoints import foreign, opening
 
 X = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
 
@@ -267,6 +267,16 @@ def test_a_download_that_goes_on_is_no_checkpoint(tmp_path):
     assert names(tmp_path) == (["1", "2"], "")
     (tmp_path / "model-00002-of-00002.safetensors.aria2").write_bytes(b"\0")
     refused(tmp_path, r"model-00002-of-00002.safetensors is a download that has not ended, by .*aria2 beside it")
+
+
+def test_the_layout_of_meta_and_mistral_is_told(tmp_path):
+    """A survey needs no config, and what does says where to find one."""
+    (tmp_path / "params.json").write_text('{"dim": 64, "n_layers": 2, "n_heads": 4}')
+    refused(tmp_path, "holds no checkpoint; params.json is the description .*: give the folder for transformers")
+    written(tmp_path, **{"consolidated.safetensors": ["layers.0.attention.wq.weight"]})
+    assert names(tmp_path) == (["layers.0.attention.wq.weight"], "")
+    with pytest.raises(ValueError, match=r"no config\.json lies beside it; params\.json is the description of a model"):
+        opening.described(tmp_path)
 
 
 def test_every_sentence_on_foreign_files_is_short():

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import untrusted
 from ..checked import listed, shown
+from . import foreign
 from .gguf_keys import as_json
 from .tensors import File
 
@@ -92,6 +93,12 @@ def beside(folder: Path, name: str = "config.json") -> dict | None:
     if path.is_symlink() and not path.exists():  # as in the hub's cache, and what it says is not known
         raise ValueError(f"{path} is a link to a file that is not there: download it again")
     return json_object(path) if path.is_file() else None
+
+
+def absent(folder: Path) -> str:
+    """What to do where a folder has no config.json, as part of a sentence."""
+    other = f"; params.json is {foreign.PARAMS}" if (folder / "params.json").is_file() else ""
+    return f"no config.json lies beside it{other}"
 
 
 def from_json(values: dict) -> Config:

@@ -15,7 +15,7 @@ from ..checked import listed, shown
 from ..untrusted import refusals
 from . import containers, layouts, static, strays
 from .changes import NONE, Change
-from .config import Config, beside, from_gguf, from_json
+from .config import Config, absent, beside, from_gguf, from_json
 from .orientation import oriented
 from .places import holds, located, place
 from .tensors import File, Tensor
@@ -53,7 +53,7 @@ class Checkpoint:
             return from_gguf(self.metadata, shapes, self.files[0].name)
         config = self.metadata.get("config")
         if not isinstance(config, dict):  # a text where the file itself says something by that name
-            raise ValueError(f"{self.files[0].name} does not say what it holds, and no config.json lies beside it")
+            raise ValueError(f"{self.files[0].name} does not say what it holds, and {absent(self.files[0].parent)}")
         return from_json(config)
 
     def __enter__(self) -> "Checkpoint":

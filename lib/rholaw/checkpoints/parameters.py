@@ -14,6 +14,7 @@ from torch import nn
 
 from ..checked import shown
 from . import unheeded
+from .config import absent
 from .layered import Read
 from .opening import Checkpoint
 from .tensors import Tensor
@@ -51,7 +52,7 @@ def built(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
     from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM
 
     if not isinstance(about := checkpoint.metadata.get("config"), dict):
-        raise ValueError("no config.json lies beside it")
+        raise ValueError(absent(checkpoint.files[0].parent))
     if (family := about.get("model_type")) not in CONFIG_MAPPING:
         raise ValueError(f"its model_type is {shown(family)}, which transformers does not have")
     options = {"local_files_only": True, "trust_remote_code": False}
