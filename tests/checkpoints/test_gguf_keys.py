@@ -150,3 +150,14 @@ def test_hybrids_whose_heads_differ_are_refused_by_the_key(heads, message):
     with pytest.raises(ValueError, match=rf"a\.gguf: '?granitehybrid\.attention\.{message}"):
         said("granitehybrid", 200, 64, **keys, **{"attention.head_count_kv": np.array(heads, np.int32)})
     assert families.geometry(said("llama", 200, 64, **keys, **{"attention.head_count_kv": np.array([2, 2])})).total
+
+
+def test_chunks_of_attention_are_as_long_as_a_gguf_file_says():
+    keys = {"block_count": 48, "feed_forward_length": 16384, "attention.head_count": 40, "attention.head_count_kv": 8}
+    keys |= {"attention.key_length": 128, "expert_count": 16, "expert_used_count": 1, "embedding_length": 5120}
+    keys |= {"expert_feed_forward_length": 8192, "interleave_moe_layer_step": 1}
+    usual, long, short = (
+        families.geometry(said("llama4", 202048, 5120, **keys, **more)).sequence_bytes(20_000)
+        for more in ({}, {"attention.chunk_size": 8192}, {"attention.chunk_size": 4096})
+    )
+    assert usual == long == short + 36 * 4096 * 2 * 8 * 128 * 2  # three of four layers hold as many tokens less

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -494,6 +495,30 @@ def test_floats_on_the_grid_of_a_format_are_flagged(tmp_path):
     notes = survey(tmp_path, "mxfp4, int4/g32, dense", rotation=0).set_index(["name", "format"]).note
     expected = {("a.up_proj.weight", "mxfp4"): "lies on this grid: it was rounded to it before"}
     assert {place: note for place, note in notes.items() if note} == expected
+
+
+MATRICES = {
+    "normal": normal(64, 256),
+    "narrow": 0.01 * normal(64, 256),
+    "heavy tails": 0.01 * normal(64, 256) / normal(64, 256, 2, seed=1).square().mean(-1).sqrt(),
+    "columns of many sizes": 0.01 * normal(64, 256) * normal(256, seed=1).exp(),
+    "pruned": normal(64, 256) * (normal(64, 256, seed=1).abs() > 1.6),
+    "on a grid": normal(64, 256).sign(),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_floats_of_16_bits_under_the_name_of_the_others_are_strange(tmp_path, name):
+    """As what NumPy, which has no BF16, is told to view so."""
+    for own, other in ((torch.float16, torch.bfloat16), (torch.bfloat16, torch.float16)):
+        right = MATRICES[name].to(own)
+        saved(tmp_path, {"mlp.up_proj.weight": right, "mlp.gate_proj.weight": right.clone().view(other)})
+        table = survey(tmp_path, "int4/g128").set_index("name")
+        assert table.outcome["mlp.up_proj.weight"] == "measured"
+        if name != "on a grid":  # one magnitude looks like another
+            assert table.outcome["mlp.gate_proj.weight"] == "strange"
+            note = table.note["mlp.gate_proj.weight"]
+            assert re.search("as those of B?F16 named B?F16 do|floats of another type", note)
 
 
 def test_an_error_of_half_and_more_is_not_called_small(tmp_path):

@@ -18,6 +18,7 @@ KEYS = {  # behind the name of the architecture → the keys of config.json that
     "attention.key_length": ("head_dim",),
     "attention.sliding_window": ("sliding_window",),
     "attention.sliding_window_pattern": ("sliding_window_pattern",),
+    "attention.chunk_size": ("attention_chunk_size",),
     "context_length": ("n_positions", "max_position_embeddings"),
     "vocab_size": ("vocab_size",),
     "expert_count": ("num_local_experts", "num_experts", "n_routed_experts"),

@@ -29,6 +29,8 @@ from .ternary import ternary
 
 MANY = 512  # values, of which some of a trained matrix lie on either side of zero
 WIDE, FAR, NEAR = 30.0, 1e4, 1e-9  # in root mean square, as no matrix of codes, and none of floats, that was trained
+OCTAVES = {"F16": (1.5, math.inf), "BF16": (0.0, 15.0)}  # from the tenth to the ninetieth part of its magnitudes
+SAMPLE, FEW = 2**14, 64  # values that are looked at, and fewer magnitudes among them are a grid
 GRID = 1e-12  # the error of what a format holds as it is
 
 
@@ -206,7 +208,8 @@ def _rows(
             if rounds and does in UNTOLD and _one_signed(tensor, measurement):
                 raise ValueError("all of its values have one sign, as codes have whose zero is not known")
             facts |= _moments(measurement) | {"outcome": "measured"}
-            return [facts | _outcome(tensor, format, name, measurement) for name, format in named.items()]
+            strange = _strange(tensor, measurement)
+            return [facts | _outcome(tensor, format, name, measurement, strange) for name, format in named.items()]
     except NotFinite as error:
         bits, outcome, note = DENSE_BITS, "broken", str(error)
     except ValueError as error:
@@ -237,7 +240,29 @@ def _moments(measurement: Measurement) -> dict:
     return columns
 
 
-def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement) -> dict:
+def _strange(tensor: Tensor, measurement: Measurement) -> str:
+    """That its values are as no trained matrix has them, or ""."""
+    rms = math.sqrt(measurement.plain.square)
+    if not is_matrix(tensor.name, tensor.shape):
+        return ""
+    if rms > (WIDE if tensor.quantised else FAR) or 0 < rms < NEAR:
+        why = "a scale that is missing or inverted" if tensor.quantised else "floats of another type"
+        return f"its values are {rms:.3g} in root mean square, as of {why}"
+    if tensor.dtype not in OCTAVES:
+        return ""
+    some = tensor.load(0, min(tensor.count, SAMPLE)).float().abs()
+    magnitudes = some[some > 0].log2()
+    if len(magnitudes.unique()) < FEW:
+        return ""
+    low, high = magnitudes.quantile(torch.tensor([0.1, 0.9])).tolist()
+    least, most = OCTAVES[tensor.dtype]
+    if least <= high - low <= most:  # 3.7 of a Gaussian
+        return ""
+    other = "BF16" if tensor.dtype == "F16" else "F16"
+    return f"most of its values span a factor of {2 ** (high - low):.3g}, as those of {other} named {tensor.dtype} do"
+
+
+def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement, strange: str) -> dict:
     """The columns of one format, for a tensor of finite numbers."""
     error, rotated = measurement.errors.get(name, (np.nan, np.nan))
     bits, notes = format.bits, [tensor.note] * bool(tensor.note)
@@ -248,11 +273,7 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
         notes.append("lies on this grid: it was rounded to it before")
     if measurement.plain.largest == 0:
         notes.append("all zeros, which every format holds exactly")
-    rms, strange = math.sqrt(measurement.plain.square), {}
-    if is_matrix(tensor.name, tensor.shape) and (rms > (WIDE if tensor.quantised else FAR) or 0 < rms < NEAR):
-        why = "a scale that is missing or inverted" if tensor.quantised else "floats of another type"
-        notes.append(f"its values are {rms:.3g} in root mean square, as of {why}")
-        strange = {"outcome": "strange"}
+    notes += [strange] * bool(strange)
     if tensor.quantised:
         notes.append(f"already {tensor.dtype}" + ": errors on its own grid are misleadingly small" * (not error > 0.5))
     if tensor.unapplied:
@@ -260,4 +281,8 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
     if tensor.beside:
         notes.append(f"{listed(tensor.beside)} beside it: how engines round its inputs")
     stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": "; ".join(notes)}
-    return {"format": name, "error": error, "rotated_error": rotated} | stored | strange
+    return (
+        {"format": name, "error": error, "rotated_error": rotated}
+        | stored
+        | ({"outcome": "strange"} if strange else {})
+    )

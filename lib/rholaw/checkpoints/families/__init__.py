@@ -28,7 +28,7 @@ SIZES = {key for _, defaults in FAMILIES.values() for key in defaults}
 SIZES -= {"max_position_embeddings", "n_positions", "no_rope_layer_interval"}
 """Keys that say how large a model of one family or another is."""
 
-PERIODS = ("full_attention_interval", "interleave_moe_layer_step")
+PERIODS = ("full_attention_interval", "interleave_moe_layer_step", "attention_chunk_size")
 """Which GGUF files of a family leave out where they are as usual."""
 
 
