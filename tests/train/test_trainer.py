@@ -248,3 +248,9 @@ def test_evaluation_compresses_weights_once_and_finds_the_same(corpus, monkeypat
     once = [program.held_out() for program in programs]
     monkeypatch.setattr(trainer, "unchanged", lambda layers: nullcontext())
     assert all(torch.equal(one, program.held_out()) for one, program in zip(once, programs, strict=True))
+
+
+@pytest.mark.parametrize("device", ["mps", "gpu", "cuda:9"])
+def test_a_device_that_is_not_here_is_refused(corpus, device):
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used here"):
+        trainer.train([TINY], device=device, corpus=corpus)

@@ -13,6 +13,7 @@ import torch
 from torch import distributed
 from tqdm import tqdm
 
+from ..checkpoints.surveying import usable_device
 from ..error.measure import gmse
 from ..formats.grammar import parse
 from ..texts import tokens as corpora
@@ -45,7 +46,7 @@ def train(
     corpus: a Corpus to train on (default: the one that the configs name).  compile: by torch.compile, all but the
     rounding: on a core a fifth less time for dense runs, little for compressed ones; on a GPU not measured.  A run
     whose loss leaves the numbers is recorded as diverged and does not disturb its neighbours.  ValueError for configs
-    of several shapes.
+    of several shapes, and for a device that is not here or, as Apple's, has no float64.
     """
     order = sorted(range(len(configs)), key=lambda i: sort_key(configs[i]))
     program = Program([configs[i] for i in order], device, compile, corpus)
@@ -67,7 +68,7 @@ class Program:
         compile: bool = False,
         corpus: corpora.Corpus | None = None,
     ):
-        self.configs, self.device = configs, torch.device(device)
+        self.configs, self.device = configs, usable_device(device)
         self.config = config = configs[0]
         self.corpus = corpus or corpora.load(config.corpus, config.vocabulary)
         self.model = Decoder(configs).to(self.device)
@@ -82,8 +83,7 @@ class Program:
         self.step, self.seconds, self.curve, self.errors = 0, 0.0, [], []
         self.sum_of_losses = torch.zeros(len(configs), device=self.device)
         self.skipped = torch.zeros(len(configs), dtype=torch.int64, device=self.device)
-        points = np.unique(np.geomspace(1, config.steps, CURVE_POINTS).round().astype(int))
-        self.curve_steps = set(points.tolist())
+        self.curve_steps = set(np.geomspace(1, config.steps, CURVE_POINTS).round().astype(int).tolist())
         self.error_steps = set(np.linspace(1, config.steps, ERROR_POINTS).round().astype(int).tolist())
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         if compile:
