@@ -182,6 +182,14 @@ def test_a_checkpoint_is_surveyed_and_summed(ask, tmp_path):
     rows = json.loads(ask(*arguments, "--totals", "--json", "--out", tmp_path / "survey.csv")[1])
     assert [row["format"] for row in rows] == ["int4", "nvfp4"]
     assert len(pd.read_csv(tmp_path / "survey.csv")) == 2
+    broken = weights.copy()
+    broken[0, 5] = np.nan
+    for values, told in ((weights, ""), (0 * weights, "holds one number throughout"), (broken, "The model is broken")):
+        save_file({"layers.0.attention.wq.weight": values}, tmp_path / "model.safetensors")
+        for more in ([], ["--totals"]):
+            code, out, err = ask(*arguments, *more)
+            assert code == 0 and "int4" in out
+            assert ("nothing follows from these numbers" in err and told in err) == bool(told)
 
 
 def test_a_scenario_is_planned_in_words_and_numbers(ask, tmp_path):

@@ -15,10 +15,7 @@ DCP += "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER 
 DEEPSPEED = "a part of DeepSpeed's state: python zero_to_fp32.py . OUTPUT, in the folder above, joins the weights"
 SERVED = "of vLLM's save_sharded_state, weights as its kernels take them: give the checkpoint that they were made from"
 OLD = "a file of llama.cpp from before GGUF: convert the model anew by its convert_hf_to_gguf.py"
-PARAMS = (
-    "the description of a model as Meta and Mistral lay it out: give the folder that has it for transformers, with a "
-)
-PARAMS += "config.json"
+PARAMS = "the description of a model as Meta and Mistral lay it out: give the folder for transformers, with config.json"
 NAMES = {
     r"params\.json": PARAMS,
     r".*\.onnx(_data|\.data)?": "an ONNX graph: give the checkpoint that it was exported from",

@@ -281,8 +281,5 @@ def _outcome(tensor: Tensor, format: Format, name: str, measurement: Measurement
     if tensor.beside:
         notes.append(f"{listed(tensor.beside)} beside it: how engines round its inputs")
     stored = {"bits": float(bits), "bytes": tensor.count * bits / 8, "note": "; ".join(notes)}
-    return (
-        {"format": name, "error": error, "rotated_error": rotated}
-        | stored
-        | ({"outcome": "strange"} if strange else {})
-    )
+    stored |= {"outcome": "strange"} if strange else {}
+    return {"format": name, "error": error, "rotated_error": rotated} | stored

@@ -1,5 +1,6 @@
 """`rholaw survey` and `rholaw evaluate`."""
 
+import sys
 from pathlib import Path
 
 from ..command_line import Parser, add_output, show
@@ -23,17 +24,20 @@ def survey(arguments: list[str], prog: str) -> None:
     add_output(parser)
     chosen = parser.parse_args(arguments)
 
-    from ..checkpoints.summing import totals
+    from ..checkpoints.summing import doubt, totals
     from ..checkpoints.surveying import survey as measure
 
     table = measure(
         chosen.path, chosen.formats, rotation=chosen.rotation, device=chosen.device, out=chosen.out, progress=True
     )
+    why = doubt(table)
     if chosen.totals:
         table = totals(table)
         show(table if "format" in table else table.rename_axis("format").reset_index(), chosen, TOTALS)
     else:
         show(table, chosen, COLUMNS)
+    if why:
+        print(f"rholaw: {chosen.path}: nothing follows from these numbers for the model. {why}.", file=sys.stderr)
 
 
 def evaluate(arguments: list[str], prog: str) -> None:
