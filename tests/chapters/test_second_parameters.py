@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from IPython.display import Markdown
 from sampling import some
 
 from rholaw import tables
@@ -100,6 +101,20 @@ ODD = {
     "unseen_runs": ({"level": 0.6}, r"intervals of 60%", r"of 95%"),
 }
 """{chapter: (other parameters, what its answer has to say then, what it must not)}."""
+PROSE = {
+    "06_capacity": (
+        {"figure": "6", "n_bootstrap": 40},
+        r"Here F is .*one family here.*logistic is best here.*All order the formats alike",
+        r"families one|tanh is best|order them best",
+    ),
+    "07_unified_law": (
+        {"max_params": 4.5e8, "irreducible": 1.2, "n_bootstrap": 20},
+        r"Both fits converge.*3 runs do not decide.*E is held at 1\.20",
+        r"7 runs|bound of its range|falls to its bound",
+    ),
+    "08_composition": ({"threshold": 0.2, "n_bootstrap": 20}, r"0 lie as far below it", r"Of the few below|only 6"),
+}
+"""The same of all that a chapter tells, in the order in which it does."""
 
 
 @pytest.fixture
@@ -128,8 +143,17 @@ def test_an_answer_follows_its_parameters(chapter, few, executed):
     assert not re.search(silent, text), text
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("chapter", some(PROSE, 1))
+def test_prose_follows_its_parameters(chapter, executed):
+    parameters, said, silent = PROSE[chapter]
+    told = " ".join(result.data for _, result in executed(chapter, parameters) if isinstance(result, Markdown))
+    assert re.search(said, told, re.DOTALL), told
+    assert not re.search(silent, told), told
+
+
 def test_the_other_parameters_are_parameters_and_other():
-    for chapter, (parameters, *_) in ODD.items():
+    for chapter, (parameters, *_) in (*ODD.items(), *PROSE.items()):
         cells = nbformat.read(ROOT / "chapters" / f"{chapter}.ipynb", 4).cells
         [source] = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ())]
         defaults = {node.target.id: ast.literal_eval(node.value) for node in ast.parse(source).body}
