@@ -78,7 +78,19 @@ def test_the_keyboard_shows_where_it_is(theme, opened):
     assert len(found) > 60 and set(found) == {"seen", "end"}
 
 
-@pytest.mark.parametrize("name", ["index", "ja/index"])
+FIRST_FIGURES = [
+    "index",
+    "ja/index",
+    "01_numbers",
+    "02_blocks",
+    "03_sparsity",
+    "04_vectors",
+    "06_capacity",
+    "08_composition",
+]
+
+
+@pytest.mark.parametrize("name", FIRST_FIGURES)
 def test_the_first_screen_of_a_phone_shows_the_whole_figure(name, opened):
     page = opened(f"{name}.html", PHONE)
     ends = page.evaluate("document.querySelector('article figure img').getBoundingClientRect().bottom")
@@ -89,6 +101,19 @@ def test_the_first_screen_of_a_phone_shows_what_the_recommended_option_of_the_ja
     page = opened("ja/01_summary.html", PHONE)
     line = page.locator("article table tbody tr").first
     assert "確率" in line.inner_text() and line.evaluate("e => e.getBoundingClientRect().bottom") <= PHONE["height"]
+
+
+@pytest.mark.parametrize("name", ["03_sparsity", "04_vectors", "06_capacity", "07_unified_law"])
+def test_the_first_screen_of_a_desk_reaches_the_ledger(name, opened):
+    line = opened(f"{name}.html").locator(".tag_first table tbody tr").first
+    assert line.evaluate("e => e.getBoundingClientRect().bottom") <= DESK["height"]
+
+
+def test_a_heading_is_smaller_than_the_one_above_it(opened):
+    page = opened("01_numbers.html", PHONE)
+    sizes = [f"parseFloat(getComputedStyle(document.querySelector('article h{rank}')).fontSize)" for rank in (1, 2, 3)]
+    one, two, three = page.evaluate(f"[{', '.join(sizes)}]")
+    assert one > two > three
 
 
 def test_japanese_pages_say_so(book):
