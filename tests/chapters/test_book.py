@@ -80,7 +80,12 @@ def test_the_keyboard_shows_where_it_is(theme, opened):
 
 FIRST_FIGURES = [
     "index",
+    "four_bits",
+    "forecasts",
     "ja/index",
+    "ja/01_summary",
+    "ja/03_dialogue",
+    "ja/04_law",
     "01_numbers",
     "02_blocks",
     "03_sparsity",
