@@ -48,6 +48,7 @@ class Config:
         *(("mixtral", {key: 2.5}) for key in ("routed_scaling_factor", "n_group")),
         ("deepseek_v2", {"norm_topk_prob": True}),
         ("gpt_oss", {"hidden_act": "gelu"}),
+        ("minimax_m2", {"use_qk_norm": False}),
         *(("mpt", {key: 0.5}) for key in ("logit_scale", "norm_type")),
     ],
 )
@@ -73,6 +74,7 @@ def test_so_is_what_mpt_says_of_its_attention(key, value):
         ("dots1", {"scoring_func": "noaux_tc"}),  # as its own config has it
         ("mixtral", {"scoring_func": "softmax", "norm_topk_prob": True, "routed_scaling_factor": 1.0}),
         ("gpt_oss", {"hidden_act": "silu"}),
+        ("minimax_m2", {"scoring_func": "sigmoid", "use_qk_norm": True, "qk_norm_type": "per_layer"}),
     ],
 )
 def test_what_a_router_does_anyway_is_no_hindrance(family, about):

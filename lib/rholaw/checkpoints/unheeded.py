@@ -25,6 +25,8 @@ DEAF = {
     | {"attn_config.alibi": (True,), "attn_config.alibi_bias_max": (8,), "attn_config.prefix_lm": (False,)},
 }
 """Keys that classes of transformers 5.24 declare and models do not read → what these compute; null is one of all."""
+ALWAYS = {"minimax_m2": {"use_qk_norm": (True,), "qk_norm_type": ("per_layer",)}}
+"""Keys that a class has not, and whose values its model computes."""
 
 SCORES = re.compile(r"scor(e|ing)_func(tion)?$|router_(activation|score)\w*$")  # of experts, by a router
 SIGMOID = ("afmoe", "deepseek_v3", "deepseek_v32", "dots1", "exaone_moe", "glm4_moe", "glm4_moe_lite", "glm_moe_dsa")
@@ -49,7 +51,8 @@ def refuse_ignored(about: dict, config: object) -> None:
     inner = {f"attn_config.{key}": value for key, value in (about.get("attn_config") or {}).items()}
     about = about | {key: inner[key] for key in inner.keys() & deaf.keys()}
     heeded = ({field.name for field in fields(config)} | config.attribute_map.keys()) - deaf.keys()
-    only = deaf | (llama_keys.ONLY if config.model_type == "llama" else {}) | _routing(about, config)
+    only = deaf | ALWAYS.get(config.model_type, {}) | _routing(about, config)
+    only |= llama_keys.ONLY if config.model_type == "llama" else {}
     turned = (getattr(config, "rope_parameters", None) or {}).get("partial_rotary_factor")
     activations = [getattr(config, key) for key in ACTIVATIONS if key in heeded]
     for key in sorted(about.keys() - heeded - {"architectures", "is_causal"}):
