@@ -52,6 +52,11 @@ def number(default: Any, unit: str, low: float = 0.0, high: float = LARGEST, *, 
     return _field(default, _one, unit=unit, low=low, high=high, above=above)
 
 
+def whole(default: Any, unit: str, low: float = 0.0, high: float = LARGEST) -> Any:
+    """A field that holds one whole number in ``unit`` from ``low`` to ``high``; 2e3 is one too."""
+    return _field(default, _whole, unit=unit, low=low, high=high, above=False)
+
+
 def spread(default: Any, unit: str, low: float = 0.0, high: float = LARGEST, *, above: bool = False) -> Any:
     """A field that holds (low, middle, high); a file may give one number, which is then certain."""
     return _field(default, _three, unit=unit, low=low, high=high, above=above)
@@ -255,6 +260,12 @@ def _one(value: object, about: Mapping) -> Real:
     return limited(value, about["unit"], about["low"], about["high"], above=about["above"])
 
 
+def _whole(value: object, about: Mapping) -> int:
+    if _one(value, about) != int(value):
+        raise ValueError(f"{value:g} is no whole number ({about['unit']})")
+    return int(value)
+
+
 def _three(value: object, about: Mapping) -> tuple[float, float, float]:
     if not isinstance(value, (list, tuple)):
         return (float(_one(value, about)),) * 3
@@ -288,10 +299,7 @@ def _counts(value: object, about: Mapping) -> tuple[int, ...]:
     value = value if isinstance(value, (list, tuple)) else [value]
     if not value:
         raise ValueError(f"must be a list of {about['unit']}, not {shown(value)}")
-    for count in value:
-        if _one(count, about) != int(count):
-            raise ValueError(f"{count:g} is no whole number ({about['unit']})")
-    return tuple(int(count) for count in value)
+    return tuple(_whole(count, about) for count in value)
 
 
 def _by_name(value: object, about: Mapping) -> tuple[tuple[str, tuple[float, float, float]], ...]:

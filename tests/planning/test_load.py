@@ -115,6 +115,15 @@ def test_paid_as_used_scales_to_zero_and_with_a_given_utilisation_is_full_while_
     assert given.paid == pytest.approx(2 * 1e-3 / own.greatest) and given.working == pytest.approx(given.paid / 2)
 
 
+def test_a_limit_is_sought_alike_in_pieces(monkeypatch):
+    spread = np.linspace(0.5, 3, 50)
+    own = load.replica(FLIGHT, np.array([[8], [64]]), step(FLIGHT) * spread, 0.03 * spread, TOKENS)
+    whole = load.carried(own, 0.04, 1.0)
+    monkeypatch.setattr(load, "AT_ONCE", 7)
+    np.testing.assert_array_equal(load.carried(own, 0.04, 1.0), whole)
+    assert 3 < len(np.unique(whole)) and (whole < load.FULL * own.greatest).sum() > 14
+
+
 def test_draws_are_independent_and_unknown_speeds_stay_unknown():
     slow = np.array([1.0, 2.0, np.nan])
     own = load.replica(FLIGHT, np.array([[64]]), step(FLIGHT) * slow, 0.03 * slow, TOKENS)

@@ -11,7 +11,7 @@ from small_folders import SIZES, tensors, written
 import rholaw as rl
 from rholaw import tables
 from rholaw.hardware import geometry as shapes
-from rholaw.planning import verifying
+from rholaw.planning import cases, verifying
 from rholaw.planning.scenario import ScenarioError
 
 RUNS = rl.runs.one_estimator(rl.runs.load("quest2025"))
@@ -52,8 +52,10 @@ def test_a_mixture_is_held_whole_and_computed_in_part(planned):
     assert dense.decode_tokens_s > 0 and row(plan, "fp8_row x fp8_row").speed_source_decode == "fitted"
 
 
-def test_a_limit_where_a_step_is_as_long_with_few_as_with_many_in_flight_is_told(planned):
+@pytest.mark.parametrize("values", [cases.VALUES, 200], ids=["in one case", "a case a batch"])
+def test_a_limit_where_a_step_is_as_long_with_few_as_with_many_in_flight_is_told(planned, monkeypatch, values):
     """All experts are read by a few tokens already: 93 GB take 14 ms of two H100, and with what is launched some 28."""
+    monkeypatch.setattr(cases, "VALUES", values)
     busy = {"requests_per_month": 5e6, "tokens_in": 1000, "tokens_out": 500}
     edge, loose, none = (
         [doubt.data for doubt in plan.doubts if doubt.code == "limit_decides"]

@@ -19,6 +19,7 @@ from rholaw.planning import inputs
 from rholaw.planning.scenario import PARTS, Scenario, ScenarioError
 
 TEMPLATE = Path(__file__).parents[2] / "chapters" / "scenario.toml"
+PLAIN = {"layers": 2, "d_model": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "d_ff": 256, "vocabulary": 1000}
 SMALL = {"model": {"geometry": "Llama-3.1-8B"}, "formats": [{"weights": "fp8_row"}], "project": {"kind": "train"}}
 
 
@@ -86,6 +87,7 @@ def test_everything_wrong_is_named_at_once():
             "hardware": {"devices": [], "gpus": 1.5, "batches": [0], "reserve_gb": float("nan")},
             "formts": [],
             "formats": [{"weights": "fp8_row", "rho": [1, 2]}, "int4"],
+            "run": {"samples": 200.5, "seed": 1.5},
         }
     )
     for text in (
@@ -104,6 +106,8 @@ def test_everything_wrong_is_named_at_once():
         "hardware.devices: must be a list of names of devices",
         "hardware.gpus: 1.5 is no whole number (devices a replica)",
         "hardware.batches: 0 must be at least 1",
+        "run.samples: 200.5 is no whole number (draws)",
+        "run.seed: 1.5 is no whole number (of the draws)",
         "hardware.reserve_gb: must be a finite number (GB a device), not nan",
         "formats 1.rho: must be one number or [low, middle, high]",
         "formats 2: must be a table of keys, not 'int4'",
@@ -169,6 +173,7 @@ def test_what_a_default_stands_in_for_is_no_contradiction():
         ({"model": {"geometry": "Llama-3.1-9B"}}, "did you mean Llama-3.1-8B?"),
         ({"model": {"geometry": {"layers": 2}}}, "model.geometry: lacks d_model"),
         ({"model": {"geometry": {"layrs": 2}}}, "did you mean layers?"),
+        ({"model": {"geometry": PLAIN | {"layers": 2.5}}}, "model.geometry: layers, 2.5, is no whole number"),
         ({"model": {"geometry": 8}}, "must be a name or a table"),
         (
             {"model": {"params": 1e9, "kappa": 5, "measured": [{"weights": "q4_0", "rise": 0.1}]}},

@@ -20,8 +20,8 @@ from .inputs import Option
 from .remarks import Origin
 from .scenario import Scenario
 
-VALUES = 200_000
-"""Batches times draws of a Case at most: what follows from them then takes about 200 MB."""
+VALUES = 500_000
+"""Batches times draws of a Case at most: what follows from them then takes about 300 MB."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def cases(scenario: Scenario, known: Mapping[str, Device]) -> list[Case]:
     trainer = scenario.project.train_device or scenario.hardware.devices[0]
     paid = {name: (known[name], priced(scenario, name)) for name in {trainer, *scenario.hardware.devices}}
     column = np.array(scenario.hardware.batches, dtype=float)[:, None]
-    most = max(1, VALUES // int(scenario.run.samples))
+    most = max(1, VALUES // scenario.run.samples)
     return [
         case(scenario, option, paid[name], gpus, batches, paid[trainer])
         for option in scenario.options

@@ -193,7 +193,7 @@ def plan(scenario: Scenario | str | Path | dict[str, Any], law: Fit | Iterable[F
         assumptions=assumptions.assumptions(scenario, all_cases, draws),
         doubts=tuple(doubts.doubts(scenario, all_cases, table, draws, origins, bool(compared), cheapest)),
         compared=compared,
-        npv=np.broadcast_to(npv * scenario.prices.rate, 0 if best is None else int(scenario.run.samples)),
+        npv=np.broadcast_to(npv * scenario.prices.rate, 0 if best is None else scenario.run.samples),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..checked import build, counts, names, number, shown, spread, text, unknown
+from ..checked import build, counts, names, number, shown, spread, text, unknown, whole
 from ..fidelity.population import METHODS
 from ..formats.grammar import parse
 from ..hardware import benchmarks, reports
@@ -40,7 +40,10 @@ def _geometry(value: object, about: Mapping) -> str | shapes.Geometry:
         raise ValueError(unknown(wrong[0], known))
     if missing := [name for name in shapes.SHAPE if name not in value]:
         raise ValueError(f"lacks {', '.join(missing)}")
-    return shapes.llama(**value)
+    made = shapes.llama(**value)
+    if parts := [name for name in shapes.SHAPE if value[name] % 1]:
+        raise ValueError(f"{parts[0]}, {value[parts[0]]:g}, is no whole number")
+    return made
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class Benchmark:
     activations: str = text("")
     kv: str = text("")
     engine: str = text("")
-    gpus: float = number(0, "devices a replica", high=1e6)
+    gpus: int = whole(0, "devices a replica", high=1e6)
 
 
 def _benchmarks(value: object, about: Mapping) -> tuple[Benchmark, ...]:
@@ -204,7 +207,7 @@ class Hardware:
             activations=about.activations or run.activations or "dense",
             kv=about.kv or run.kv or "dense",
             engine=about.engine or run.engine or self.engine,
-            gpus=int(about.gpus) or run.gpus or (self.gpus[0] if len(self.gpus) == 1 else 1),
+            gpus=about.gpus or run.gpus or (self.gpus[0] if len(self.gpus) == 1 else 1),
         )
 
 
@@ -280,8 +283,8 @@ class Project:
 class Run:
     """How the plan is computed."""
 
-    samples: float = number(2000, "draws", 100, 1e5)
-    seed: float = number(0, "any number")
+    samples: int = whole(2000, "draws", 100, 1e5)
+    seed: int = whole(0, "of the draws")
     today: str = text("")
 
     @property

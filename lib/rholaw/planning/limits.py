@@ -25,19 +25,23 @@ def edge(cases: list[Case], table: pd.DataFrame, draws: Draws) -> Iterator[Doubt
     little speed decides there between few devices and many."""
     few, many = table.devices_paid_p10, table.devices_paid_p90
     kept = table[table.meets & (few >= 1) & (many >= APART * few)]
-    limit = cases[0].scenario.traffic.latency_ms
+    scenario = cases[0].scenario
+    limit = scenario.traffic.latency_ms
     if kept.empty or not math.isfinite(limit):
         return
     row = table.loc[kept.devices_paid.idxmin()]
-    own = next(case for case in cases if (case.option.name, case.device.name, case.gpus) == tuple(row[list(OF)]))
-    free = replace(own.scenario, traffic=replace(own.scenario.traffic, latency_ms=math.inf))
-    alike = table[table.meets & (table[list(OF)] == row[list(OF)]).all(axis=1)]
-    own = replace(own, scenario=free, batches=np.sort(alike.batch.to_numpy(float))[:, None])
+    free = replace(scenario, traffic=replace(scenario.traffic, latency_ms=math.inf))
     middle = {name: np.full(1, 0.5) for name in uncertain.NAMES}
-    outcome = outcomes.outcome(own, uncertain.draw(free, np.zeros(1, dtype=int), middle), draws)
-    devices, latency = (np.ravel(value) for value in (own.gpus * outcome.replicas, outcome.latency_ms))
-    best = int(devices.argmin())
-    if devices[best] <= FEWER * row.devices_paid:
+    drawn = uncertain.draw(free, np.zeros(1, dtype=int), middle)
+    meets = table.batch[table.meets & (table[list(OF)] == row[list(OF)]).all(axis=1)]
+    ways = []
+    for case in cases:  # of many draws, some of its batches are in each
+        batches = case.batches[np.isin(case.batches[:, 0], meets)]
+        if (case.option.name, case.device.name, case.gpus) == tuple(row[list(OF)]) and len(batches):
+            outcome = outcomes.outcome(replace(case, scenario=free, batches=batches), drawn, draws)
+            ways += zip(np.ravel(case.gpus * outcome.replicas), np.ravel(outcome.latency_ms), strict=True)
+    devices, latency = min(ways, key=lambda way: way[0])
+    if devices <= FEWER * row.devices_paid:
         about = {"option": row.option, "device": row.device, "limit": limit}
-        about |= {"free": float(devices[best]), "latency": float(latency[best])}
+        about |= {"free": float(devices), "latency": float(latency)}
         yield Doubt("limit_decides", about | {"low": row.devices_paid_p10, "high": row.devices_paid_p90})

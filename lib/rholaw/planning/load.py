@@ -22,6 +22,8 @@ FULL = 0.9
 """Share of the greatest rate at which a replica is loaded at most, so that queues end: assumed."""
 HALVINGS = 8
 """Of the interval in which the greatest rate within limits is sought: exact to FULL / 256 of the greatest, and kept."""
+AT_ONCE = 10_000
+"""Draws of which it is sought together: as many as stay near the processor meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,13 @@ def carried(replica: Replica, between: float, first: float, share: float = FULL)
         return high
     most = np.where(keeps, high, np.minimum(high, replica.rates[0]))
     open_ = np.flatnonzero(~keeps & kept(np.zeros_like(high)))
-    own, low, top = replica.some(open_), np.zeros((1, len(open_))), high.take(open_[None])
-    for _ in range(HALVINGS):
-        middle = (low + top) / 2
-        keeps = kept(middle, own)
-        low, top = np.where(keeps, middle, low), np.where(keeps, top, middle)
-    most.put(open_, np.where(low > 0, low, most.take(open_)))
+    for part in np.array_split(open_, len(open_) // AT_ONCE + 1):
+        own, low, top = replica.some(part), np.zeros((1, len(part))), high.take(part[None])
+        for _ in range(HALVINGS):
+            middle = (low + top) / 2
+            keeps = kept(middle, own)
+            low, top = np.where(keeps, middle, low), np.where(keeps, top, middle)
+        most.put(part, np.where(low > 0, low, most.take(part)))
     return most
 
 

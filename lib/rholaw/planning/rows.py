@@ -50,14 +50,13 @@ def at(values: Numbers, i: int) -> np.ndarray:
 def quantiles(values: np.ndarray) -> np.ndarray:
     """(P10, P50, P90) along the last axis, each one of the values, so that infinities do no harm; nan where any is.
 
-    The least values that a tenth, half, nine tenths do not exceed; numpy's "inverted_cdf", in a quarter of its time.
+    The least values that a tenth, half, nine tenths do not exceed: numpy's "inverted_cdf", without its sort.
     """
     if values.shape[-1] == 1:  # certain
         return np.repeat(values, 3, axis=-1)
     places = (np.array([1, 5, 9]) * values.shape[-1] + 9) // 10 - 1
-    rising = np.sort(values, axis=-1)  # nan at the end
-    ends = rising[..., places]
-    ends[np.isnan(rising[..., -1])] = np.nan
+    ends = np.partition(values, places, axis=-1)[..., places]
+    ends[np.isnan(values.max(axis=-1))] = np.nan
     return ends
 
 

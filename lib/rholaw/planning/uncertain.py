@@ -98,8 +98,8 @@ def draw(scenario: Scenario, order: np.ndarray, quantiles: Mapping[str, np.ndarr
 
 def random(scenario: Scenario, order: np.ndarray) -> Drawn:
     """Drawn at random, as many as the scenario wants, from its seed."""
-    generator = np.random.default_rng(int(scenario.run.seed))
-    return draw(scenario, order, {name: generator.random(int(scenario.run.samples)) for name in NAMES})
+    generator = np.random.default_rng(scenario.run.seed)
+    return draw(scenario, order, {name: generator.random(scenario.run.samples) for name in NAMES})
 
 
 def one_by_one(scenario: Scenario, order: np.ndarray, low: float = 0.1, high: float = 0.9) -> Drawn:
