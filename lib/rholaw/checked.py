@@ -44,17 +44,12 @@ Reader = Callable[[Any, Mapping], Any]  # (value, metadata of its field) → val
 # --- fields -------------------------------------------------------------------------------------------------------
 
 
-def number(default: Any, unit: str, low: float = 0.0, high: float = LARGEST, *, above: bool = False) -> Any:
-    """A field that holds one number in ``unit`` from ``low`` to ``high``; ``above``: not ``low`` itself.
+def number(default: Any, unit: str, low: float = 0.0, high: float = LARGEST, **about: bool) -> Any:
+    """A field that holds one number in ``unit`` from ``low`` to ``high``; ``above``: not ``low`` itself; ``whole``.
 
     ``default`` may be REQUIRED, as in all fields.
     """
-    return _field(default, _one, unit=unit, low=low, high=high, above=above)
-
-
-def whole(default: Any, unit: str, low: float = 0.0, high: float = LARGEST) -> Any:
-    """A field that holds one whole number in ``unit`` from ``low`` to ``high``; 2e3 is one too."""
-    return _field(default, _whole, unit=unit, low=low, high=high, above=False)
+    return _field(default, _one, unit=unit, low=low, high=high, **about)
 
 
 def spread(default: Any, unit: str, low: float = 0.0, high: float = LARGEST, *, above: bool = False) -> Any:
@@ -74,7 +69,7 @@ def names(default: Any, unit: str) -> Any:
 
 def counts(default: Any, unit: str) -> Any:
     """A field that holds a tuple of whole numbers from 1; a file may give one alone."""
-    return _field(default, _counts, unit=unit, low=1, high=1e6, above=False)
+    return _field(default, _counts, unit=unit, low=1, high=1e6, whole=True)
 
 
 def by_name(unit: str) -> Any:
@@ -83,7 +78,7 @@ def by_name(unit: str) -> Any:
 
 
 def _field(default: Any, read: Reader, **about: Any) -> Any:
-    return field(default=default, metadata={"read": read, **about})
+    return field(default=default, metadata={"read": read, "above": False, "whole": False, **about})
 
 
 # --- values -------------------------------------------------------------------------------------------------------
@@ -257,13 +252,10 @@ def line(name: str) -> str:
 
 
 def _one(value: object, about: Mapping) -> Real:
-    return limited(value, about["unit"], about["low"], about["high"], above=about["above"])
-
-
-def _whole(value: object, about: Mapping) -> int:
-    if _one(value, about) != int(value):
+    value = limited(value, about["unit"], about["low"], about["high"], above=about["above"])
+    if about["whole"] and value != int(value):
         raise ValueError(f"{value:g} is no whole number ({about['unit']})")
-    return int(value)
+    return int(value) if about["whole"] else value
 
 
 def _three(value: object, about: Mapping) -> tuple[float, float, float]:
@@ -299,7 +291,7 @@ def _counts(value: object, about: Mapping) -> tuple[int, ...]:
     value = value if isinstance(value, (list, tuple)) else [value]
     if not value:
         raise ValueError(f"must be a list of {about['unit']}, not {shown(value)}")
-    return tuple(_whole(count, about) for count in value)
+    return tuple(_one(count, about) for count in value)
 
 
 def _by_name(value: object, about: Mapping) -> tuple[tuple[str, tuple[float, float, float]], ...]:

@@ -198,7 +198,7 @@ def test_codes_count_as_the_weights_that_they_stand_for(llama):
         coded[f"{stem}.qzeros"] = torch.zeros(columns // 32, rows // 8, dtype=torch.int32)
         coded[f"{stem}.g_idx"] = (torch.arange(columns) // 32).int()
     quantised = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": False, "sym": True}
-    assert llama(coded, quantization_config=quantised) == replace(llama(tensors()), rounded=True)
+    assert llama(coded, quantization_config=quantised) == replace(llama(tensors()), rounded=True, method="gptq")
     assert llama(coded).rounded
     with pytest.raises(ValueError, match="and the tensors beside it are"):
         llama(coded, quantization_config=quantised, num_hidden_layers=3)

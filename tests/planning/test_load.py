@@ -121,7 +121,7 @@ def test_a_limit_is_sought_alike_in_pieces(monkeypatch):
     whole = load.carried(own, 0.04, 1.0)
     monkeypatch.setattr(load, "AT_ONCE", 7)
     np.testing.assert_array_equal(load.carried(own, 0.04, 1.0), whole)
-    assert 3 < len(np.unique(whole)) and (whole < load.FULL * own.greatest).sum() > 14
+    assert len(np.unique(whole)) > 3 and (whole < load.FULL * own.greatest).sum() > 14
 
 
 def test_draws_are_independent_and_unknown_speeds_stay_unknown():

@@ -82,6 +82,27 @@ def test_a_model_that_was_published_in_a_format_loses_nothing_in_it(planned, tmp
     assert deepseek.dloss == 0 and row(planned("zai-org/GLM-4.5-Air"), "fp8_row x fp8_row").dloss > 0
 
 
+@pytest.mark.parametrize(
+    ("model", "says_so", "lossless"),
+    [
+        ("deepseek-ai/DeepSeek-V3", True, True),
+        ("moonshotai/Kimi-K2-Instruct", True, True),
+        ("moonshotai/Kimi-K2-Instruct", False, False),  # made wider, or of those published in INT4
+        ("MiniMaxAI/MiniMax-M2", True, True),
+        ("zai-org/GLM-4.5-Air", True, False),  # published in 16 bits too
+    ],
+)
+def test_whether_a_model_was_published_so_follows_from_its_family_and_its_config(
+    planned, monkeypatch, model, says_so, lossless
+):
+    said = {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
+    monkeypatch.setitem(PUBLIC, model, json.dumps(json.loads(PUBLIC[model]) | (said if says_so else {})))
+    plan = planned(model, gpus=[16])
+    assert (row(plan, "fp8_row x fp8_row", gpus=16).dloss == 0) == lossless
+    before = [text for text in plan.warnings if text.startswith("The checkpoint was rounded before")]
+    assert len(before) == (says_so and not lossless)
+
+
 def test_layers_that_look_ahead_are_counted_where_an_option_speculates(planned):
     """GLM-4.5-Air's published FP8 file is larger than what is counted: its MTP layer lies in it."""
     silent = planned("zai-org/GLM-4.5-Air", gpus=[8])

@@ -47,12 +47,13 @@ def geometry(path: str | Path) -> Geometry:
         model = replace(model, decoder=model.decoder and writes, rounded=config.rounded)
         more, longest = (config.said.get(key) for key in ("num_nextn_predict_layers", "max_position_embeddings"))
         model = replace(model, longest=longest if type(longest) is int else 0)
+        said = layouts.read(folder, {"config": opening.beside(folder)}) if place.is_dir() else layouts.Settings()
+        model = replace(model, method=said.method)
         if not weighs:
-            changes = layouts.read(folder, {"config": opening.beside(folder)}).changes
             layers = config.said.get("num_hidden_layers")
             share = more / layers if type(more) is int and type(layers) is int else 0.0
             ahead = max(share, 0.0) * model.non_embedding
-            return replace(model, senses=None if config.senses else 0, changes=changes, ahead=ahead)
+            return replace(model, senses=None if config.senses else 0, changes=said.changes, ahead=ahead)
         with opening.open(path) as checkpoint:
             changes = checkpoint.changes or ternary(checkpoint.tensors) or blank(checkpoint.tensors)
             return replace(held(model, config, checkpoint), beside=places.place(place).beside, changes=changes)

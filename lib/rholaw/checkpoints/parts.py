@@ -117,7 +117,8 @@ class Geometry:
     counted: not where its weights lie there as codes that cannot be counted; beside: other checkpoints in its folder,
     which were not read; heads, kv_heads: of attention, for queries and for keys and values, 0 where nothing says how
     many; ahead: parameters of layers that predict further tokens (MTP), which are not among its parts; longest: tokens
-    that it takes, 0 where nothing says how many; changes: what the model does beside its matrices.
+    that it takes, 0 where nothing says how many; changes: what the model does beside its matrices; method: what
+    quantised the checkpoint by its config, such as "fp8", or "".
     """
 
     family: str
@@ -135,6 +136,7 @@ class Geometry:
     ahead: float = 0
     longest: int = 0
     changes: Change = NONE
+    method: str = ""
 
     @property
     def linear(self) -> float:

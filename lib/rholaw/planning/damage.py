@@ -14,6 +14,7 @@ from scipy.special import ndtri
 from ..fidelity.population import prior_sensitivity
 from ..fidelity.sensitivity import SensitivityFit, file_error, fit_sensitivity
 from ..formats.grammar import parse
+from ..hardware.geometry import Geometry
 from ..hardware.kernels import numbers
 from . import costs
 from .inputs import Model, Option
@@ -25,6 +26,8 @@ LEVEL = 0.8
 """Of the interval between P10 and P90."""
 PUBLISHED = {"gpt_oss": "mxfp4", "deepseek_v3": "fp8", "deepseek_v32": "fp8"}
 """{model_type: numbers of the weights} of models that were trained and published so: arXiv 2508.10925, 2412.19437."""
+ALONE_SO = {"kimi_k2": "fp8", "minimax_m2": "fp8"}
+"""Likewise of families of which some models were published in these alone, as their quantization_config says then."""
 COARSE = 4
 """Bits of an element up to which one scale for a whole row can break a model, whatever the law says."""
 
@@ -55,7 +58,12 @@ def by_law(scenario: Scenario, option: Option) -> bool:
 def published(model: Model, option: Option) -> bool:
     """Whether the weights of an Option are in the format that the model was trained and published in."""
     weights = numbers(option.weights)
-    return PUBLISHED.get(model.shape.family) == weights and numbers(option.activations) in (weights, "bf16")
+    return published_in(model.shape) == weights and numbers(option.activations) in (weights, "bf16")
+
+
+def published_in(shape: Geometry) -> str:
+    """The numbers of the weights that a model was published in by those who trained it, and in no others; else ""."""
+    return PUBLISHED.get(shape.family) or (ALONE_SO.get(shape.family, "") if shape.method == "fp8" else "")
 
 
 def rise(scenario: Scenario, option: Option, quantile: ArrayLike) -> np.ndarray:

@@ -121,7 +121,7 @@ def _of_the_shape(scenario: Scenario) -> Iterator[Doubt]:
         yield Doubt("senses_unknown")
     elif shape.senses:
         yield Doubt("senses", {"gigabytes": 2 * shape.senses / 1e9})
-    if shape.rounded:
+    if shape.rounded and not damage.published_in(shape):
         yield Doubt("rounded_before")
     if not shape.counted:
         yield Doubt("not_counted")

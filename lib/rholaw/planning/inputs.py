@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..checked import build, counts, names, number, shown, spread, text, unknown, whole
+from ..checked import build, counts, names, number, shown, spread, text, unknown
 from ..fidelity.population import METHODS
 from ..formats.grammar import parse
 from ..hardware import benchmarks, reports
@@ -152,7 +152,7 @@ class Benchmark:
     activations: str = text("")
     kv: str = text("")
     engine: str = text("")
-    gpus: int = whole(0, "devices a replica", high=1e6)
+    gpus: int = number(0, "devices a replica", high=1e6, whole=True)
 
 
 def _benchmarks(value: object, about: Mapping) -> tuple[Benchmark, ...]:
@@ -283,8 +283,8 @@ class Project:
 class Run:
     """How the plan is computed."""
 
-    samples: int = whole(2000, "draws", 100, 1e5)
-    seed: int = whole(0, "of the draws")
+    samples: int = number(2000, "draws", 100, 1e5, whole=True)
+    seed: int = number(0, "of the draws", whole=True)
     today: str = text("")
 
     @property
