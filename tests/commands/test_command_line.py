@@ -209,6 +209,14 @@ def test_a_scenario_is_planned_in_words_and_numbers(ask, tmp_path):
     assert not re.search(r"(?m)^(注意|【).*[a-z]{3,} [a-z]{2,} [a-z]{2,}", japanese)
 
 
+def test_a_plan_names_no_price_where_none_is_known(ask, tmp_path):
+    device = '[hardware]\ndevices = ["Jetson AGX Orin 64GB"]\n'
+    (tmp_path / "unpriced.toml").write_text(SCENARIO + device, encoding="utf-8")
+    code, out, _ = ask("plan", tmp_path / "unpriced.toml")
+    assert code == 0 and "What the numbers rest on" in out and "No price of Jetson AGX Orin 64GB is known" in out
+    assert "an hour:" not in out and not re.search(r"\bnan\b", out)
+
+
 def test_a_plan_of_which_nothing_is_feasible_has_no_table(ask, tmp_path):
     (tmp_path / "slow.toml").write_text(SCENARIO + "[traffic]\nlatency_ms = 0.2\n", encoding="utf-8")
     code, out, _ = ask("plan", tmp_path / "slow.toml")

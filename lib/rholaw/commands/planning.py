@@ -121,7 +121,7 @@ def _rests(answer: "Plan", language: str) -> Iterator[str]:
         if row.option != "dense":
             source = words.source(damage.origin(scenario, options[row.option]), len(scenario.model.measured), language)
             yield said["rests_loss"].format(source=source, **about)
-    for device in dict.fromkeys(row.device for row in rows):
+    for device in dict.fromkeys(row.device for row in rows if f"{row.device}: an hour" in of.index):
         price = of.loc[f"{device}: an hour"]
         source = ", ".join(filter(None, [f"USD {price.value}", price.source, price.as_of]))
         yield said["rests_price"].format(device=device, source=source)

@@ -44,7 +44,7 @@ def assumptions(scenario: Scenario, cases: Iterable[Case], draws: Draws) -> pd.D
     own = facts(hardware.overrides or None)
     for row in own[own.device.isin(hardware.devices) & own.property.isin(FACTS)].itertuples():
         add(f"{row.device}: {row.property}", row.value, row.unit, row.source, row.as_of, row.status)
-    for name, price in {case.device.name: case.price for case in cases}.items():
+    for name, price in {case.device.name: case.price for case in cases if np.isfinite(case.price.mid)}.items():
         add(f"{name}: an hour", (price.low, price.mid, price.high), "USD", price.source, price.as_of)
 
     for case in {(case.option, case.device.name, case.gpus): case for case in cases}.values():
