@@ -92,6 +92,14 @@ FIRST_FIGURES = [
     "04_vectors",
     "06_capacity",
     "08_composition",
+    "09_bounds",
+    "10_theory",
+    "11_train_it_yourself",
+    "12_training_sparse",
+    "13_recorded_runs",
+    "training_length",
+    "unseen_runs",
+    "how_far_to_trust",
 ]
 
 
@@ -108,7 +116,11 @@ def test_the_first_screen_of_a_phone_shows_what_the_recommended_option_of_the_ja
     assert "確率" in line.inner_text() and line.evaluate("e => e.getBoundingClientRect().bottom") <= PHONE["height"]
 
 
-@pytest.mark.parametrize("name", ["03_sparsity", "04_vectors", "06_capacity", "07_unified_law"])
+LEDGERS = ["03_sparsity", "04_vectors", "06_capacity", "07_unified_law"]
+LEDGERS += ["09_bounds", "11_train_it_yourself", "12_training_sparse", "13_recorded_runs"]
+
+
+@pytest.mark.parametrize("name", LEDGERS)
 def test_the_first_screen_of_a_desk_reaches_the_ledger(name, opened):
     line = opened(f"{name}.html").locator(".tag_first table tbody tr").first
     assert line.evaluate("e => e.getBoundingClientRect().bottom") <= DESK["height"]
