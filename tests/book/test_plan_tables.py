@@ -62,6 +62,13 @@ def test_options_and_headings_are_named_and_what_decides_comes_first():
     assert heads[:3] == ["option", "share of draws that pay", "own"]
 
 
+def test_an_option_with_an_objection_says_so_beside_its_name():  # where a phone has no room for the objection
+    frame = pd.DataFrame({"option": ["nvfp4", "fp8_row"], "why_not": ["loss too high", ""], "pays": [0.9, np.nan]})
+    html = plan_tables.styled(frame, index=False)._repr_html_()
+    assert '<span title="nvfp4">NVFP4 weights (with an objection)</span>' in html
+    assert '<span title="fp8_row">FP8 weights</span>' in html and ">–<" in html
+
+
 def test_cells_that_are_formats_and_headings_of_other_tables_are_named():
     frame = pd.DataFrame({"weights": ["fp8_row"], "implied_mfu": [0.4]}, index=pd.Index([0], name="case"))
     html = plan_tables.styled(frame)._repr_html_()

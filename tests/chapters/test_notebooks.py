@@ -18,6 +18,7 @@ LIMITS = {"ja": "## ここでは分からないこと"}  # in a folder's languag
 DRAWS = re.compile(r"\bsubplots\(|\bplt\.(figure|plot|show)\(")
 EXERCISE = re.compile(r"(?m)^\*\*(Exercise|練習問題) \d\.\*\* ")
 LINES = 20
+FORGOTTEN = re.compile(r"(?<![\\\w^}])\{[A-Za-z_]\w*[^{}\\]*\}(?!`)")  # {value} in words; no \\command{…}, no {role}`…`
 
 
 def tagged(notebook, tag: str) -> list:
@@ -83,6 +84,10 @@ def cell_problems(notebook) -> list[str]:
             figure.get("caption") and re.fullmatch(r"fig-[\w-]+", figure.get("name", "")) and alt
         ):
             problems.append(f"cell {cell.id}: mystnb.figure.caption, .name (fig-…), mystnb.image.alt belong together")
+        strings = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.JoinedStr)]
+        for part in (part for node in strings for part in node.values if isinstance(part, ast.Constant)):
+            if shown := FORGOTTEN.search(part.value):
+                problems.append(f"cell {cell.id}: {shown.group()} is printed as it stands: an f is missing")
         if re.search(r"\bsuptitle\(|\bplt\.title\(", source):
             problems.append(f"cell {cell.id}: the caption says it; no title inside a figure")
     return problems
@@ -186,6 +191,7 @@ CAPTION = {"figure": {"caption": "Loss.", "name": "fig-loss"}, "image": {"alt": 
         {"extra": [("assert x\nMarkdown('4')", EXERCISES)], "asks": ASKS},
         {"extra": [("def f(): ...", {"tags": ["lesson"]})]},
         {"extra": [("plt.show()", {"mystnb": CAPTION})]},
+        {"extra": [("print(f'{x} of {len(y)} runs, ' r'$\\frac{a}{b}$')", {})]},
     ],
 )
 def test_a_good_chapter_passes(changes):
@@ -209,6 +215,7 @@ def test_a_good_chapter_passes(changes):
         ({"extra": [("fig, ax = plt.subplots()", {})]}, "belong together"),
         ({"extra": [("1", {"mystnb": {**CAPTION, "image": {}}})]}, "belong together"),
         ({"extra": [("plt.title('x')", {})]}, "no title inside a figure"),
+        ({"extra": [("print(f'{x} of ' '{len(y)} runs')", {})]}, "{len(y)} is printed as it stands"),
         ({"extra": [("assert x\nMarkdown('4')", EXERCISES)]}, "does not ask"),
         ({"extra": [("assert x\nMarkdown('4')", EXERCISES)], "asks": "How many?"}, "does not ask"),
         ({"extra": [("Markdown('4')", EXERCISES)], "asks": ASKS}, "nothing asserts"),

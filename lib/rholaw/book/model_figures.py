@@ -30,7 +30,7 @@ def predicted(fit: SensitivityFit, measured: pd.DataFrame, others: pd.DataFrame,
     ax.set(xscale="log", yscale="log", xlabel="error of the format on Gaussian weights", ylabel="nats per token")
     plain_log(ax.xaxis)
     plain_log(ax.yaxis)
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
     figures.name_points(ax, shown["format"], shown.gmse, shown.rise)
     return fig
 

@@ -83,8 +83,8 @@ def refused(plan: Plan) -> str:
         "".join(f"{head}:\n\n{rows}\n" for head, rows in lists.items() if rows)
         + "Recommended is what is worth most in the median. Another option is named as the surer choice if it pays in "
         f"at least {advice.SURER:.0%} more of the draws, or in no fewer with at most {advice.SAFER:.0%} of the loss at "
-        f"P10. Money is in {text(plan.scenario.prices.currency)}. The project is “{project.kind}”, so that options are "
-        "compared at " + f"{COMPARED[project.comparison]} Below stands every batch and "
+        f"P10. Money is in {text(plan.scenario.prices.currency)}. The project is {code(project.kind)}, so that options "
+        "are compared at " + f"{COMPARED[project.comparison]} Below stands every batch and "
         "machine, the most valuable first."
     )
 

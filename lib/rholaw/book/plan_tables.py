@@ -56,6 +56,9 @@ def styled(frame: pd.DataFrame, index: bool = True, currency: str = "", **digits
     first = [name for name in FIRST if name in frame] if "option" in frame else []
     frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
     named = {name: [Named(call(code), code) for code in frame[name]] for name, call in CALLED.items() if name in frame}
+    if {"option", "why_not"} <= set(frame):
+        barred = zip(named["option"], frame.why_not, strict=True)
+        named["option"] = [Named(f"{name} (with an objection)", name.code) if why else name for name, why in barred]
     headed = {name: _headed(name, currency) for name in frame}
     formats = {headed[name]: text for name, text in _digits(frame, digits).items()}
     return WebTable(frame.assign(**named).rename(columns=headed).set_index(headed[frame.columns[0]]), formats)
