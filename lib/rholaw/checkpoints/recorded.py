@@ -25,9 +25,10 @@ def surveys() -> pd.DataFrame:
 
 def kurtoses(surveys: pd.DataFrame) -> pd.DataFrame:
     """Least, median and largest excess kurtosis of the matrices of each checkpoint, plain and rotated."""
-    columns = ["excess_kurtosis", "row_kurtosis", "rotated_kurtosis", "rotated_row_kurtosis"]
-    matrices = surveys.drop_duplicates(["checkpoint", "name"])
-    return matrices.groupby("checkpoint", sort=False)[columns].agg(["min", "median", "max"])
+    called = {"excess_kurtosis": "matrices", "row_kurtosis": "their rows"}
+    called |= {"rotated_kurtosis": "matrices, rotated", "rotated_row_kurtosis": "their rows, rotated"}
+    matrices = surveys.drop_duplicates(["checkpoint", "name"]).rename(columns=called)
+    return matrices.groupby("checkpoint", sort=False)[[*called.values()]].agg(["min", "median", "max"])
 
 
 def row_lengths() -> pd.Series:
