@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-DRAFTS, SEES, TURNED, ROUNDS, UNAPPLIED = "drafts", "sees", "turned", "rounds", "unapplied"
-BLANK = "blank"
+DRAFTS, SEES, TURNED, ROUNDS, UNAPPLIED, BLANK = "drafts", "sees", "turned", "rounds", "unapplied", "blank"
 """It drafts for another model, sees or hears for one, has inputs that are rotated, matrices of two or three values that
 are rounded as it runs, or tensors beside its matrices that change what these compute; or it holds no values."""
 
